@@ -1,0 +1,289 @@
+"""The typed contract between the C core and the Python floors above it.
+
+Units: times are nanoseconds since the Unix epoch, sizes are bytes, tickets count appends of one partition.
+A *position* is one integer for (partition, ticket): ``ticket * partitions + partition``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypedDict, final
+
+from typing_extensions import Buffer
+
+ABI_MAJOR: Final[int]
+ABI_MINOR: Final[int]
+MAX_FIELDS: Final[int]
+MAX_FIELD_NAME_BYTES: Final[int]
+MAX_PROCESSES: Final[int]
+MAX_PARTITIONS: Final[int]
+HISTORY_SAMPLES: Final[int]
+
+# Kinds of field, as stored in the segment. The names are those of the public markers in lower case.
+INT8: Final[int]
+INT16: Final[int]
+INT32: Final[int]
+INT64: Final[int]
+UINT8: Final[int]
+UINT16: Final[int]
+UINT32: Final[int]
+UINT64: Final[int]
+FLOAT32: Final[int]
+FLOAT64: Final[int]
+BOOL: Final[int]
+TEXT: Final[int]
+BYTES: Final[int]
+TIMESTAMP: Final[int]
+KEY: Final[int]
+
+# Layouts of the slots and rules of partitioning, as stored in the segment.
+LAYOUT_ROWS: Final[int]
+LAYOUT_COLUMNS: Final[int]
+BY_KEY: Final[int]
+BY_PROCESS: Final[int]
+BY_TURN: Final[int]
+EXPLICIT: Final[int]
+
+# Why a cursor or snapshot did not get a range of tickets.
+GAP_LAPPED: Final[int]
+GAP_VOIDED: Final[int]
+GAP_SKIPPED: Final[int]
+GAP_CLEARED: Final[int]
+GAP_IN_FLIGHT: Final[int]
+
+class FieldSpec(NamedTuple):
+    """One field: its name, its kind (a constant above), and for TEXT, BYTES and KEY its most bytes (0 for other kinds)."""
+
+    name: str
+    kind: int
+    size: int
+
+class Options(TypedDict):
+    """What fixes the size of a segment, besides its fields. All integers; every bound is checked by `plan`."""
+
+    capacity: int
+    partitions: int
+    layout: int
+    rule: int
+    keys: int
+    processes: int
+
+class Plan(NamedTuple):
+    """Where everything lies in a segment of given fields and options."""
+
+    size: int
+    slots: int
+    capacity: int
+    record_bytes: int
+    regions: list[tuple[str, int, int]]
+
+class Header(NamedTuple):
+    """What a valid header says of its segment."""
+
+    abi: tuple[int, int]
+    store_id: bytes
+    created_ns: int
+    fields: list[FieldSpec]
+    options: Options
+    size: int
+    unlinked: bool
+
+class Totals(NamedTuple):
+    """Counts of one partition since creation. `length` is what is readable now (best-effort)."""
+
+    tail: int
+    oldest: int
+    length: int
+    skipped: int
+    voided: int
+    in_flight: int
+
+class Place(NamedTuple):
+    """One place of the process table. `state` is "free", "alive", "dead" or "leaving"."""
+
+    place: int
+    generation: int
+    state: str
+    pid: int
+    start_time: int
+    pid_namespace: int
+    entered_ns: int
+    name: str
+    appended: int
+    last_append_ns: int
+    lapped: int
+
+class Sample(NamedTuple):
+    """One second of the history ring, written by the coordinator."""
+
+    number: int
+    time_ns: int
+    appended: int
+    discarded: int
+    skipped: int
+    voided: int
+    lapped: int
+    length: int
+    processes: int
+
+class Reaped(NamedTuple):
+    """A dead process that was repaired: its place, pid, and how many of its claims were voided or released."""
+
+    place: int
+    pid: int
+    voided: int
+    released: int
+
+class Gap(NamedTuple):
+    """Tickets [first, end) of a partition that a reader did not get; `reason` is a GAP_ constant."""
+
+    partition: int
+    first: int
+    end: int
+    reason: int
+
+def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
+    """The layout of a segment before it exists. Raises InvalidCapacity (a limit), InvalidSchema (fields) naming what was asked and what is allowed."""
+
+def format(buffer: Buffer, fields: Sequence[tuple[str, int, int]], options: Options, *, store_id: bytes, created_ns: int) -> None:
+    """Make an empty store of a zeroed writable buffer of exactly plan(...).size bytes. The header is valid only when this returns."""
+
+def read_header(buffer: Buffer) -> Header:
+    """Validate a header and return what it says.
+
+    Raises NotAStore (another program's bytes), AbiMismatch (another version or byte order), DamagedSegment (checksum, size or offsets do not hold).
+    """
+
+def mark_unlinked(buffer: Buffer) -> None:
+    """Tell every attached process that the name was removed: appends raise StoreUnlinked from now on, waiters wake."""
+
+@final
+class Columns:
+    """Records copied out of a store: one private contiguous array per field. Immutable; outlives the store."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int) -> Any: ...
+    def rows(self, start: int = 0, stop: int | None = None, *, plain: bool = False) -> list[Any]:
+        """Records [start, stop) as the store's record type, or as plain tuples."""
+    def column(self, field: int) -> memoryview:
+        """A read-only view of one field's array; TEXT and BYTES are fixed-size items padded with NUL, KEY is uint32 ids."""
+    def values(self, field: int) -> list[Any]:
+        """One field as Python values (keys as str)."""
+    def take(self, rows: Iterable[int]) -> Columns:
+        """A new Columns of these rows, in this order."""
+    def order_by(self, field: int) -> Columns:
+        """A new Columns ordered by a numeric field; equal values keep their order."""
+    def gaps(self) -> list[Gap]:
+        """Ticket ranges that lie between oldest and tail but are not here, with the reason."""
+
+@final
+class Cursor:
+    """Next ticket of each followed partition. Made by Store.cursor; private to this process."""
+
+    def read(self, limit: int, *, plain: bool = False) -> list[Any]:
+        """Up to `limit` records (order kept within a partition); never blocks; stops before a slot that a live writer still holds."""
+    def drain_gaps(self) -> list[Gap]:
+        """Gaps met since the last call, oldest first; the list is then empty."""
+    def positions(self) -> list[tuple[int, int]]:
+        """(partition, next ticket) for each followed partition."""
+    def lag(self) -> int:
+        """Tickets handed out but not yet read or skipped (best-effort)."""
+    def lost(self) -> int:
+        """Tickets in all gaps so far."""
+    def wait(self, timeout_s: float) -> bool:
+        """True when `read` would return a record or a gap; False after the timeout (< 0: none) or after `interrupt`. GIL released, signals honoured. Raises StoreClosed, StoreUnlinked."""
+    def interrupt(self) -> None:
+        """Make a `wait` of another thread return False."""
+
+@final
+class Store:
+    """A store over mapped bytes. Holds a buffer export of `buffer` until `close`."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        *,
+        fd: int,
+        writable: bool,
+        describe: Callable[[], tuple[int, int, int, str]],
+    ) -> None:
+        """Validate the header of `buffer` whole and copy it. `fd` stays the caller's; it is reopened through /proc/self/fd for locks.
+
+        `describe` returns (pid, start time, pid namespace, name for people) and is called each time this process (or a forked child) enters the process table.
+        """
+
+    def set_record_type(
+        self,
+        record_type: type | None,
+        make: Callable[..., Any] | None = None,
+        values_of: Callable[[Any], tuple[Any, ...]] | None = None,
+    ) -> None:
+        """What rows become: a tuple subclass, filled directly (record_type); or whatever make(*values) returns; or plain tuples.
+
+        `values_of` turns a record given to `append` or `append_rows` that is no tuple of all fields into one.
+        """
+
+    # -- appending (raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreClosed, StoreUnlinked)
+    def append(self, record: Any = ..., /, *, partition: int | None = ..., **fields: Any) -> int:
+        """Append one record, given by fields or as a record (a None timestamp is now). Returns its position."""
+    def appender(self, names: Sequence[str], partition: int | None = None) -> Callable[..., int]:
+        """A fast callable that takes exactly these fields, in this order; a timestamp left out is now; every other field must be named."""
+    def append_rows(self, rows: Iterable[Any], partition: int | None = None) -> int:
+        """Append records. All are checked before the first is written. Returns how many."""
+    def append_columns(self, columns: Mapping[str, Any], partition: int | None = None) -> int:
+        """Append columns of equal length: buffers of the field's format (KEY: uint32 ids), or sequences of values. All checked before the first is written."""
+    def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
+    def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
+
+    # -- keys
+    def key(self, text: str) -> int:
+        """The id of a key, interning it when it is new. Raises KeyTableFull, FieldError (too long), ReadOnlyStore (unknown and not writable)."""
+    def key_text(self, key_id: int) -> str: ...
+    def keys(self) -> list[str]:
+        """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
+
+    # -- reading
+    def snapshot(self, partitions: Sequence[int] | None = None, since_ns: int | None = None, until_ns: int | None = None) -> Columns:
+        """Copy what is readable now, oldest first within each partition; with bounds, only records with since <= timestamp < until. GIL released."""
+    def cursor(self, tickets: Sequence[tuple[int, int]]) -> Cursor:
+        """Follow these partitions from these tickets."""
+    def read_at(self, partition: int, ticket: int) -> Any:
+        """The record of a ticket, or None when it is no longer (or not yet) readable."""
+
+    # -- whole-store operations
+    def clear(self) -> None:
+        """Make every record handed out so far unreadable."""
+    def purge(self, before_ns: int) -> int:
+        """Make unreadable, per partition, the oldest records whose timestamp is before this. Returns how many tickets were passed."""
+
+    # -- state
+    def header(self) -> Header: ...
+    def plan(self) -> Plan: ...
+    def totals(self) -> list[Totals]:
+        """One per partition."""
+    def places(self) -> list[Place]:
+        """Places of the process table that are not free."""
+    def check(self) -> list[str]:
+        """Invariants that do not hold, in words; empty when all is well. Reads only."""
+
+    # -- processes
+    def enter(self) -> int:
+        """Take a place in the process table (idempotent). Returns its index. Raises ProcessTableFull."""
+    def reap(self) -> list[Reaped]:
+        """Repair every process that the kernel says is dead, and free its place."""
+
+    # -- coordinator
+    def lock_coordinator(self) -> bool:
+        """Become the coordinator; False when another process (or handle) is. A forked child of the coordinator is not it."""
+    def unlock_coordinator(self) -> None:
+        """Give the role up. Idempotent."""
+    def coordinator_alive(self) -> bool: ...
+    def sample(self, now_ns: int) -> Sample:
+        """Write one sample to the history ring. Coordinator only."""
+    def history(self, count: int = ...) -> list[Sample]:
+        """The newest samples, oldest first; at most HISTORY_SAMPLES."""
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def unlinked(self) -> bool: ...
+    def close(self) -> None:
+        """Leave the process table and release the buffer (when the last running operation has ended). Idempotent."""

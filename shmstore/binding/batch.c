@@ -1,0 +1,247 @@
+/* Appending many records: everything is staged and checked first, then appended without the GIL. */
+#include "binding.h"
+
+#include <string.h>
+
+/* Where the values of many records lie: field i of record r at base[i] + r * stride[i], in staged form. */
+struct batch {
+    Py_ssize_t count;
+    const unsigned char *base[MAX_FIELDS];
+    size_t stride[MAX_FIELDS];
+};
+
+struct outcome {
+    enum append_status status;
+    uint32_t partition; /* where it failed */
+    Py_ssize_t done;
+};
+
+static void gather(const struct geometry *g, const struct batch *batch, Py_ssize_t row, unsigned char *record) {
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        const unsigned char *from = batch->base[i] + (size_t)row * batch->stride[i];
+        switch (g->fields[i].bytes) { /* constant sizes become single moves */
+        case 8: memcpy(record + g->fields[i].offset, from, 8); break;
+        case 4: memcpy(record + g->fields[i].offset, from, 4); break;
+        case 2: memcpy(record + g->fields[i].offset, from, 2); break;
+        case 1: record[g->fields[i].offset] = *from; break;
+        default: memcpy(record + g->fields[i].offset, from, g->fields[i].bytes);
+        }
+    }
+}
+
+/* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
+static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced,
+                                  unsigned char *record, unsigned char *discarded, struct appended *appended) {
+    uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
+    struct outcome outcome = {APPEND_DONE, 0, first};
+    while (outcome.done < batch->count) {
+        gather(&store->geometry, batch, outcome.done, record);
+        int64_t partition = choose_partition(store, record, forced);
+        outcome.partition = (uint32_t)partition;
+        outcome.status = ring_append(&store->ring, outcome.partition, owner, record, discarded, appended);
+        if (outcome.status != APPEND_DONE) break;
+        outcome.done++;
+        if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
+    }
+    return outcome;
+}
+
+static PyObject *append_batch(Store *store, const struct batch *batch, int64_t forced, int64_t now) {
+    if (check_appendable(store)) return NULL;
+    if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
+        choose_partition(store, NULL, -1); /* says what is missing */
+        return NULL;
+    }
+    size_t bytes = store->geometry.record_bytes;
+    unsigned char *memory = PyMem_Malloc(2 * bytes);
+    if (!memory) return PyErr_NoMemory();
+    unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
+    struct outcome outcome = {APPEND_DONE, 0, 0};
+    pin(store);
+    while (outcome.done < batch->count && outcome.status == APPEND_DONE) {
+        Py_ssize_t before = outcome.done;
+        struct appended appended = {0, false, false};
+        Py_BEGIN_ALLOW_THREADS
+        outcome = append_some(store, batch, before, forced, memory, discarded, &appended);
+        account(store, (uint64_t)(outcome.done - before), now);
+        Py_END_ALLOW_THREADS
+        if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);
+    }
+    unpin(store);
+    PyMem_Free(memory);
+    if (outcome.status != APPEND_DONE) return raise_append(store, outcome.status, outcome.partition, outcome.done);
+    return PyLong_FromSsize_t(batch->count);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
+PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"rows", "partition", NULL};
+    Store *store = (Store *)self;
+    PyObject *rows, *partition = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows, &partition)) return NULL;
+    int64_t forced = partition_argument(store, partition);
+    if (forced == -2 || check_appendable(store)) return NULL;
+
+    const struct geometry *g = &store->geometry;
+    PyObject *iterator = PyObject_GetIter(rows), *result = NULL, *row;
+    if (!iterator) return NULL;
+    unsigned char *staged = NULL;
+    Py_ssize_t count = 0, room = 0;
+    while ((row = PyIter_Next(iterator))) {
+        if (count == room) {
+            Py_ssize_t larger = room ? 2 * room : 256;
+            unsigned char *moved = PyMem_Realloc(staged, (size_t)larger * g->record_bytes);
+            if (!moved) {
+                PyErr_NoMemory();
+                Py_DECREF(row);
+                goto done;
+            }
+            staged = moved;
+            room = larger;
+        }
+        int failed = stage_record(store, row, staged + (size_t)count * g->record_bytes, count);
+        Py_DECREF(row);
+        if (failed) goto done;
+        count++;
+    }
+    if (PyErr_Occurred()) goto done;
+    struct batch batch = {.count = count};
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        batch.base[i] = staged + g->fields[i].offset;
+        batch.stride[i] = g->record_bytes;
+    }
+    result = append_batch(store, &batch, forced, now_ns());
+done:
+    PyMem_Free(staged);
+    Py_DECREF(iterator);
+    return result;
+}
+
+/* ---- columns ------------------------------------------------------------------------------------------------------ */
+
+/* The column of one field: a buffer of just its format is used as it is, anything else is translated value by value. */
+struct column {
+    Py_buffer view;
+    unsigned char *translated;
+    int64_t now; /* a timestamp left out: one value for all */
+};
+
+static bool format_fits(const char *format, uint32_t kind) {
+    static const char *const formats[KIND_END] = {
+        [KIND_INT8] = "b", [KIND_INT16] = "h", [KIND_INT32] = "i", [KIND_INT64] = "ql", [KIND_UINT8] = "B",
+        [KIND_UINT16] = "H", [KIND_UINT32] = "I", [KIND_UINT64] = "QL", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
+        [KIND_BOOL] = "?", [KIND_TIMESTAMP] = "ql", [KIND_KEY] = "I"};
+    bool standard = *format == '<' || *format == '='; /* there 'l' has 4 bytes */
+    if (standard || *format == '@') format++;
+    return formats[kind] && *format && !format[1] && strchr(formats[kind], *format) &&
+           !(standard && (*format == 'l' || *format == 'L'));
+}
+
+static int check_key_ids(Store *store, uint32_t field, const struct batch *batch) {
+    uint32_t count = table_count(&store->table);
+    for (Py_ssize_t row = 0; row < batch->count; row++) {
+        uint32_t id;
+        memcpy(&id, batch->base[field] + (size_t)row * batch->stride[field], 4);
+        if (id < count) continue;
+        raise_field(store, ERROR_FIELD, field, row, "%u is no key id; this store has ids below %u: take them from store.key(text)", id, count);
+        return -1;
+    }
+    return 0;
+}
+
+static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct batch *batch) {
+    PyObject *list = PySequence_List(values);
+    if (!list) return -1;
+    Py_ssize_t count = PyList_Size(list);
+    size_t bytes = store->geometry.fields[field].bytes;
+    column->translated = PyMem_Malloc((size_t)count * bytes + 1);
+    if (!column->translated) PyErr_NoMemory();
+    batch->base[field] = column->translated;
+    batch->stride[field] = bytes;
+    batch->count = count;
+    for (Py_ssize_t row = 0; column->translated && row < count; row++)
+        if (encode_value(store, field, PyList_GetItem(list, row), column->translated + (size_t)row * bytes, row)) break;
+    Py_DECREF(list);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct batch *batch) {
+    uint32_t kind = store->geometry.fields[field].kind;
+    if (PyObject_CheckBuffer(values) && !PyObject_GetBuffer(values, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
+        const Py_buffer *view = &column->view;
+        if (view->ndim == 1 && view->strides[0] >= 0 && view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
+            format_fits(view->format ? view->format : "B", kind)) {
+            batch->base[field] = view->buf;
+            batch->stride[field] = (size_t)view->strides[0];
+            batch->count = view->shape[0];
+            return kind == KIND_KEY ? check_key_ids(store, field, batch) : 0;
+        }
+        PyBuffer_Release(&column->view);
+    }
+    PyErr_Clear();
+    return translate_column(store, field, values, column, batch);
+}
+
+static int take_columns(Store *store, PyObject *mapping, struct column *columns, struct batch *batch) {
+    Py_ssize_t rows = -1, used = 0, first = -1;
+    const struct geometry *g = &store->geometry;
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        PyObject *name = PyTuple_GetItem(store->names, (Py_ssize_t)i);
+        PyObject *values = PyObject_GetItem(mapping, name);
+        if (!values) {
+            if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
+            PyErr_Clear();
+            if (g->fields[i].kind != KIND_TIMESTAMP) {
+                raise_field(store, ERROR_FIELD_TYPE, i, -1, "its column is missing; only a Timestamp may be left out");
+                return -1;
+            }
+            columns[i].now = now_ns();
+            batch->base[i] = (unsigned char *)&columns[i].now;
+            batch->stride[i] = 0;
+            continue;
+        }
+        int failed = take_column(store, i, values, &columns[i], batch);
+        Py_DECREF(values);
+        if (failed) return -1;
+        used++;
+        if (rows >= 0 && batch->count != rows) {
+            raise_field(store, ERROR_FIELD, i, -1, "its column has %zd values, but that of '%U' has %zd", batch->count,
+                        PyTuple_GetItem(store->names, first), rows);
+            return -1;
+        }
+        rows = batch->count;
+        if (first < 0) first = (Py_ssize_t)i;
+    }
+    if (PyMapping_Size(mapping) > used) { /* name the first that is no field */
+        PyObject *names = PyMapping_Keys(mapping);
+        for (Py_ssize_t i = 0; names && i < PyList_Size(names); i++)
+            if (field_index(store, PyList_GetItem(names, i)) < 0) {
+                raise_unknown_field(store, PyList_GetItem(names, i));
+                break;
+            }
+        Py_XDECREF(names);
+        return -1;
+    }
+    batch->count = rows < 0 ? 0 : rows;
+    return 0;
+}
+
+PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"columns", "partition", NULL};
+    Store *store = (Store *)self;
+    PyObject *mapping, *partition = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping, &partition)) return NULL;
+    int64_t forced = partition_argument(store, partition);
+    if (forced == -2 || check_appendable(store)) return NULL;
+    struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
+    if (!columns) return PyErr_NoMemory();
+    struct batch batch = {.count = 0};
+    PyObject *result = take_columns(store, mapping, columns, &batch) ? NULL : append_batch(store, &batch, forced, now_ns());
+    for (uint32_t i = 0; i < MAX_FIELDS; i++) {
+        if (columns[i].view.obj) PyBuffer_Release(&columns[i].view);
+        PyMem_Free(columns[i].translated);
+    }
+    PyMem_Free(columns);
+    return result;
+}

@@ -1,0 +1,179 @@
+/* What the files of the binding share: module state, the Store object, and the translators between values and bytes.
+ *
+ * The binding only translates: Python values to staged records and back, statuses to exceptions. It decides nothing about
+ * shared bytes. A staged record is a private copy of one record: field i at geometry.fields[i].offset. */
+#ifndef SHMSTORE_BINDING_H
+#define SHMSTORE_BINDING_H
+
+#include <pyconfig.h>
+#ifndef Py_GIL_DISABLED /* free-threaded builds have no limited API */
+#define Py_LIMITED_API 0x030B0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../core/check.h"
+#include "../core/history.h"
+#include "../core/process.h"
+#include "../core/ring.h"
+#include "../core/table.h"
+#include "../core/wait.h"
+
+/* One thread at a time: what the GIL gives for nothing. */
+#ifdef Py_GIL_DISABLED
+#define BEGIN_EXCLUSIVE(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define END_EXCLUSIVE() Py_END_CRITICAL_SECTION()
+#else
+#define BEGIN_EXCLUSIVE(object) ((void)(object))
+#define END_EXCLUSIVE() ((void)0)
+#endif
+
+enum error {
+    ERROR_INVALID_SCHEMA,
+    ERROR_INVALID_OPTION,
+    ERROR_INVALID_CAPACITY,
+    ERROR_NOT_A_STORE,
+    ERROR_ABI_MISMATCH,
+    ERROR_DAMAGED_SEGMENT,
+    ERROR_FIELD,
+    ERROR_FIELD_TYPE,
+    ERROR_KEY_TABLE_FULL,
+    ERROR_PROCESS_TABLE_FULL,
+    ERROR_PARTITION_STALLED,
+    ERROR_READ_ONLY_STORE,
+    ERROR_STORE_CLOSED,
+    ERROR_STORE_UNLINKED,
+    ERROR_COUNT
+};
+
+enum shape { SHAPE_FIELD_SPEC, SHAPE_PLAN, SHAPE_HEADER, SHAPE_TOTALS, SHAPE_PLACE, SHAPE_SAMPLE, SHAPE_REAPED, SHAPE_GAP, SHAPE_COUNT };
+
+struct module_state {
+    PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
+    PyObject *shapes[SHAPE_COUNT]; /* named tuples */
+    PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
+    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type;
+};
+
+enum { RECENT_KEYS = 64 };
+
+typedef struct {
+    PyObject_HEAD
+    struct module_state *state;
+    PyObject *module; /* keeps the state alive */
+
+    Py_buffer view; /* view.obj is NULL once released */
+    struct header header;
+    struct geometry geometry;
+    struct ring ring;
+    struct table table;
+    struct processes processes;
+    struct board *board;
+    struct held_lock coordinator;
+    bool writable, barriers;
+    _Atomic bool closed; /* also read by waiters that do not hold the GIL */
+    Py_ssize_t pins; /* operations that use the bytes without holding the GIL */
+    uint32_t turn;   /* round-robin */
+
+    PyObject *describe;
+    PyObject *names;       /* tuple of field names, interned */
+    PyObject *record_type; /* tuple subclass filled directly, or NULL */
+    PyObject *make;        /* called with the values, or NULL */
+    PyObject *values_of;   /* turns what is no tuple of all fields into one, or NULL */
+    PyObject *on_discarded, *on_capacity_reached;
+
+    PyObject *key_ids;   /* dict: text -> id */
+    PyObject *key_texts; /* list: id -> text, None where not read yet */
+    uint32_t keys_read;  /* every id below is in key_texts */
+    struct {
+        PyObject *text;
+        uint32_t id;
+    } recent_keys[RECENT_KEYS]; /* by the text object's address */
+
+    PyObject *call_names; /* the keyword names of the last append(**fields): a call site passes the same tuple each time */
+    unsigned char call_fields[MAX_FIELDS + 1]; /* one more for partition= */
+} Store;
+
+/* ---- module.c ---- */
+extern PyModuleDef shmstore_module;
+PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
+PyObject *raise_refusal(struct module_state *state, enum error error, const char *prefix, const struct refusal *why);
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
+PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry, bool unlinked);
+PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
+
+/* ---- encode.c ---- */
+/* Which record of a batch an error is about; -1 for a single append. */
+PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...);
+/* Translate one value into its place `to` (geometry.fields[field].bytes). Returns 0, or -1 with an exception. */
+int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row);
+int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row);
+int64_t now_ns(void);
+/* Find a field by name; -1 without an exception when there is none. */
+int field_index(Store *store, PyObject *name);
+
+/* ---- decode.c ---- */
+PyObject *decode_value(Store *store, uint32_t field, const unsigned char *from);
+/* One row of columns (each at base[i] + row * fields[i].bytes) as the store's record type or as a plain tuple. */
+PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, bool plain);
+PyObject *decode_staged(Store *store, const unsigned char *record);
+/* Read the texts of all keys interned so far into store->key_texts. */
+int load_keys(Store *store);
+PyObject *key_text(Store *store, uint32_t id);
+
+/* ---- append.c ---- */
+PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names);
+PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords);
+/* Stage a record given as a tuple of all fields in order, or as anything that the schema's values_of makes one of. */
+int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_t row);
+extern PyType_Spec appender_spec;
+/* Which partition a staged record goes to; `forced` is -1 to go by the store's rule. Returns -1 with an exception. */
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced);
+/* The partition argument of a call: an int in range, or -1 for None and NULL. Returns -2 with an exception. */
+int64_t partition_argument(Store *store, PyObject *partition);
+/* 0 when an append may begin (open, writable, linked, entered), else -1 with an exception. */
+int check_appendable(Store *store);
+/* Count what this process appended, and wake readers. Needs no GIL. */
+void account(Store *store, uint64_t records, int64_t now);
+void call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
+int raise_unknown_field(Store *store, PyObject *name);
+PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
+
+/* ---- batch.c ---- */
+PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *names);
+PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *names);
+
+/* ---- store.c ---- */
+extern PyType_Spec store_spec;
+/* 0 when the store is open, else -1 with StoreClosed. */
+int check_open(Store *store);
+/* Keep the bytes mapped while the GIL is released. */
+void pin(Store *store);
+void unpin(Store *store);
+/* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
+int ensure_entered(Store *store);
+
+/* ---- columns.c ---- */
+extern PyType_Spec columns_spec, column_spec;
+PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
+                           int64_t since_ns, int64_t until_ns);
+
+/* A growing list of gaps; neighbours of the same reason are joined. */
+struct gap {
+    uint32_t partition;
+    enum gap_reason reason;
+    uint64_t first, end;
+};
+struct gap_list {
+    struct gap *gaps;
+    size_t count, room;
+    uint64_t lost, lapped; /* tickets in all gaps so far; of them, those overwritten */
+};
+bool gap_list_report(void *list, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason);
+PyObject *gap_list_objects(struct module_state *state, const struct gap_list *list);
+
+/* ---- cursor.c ---- */
+extern PyType_Spec cursor_spec;
+PyObject *Store_cursor(PyObject *self, PyObject *tickets);
+
+#endif

@@ -1,0 +1,455 @@
+/* Columns: records copied out of a store into private contiguous arrays, and the gaps among them. */
+#define _GNU_SOURCE
+#include "binding.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { CHUNK_ROWS = 4096 };                   /* copied before a window is applied to them */
+#define HUGE_BYTES ((size_t)4 << 20)          /* from here on, ask for huge pages: fewer faults on fresh memory */
+
+typedef struct {
+    PyObject_HEAD
+    Store *store; /* for names, kinds and keys; its bytes may be gone */
+    uint64_t rows;
+    unsigned char *memory;
+    size_t bytes;
+    unsigned char *base[MAX_FIELDS];
+    struct gap_list gaps;
+} Columns;
+
+/* ---- gaps --------------------------------------------------------------------------------------------------------- */
+
+bool gap_list_report(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
+    struct gap_list *list = context;
+    struct gap *last = list->count ? &list->gaps[list->count - 1] : NULL;
+    if (last && last->partition == partition && last->end == first && last->reason == reason) {
+        last->end = end;
+    } else {
+        if (list->count == list->room) {
+            size_t room = list->room ? 2 * list->room : 16;
+            struct gap *gaps = realloc(list->gaps, room * sizeof *gaps); /* called without the GIL */
+            if (!gaps) return false;
+            list->gaps = gaps;
+            list->room = room;
+        }
+        list->gaps[list->count++] = (struct gap){partition, reason, first, end};
+    }
+    list->lost += end - first;
+    if (reason == GAP_LAPPED) list->lapped += end - first;
+    return true;
+}
+
+PyObject *gap_list_objects(struct module_state *state, const struct gap_list *list) {
+    PyObject *objects = PyList_New((Py_ssize_t)list->count);
+    for (size_t i = 0; objects && i < list->count; i++) {
+        const struct gap *gap = &list->gaps[i];
+        PyObject *object = new_shape(state, SHAPE_GAP, Py_BuildValue("(IKKi)", gap->partition, (unsigned long long)gap->first,
+                                                                     (unsigned long long)gap->end, (int)gap->reason));
+        if (!object) Py_CLEAR(objects);
+        else PyList_SetItem(objects, (Py_ssize_t)i, object);
+    }
+    return objects;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------- */
+
+static Columns *new_columns(Store *store, uint64_t room) {
+    const struct geometry *g = &store->geometry;
+    Columns *columns = (Columns *)PyType_GenericAlloc(store->state->columns_type, 0);
+    if (!columns) return NULL;
+    columns->store = (Store *)Py_NewRef((PyObject *)store);
+    size_t offsets[MAX_FIELDS], bytes = 0;
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        offsets[i] = bytes;
+        bytes += (room * g->fields[i].bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    }
+    columns->bytes = bytes;
+    if (bytes >= HUGE_BYTES) {
+        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        columns->memory = memory == MAP_FAILED ? NULL : memory;
+        if (columns->memory) madvise(memory, bytes, MADV_HUGEPAGE);
+    } else {
+        columns->memory = malloc(bytes + 1);
+    }
+    if (!columns->memory) {
+        Py_DECREF(columns);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (uint32_t i = 0; i < g->options.field_count; i++) columns->base[i] = columns->memory + offsets[i];
+    return columns;
+}
+
+static void columns_dealloc(PyObject *self) {
+    Columns *columns = (Columns *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (columns->memory && columns->bytes >= HUGE_BYTES) munmap(columns->memory, columns->bytes);
+    else free(columns->memory);
+    free(columns->gaps.gaps);
+    Py_XDECREF((PyObject *)columns->store);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static int columns_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)((Columns *)self)->store);
+    return 0;
+}
+
+/* ---- snapshot ----------------------------------------------------------------------------------------------------- */
+
+static void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t to, unsigned char *const *from_base, uint64_t from) {
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        size_t bytes = g->fields[i].bytes;
+        memcpy(to_base[i] + to * bytes, from_base[i] + from * bytes, bytes);
+    }
+}
+
+/* Keep those of rows [first, end) whose time lies in the window; returns the new end. */
+static uint64_t keep_window(const struct geometry *g, unsigned char *const *base, uint64_t first, uint64_t end,
+                            int64_t since_ns, int64_t until_ns) {
+    const int64_t *times = (const int64_t *)(const void *)base[g->time_field];
+    uint64_t kept = first;
+    for (uint64_t row = first; row < end; row++) {
+        if (times[row] < since_ns || times[row] >= until_ns) continue;
+        if (kept != row) move_row(g, base, kept, base, row);
+        kept++;
+    }
+    return kept;
+}
+
+struct window {
+    bool bounded;
+    int64_t since_ns, until_ns;
+};
+
+static enum read_status copy_partition(Columns *columns, uint32_t partition, uint64_t first, uint64_t end, uint64_t room,
+                                       const struct window *window) {
+    const struct ring *ring = &columns->store->ring;
+    const struct gap_sink sink = {gap_list_report, &columns->gaps};
+    struct destination to = {.row = columns->rows};
+    memcpy(to.columns, columns->base, sizeof to.columns);
+    enum read_status status = READ_FULL;
+    while (status == READ_FULL && columns->rows < room) {
+        to.row = columns->rows;
+        to.room = window->bounded && room - to.row > CHUNK_ROWS ? to.row + CHUNK_ROWS : room;
+        uint64_t before = first;
+        status = ring_read(ring, partition, &first, end, false, &to, &sink);
+        if (status == READ_FULL && before == first) break; /* no memory for the list of gaps */
+        columns->rows = window->bounded ? keep_window(ring->geometry, columns->base, columns->rows, to.row,
+                                                      window->since_ns, window->until_ns)
+                                        : to.row;
+    }
+    return first == end ? READ_END : status;
+}
+
+PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
+                           int64_t since_ns, int64_t until_ns) {
+    struct range { uint64_t first, end; } *ranges = PyMem_Malloc((partition_count + 1) * sizeof *ranges);
+    if (!ranges) return PyErr_NoMemory();
+    uint64_t room = 0;
+    for (uint32_t i = 0; i < partition_count; i++) {
+        ranges[i].end = load_acquire(&ring_partition(&store->ring, partitions[i])->tail);
+        ranges[i].first = ring_oldest(&store->ring, partitions[i], ranges[i].end);
+        room += ranges[i].end - ranges[i].first;
+    }
+    Columns *columns = new_columns(store, room);
+    enum read_status status = READ_END;
+    if (columns) {
+        const struct window window = {windowed, since_ns, until_ns};
+        pin(store);
+        Py_BEGIN_ALLOW_THREADS
+        for (uint32_t i = 0; i < partition_count && status == READ_END; i++)
+            status = copy_partition(columns, partitions[i], ranges[i].first, ranges[i].end, room, &window);
+        Py_END_ALLOW_THREADS
+        if (status == READ_END && load_keys(store)) Py_CLEAR(columns);
+        unpin(store);
+    }
+    PyMem_Free(ranges);
+    if (!columns || status == READ_END) return (PyObject *)columns;
+    Py_DECREF(columns);
+    if (status == READ_FULL) return PyErr_NoMemory();
+    return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
+                       "a slot word contradicts its partition's tail: the segment was overwritten from outside; run "
+                       "'shmstore-inspect check'");
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
+static Py_ssize_t columns_length(PyObject *self) { return (Py_ssize_t)((Columns *)self)->rows; }
+
+static PyObject *columns_item(PyObject *self, Py_ssize_t row) {
+    Columns *columns = (Columns *)self;
+    if (row >= 0 && (uint64_t)row < columns->rows) return decode_row(columns->store, columns->base, (uint64_t)row, false);
+    return PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
+}
+
+/* A list of `count` objects made without the cycle collector running: it would look at all of them again and again. */
+static PyObject *make_list(uint64_t count, PyObject *(*make)(void *context, uint64_t at), void *context) {
+    int collecting = PyGC_Disable();
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (uint64_t i = 0; list && i < count; i++) {
+        PyObject *item = make(context, i);
+        if (!item) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)i, item);
+    }
+    if (collecting) PyGC_Enable();
+    return list;
+}
+
+struct row_maker {
+    Columns *columns;
+    uint64_t start;
+    bool plain;
+    uint32_t field;
+};
+static PyObject *make_row(void *context, uint64_t at) {
+    const struct row_maker *maker = context;
+    return decode_row(maker->columns->store, maker->columns->base, maker->start + at, maker->plain);
+}
+static PyObject *make_value(void *context, uint64_t at) {
+    const struct row_maker *maker = context;
+    Store *store = maker->columns->store;
+    return decode_value(store, maker->field, maker->columns->base[maker->field] + at * store->geometry.fields[maker->field].bytes);
+}
+
+static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"start", "stop", "plain", NULL};
+    Columns *columns = (Columns *)self;
+    Py_ssize_t start = 0, stop = (Py_ssize_t)columns->rows;
+    PyObject *last = NULL;
+    int plain = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|nO$p:rows", (char **)(uintptr_t)known, &start, &last, &plain)) return NULL;
+    if (last && last != Py_None) {
+        stop = PyNumber_AsSsize_t(last, NULL);
+        if (stop == -1 && PyErr_Occurred()) return NULL;
+    }
+    if (start < 0) start = 0;
+    if (stop > (Py_ssize_t)columns->rows) stop = (Py_ssize_t)columns->rows;
+    struct row_maker maker = {.columns = columns, .start = (uint64_t)start, .plain = plain != 0};
+    return make_list(stop > start ? (uint64_t)(stop - start) : 0, make_row, &maker);
+}
+
+static int field_argument(Columns *columns, PyObject *argument) {
+    long field = PyLong_AsLong(argument);
+    if (field == -1 && PyErr_Occurred()) return -1;
+    if (field >= 0 && field < (long)columns->store->geometry.options.field_count) return (int)field;
+    PyErr_Format(PyExc_IndexError, "field %ld of %u", field, columns->store->geometry.options.field_count);
+    return -1;
+}
+
+static PyObject *columns_values(PyObject *self, PyObject *argument) {
+    int field = field_argument((Columns *)self, argument);
+    if (field < 0) return NULL;
+    struct row_maker maker = {.columns = (Columns *)self, .field = (uint32_t)field};
+    return make_list(((Columns *)self)->rows, make_value, &maker);
+}
+
+/* ---- one column as a buffer --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Columns *columns;
+    uint32_t field;
+    char format[16];
+    Py_ssize_t shape, stride;
+} Column;
+
+static int column_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    Column *column = (Column *)self;
+    const struct field *field = &column->columns->store->geometry.fields[column->field];
+    bool text = field->kind == KIND_TEXT || field->kind == KIND_BYTES;
+    if (flags & PyBUF_WRITABLE) {
+        PyErr_SetString(PyExc_BufferError, "a snapshot is immutable; copy the column to change it");
+        return -1;
+    }
+    if (text && (flags & PyBUF_STRIDES) != PyBUF_STRIDES) {
+        PyErr_SetString(PyExc_BufferError, "a column of text lies at a stride; ask for strides");
+        return -1;
+    }
+    *view = (Py_buffer){
+        .buf = column->columns->base[column->field],
+        .obj = Py_NewRef(self),
+        .itemsize = text ? (Py_ssize_t)field->size : (Py_ssize_t)field->bytes,
+        .readonly = 1,
+        .ndim = 1,
+        .format = flags & PyBUF_FORMAT ? column->format : NULL,
+        .shape = flags & PyBUF_ND ? &column->shape : NULL,
+        .strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? &column->stride : NULL,
+    };
+    view->len = column->shape * view->itemsize;
+    return 0;
+}
+
+static void column_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF((PyObject *)((Column *)self)->columns);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static int column_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)((Column *)self)->columns);
+    return 0;
+}
+
+PyType_Spec column_spec = {
+    .name = "shmstore._core.Column",
+    .basicsize = sizeof(Column),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_dealloc, column_dealloc}, {Py_tp_traverse, column_traverse}, {Py_bf_getbuffer, column_getbuffer}, {0, NULL}},
+};
+
+static PyObject *columns_column(PyObject *self, PyObject *argument) {
+    static const char *const formats[KIND_END] = {
+        [KIND_INT8] = "b", [KIND_INT16] = "h", [KIND_INT32] = "i", [KIND_INT64] = "q", [KIND_UINT8] = "B",
+        [KIND_UINT16] = "H", [KIND_UINT32] = "I", [KIND_UINT64] = "Q", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
+        [KIND_BOOL] = "?", [KIND_TIMESTAMP] = "q", [KIND_KEY] = "I"};
+    Columns *columns = (Columns *)self;
+    int index = field_argument(columns, argument);
+    if (index < 0) return NULL;
+    const struct field *field = &columns->store->geometry.fields[index];
+    Column *column = (Column *)PyType_GenericAlloc(columns->store->state->column_type, 0);
+    if (!column) return NULL;
+    column->columns = (Columns *)Py_NewRef(self);
+    column->field = (uint32_t)index;
+    if (formats[field->kind]) strcpy(column->format, formats[field->kind]);
+    else PyOS_snprintf(column->format, sizeof column->format, "%us", field->size);
+    column->shape = (Py_ssize_t)columns->rows;
+    column->stride = (Py_ssize_t)field->bytes;
+    PyObject *view = PyMemoryView_FromObject((PyObject *)column);
+    Py_DECREF(column);
+    return view;
+}
+
+/* ---- rearranged copies -------------------------------------------------------------------------------------------- */
+
+static PyObject *columns_take(PyObject *self, PyObject *rows) {
+    Columns *columns = (Columns *)self;
+    PyObject *list = PySequence_List(rows);
+    if (!list) return NULL;
+    Py_ssize_t count = PyList_Size(list);
+    Columns *taken = new_columns(columns->store, (uint64_t)count);
+    for (Py_ssize_t i = 0; taken && i < count; i++) {
+        Py_ssize_t row = PyNumber_AsSsize_t(PyList_GetItem(list, i), PyExc_IndexError);
+        if (row < 0 || (uint64_t)row >= columns->rows) {
+            if (!PyErr_Occurred()) PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
+            Py_CLEAR(taken);
+            break;
+        }
+        move_row(&columns->store->geometry, taken->base, (uint64_t)i, columns->base, (uint64_t)row);
+        taken->rows = (uint64_t)i + 1;
+    }
+    Py_DECREF(list);
+    return (PyObject *)taken;
+}
+
+struct ranked {
+    uint64_t rank, row;
+};
+
+/* A number's rank: unsigned integers in the numbers' own order; NaN last. */
+static uint64_t rank_of(const struct field *field, const unsigned char *from) {
+    const uint64_t sign = UINT64_C(1) << 63;
+    uint64_t bits = 0;
+    double real;
+    float narrow;
+    switch (field->kind) {
+    case KIND_FLOAT64: case KIND_FLOAT32:
+        if (field->kind == KIND_FLOAT32) {
+            memcpy(&narrow, from, 4);
+            real = (double)narrow;
+        } else {
+            memcpy(&real, from, 8);
+        }
+        if (real != real) return UINT64_MAX;
+        real += 0.0; /* -0.0 and 0.0 are equal */
+        memcpy(&bits, &real, 8);
+        return bits & sign ? ~bits : bits | sign;
+    case KIND_INT8: return (uint64_t)(int64_t)*(const int8_t *)from ^ sign;
+    case KIND_INT16: { int16_t v; memcpy(&v, from, 2); return (uint64_t)(int64_t)v ^ sign; }
+    case KIND_INT32: { int32_t v; memcpy(&v, from, 4); return (uint64_t)(int64_t)v ^ sign; }
+    case KIND_INT64: case KIND_TIMESTAMP: memcpy(&bits, from, 8); return bits ^ sign;
+    default: memcpy(&bits, from, field->bytes); return bits;
+    }
+}
+
+/* Stable bottom-up merge sort; returns whichever of the two arrays holds the result. */
+static struct ranked *sort_ranked(struct ranked *from, struct ranked *to, uint64_t count) {
+    for (uint64_t width = 1; width < count; width *= 2) {
+        for (uint64_t low = 0; low < count; low += 2 * width) {
+            uint64_t middle = low + width < count ? low + width : count, high = low + 2 * width < count ? low + 2 * width : count;
+            uint64_t a = low, b = middle;
+            for (uint64_t at = low; at < high; at++)
+                to[at] = a < middle && (b >= high || from[a].rank <= from[b].rank) ? from[a++] : from[b++];
+        }
+        struct ranked *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    return from;
+}
+
+static PyObject *columns_order_by(PyObject *self, PyObject *argument) {
+    Columns *columns = (Columns *)self;
+    const struct geometry *g = &columns->store->geometry;
+    int index = field_argument(columns, argument);
+    if (index < 0) return NULL;
+    const struct field *field = &g->fields[index];
+    if (field->kind == KIND_TEXT || field->kind == KIND_BYTES || field->kind == KIND_KEY)
+        return PyErr_Format(PyExc_TypeError, "field %d is no number to order by", index);
+    struct ranked *ranked = malloc((2 * columns->rows + 1) * sizeof *ranked);
+    Columns *ordered = ranked ? new_columns(columns->store, columns->rows) : NULL;
+    if (ordered) {
+        Py_BEGIN_ALLOW_THREADS
+        for (uint64_t row = 0; row < columns->rows; row++)
+            ranked[row] = (struct ranked){rank_of(field, columns->base[index] + row * field->bytes), row};
+        const struct ranked *sorted = sort_ranked(ranked, ranked + columns->rows, columns->rows);
+        for (uint64_t row = 0; row < columns->rows; row++) move_row(g, ordered->base, row, columns->base, sorted[row].row);
+        Py_END_ALLOW_THREADS
+        ordered->rows = columns->rows;
+        for (size_t i = 0; i < columns->gaps.count; i++) {
+            const struct gap *gap = &columns->gaps.gaps[i];
+            gap_list_report(&ordered->gaps, gap->partition, gap->first, gap->end, gap->reason);
+        }
+    }
+    if (!ranked) PyErr_NoMemory();
+    free(ranked);
+    return (PyObject *)ordered;
+}
+
+static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Columns *columns = (Columns *)self;
+    return gap_list_objects(columns->store->state, &columns->gaps);
+}
+
+static PyMethodDef columns_methods[] = {
+    {"rows", (PyCFunction)(void (*)(void))columns_rows, METH_VARARGS | METH_KEYWORDS,
+     "rows(start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as plain tuples."},
+    {"column", columns_column, METH_O, "column(field)\n--\n\nA read-only memoryview of one field's array."},
+    {"values", columns_values, METH_O, "values(field)\n--\n\nOne field as a list of Python values."},
+    {"take", columns_take, METH_O, "take(rows)\n--\n\nNew Columns of these rows, in this order."},
+    {"order_by", columns_order_by, METH_O, "order_by(field)\n--\n\nNew Columns ordered by a numeric field; stable."},
+    {"gaps", columns_gaps, METH_NOARGS, "gaps()\n--\n\nTicket ranges that are not here, with the reason."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyType_Spec columns_spec = {
+    .name = "shmstore._core.Columns",
+    .basicsize = sizeof(Columns),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_dealloc, columns_dealloc},
+                             {Py_tp_traverse, columns_traverse},
+                             {Py_tp_methods, columns_methods},
+                             {Py_sq_length, columns_length},
+                             {Py_sq_item, columns_item},
+                             {Py_tp_doc, "Records copied out of a store: one private contiguous array per field. Immutable."},
+                             {0, NULL}},
+};

@@ -1,0 +1,1 @@
+"""The command-line tools: `shmstore-inspect` (inspect.py) and `shmstore-coordinator` (coordinator.py)."""

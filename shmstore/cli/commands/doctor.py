@@ -1,0 +1,75 @@
+"""`doctor`: whether this machine and the stores on it are in good health."""
+
+import argparse
+
+from shmstore import names
+from shmstore.cli import units
+from shmstore.cli.exits import OK, UNHEALTHY
+from shmstore.cli.machine import Finding, Health, examine
+from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.survey import brief, in_use, look
+from shmstore.errors import DamagedSegment, ShmStoreError
+from shmstore.segment import SegmentInfo, list_segments
+
+HELP = "examine /dev/shm, limits, kernel features and every store (exit code 5 when something is bad)"
+EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")
+
+_TONES = {Health.OK: Tone.GOOD, Health.WARNING: Tone.WARNING, Health.BAD: Tone.BAD}
+
+_COLUMNS = (
+    Column("health", "health", tone=lambda health: _TONES[health]),
+    Column("what", "what"),
+    Column("found", "found"),
+    Column("advice", "advice"),
+)
+
+
+def declare(_parser: argparse.ArgumentParser) -> None:
+    """This verb has no arguments of its own."""
+
+
+def run(_args: argparse.Namespace, out: Output) -> int:
+    """Report every finding, good ones too: they say what was looked at."""
+    findings = [*examine(), *_stores()]
+    rows = [finding._asdict() for finding in findings]
+    if out.mode is Mode.JSON:
+        for row in rows:
+            out.object(row)
+    else:
+        out.write(out.table(_COLUMNS, rows))
+    return UNHEALTHY if any(finding.health is Health.BAD for finding in findings) else OK
+
+
+def _stores() -> list[Finding]:
+    infos = list_segments()
+    total = units.size(sum(info.size for info in infos))
+    summary = Finding("stores", Health.OK, f"{len(infos)} in {names.DIRECTORY}, {total}")
+    findings = []
+    for info in infos:
+        try:
+            findings.append(_store(info))
+        except ShmStoreError as error:
+            findings.append(Finding(f"store {info.name}", Health.WARNING, brief(error), str(error)))
+    return [summary, *findings]
+
+
+def _store(info: SegmentInfo) -> Finding:
+    what = f"store {info.name}"
+    if isinstance(info.error, DamagedSegment):
+        advice = f"shmstore-inspect show {info.name}; gc removes it when nobody is attached"
+        return Finding(what, Health.BAD, f"damaged: {info.error}", advice)
+    if info.error is not None:
+        return Finding(what, Health.WARNING, brief(info.error), str(info.error))
+    with look(info.name) as store:
+        violations = store._core.check()
+        dead = [place.pid for place in store._core.places() if place.state == "dead"]
+    if violations:
+        advice = f"shmstore-inspect check {info.name} has all; keep a copy for a report"
+        return Finding(what, Health.BAD, f"{len(violations)} invariants violated: {violations[0]}", advice)
+    if dead:
+        advice = f"the next attach repairs them; shmstore-coordinator {info.name} does so at once"
+        return Finding(what, Health.WARNING, f"dead processes not yet repaired: {', '.join(map(str, dead))}", advice)
+    if not in_use(info.name):
+        advice = f"shmstore-inspect rm {info.name}, if nobody needs it any more"
+        return Finding(what, Health.WARNING, f"nobody is attached, {units.size(info.size)}", advice)
+    return Finding(what, Health.OK, "sound")

@@ -1,0 +1,60 @@
+"""`ls`: every store of this machine, one line each."""
+
+import argparse
+from typing import Any
+
+from shmstore.cli import units
+from shmstore.cli.exits import OK
+from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.survey import brief, look, owner
+from shmstore.errors import ShmStoreError
+from shmstore.segment import SegmentInfo, list_segments
+
+HELP = "list the stores of this machine"
+EXAMPLES = ("ls", "ls --json | jq -r 'select(.alive == 0) | .name'")
+
+_COLUMNS = (
+    Column("name", "name"),
+    Column("size", "size", units.size, right=True),
+    Column("records", "records", units.count, right=True),
+    Column("capacity", "capacity", units.count, right=True),
+    Column("alive", "alive", right=True),
+    Column("coordinator", "coordinator", lambda alive: "yes" if alive else "no"),
+    Column("created", "created", units.when),
+    Column("owner", "owner"),
+    Column("state", "state", tone=lambda state: Tone.GOOD if state == "ok" else Tone.BAD),
+)
+
+
+def declare(_parser: argparse.ArgumentParser) -> None:
+    """This verb has no arguments of its own."""
+
+
+def run(_args: argparse.Namespace, out: Output) -> int:
+    """List what `list_segments` finds; damaged ones are part of the list, not an error."""
+    rows = [_row(info) for info in list_segments()]
+    if out.mode is Mode.JSON:
+        for row in rows:
+            out.object(row)
+    elif rows:
+        out.write(out.table(_COLUMNS, rows))
+    else:
+        out.message("no stores that this user may read")
+    return OK
+
+
+def _row(info: SegmentInfo) -> dict[str, Any]:
+    row = {"name": info.name, "size": info.size, "records": None, "capacity": None, "alive": None, "coordinator": None}
+    row |= {"created": units.Time(info.created_ns), "owner": owner(info.uid), "state": "ok"}
+    try:
+        if info.error is not None:
+            raise info.error
+        with look(info.name) as store:
+            return row | {
+                "records": len(store),
+                "capacity": store.capacity,
+                "alive": sum(place.state == "alive" for place in store._core.places()),
+                "coordinator": store._core.coordinator_alive(),
+            }
+    except ShmStoreError as error:
+        return row | {"state": brief(error)}

@@ -1,0 +1,137 @@
+"""`plan`: how large a store would be, before it is made."""
+
+import argparse
+import importlib
+import inspect
+import os
+import re
+import sys
+from typing import Any, get_args
+
+from shmstore import _core, fields, names
+from shmstore.cli import units
+from shmstore.cli.exits import FAILURE, OK
+from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.errors import InvalidSchema
+from shmstore.options import Layout, segment_options
+from shmstore.schema import Schema
+from shmstore.store import create
+
+HELP = "compute the size of a store before making it (exit code 1 when there is no room for it)"
+EXAMPLES = (
+    "plan --capacity 1_000_000 --fields 'gateway:key,id:text[40],value:float,timestamp:timestamp'",
+    "plan --capacity 1_000_000 --record shop.events:Order --partitions 8 --layout columns",
+)
+
+_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(create).parameters.items()}
+_MARKERS = {kind.marker.lower(): kind.marker for kind in fields.KINDS.values()}
+_PLAIN = {"int": "Int64", "float": "Float64"}
+_FIELD = re.compile(r"\s*(\w+)\s*:\s*(\w+)\s*(?:\[(\d+)\])?\s*")
+
+_COLUMNS = (
+    Column("size", "size", lambda size: f"{units.size(size)} ({units.count(size)} bytes)"),
+    Column("capacity", "capacity", units.count),
+    Column("partitions", "partitions"),
+    Column("slots", "slots each", units.count),
+    Column("record_bytes", "record", units.size),
+    Column("free", f"free in {names.DIRECTORY}", units.size),
+    Column("fits", "fits", lambda fits: "yes" if fits else "no", tone=lambda fits: Tone.GOOD if fits else Tone.BAD),
+)
+_REGION_COLUMNS = (
+    Column("region", "region"),
+    Column("offset", "offset", units.count, right=True),
+    Column("size", "bytes", units.count, right=True),
+    Column("share", "share", units.percent, right=True),
+)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    record = parser.add_mutually_exclusive_group(required=True)
+    kinds = ", ".join([*_PLAIN, *_MARKERS])
+    record.add_argument(
+        "--fields",
+        metavar="NAME:TYPE,...",
+        help=f"the record's fields; a type is one of {kinds}, some with [most bytes]",
+    )
+    record.add_argument("--record", metavar="MODULE:CLASS", help="a record class, as given to create")
+    parser.add_argument(
+        "--capacity", type=units.whole, required=True, metavar="N", help="the newest records that are kept"
+    )
+    parser.add_argument("--partitions", type=units.whole, metavar="N", help="independent rings (default: one a CPU)")
+    parser.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        default=_DEFAULTS["layout"],
+        help="how records lie in memory (default: %(default)s)",
+    )
+    for name, meaning in (("keys", "different keys"), ("processes", "processes that may be attached for writing")):
+        help_ = f"{meaning} (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=units.whole, default=_DEFAULTS[name], metavar="N", help=help_)
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Compute the plan and compare it with the room that there is."""
+    schema = Schema.of(_class(args.record) if args.record else _fields(args.fields))
+    options = segment_options(
+        schema,
+        capacity=args.capacity,
+        partitions=args.partitions,
+        layout=args.layout,
+        partition_by=None,
+        keys=args.keys,
+        processes=args.processes,
+    )
+    plan = _core.plan(schema.fields, options)
+    stat = os.statvfs(names.DIRECTORY)
+    free = stat.f_bavail * stat.f_frsize
+    facts: dict[str, Any] = {
+        "size": plan.size,
+        "capacity": plan.capacity,
+        "partitions": plan.capacity // plan.slots,
+        "slots": plan.slots,
+        "record_bytes": plan.record_bytes,
+        "free": free,
+        "fits": plan.size <= free,
+    }
+    regions = [
+        {"region": name, "offset": offset, "size": size, "share": size / plan.size}
+        for name, offset, size in plan.regions
+    ]
+    if out.mode is Mode.JSON:
+        out.object(facts | {"regions": regions})
+    else:
+        out.write([*out.facts(_COLUMNS, facts), "", *out.table(_REGION_COLUMNS, regions)])
+    return OK if facts["fits"] else FAILURE
+
+
+def _fields(text: str) -> list[_core.FieldSpec]:
+    specs = []
+    for part in text.split(","):
+        match = _FIELD.fullmatch(part)
+        if match is None:
+            raise InvalidSchema(f"{part!r} is no field; write NAME:TYPE, for example value:float or id:text[40]")
+        name, kind, size = match.groups()
+        marker = _PLAIN.get(kind.lower(), _MARKERS.get(kind.lower()))
+        if marker is None:
+            raise InvalidSchema(
+                f"field {name!r} has the type {kind!r}; expected one of {', '.join([*_PLAIN, *_MARKERS])}"
+            )
+        annotation: Any = getattr(fields, marker)
+        specs.append(fields.field_of("--fields", name, annotation[int(size)] if size else annotation))
+    return specs
+
+
+def _class(text: str) -> Any:
+    """The class that MODULE:CLASS names, also in a module of the working directory."""
+    module, _, name = text.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # importing runs a stranger's code, which can raise anything
+        raise InvalidSchema(
+            f"{text!r} cannot be imported ({type(error).__name__}: {error}); write MODULE:CLASS"
+        ) from None
+    return found

@@ -1,0 +1,36 @@
+"""`processes`: who is attached to a store, and how much each does."""
+
+import argparse
+import time
+
+from shmstore.cli.exits import OK
+from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
+from shmstore.cli.render import Mode, Output
+from shmstore.cli.survey import look
+
+HELP = "list the processes attached to a store"
+EXAMPLES = ("processes orders", "processes orders --json | jq .pid")
+
+_BETWEEN_LOOKS_S = 0.25  # rates and CPU need two
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("name", help="the store")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """List the places of the process table that are not free; those attached for reading only have none."""
+    with look(args.name) as store:
+        meter = ProcessMeter()
+        if meter.look(store._core.places()):
+            time.sleep(_BETWEEN_LOOKS_S)
+        rows = meter.look(store._core.places())
+    if out.mode is Mode.JSON:
+        for row in rows:
+            out.object(row)
+    elif rows:
+        out.write(out.table(PROCESS_COLUMNS, rows))
+    else:
+        out.message(f"no process is attached to {args.name!r} for writing")
+    return OK

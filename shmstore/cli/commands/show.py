@@ -1,0 +1,210 @@
+"""`show`: all that is to be known of one store, and of a damaged one whatever can still be decoded."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from shmstore import _core, names
+from shmstore.cli import units
+from shmstore.cli.exits import OK, UNHEALTHY, code_of
+from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.survey import find, in_use, look, owner
+from shmstore.errors import ShmStoreError
+from shmstore.fields import KINDS, Marker
+from shmstore.segment import SegmentInfo
+from shmstore.store import EventStore
+
+HELP = "describe one store: header, schema, partitions, statistics, regions"
+EXAMPLES = ("show orders", "show orders --json | jq .statistics")
+
+_LAYOUTS = {_core.LAYOUT_ROWS: "rows", _core.LAYOUT_COLUMNS: "columns"}
+_RULES = {_core.BY_KEY: "key", _core.BY_PROCESS: "process", _core.BY_TURN: "turn", _core.EXPLICIT: "explicit"}
+
+_FILE_COLUMNS = (
+    Column("name", "name"),
+    Column("path", "file"),
+    Column("size", "size", lambda size: f"{units.size(size)} ({units.count(size)} bytes)"),
+    Column("mode", "mode"),
+    Column("owner", "owner"),
+    Column("in_use", "in use", lambda used: "yes" if used else "no"),
+    Column("created", "created", units.when),
+)
+_HEADER_COLUMNS = (
+    Column("store_id", "store id"),
+    Column("abi", "abi"),
+    Column("layout", "layout"),
+    Column("partition_by", "partition by"),
+    Column("capacity", "capacity", units.count),
+    Column("partitions", "partitions"),
+    Column("slots", "slots each", units.count),
+    Column("record_bytes", "record", units.size),
+    Column("keys", "keys", lambda keys: f"{units.count(keys['used'])} of {units.count(keys['limit'])}"),
+    Column("processes", "processes", lambda places: f"{places['alive']} alive, room for {places['limit']}"),
+    Column(
+        "coordinator",
+        "coordinator",
+        lambda alive: "running" if alive else "none",
+        tone=lambda a: Tone.GOOD if a else None,
+    ),
+)
+_STATISTICS_COLUMNS = (
+    Column("records", "records", units.count),
+    Column("appended", "appended", units.count),
+    Column("discarded", "discarded", units.count),
+    Column("appended_per_second", "rate", units.rate),
+    Column("last_append", "last append", lambda time: f"{time.astimezone():%Y-%m-%d %H:%M:%S}"),
+    Column("skipped", "skipped", units.count),
+    Column("voided", "voided", units.count),
+    Column("lapped", "lapped", units.count),
+)
+_FIELD_COLUMNS = (Column("name", "field"), Column("type", "type"), Column("meaning", "holds"))
+_REGION_COLUMNS = (
+    Column("region", "region"),
+    Column("offset", "offset", units.count, right=True),
+    Column("size", "bytes", units.count, right=True),
+)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("name", help="the store")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Show the file, then whatever else can be decoded, then what is wrong."""
+    info = find(args.name)
+    seen: dict[str, Any] = {} if info is None else {"file": _file(info)}
+    problems: list[str] = []
+    code = OK
+    try:
+        with look(args.name) as store:
+            _decode(store, seen, problems)
+    except ShmStoreError as error:
+        if info is None:
+            raise
+        problems.append(str(error))
+        code = code_of(error)
+    seen["problems"] = problems
+    if out.mode is Mode.JSON:
+        out.object(seen)
+    else:
+        out.write(_lines(out, seen))
+    return code or (UNHEALTHY if problems else OK)
+
+
+def _decode(store: EventStore[Any], seen: dict[str, Any], problems: list[str]) -> None:
+    """Add each section that can be read, a problem for each that cannot: damage must not hide the rest."""
+    sections: dict[str, Callable[[EventStore[Any]], Any]] = {
+        "header": _header,
+        "fields": _fields,
+        "statistics": _statistics,
+        "partitions": _partitions,
+        "regions": _regions,
+    }
+    for name, read in sections.items():
+        try:
+            seen[name] = read(store)
+        except (ShmStoreError, ValueError, ArithmeticError) as error:
+            problems.append(f"{name}: {error}")
+    problems.extend(store._core.check())
+
+
+def _file(info: SegmentInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "path": names.path_of(info.name),
+        "size": info.size,
+        "mode": f"{info.mode:04o}",
+        "owner": owner(info.uid),
+        "in_use": in_use(info.name),
+        "created": units.Time(info.created_ns),
+    }
+
+
+def _header(store: EventStore[Any]) -> dict[str, Any]:
+    header, plan = store._core.header(), store._core.plan()
+    options = header.options
+    return {
+        "store_id": header.store_id.hex(),
+        "abi": ".".join(map(str, header.abi)),
+        "layout": _LAYOUTS[options["layout"]],
+        "partition_by": _RULES[options["rule"]],
+        "capacity": plan.capacity,
+        "partitions": options["partitions"],
+        "slots": plan.slots,
+        "record_bytes": plan.record_bytes,
+        "keys": {"used": len(store._core.keys()), "limit": options["keys"]},
+        "processes": {
+            "alive": sum(place.state == "alive" for place in store._core.places()),
+            "limit": options["processes"],
+        },
+        "coordinator": store._core.coordinator_alive(),
+    }
+
+
+def _fields(store: EventStore[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": field.name,
+            "type": repr(Marker(field.kind, field.size)),
+            "meaning": KINDS[field.kind].meaning.format(field.size),
+        }
+        for field in store.schema.fields
+    ]
+
+
+def _statistics(store: EventStore[Any]) -> dict[str, Any]:
+    statistics = store.statistics
+    return {
+        "records": statistics.length,
+        "appended": statistics.total_appended,
+        "discarded": statistics.total_discarded,
+        "appended_per_second": statistics.appends_per_second,
+        "last_append": statistics.last_append_time,
+        "skipped": statistics.skipped,
+        "voided": statistics.voided,
+        "lapped": statistics.lapped,
+    }
+
+
+def _partitions(store: EventStore[Any]) -> list[dict[str, Any]]:
+    slots = store._core.plan().slots
+    return [
+        {
+            "partition": number,
+            "fill": counts.length / slots,
+            "records": counts.length,
+            "oldest": counts.oldest,
+            "tail": counts.tail,
+            "in_flight": counts.in_flight,
+            "skipped": counts.skipped,
+            "voided": counts.voided,
+        }
+        for number, counts in enumerate(store._core.totals())
+    ]
+
+
+def _regions(store: EventStore[Any]) -> list[dict[str, Any]]:
+    return [{"region": name, "offset": offset, "size": size} for name, offset, size in store._core.plan().regions]
+
+
+def _lines(out: Output, seen: dict[str, Any]) -> list[str]:
+    partition_columns = (
+        Column("partition", "partition", right=True),
+        Column("fill", "fill", lambda fill: f"{out.bar(fill)} {units.percent(fill):>5}"),
+        Column("records", "records", units.count, right=True),
+        Column("oldest", "oldest", units.count, right=True),
+        Column("tail", "tail", units.count, right=True),
+        Column("in_flight", "in flight", right=True),
+        Column("skipped", "skipped", right=True),
+        Column("voided", "voided", right=True),
+    )
+    sections: list[list[str]] = [
+        out.facts((*_FILE_COLUMNS, *_HEADER_COLUMNS), seen.get("file", {}) | seen.get("header", {})),
+        out.table(_FIELD_COLUMNS, seen.get("fields", ())),
+        out.facts(_STATISTICS_COLUMNS, seen.get("statistics", {})),
+        out.table(partition_columns, seen.get("partitions", ())),
+        out.table(_REGION_COLUMNS, seen.get("regions", ())),
+        [out.paint(f"problem: {problem}", Tone.BAD) for problem in seen["problems"]],
+    ]
+    return [line for section in sections if section for line in (*section, "")][:-1]

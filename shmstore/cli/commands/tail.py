@@ -1,0 +1,105 @@
+"""`tail`: the newest records of a store, and those to come."""
+
+import argparse
+from typing import Any
+
+from shmstore import _core
+from shmstore.cli import units
+from shmstore.cli.exits import OK
+from shmstore.cli.render import Column, Mode, Output
+from shmstore.cli.survey import look
+from shmstore.errors import StoreUnlinked
+from shmstore.schema import Schema
+from shmstore.selection import one_partition
+from shmstore.store import EventStore
+
+HELP = "print the newest records, and with -f those that follow"
+EXAMPLES = ("tail orders -n 20", "tail orders -f --json | jq .value")
+
+_BATCH_RECORDS = 1000
+_RIGHT_KINDS = frozenset(
+    {_core.INT8, _core.INT16, _core.INT32, _core.INT64, _core.UINT8, _core.UINT16, _core.UINT32, _core.UINT64}
+    | {_core.FLOAT32, _core.FLOAT64}
+)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("name", help="the store")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new records until interrupted")
+    parser.add_argument("-n", "--lines", type=units.whole, default=10, metavar="N", help="how many (default: 10)")
+    parser.add_argument(
+        "--partition", type=int, metavar="P", help="only this partition (default: all, merged by timestamp)"
+    )
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Print the newest records, then follow from exactly where they end."""
+    with look(args.name) as store:
+        printer = _Printer(store.schema, out)
+        records, positions = _newest(store, args.lines, args.partition)
+        printer.print(records)
+        if args.follow:
+            _follow(store, positions, printer, out)
+    return OK
+
+
+def _newest(store: EventStore[Any], wanted: int, partition: int | None) -> tuple[list[Any], list[int]]:
+    """The newest records, oldest first, and the positions at which a cursor goes on."""
+    totals = store._core.totals()
+    records: list[Any] = []
+    positions: list[int] = []
+    for number in one_partition(partition, len(totals)) or range(len(totals)):
+        ticket = max(totals[number].oldest, totals[number].tail - wanted)
+        with store.cursor(start=[ticket * len(totals) + number]) as cursor:
+            records += cursor.read(wanted)
+            positions += cursor.positions
+    time_field = store.schema.time_field
+    if time_field is not None:
+        records.sort(key=lambda record: record[time_field])
+    return records[max(0, len(records) - wanted) :], positions
+
+
+def _follow(store: EventStore[Any], positions: list[int], printer: "_Printer", out: Output) -> None:
+    with store.cursor(start=positions) as cursor:
+        reported = 0
+        try:
+            while cursor.wait():
+                printer.print(cursor.read(_BATCH_RECORDS))
+                if cursor.lost > reported:
+                    out.message(f"{units.count(cursor.lost - reported)} tickets were not to be had: {cursor.gaps[-1]}")
+                    reported = cursor.lost
+        except StoreUnlinked:
+            out.message(f"store {store.name!r} was unlinked")
+
+
+class _Printer:
+    """Prints records as they come, aligned with those before them."""
+
+    def __init__(self, schema: Schema, out: Output) -> None:
+        self._out = out
+        self._schema = schema
+        self._columns = [
+            Column(field.name, field.name, _shown, right=field.kind in _RIGHT_KINDS) for field in schema.fields
+        ]
+        self._widths: dict[str, int] = {}
+
+    def print(self, records: list[Any]) -> None:
+        """Print these records; the titles come before the first."""
+        rows = [self._row(record) for record in records]
+        if self._out.mode is Mode.JSON:
+            for row in rows:
+                self._out.object(row)
+        elif rows:
+            titles = not self._widths
+            self._out.write(self._out.table(self._columns, rows, titles=titles, widths=self._widths))
+
+    def _row(self, record: Any) -> dict[str, Any]:
+        return {
+            field.name: units.iso(value) if field.kind == _core.TIMESTAMP else value
+            for field, value in zip(self._schema.fields, record, strict=True)
+        }
+
+
+def _shown(value: Any) -> str:
+    return value.hex(" ") if isinstance(value, bytes) else str(value)

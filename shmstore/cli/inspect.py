@@ -1,0 +1,62 @@
+"""`shmstore-inspect`: look at stores from outside. Reads the command line, picks the verb, ends with its exit code.
+
+Looking never writes and takes no place in a store's process table; only `gc` and `rm` remove, and only when told to.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from shmstore.cli.commands import COMMANDS
+from shmstore.cli.completion import SHELLS, CompletionAction
+from shmstore.cli.exits import EXIT_CODES_HELP, guard
+from shmstore.cli.render import Mode, Output
+
+PROGRAM = "shmstore-inspect"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool on these arguments (those of the process when None) and return its exit code."""
+    return guard(PROGRAM, lambda: _run(argv))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole tool; completion scripts and tests read it too."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Look at the shared-memory event stores of this machine.",
+        epilog=f"{EXIT_CODES_HELP}\nresults go to stdout, messages to stderr; `{PROGRAM} VERB --help` has examples",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--completion", action=CompletionAction, choices=SHELLS, help="print a completion script and exit"
+    )
+    drawing = argparse.ArgumentParser(add_help=False)
+    style = drawing.add_mutually_exclusive_group()
+    style.add_argument("--json", action="store_true", help="one JSON object per line")
+    style.add_argument("--plain", action="store_true", help="tab-separated values without titles, units or colour")
+    drawing.add_argument("--no-color", action="store_true", help="no colour; the variable NO_COLOR says the same")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, command in COMMANDS.items():
+        verb = verbs.add_parser(
+            name,
+            parents=[drawing],
+            help=command.HELP,
+            description=command.HELP[:1].upper() + command.HELP[1:] + ".",
+            epilog="\n".join(["examples:", *(f"  {PROGRAM} {example}" for example in command.EXAMPLES)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.declare(verb)
+        verb.set_defaults(run=command.run)
+    return parser
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    args = build_parser().parse_args(argv)
+    mode = Mode.JSON if args.json else Mode.PLAIN if args.plain else Mode.PEOPLE
+    code: int = args.run(args, Output(mode, color=not args.no_color))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What the verbs ask about a segment from outside: open it for looking only, who uses it, whose file it is."""
+
+import os
+import pwd
+from typing import Any
+
+from shmstore import names
+from shmstore.cli.machine import is_locked
+from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound
+from shmstore.segment import SegmentInfo, list_segments
+from shmstore.store import EventStore, attach
+
+
+def look(name: str) -> EventStore[Any]:
+    """The store, attached so that looking cannot disturb it: for reading, without a place in its process table."""
+    return attach(name, read_only=True)
+
+
+def find(name: str) -> SegmentInfo | None:
+    """What is known of this segment without relying on what it holds; None when it cannot be listed."""
+    return next((info for info in list_segments() if info.name == names.check_name(name)), None)
+
+
+def in_use(name: str) -> bool:
+    """True while a process is attached for writing, or coordinates. The kernel tells, so the segment may be damaged.
+
+    Those who only look are not counted: they lose nothing when the name goes. Raises StoreNotFound and AccessDenied.
+    """
+    path = names.path_of(names.check_name(name))
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise StoreNotFound(f"there is no {path} any more; `shmstore-inspect ls` lists what there is") from None
+    except PermissionError:
+        raise AccessDenied(
+            f"{path} may not be read by this user; ask its owner, {owner(os.lstat(path).st_uid)}"
+        ) from None
+    try:
+        return is_locked(fd)
+    finally:
+        os.close(fd)
+
+
+def owner(uid: int) -> str:
+    """The user's name, or the number of one without a name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def brief(error: ShmStoreError) -> str:
+    """An error in a word or two, for a column: ``AbiMismatch`` is ``abi mismatch``."""
+    name = type(error).__name__
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

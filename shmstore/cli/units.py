@@ -1,0 +1,118 @@
+"""Quantities as people read and write them: sizes, counts, rates, durations, times. Nothing is printed here."""
+
+import re
+import time
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
+
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_RATE_UNITS = ("", " k", " M", " G", " T")
+_DURATION_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+
+
+def size(count_bytes: float) -> str:
+    """A size in bytes with a binary unit: ``1.5 MiB``."""
+    value, unit = _scaled(count_bytes, 1024, _SIZE_UNITS)
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def count(number: int) -> str:
+    """A whole number with its thousands apart: ``1,234,567``."""
+    return f"{number:,}"
+
+
+def rate(per_second: float | None) -> str:
+    """Events per second, three digits: ``812/s``, ``12.3 k/s``; ``-`` when it is not known."""
+    if per_second is None:
+        return "-"
+    value, unit = _scaled(per_second, 1000, _RATE_UNITS)
+    digits = 0 if value >= 100 or (unit == "" and value == int(value)) else 1 if value >= 10 else 2
+    return f"{value:.{digits}f}{unit}/s"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a whole percentage; only what is exactly full says 100 %, only what is exactly empty 0 %."""
+    shown = 100 if fraction >= 1 else 0 if fraction <= 0 else min(99, max(1, round(fraction * 100)))
+    return f"{shown} %"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its one or two largest units: ``350 ms``, ``4.2 s``, ``2 h 5 m``."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for unit, length, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= length:
+            return f"{whole // length} {unit} {whole % length // part} {smaller}"
+    raise AssertionError(f"no unit for {seconds} s")
+
+
+class Time(int):
+    """A time in ns since the Unix epoch, so that a renderer knows it from a number; 0 is never."""
+
+
+def ago(time_ns: int) -> str:
+    """How long ago a time was: ``3.0 s ago``; ``never`` for time 0."""
+    return "never" if time_ns == 0 else f"{duration((time.time_ns() - time_ns) / 1e9)} ago"
+
+
+def when(time_ns: int) -> str:
+    """A time in the local zone, to the second; ``never`` for time 0."""
+    return "never" if time_ns == 0 else f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
+
+
+def iso(time_ns: int) -> str:
+    """A time as ISO 8601 in UTC with all nine digits; one out of a calendar's reach as its number."""
+    seconds, fraction_ns = divmod(time_ns, 10**9)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ns} ns"
+
+
+def parse_duration(text: str) -> timedelta:
+    """A positive duration such as ``90s``, ``1h30m``, ``250ms``; a bare number counts seconds. Raises ValueError."""
+    plain = f"{text}s" if re.fullmatch(r"\d+(\.\d+)?", text) else text
+    parts = _DURATION_PART.findall(plain)
+    total_ns = sum(float(number) * _DURATION_NS[unit] for number, unit in parts)
+    if not re.fullmatch(f"(?:{_DURATION_PART.pattern})+", plain) or total_ns <= 0:
+        raise ValueError(f"{text!r} is not a duration; write a positive one such as 90s, 10m, 1h30m or 250ms")
+    try:
+        return timedelta(microseconds=total_ns / 1000)
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a duration; {timedelta.max.days}d is the longest") from None
+
+
+def span(text: str) -> timedelta:
+    """A positive duration as an argument of a command. Raises ArgumentTypeError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A positive duration as an argument of a command, in seconds. Raises ArgumentTypeError."""
+    return span(text).total_seconds()
+
+
+def whole(text: str) -> int:
+    """A number from 0 on as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return number
+
+
+def _scaled(value: float, base: int, units: tuple[str, ...]) -> tuple[float, str]:
+    for unit in units[:-1]:
+        if abs(value) < base * 0.9995:
+            return value, unit
+        value /= base
+    return value, units[-1]

@@ -1,0 +1,162 @@
+"""The coordinator: the one process that reaps the dead early, samples totals each second and applies retention.
+
+A store works fully without it: it is on no append or read path. What it adds is speed (a dead process is repaired
+within a tick, not when somebody meets its slot), the history of rates, and retention.
+
+One coordinates at a time, by a lock that the kernel frees when its holder dies; every other `Coordinator` of the store
+stands by and takes over. Its death loses nothing but the samples of the seconds without one.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from shmstore.errors import InvalidOption, ReadOnlyStore, StoreClosed
+from shmstore.selection import require_time
+from shmstore.store import EventStore
+
+DEFAULT_TICK_S = 0.05
+LONGEST_TICK_S = 0.5
+
+_SAMPLE_EVERY_S = 1.0
+_STANDBY_TICK_S = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Coordinator:
+    """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
+
+    retention: records older than this are purged each second; needs a Timestamp field. None keeps them.
+    tick: seconds between two looks for the dead, more than 0 and at most LONGEST_TICK_S.
+    on_statistics: called each second with `store.statistics`; the store's own `on_statistics` when None.
+
+    Raises InvalidOption for a retention or tick out of bounds, and for retention of records without a Timestamp;
+    ReadOnlyStore for a store that was attached read-only.
+    """
+
+    def __init__(
+        self,
+        store: EventStore[Any],
+        *,
+        retention: timedelta | None = None,
+        tick: float = DEFAULT_TICK_S,
+        on_statistics: Callable[[Any], None] | None = None,
+    ) -> None:
+        if not store._segment.writable:
+            raise ReadOnlyStore(f"store {store.name!r} was attached read-only; attach it for writing to coordinate it")
+        if not 0 < tick <= LONGEST_TICK_S:
+            raise InvalidOption(f"tick is {tick!r} s; give more than 0 and at most {LONGEST_TICK_S} s")
+        if retention is not None and retention <= timedelta(0):
+            raise InvalidOption(f"retention is {retention}; give a positive timedelta, or None to keep every record")
+        if retention is not None:
+            require_time(store.schema, "retention")
+        self._store = store
+        self._core = store._core
+        self._retention = retention
+        self._tick_s = tick
+        self._on_statistics = on_statistics or store.on_statistics
+        # A plain flag that each tick looks at, not an Event: setting one inside a signal handler can deadlock.
+        self._stopping = False
+        self._active = False
+        self._reaped = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """True while this one coordinates, False while it stands by or is stopped."""
+        return self._active
+
+    @property
+    def reaped(self) -> int:
+        """How many dead processes this one has repaired."""
+        return self._reaped
+
+    def run(self) -> None:
+        """Coordinate or stand by in this thread until `stop()`, or until the store is closed or unlinked."""
+        with suppress(StoreClosed):
+            while self._goes_on() and self._is_named():
+                if not self._core.lock_coordinator():
+                    time.sleep(_STANDBY_TICK_S)
+                    continue
+                try:
+                    self._coordinate()
+                finally:
+                    self._active = False
+                    self._core.unlock_coordinator()
+            if not (self._stopping or self._core.closed):
+                _log.info("store %r was unlinked: nothing is left to coordinate", self._store.name)
+
+    def start(self) -> Self:
+        """Run in a thread of this process; no effect while it runs. Returns self."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stopping = self._active = False  # after a fork the parent's thread is gone, and its state stale
+            self._thread = threading.Thread(
+                target=self.run, name=f"shmstore coordinator {self._store.name}", daemon=True
+            )
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End `run()` within a tick and wait for the thread of `start()`. Safe in a signal handler, and twice."""
+        self._stopping = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _goes_on(self) -> bool:
+        return not (self._stopping or self._core.closed or self._core.unlinked)
+
+    def _is_named(self) -> bool:
+        """False also when another program removed the file, which marks nothing in the segment."""
+        return self._store._segment.is_linked()
+
+    def _coordinate(self) -> None:
+        self._active = True
+        _log.info("coordinating store %r", self._store.name)
+        next_sample_s = time.monotonic()
+        while self._goes_on():
+            self._reap()
+            now_s = time.monotonic()
+            if now_s >= next_sample_s:
+                if not self._is_named():
+                    return
+                self._each_second()
+                next_sample_s += _SAMPLE_EVERY_S
+                if next_sample_s <= now_s:
+                    # After a suspension the missed seconds stay missing: to catch up is to sample one instant often.
+                    next_sample_s = now_s + _SAMPLE_EVERY_S
+            time.sleep(self._tick_s)
+
+    def _reap(self) -> None:
+        for dead in self._core.reap():
+            self._reaped += 1
+            _log.info(
+                "repaired dead process %d (place %d): %d claims voided, %d released",
+                dead.pid,
+                dead.place,
+                dead.voided,
+                dead.released,
+            )
+
+    def _each_second(self) -> None:
+        self._core.sample(time.time_ns())
+        if self._retention is not None:
+            self._store.purge(older_than=self._retention)
+        if self._on_statistics is not None:
+            try:
+                self._on_statistics(self._store.statistics)
+            except Exception:
+                _log.exception("on_statistics of store %r failed; coordinating goes on", self._store.name)

@@ -1,0 +1,146 @@
+/* Reading tickets: copy, then prove that the copy is whole; sentences 7 and 8 at the top of ring.h. */
+#include "ring.h"
+
+#include <string.h>
+
+enum { RUN_ROWS = 1024 }; /* copied between two proofs: small enough to stay in the nearest cache */
+
+/* Copy `count` values of one field from consecutive slots to consecutive rows. */
+static void copy_column(const struct field *field, unsigned char *to, const unsigned char *from, uint64_t count) {
+    uint64_t stride = field->stride;
+    switch (field->unit) {
+    case 8:
+        if (field->units == 1) {
+            uint64_t *out = (uint64_t *)(void *)to;
+            for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u64 *)(const void *)(from + row * stride));
+        } else {
+            uint64_t *out = (uint64_t *)(void *)to;
+            for (uint64_t row = 0; row < count; row++, from += stride)
+                for (uint32_t i = 0; i < field->units; i++) *out++ = load_relaxed((const atomic_u64 *)(const void *)from + i);
+        }
+        break;
+    case 4: {
+        uint32_t *out = (uint32_t *)(void *)to;
+        for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u32 *)(const void *)(from + row * stride));
+        break;
+    }
+    case 2: {
+        uint16_t *out = (uint16_t *)(void *)to;
+        for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u16 *)(const void *)(from + row * stride));
+        break;
+    }
+    default:
+        for (uint64_t row = 0; row < count; row++) to[row] = load_relaxed((const atomic_u8 *)(from + row * stride));
+        break;
+    }
+}
+
+static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t count, struct destination *to) {
+    const struct geometry *g = ring->geometry;
+    const unsigned char *slots = ring_slots(ring, partition);
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        const struct field *field = &g->fields[i];
+        copy_column(field, to->columns[i] + to->row * field->bytes, slots + field->base + slot * field->stride, count); /* read_run:payload */
+    }
+}
+
+/* [7] Copy the published records from `ticket` on, up to `most` of them in consecutive slots of one lap. Returns how many
+ * were copied and proved whole; `*lapped` tells how many before them were overwritten while we copied. */
+static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t ticket, uint64_t most,
+                         struct destination *to, uint64_t *lapped) {
+    const uint64_t slots = ring->geometry->slots, slot = ticket % slots;
+    const uint64_t published = slot_word(ring_lap(ring->geometry, ticket), 0, PUBLISHED);
+    uint64_t limit = slots - slot < most ? slots - slot : most, count = 0;
+    if (limit > RUN_ROWS) limit = RUN_ROWS;
+    *lapped = 0;
+    while (count < limit && load_relaxed(ring_word(ring, partition, slot + count)) == published) count++; /* read_run:words */
+    if (!count) return 0;
+    fence_acquire(); /* read_run:before: the payload is at least as new as its word */
+    copy_rows(ring, partition, slot, count, to);
+    fence_acquire(); /* read_run:after: whoever overwrote what we copied is seen below */
+    uint64_t tail = load_relaxed(&ring_partition(ring, partition)->tail); /* read_run:tail */
+    if (ticket + slots > tail) return count;
+    /* Somebody may have claimed over the first rows, in ticket order: find the last that was. */
+    uint64_t doubtful = tail - slots - ticket + 1;
+    if (doubtful > count) doubtful = count;
+    for (uint64_t row = doubtful; row > 0; row--)
+        if (load_relaxed(ring_word(ring, partition, slot + row - 1)) != published) { /* read_run:again */
+            *lapped = row;
+            return 0; /* the caller reports these and comes back for the rest */
+        }
+    return count;
+}
+
+/* [8] Ticket `ticket` is not PUBLISHED of its lap: why? Sets `*end` to the end of the range with that reason. READ_END
+ * means "a gap with *reason" here, READ_FULL "look again". */
+static enum read_status explain(const struct ring *ring, uint32_t partition, uint64_t ticket, bool stop_at_held,
+                                uint64_t *end, enum gap_reason *reason) {
+    const uint64_t slot = ticket % ring->geometry->slots, lap = ring_lap(ring->geometry, ticket);
+    uint64_t word = load_acquire(ring_word(ring, partition, slot));
+    int64_t distance = lap_distance(word_lap(word), lap);
+    *end = ticket + 1;
+    if (distance < 0) return READ_DAMAGED;
+    if (distance > 0) {
+        uint64_t oldest = ring_oldest(ring, partition, load_acquire(&ring_partition(ring, partition)->tail));
+        if (oldest > *end) *end = oldest;
+        *reason = GAP_LAPPED;
+        return READ_END;
+    }
+    switch (word_state(word)) {
+    case PUBLISHED: return READ_FULL; /* just now */
+    case STALLED: case SKIPPED: *reason = GAP_SKIPPED; return READ_END;
+    case VOID: *reason = GAP_VOIDED; return READ_END;
+    case WRITING: break;
+    default: return READ_DAMAGED;
+    }
+    if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {
+        if (ring->writable && !ring_settle(ring, partition, slot, word)) return READ_FULL;
+        *reason = GAP_VOIDED;
+        return READ_END;
+    }
+    *reason = GAP_IN_FLIGHT;
+    return stop_at_held ? READ_HELD : READ_END;
+}
+
+/* Report what lies between `*next` and the oldest readable ticket; false when the sink took no more. */
+static bool report_unreadable(const struct ring *ring, uint32_t partition, uint64_t *next, uint64_t end,
+                              const struct gap_sink *gaps) {
+    struct partition *control = ring_partition(ring, partition);
+    uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), floor = load_acquire(&control->floor);
+    uint64_t bounds[2] = {floor < end ? floor : end, tail > slots ? tail - slots : 0};
+    const enum gap_reason reasons[2] = {GAP_CLEARED, GAP_LAPPED};
+    if (bounds[1] > end) bounds[1] = end;
+    for (int i = 0; i < 2; i++)
+        if (*next < bounds[i]) {
+            if (!gaps->report(gaps->context, partition, *next, bounds[i], reasons[i])) return false;
+            *next = bounds[i];
+        }
+    return true;
+}
+
+enum read_status ring_read(const struct ring *ring, uint32_t partition, uint64_t *next, uint64_t end, bool stop_at_held,
+                           struct destination *to, const struct gap_sink *gaps) {
+    if (!report_unreadable(ring, partition, next, end, gaps)) return READ_FULL;
+    while (*next < end) {
+        if (to->row == to->room) return READ_FULL;
+        uint64_t most = end - *next < to->room - to->row ? end - *next : to->room - to->row, gap_end = 0;
+        uint64_t count = read_run(ring, partition, *next, most, to, &gap_end);
+        if (count) {
+            to->row += count;
+            *next += count;
+            continue;
+        }
+        enum gap_reason reason = GAP_LAPPED;
+        if (gap_end) {
+            gap_end += *next;
+        } else {
+            enum read_status why = explain(ring, partition, *next, stop_at_held, &gap_end, &reason);
+            if (why == READ_FULL) continue;
+            if (why != READ_END) return why;
+            if (gap_end > end) gap_end = end;
+        }
+        if (!gaps->report(gaps->context, partition, *next, gap_end, reason)) return READ_FULL;
+        *next = gap_end;
+    }
+    return READ_END;
+}

@@ -1,0 +1,231 @@
+/* Appending, settling and counting; numbers in brackets are the sentences at the top of ring.h. */
+#include "ring.h"
+
+#include "point.h"
+
+#include <sched.h>
+#include <string.h>
+
+enum {
+    PATIENCE_SPINS = 100,   /* looks at a held slot before it is called stalled: a live writer needs far less */
+    LEAST_ROUNDS = 4096,    /* skips before a partition counts as blocked, however few its slots */
+    MOST_TRIES = 1 << 24,   /* rounds that no working partition can make one append lose: its bytes are damaged */
+    MOST_BACKOFF_SPINS = 64 /* after a lost claim: leave the winner its cache lines for a while */
+};
+
+/* ---- payload: relaxed atomic units, so that a racing reader sees old or new units, never undefined behaviour ------ */
+
+static void store_field(const struct field *field, unsigned char *to, const unsigned char *from) {
+    switch (field->unit) {
+    case 8:
+        for (uint32_t i = 0; i < field->units; i++) {
+            uint64_t value;
+            memcpy(&value, from + 8 * i, 8);
+            store_relaxed((atomic_u64 *)(void *)to + i, value);
+        }
+        break;
+    case 4: {
+        uint32_t value;
+        memcpy(&value, from, 4);
+        store_relaxed((atomic_u32 *)(void *)to, value);
+        break;
+    }
+    case 2: {
+        uint16_t value;
+        memcpy(&value, from, 2);
+        store_relaxed((atomic_u16 *)(void *)to, value);
+        break;
+    }
+    default: store_relaxed((atomic_u8 *)to, *from); break;
+    }
+}
+
+static void store_payload(const struct ring *ring, unsigned char *slots, uint64_t slot, const unsigned char *record) {
+    const struct geometry *g = ring->geometry;
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        const struct field *field = &g->fields[i];
+        store_field(field, slots + field->base + slot * field->stride, record + field->offset); /* ring_append:payload */
+    }
+}
+
+/* Copy out the record that this append replaces; the claim made us its only user. */
+static void take_discarded(const struct ring *ring, unsigned char *slots, uint64_t slot, unsigned char *record) {
+    const struct geometry *g = ring->geometry;
+    for (uint32_t i = 0; i < g->options.field_count; i++) {
+        const struct field *field = &g->fields[i];
+        memcpy(record + field->offset, slots + field->base + slot * field->stride, field->bytes);
+    }
+}
+
+/* ---- counting --------------------------------------------------------------------------------------------------- */
+
+static bool ledger_names(uint64_t ledger, uint32_t name) { return (uint32_t)ledger && (uint32_t)(ledger >> 32) == name; }
+
+/* [10, 11] Name `ticket` in a ledger and count it, once, while the tail is still at `tail`. */
+static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint64_t ticket) {
+    uint32_t name = (uint32_t)(ticket + 1);
+    uint64_t seen = load_acquire(ledger); /* ledger_count:load, before the tail: a count by others changes the word */
+    while (load_acquire(tail) == ticket && !ledger_names(seen, name))
+        if (cas_acq_rel(ledger, &seen, (uint64_t)name << 32 | (uint32_t)(seen + 1))) return; /* ledger_count:cas */
+}
+
+/* ---- helping ---------------------------------------------------------------------------------------------------- */
+
+/* [2] Ticket `ticket` is decided or claimed, as `word` shows: move the tail past it. */
+static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uint64_t word) {
+    if (word_lap(word) == lap && (word_state(word) == STALLED || word_state(word) == SKIPPED)) {
+        ledger_count(&partition->skip_ledger, &partition->tail, ticket);
+        POINT("skip counted");
+    }
+    cas_acq_rel(&partition->tail, &ticket, ticket + 1); /* help:tail */
+}
+
+bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word) {
+    struct partition *control = ring_partition(ring, partition);
+    bool writing = word_state(word) == WRITING;
+    if (writing) add_relaxed(&control->voids_begun, 1); /* [11] before the word changes */
+    POINT("settle begun");
+    uint64_t expected = word;
+    bool settled = cas_acq_rel(ring_word(ring, partition, slot), &expected, /* settle:cas */
+                               slot_word(word_lap(word), 0, writing ? VOID : SKIPPED));
+    if (writing && !settled) add_relaxed(&control->voids_begun, UINT64_MAX);
+    return settled;
+}
+
+/* [3] The slot is held for an older lap. */
+static void pass_held(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t lap, uint64_t word) {
+    atomic_u64 *shared = ring_word(ring, partition, slot);
+    for (int i = 0; i < PATIENCE_SPINS; i++) {
+        if (load_relaxed(shared) != word) return;
+        cpu_relax();
+    }
+    if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {
+        ring_settle(ring, partition, slot, word);
+        return;
+    }
+    uint64_t expected = word;
+    cas_acq_rel(shared, &expected, slot_word(lap, word_owner(word), STALLED)); /* skip:cas */
+    POINT("skip marked");
+}
+
+/* ---- append ----------------------------------------------------------------------------------------------------- */
+
+/* [6] Our slot was passed while we wrote: release it. */
+static enum append_status release_stalled(atomic_u64 *shared, uint32_t owner, uint64_t word) {
+    while (word_state(word) == STALLED && word_owner(word) == owner) {
+        POINT("late");
+        if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED))) return APPEND_DONE; /* late:cas */
+    }
+    return APPEND_REVOKED;
+}
+
+/* [1-4] Claim the slot of the next ticket. Returns the word that the claim replaced. */
+static enum append_status claim(const struct ring *ring, uint32_t partition, uint32_t owner, uint64_t *ticket,
+                                uint64_t *slot, uint64_t *replaced) {
+    const uint64_t slots = ring->geometry->slots, rounds = slots > LEAST_ROUNDS ? slots : LEAST_ROUNDS;
+    struct partition *control = ring_partition(ring, partition);
+    uint64_t skips = 0;
+    int backoff = 1;
+    for (int tries = 0; tries < MOST_TRIES; tries++) {
+        uint64_t t = load_acquire(&control->tail); /* ring_append:load */
+        uint64_t lap_number = t / slots, i = t - lap_number * slots, lap = (lap_number + 1) & LAP_MASK;
+        atomic_u64 *shared = ring_word(ring, partition, i);
+        uint64_t word = load_relaxed(shared);
+        if (lap_distance(word_lap(word), lap) >= 0) {
+            help(control, t, lap, word);
+        } else if (word_held(word)) {
+            if (skips++ == rounds) return APPEND_BLOCKED;
+            if (skips > slots) sched_yield(); /* a whole lap is held: let the holders run */
+            pass_held(ring, partition, i, lap, word);
+        } else {
+            if (word_state(word) == VOID) ledger_count(&control->void_ledger, &control->tail, t);
+            POINT("before claim");
+            *replaced = word;
+            if (cas_acquire(shared, &word, slot_word(lap, owner, WRITING))) { /* ring_append:claim */
+                POINT("claimed");
+                *ticket = t;
+                *slot = i;
+                cas_acq_rel(&control->tail, &t, t + 1); /* ring_append:tail */
+                return APPEND_DONE;
+            }
+            for (int spin = 0; spin < backoff; spin++) cpu_relax();
+            if (backoff < MOST_BACKOFF_SPINS) backoff *= 2;
+        }
+    }
+    return APPEND_DAMAGED;
+}
+
+enum append_status ring_append(const struct ring *ring, uint32_t partition, uint32_t owner, const void *record,
+                               void *discarded, struct appended *out) {
+    uint64_t ticket = 0, slot = 0, replaced = 0;
+    enum append_status status = claim(ring, partition, owner, &ticket, &slot, &replaced);
+    if (status != APPEND_DONE) return status;
+    POINT("tail moved");
+
+    const uint64_t slots = ring->geometry->slots;
+    uint64_t floor = load_relaxed(&ring_partition(ring, partition)->floor);
+    unsigned char *base = ring_slots(ring, partition);
+    out->ticket = ticket;
+    out->reached_capacity = ticket + 1 - floor == slots;
+    out->discarded = ticket >= slots && ticket - slots >= floor && word_state(replaced) == PUBLISHED;
+    if (out->discarded && discarded) take_discarded(ring, base, slot, discarded);
+
+    fence_release(); /* ring_append:fence: the claim is seen before any byte of the payload */
+    store_payload(ring, base, slot, record);
+    POINT("payload written");
+    uint64_t lap = ring_lap(ring->geometry, ticket), word = slot_word(lap, owner, WRITING);
+    atomic_u64 *shared = ring_word(ring, partition, slot);
+    if (cas_release(shared, &word, slot_word(lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */
+    return release_stalled(shared, owner, word);
+}
+
+/* ---- repair, clearing, totals ------------------------------------------------------------------------------------ */
+
+void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint64_t *released) {
+    const struct geometry *g = ring->geometry;
+    *voided = *released = 0;
+    for (uint32_t partition = 0; partition < g->options.partitions; partition++)
+        for (uint64_t slot = 0; slot < g->slots; slot++)
+            for (;;) { /* an appender may mark the word STALLED meanwhile: look until it is no longer the dead one's */
+                uint64_t word = load_acquire(ring_word(ring, partition, slot));
+                if (!word_held(word) || word_owner(word) != owner) break;
+                bool writing = word_state(word) == WRITING;
+                POINT("sweep");
+                if (ring_settle(ring, partition, slot, word)) ++*(writing ? voided : released);
+            }
+}
+
+void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket) {
+    atomic_u64 *floor = &ring_partition(ring, partition)->floor;
+    uint64_t seen = load_acquire(floor);
+    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { }
+}
+
+void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out) {
+    struct partition *control = ring_partition(ring, partition);
+    const uint64_t slots = ring->geometry->slots;
+    uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
+    uint64_t begun = load_acquire(&control->voids_begun);
+    uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail);
+    *out = (struct totals){.tail = tail, .oldest = oldest, .skipped = (uint32_t)skips, .voided = (uint32_t)voids};
+
+    /* Tickets without a record among the readable ones are found in their slots, but only when there can be any. */
+    uint64_t since_skip = (uint32_t)tail - (uint32_t)(skips >> 32);
+    bool lost = (uint32_t)voids != (uint32_t)begun || ((uint32_t)skips && since_skip < slots), held = false;
+    if (!lost) { /* a writer holds one of the newest slots, or none: look at those of as many as can be attached */
+        uint64_t recent = 2 * (uint64_t)ring->geometry->options.processes;
+        uint64_t first = tail - oldest > recent ? tail - recent : oldest;
+        for (uint64_t t = first; t < tail && !held; t++) held = word_held(load_relaxed(ring_word(ring, partition, t % slots)));
+    }
+    uint64_t missing = 0;
+    bool counted = ledger_names(voids, (uint32_t)(tail + 1)); /* [11] was done for the oldest slot, its claim not yet */
+    if (lost || held)
+        for (uint64_t t = tail > slots ? tail - slots : 0; t < tail; t++) {
+            uint64_t word = load_relaxed(ring_word(ring, partition, t % slots));
+            if (lap_distance(word_lap(word), ring_lap(ring->geometry, t)) != 0 || word_state(word) == PUBLISHED) continue;
+            if (word_state(word) == VOID && !(t + slots == tail && counted)) out->voided++;
+            if (word_state(word) == WRITING) out->in_flight++;
+            if (t >= oldest) missing++;
+        }
+    out->length = tail - oldest - missing;
+}

@@ -1,0 +1,175 @@
+/* The ring: how many processes append to one partition, and how anyone reads it.
+ *
+ * Every partition is a ring of N slots. A slot has a slot word, `lap | owner | state` in 64 bits, and a payload.
+ * Ticket t lives in slot t mod N during lap t div N + 1; a word of lap 0 was never used. Laps count modulo 2^40 and are
+ * compared by their signed distance. In state PUBLISHED, SKIPPED and VOID the owner bits are zero.
+ *
+ *   state      meaning                                               what may follow
+ *   EMPTY      never used                                            WRITING
+ *   WRITING    claimed; its owner is writing the payload             PUBLISHED, VOID (owner dead), STALLED
+ *   PUBLISHED  the record is readable                                WRITING of the next lap
+ *   STALLED    a live owner of an older lap still holds the slot;    STALLED of a later lap, SKIPPED
+ *              the word's own ticket has no record
+ *   SKIPPED    released after STALLED; its ticket has no record      WRITING of the next lap
+ *   VOID       its owner died writing; its ticket has no record      WRITING of the next lap
+ *
+ * Invariant. The tail passes ticket t only after the word of slot t mod N bears the lap of t or a later one. So every
+ * ticket below the tail is decided or names its owner; at no instant is a ticket taken and nobody's.
+ *
+ * Append (claim first, then move the tail):
+ *  1. Load the tail: ticket t, its slot, its lap L. Load the slot word.
+ *  2. The word's lap is L or later: somebody claimed or skipped t. Help: move the tail from t to t + 1; go to 1.
+ *  3. The word is held (WRITING, STALLED) for an older lap. Look again for a moment. If the kernel says that its owner
+ *     is dead, settle it (VOID, SKIPPED) and go to 1. If the owner lives, mark the word STALLED with lap L: ticket t is
+ *     skipped, visibly. Go to 1. Never is a slot taken from a live owner: it could still write into it.
+ *  4. Otherwise claim: CAS the word to WRITING(L, me). Who wins owns the payload: the record it replaces is the one that
+ *     FIFO discards, and the winner alone may copy it out. Who loses goes to 1.
+ *  5. Move the tail from t to t + 1, unless somebody helped. Write the payload. CAS the word to PUBLISHED(L).
+ *  6. The CAS of 5 fails when the slot became STALLED(L'): N newer tickets have gone by and the record counts as
+ *     discarded. Release the slot: SKIPPED(L').
+ *
+ * Read ticket t below the tail, not below the floor:
+ *  7. Load the word; PUBLISHED(L) -> copy the payload -> load the word again: equal, or the tail is at most t + N - 1
+ *     (slot t mod N is claimed for t + N only by one who saw the tail at t + N) -> the copy is whole.
+ *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided; owner alive -> in flight: a cursor stops
+ *     there, a snapshot leaves it out. STALLED(L), SKIPPED(L) -> skipped. VOID(L) -> voided.
+ *
+ * Repair (process.c calls it for an owner that is dead, holding the dead place's byte lock):
+ *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> SKIPPED, by CAS of the exact word. Anyone may do the
+ *     same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may repair.
+ *
+ * Counting. Loss is counted once whoever dies between a step and its count, because the count comes first and names its
+ * ticket: a ledger word is `low 32 bits of (ticket + 1) | count`, and it changes by one CAS.
+ * 10. Before the tail is moved past a skipped ticket t: unless the skip ledger names t, and while the tail is still t, CAS
+ *     it to name t with the count + 1.
+ * 11. Before a VOID word is claimed over for ticket t: the same with the void ledger. So the void ledger counts voided
+ *     tickets below tail - N; younger ones are still in their slots. `voids_begun` rises before any CAS to VOID, so when
+ *     it equals the ledger's count nobody need look for them.
+ *
+ * Which access pairs with which (label = function:letter), and what the pair buys:
+ *
+ *   release side             acquire side                    what is then seen
+ *   ring_append:publish      read_run:words                  the payload of a PUBLISHED word
+ *   ring_append:payload      read_run:payload                (fence pair) a reader that saw any newer byte sees, at
+ *     after its fence          before its fence                read_run:tail or :again, that the slot was claimed over
+ *   ring_append:tail, help:tail   ring_append:load, read:tail  the word of every ticket below the tail (invariant)
+ *   settle:cas, skip:cas     ring_append:load                the decision about a held slot
+ *   ring_append:publish      ring_append:claim               the record that is replaced, for the one who discards it
+ */
+#ifndef SHMSTORE_RING_H
+#define SHMSTORE_RING_H
+
+#include "layout.h"
+
+enum state { EMPTY, WRITING, PUBLISHED, STALLED, SKIPPED, VOID, PREPARED };
+
+#define LAP_BITS 40
+#define LAP_MASK ((UINT64_C(1) << LAP_BITS) - 1)
+#define OWNER_BITS 21
+#define OWNER_MASK ((UINT32_C(1) << OWNER_BITS) - 1)
+
+static inline uint64_t slot_word(uint64_t lap, uint32_t owner, enum state state) {
+    return (lap & LAP_MASK) << 24 | (uint64_t)owner << 3 | (uint64_t)state;
+}
+static inline uint64_t word_lap(uint64_t word) { return word >> 24; }
+static inline uint32_t word_owner(uint64_t word) { return (uint32_t)(word >> 3) & OWNER_MASK; }
+static inline enum state word_state(uint64_t word) { return (enum state)(word & 7); }
+static inline bool word_held(uint64_t word) { return word_state(word) == WRITING || word_state(word) == STALLED; }
+
+/* Signed distance of two laps: > 0 when `a` is later. */
+static inline int64_t lap_distance(uint64_t a, uint64_t b) { return (int64_t)((a - b) << 24) >> 24; }
+
+/* Is the owner of a claim gone for ever? Only the kernel may say so (process.c); tests bring their own. */
+struct liveness {
+    bool (*is_dead)(void *context, uint32_t owner);
+    void *context;
+};
+
+struct ring {
+    const struct geometry *geometry;
+    unsigned char *memory;
+    bool writable;
+    struct liveness liveness;
+};
+
+struct appended {
+    uint64_t ticket;
+    bool discarded;        /* a record was overwritten, and copied out if asked for */
+    bool reached_capacity; /* this ticket filled its partition */
+};
+
+enum append_status {
+    APPEND_DONE,
+    APPEND_BLOCKED, /* every slot of the partition is held by a stalled live owner; nothing was written */
+    APPEND_DAMAGED, /* the partition's words contradict its tail; nothing was written */
+    APPEND_REVOKED, /* others took this process for dead while it wrote: its byte lock was lost */
+};
+
+/* Append one staged record. `discarded`, when not NULL, receives the staged form of the record it replaced. */
+enum append_status ring_append(const struct ring *ring, uint32_t partition, uint32_t owner, const void *record,
+                               void *discarded, struct appended *out);
+
+enum gap_reason { GAP_LAPPED = 1, GAP_VOIDED, GAP_SKIPPED, GAP_CLEARED, GAP_IN_FLIGHT };
+
+/* A reader's destination: one contiguous array per field, filled from `row` up to `room` rows. */
+struct destination {
+    unsigned char *columns[MAX_FIELDS];
+    uint64_t row, room;
+};
+
+/* Told of each range that a reader did not get; returns false when it cannot take more (the read then stops before it). */
+struct gap_sink {
+    bool (*report)(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason);
+    void *context;
+};
+
+enum read_status {
+    READ_END,     /* reached `end` */
+    READ_FULL,    /* no room left, or the sink took no more */
+    READ_HELD,    /* `*next` is in flight in a live process (only with stop_at_held) */
+    READ_DAMAGED, /* `*next` breaks the invariant: the segment was damaged */
+};
+
+/* Copy the readable records of tickets [*next, end) in order; *next moves past all that was copied or reported. */
+enum read_status ring_read(const struct ring *ring, uint32_t partition, uint64_t *next, uint64_t end, bool stop_at_held,
+                           struct destination *to, const struct gap_sink *gaps);
+
+/* Void or release every claim of a dead owner. Returns the counts through the pointers. */
+void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint64_t *released);
+
+/* Raise the floor: tickets below it become unreadable. Never lowers it. */
+void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket);
+
+/* Counts of one partition, each true at some instant of the call. */
+struct totals {
+    uint64_t tail, oldest, length, skipped, voided, in_flight;
+};
+void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out);
+
+static inline struct partition *ring_partition(const struct ring *ring, uint32_t partition) {
+    return (struct partition *)(ring->memory + ring->geometry->partitions_offset) + partition;
+}
+
+static inline unsigned char *ring_slots(const struct ring *ring, uint32_t partition) {
+    return ring->memory + ring->geometry->slots_offset + partition * ring->geometry->partition_bytes;
+}
+
+static inline atomic_u64 *ring_word(const struct ring *ring, uint32_t partition, uint64_t slot) {
+    const struct geometry *g = ring->geometry;
+    return (atomic_u64 *)(void *)(ring_slots(ring, partition) + g->word_base + slot * g->word_stride);
+}
+
+static inline uint64_t ring_lap(const struct geometry *g, uint64_t ticket) { return (ticket / g->slots + 1) & LAP_MASK; }
+
+/* The smallest ticket that may still be readable when the tail is `tail`. */
+static inline uint64_t ring_oldest(const struct ring *ring, uint32_t partition, uint64_t tail) {
+    uint64_t slots = ring->geometry->slots, oldest = tail > slots ? tail - slots : 0;
+    uint64_t floor = load_acquire(&ring_partition(ring, partition)->floor);
+    if (floor > tail) floor = tail;
+    return floor > oldest ? floor : oldest;
+}
+
+/* Void (VOID) or release (SKIPPED) a held word of a dead owner; false when the word has changed meanwhile. */
+bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word);
+
+#endif

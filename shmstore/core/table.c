@@ -1,0 +1,114 @@
+/* Looking up, inserting and reading keys; numbers in brackets are the sentences of table.h. */
+#include "table.h"
+
+#include "point.h"
+
+#include <string.h>
+
+static struct board *board_of(const struct table *t) {
+    return (struct board *)(void *)(t->memory + t->geometry->board_offset);
+}
+static atomic_u64 *bucket_of(const struct table *t, uint64_t index) {
+    return (atomic_u64 *)(void *)(t->memory + t->geometry->buckets_offset) + index;
+}
+static atomic_u64 *cell_of(const struct table *t, uint32_t id) {
+    return (atomic_u64 *)(void *)(t->memory + t->geometry->cells_offset + id * t->geometry->cell_bytes);
+}
+
+/* Does the cell of a published bucket hold this text? */
+static bool cell_equals(const struct table *t, uint32_t id, const char *text, size_t length) {
+    const atomic_u64 *cell = cell_of(t, id);
+    if (load_relaxed(cell) != length + 1) return false;
+    for (size_t at = 0; at < length; at += 8) {
+        uint64_t word = load_relaxed(cell + 1 + at / 8);
+        if (memcmp(&word, text + at, length - at < 8 ? length - at : 8)) return false;
+    }
+    return true;
+}
+
+static void write_cell(const struct table *t, uint32_t id, const char *text, size_t length) {
+    atomic_u64 *cell = cell_of(t, id);
+    for (size_t at = 0; at < length; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, text + at, length - at < 8 ? length - at : 8);
+        store_relaxed(cell + 1 + at / 8, word);
+    }
+    store_relaxed(cell, length + 1);
+}
+
+/* [1] Probe for the text; stops at it (TABLE_OK) or at the empty bucket `*at` where it would go (TABLE_MISSING). */
+static enum table_status probe(const struct table *t, const char *text, size_t length, uint64_t hash, uint64_t *at,
+                               uint32_t *id) {
+    const uint64_t count = t->geometry->bucket_count, tag = hash >> 32;
+    for (uint64_t step = 0; step < count; step++, *at = (*at + 1) & (count - 1)) {
+        uint64_t word = load_acquire(bucket_of(t, *at)); /* probe:load */
+        if (!word) return TABLE_MISSING;
+        uint32_t found = (uint32_t)word - 1;
+        if (word >> 32 == tag && found < t->geometry->cell_count && cell_equals(t, found, text, length)) {
+            *id = found;
+            return TABLE_OK;
+        }
+    }
+    return TABLE_FULL;
+}
+
+/* [2] Reserve a cell; false when the table is full. */
+static bool reserve(struct table *t, uint32_t *id) {
+    struct board *board = board_of(t);
+    if (load_relaxed(&board->keys_published) >= t->geometry->options.keys) return false;
+    if (t->spare) {
+        *id = t->spare - 1;
+        return true;
+    }
+    uint64_t reserved = load_relaxed(&board->keys_reserved);
+    do
+        if (reserved >= t->geometry->cell_count) return false;
+    while (!cas_acq_rel(&board->keys_reserved, &reserved, reserved + 1));
+    *id = (uint32_t)reserved;
+    t->spare = *id + 1;
+    return true;
+}
+
+enum table_status table_find(const struct table *t, const char *text, size_t length, uint32_t *id) {
+    uint64_t hash = fnv1a(text, length), at = hash & (t->geometry->bucket_count - 1);
+    return probe(t, text, length, hash, &at, id);
+}
+
+enum table_status table_intern(struct table *t, const char *text, size_t length, uint32_t *id) {
+    uint64_t hash = fnv1a(text, length), at = hash & (t->geometry->bucket_count - 1);
+    enum table_status status = probe(t, text, length, hash, &at, id);
+    if (status != TABLE_MISSING) return status;
+    uint32_t mine;
+    if (!reserve(t, &mine)) return TABLE_FULL;
+    POINT("key reserved");
+    write_cell(t, mine, text, length);
+    POINT("key written");
+    for (;;) {
+        uint64_t expected = 0;
+        if (cas_release(bucket_of(t, at), &expected, hash >> 32 << 32 | (mine + 1))) { /* [3] table_intern:publish */
+            t->spare = 0;
+            add_relaxed(&board_of(t)->keys_published, 1);
+            *id = mine;
+            return TABLE_OK;
+        }
+        status = probe(t, text, length, hash, &at, id); /* [4] */
+        if (status != TABLE_MISSING) return status;
+    }
+}
+
+int64_t table_text(const struct table *t, uint32_t id, char *text) {
+    if (id >= table_count(t)) return -1;
+    const atomic_u64 *cell = cell_of(t, id);
+    uint64_t length = load_relaxed(cell) - 1;
+    if (length > t->geometry->key_bytes) return -1; /* also never written: 0 - 1 */
+    for (size_t at = 0; at < length; at += 8) {
+        uint64_t word = load_relaxed(cell + 1 + at / 8);
+        memcpy(text + at, &word, length - at < 8 ? length - at : 8);
+    }
+    return (int64_t)length;
+}
+
+uint32_t table_count(const struct table *t) {
+    uint64_t reserved = load_acquire(&board_of(t)->keys_reserved);
+    return (uint32_t)(reserved < t->geometry->cell_count ? reserved : t->geometry->cell_count);
+}

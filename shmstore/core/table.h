@@ -1,0 +1,35 @@
+/* The key table: a lock-free, insert-only map from text to a small id and back.
+ *
+ * Open addressing. A bucket is one 64-bit word, `high hash bits | id + 1`, 0 when empty; a cell holds the text of one id.
+ * 1. Look the text up: probe from its hash until an empty bucket.
+ * 2. Reserve a cell: its number is the new id.
+ * 3. Write length and bytes into the cell, then publish it by one CAS of the empty bucket (release). There is no half
+ *    state: before the CAS nobody can find the cell, after it the cell never changes.
+ * 4. The CAS lost to the same text: use that id, and keep the cell for the next new text of this process. Lost to another
+ *    text: probe on.
+ * A process that dies between 2 and 3 loses one cell; the table has one spare for each place of the process table. */
+#ifndef SHMSTORE_TABLE_H
+#define SHMSTORE_TABLE_H
+
+#include "layout.h"
+
+struct table {
+    const struct geometry *geometry;
+    unsigned char *memory;
+    uint32_t spare; /* a reserved, unpublished cell of this process, plus one; 0 when there is none */
+};
+
+enum table_status { TABLE_OK, TABLE_MISSING, TABLE_FULL };
+
+enum table_status table_find(const struct table *table, const char *text, size_t length, uint32_t *id);
+
+/* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own. */
+enum table_status table_intern(struct table *table, const char *text, size_t length, uint32_t *id);
+
+/* Copy the text of an id into `text` (room for geometry->key_bytes). Returns its length, or -1 when no such key is readable. */
+int64_t table_text(const struct table *table, uint32_t id, char *text);
+
+/* How many ids have been handed out: every key's id is below. */
+uint32_t table_count(const struct table *table);
+
+#endif

@@ -1,0 +1,227 @@
+"""Following a store from a place of one's own: read what came since the last look, or wait for news."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from threading import Thread
+from types import TracebackType
+from typing import Generic, Literal, Self, TypeVar
+
+from shmstore import _core
+from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
+from shmstore.gap import Gap, gaps_of
+from shmstore.schema import Schema
+from shmstore.selection import nanoseconds, one_partition, require_time
+
+R = TypeVar("R")
+
+Start = Literal["oldest", "latest"] | datetime | timedelta | int | Iterable[int]
+"""Where a cursor begins: see `EventStore.cursor`."""
+
+GAPS_KEPT = 1000
+_SCAN_RECORDS = 1024
+
+
+class Cursor(Generic[R]):
+    """The next record to read of each partition that it follows; the store keeps no account of it.
+
+    Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
+    by `lost`. Use it from one thread at a time (`close` may come from any). Made by `EventStore.cursor`; use it in a
+    `with` block or `close` it.
+    """
+
+    __slots__ = ("__weakref__", "_closed", "_core", "_gaps", "_partitions")
+
+    def __init__(self, core: _core.Cursor, partitions: int) -> None:
+        self._core = core
+        self._partitions = partitions
+        self._gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
+        self._closed = False
+
+    def read(self, n: int = 1000) -> list[R]:
+        """Up to `n` records, at once: fewer, or none, when no more are there. The fastest way to follow.
+
+        A record that a live process is still writing holds back those after it in its partition until it is published.
+        Raises StoreClosed.
+        """
+        self._require_open()
+        return self._take(n)
+
+    def wait(self, timeout: float | timedelta | None = None) -> bool:
+        """Block until `read` would find something, without polling and with the GIL released.
+
+        Returns False when `timeout` (seconds or a timedelta; None: no limit) passed first. A handle attached read-only
+        cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was removed and
+        all is read.
+        """
+        self._require_open()
+        if timeout is None:
+            return self._core.wait(-1.0)
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        return self._core.wait(max(0.0, seconds))
+
+    def __iter__(self) -> Self:
+        """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out."""
+        return self
+
+    def __next__(self) -> R:
+        with suppress(StoreClosed, StoreUnlinked):
+            while not self._closed:
+                # One at a time, so that `positions` always stands just behind the record in hand.
+                for record in self._take(1):
+                    return record
+                self._core.wait(-1.0)
+        raise StopIteration
+
+    def __aiter__(self) -> Self:
+        """The same for `async for`: while it waits a thread sleeps in the kernel; cancelling ends it at once."""
+        return self
+
+    async def __anext__(self) -> R:
+        with suppress(StoreClosed, StoreUnlinked):
+            while not self._closed:
+                for record in self._take(1):
+                    return record
+                await self._news()
+        raise StopAsyncIteration
+
+    @property
+    def lag(self) -> int:
+        """How many tickets were handed out that this cursor has not passed (best-effort)."""
+        return self._core.lag()
+
+    @property
+    def lost(self) -> int:
+        """How many tickets lie in all gaps so far, exactly."""
+        return self._core.lost()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The newest gaps, oldest first; at most GAPS_KEPT."""
+        self._note_gaps()
+        return tuple(self._gaps)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The next position of each followed partition: `store.cursor(start=positions)` goes on from there."""
+        return tuple(ticket * self._partitions + partition for partition, ticket in self._core.positions())
+
+    def close(self) -> None:
+        """Stop: whoever iterates over this cursor or waits is woken, in whatever thread. Idempotent."""
+        self._closed = True
+        self._core.interrupt()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Cursor{' (closed)' if self._closed else ''} at {self._core.positions()}, {self.lost} lost>"
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("this cursor is closed; take a new one with store.cursor(start=cursor.positions)")
+
+    def _take(self, n: int) -> list[R]:
+        records: list[R] = self._core.read(n)
+        self._note_gaps()
+        return records
+
+    def _note_gaps(self) -> None:
+        if found := self._core.drain_gaps():
+            self._gaps.extend(gaps_of(found))
+
+    async def _news(self) -> None:
+        """Wait in a thread that ends with the wait, whatever happens to it; an executor would keep its threads."""
+        loop = asyncio.get_running_loop()
+        news: asyncio.Future[None] = loop.create_future()
+
+        def tell(error: Exception | None) -> None:
+            if not news.done():
+                news.set_exception(error) if error else news.set_result(None)
+
+        def sleep() -> None:
+            outcome: Exception | None = None
+            try:
+                self._core.wait(-1.0)
+            except Exception as error:
+                outcome = error
+            with suppress(RuntimeError):  # the loop may be closed by now, then nobody listens
+                loop.call_soon_threadsafe(tell, outcome)
+
+        thread = Thread(target=sleep, name="shmstore cursor", daemon=True)
+        thread.start()
+        try:
+            await news
+        finally:
+            if news.cancelled() or not news.done():
+                self._core.interrupt()
+            thread.join()
+
+
+def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: int | None) -> list[tuple[int, int]]:
+    """The (partition, ticket) pairs from which a cursor follows.
+
+    Raises InvalidOption when `start` or `partition` makes no sense.
+    """
+    totals = core.totals()
+    followed = one_partition(partition, len(totals)) or list(range(len(totals)))
+    if start == "latest":
+        return [(number, totals[number].tail) for number in followed]
+    oldest = {number: totals[number].oldest for number in followed}
+    if start == "oldest":
+        return list(oldest.items())
+    if isinstance(start, datetime | timedelta):
+        time_field = require_time(schema, "start by time")
+        since_ns = nanoseconds(start, "start", time.time_ns())
+        return [(number, _first_since(core, number, ticket, time_field, since_ns)) for number, ticket in oldest.items()]
+    if isinstance(start, int):
+        named = _tickets([start], totals, followed)
+        return list((oldest | named).items())
+    if isinstance(start, Iterable) and not isinstance(start, str):
+        return list(_tickets(start, totals, followed).items())
+    raise InvalidOption(
+        f"start is {start!r}; expected 'oldest', 'latest', a position, the positions of a cursor, an aware datetime, "
+        "or a timedelta (that long ago)"
+    )
+
+
+def _tickets(positions: Iterable[int], totals: list[_core.Totals], followed: list[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for position in positions:
+        ticket, number = divmod(position, len(totals))
+        if number not in followed or number in found:
+            problem = "is named twice" if number in found else "is not the one asked for"
+            raise InvalidOption(f"position {position} belongs to partition {number}, which {problem}")
+        if not 0 <= ticket <= totals[number].tail:
+            raise InvalidOption(
+                f"position {position} is ticket {ticket} of partition {number}, which has handed out "
+                f"{totals[number].tail}; it comes from another store, so start at 'oldest' or 'latest' instead"
+            )
+        found[number] = ticket
+    return found
+
+
+def _first_since(core: _core.Store, partition: int, ticket: int, time_field: int, since_ns: int) -> int:
+    """The first ticket whose record is not older than `since_ns`.
+
+    Timestamps need not rise, so every record before it is looked at.
+    """
+    most = _SCAN_RECORDS
+    while most:
+        scan = core.cursor([(partition, ticket)])
+        rows = scan.read(most, plain=True)
+        if any(row[time_field] >= since_ns for row in rows):
+            most //= 2  # it is among these: read them again in smaller steps
+            continue
+        ticket = scan.positions()[0][1]
+        if not rows:
+            break
+    return ticket

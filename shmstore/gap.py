@@ -1,0 +1,51 @@
+"""A range of tickets that a reader did not get, and why: what snapshots and cursors report instead of silence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shmstore import _core
+
+
+class GapReason(StrEnum):
+    """Why the records of a gap are missing."""
+
+    LAPPED = "lapped"
+    """Newer records took their slots before this reader came: records were lost to it."""
+    VOIDED = "voided"
+    """Their writers died before publishing, or published too late: no append of these tickets returned in time."""
+    SKIPPED = "skipped"
+    """A stalled writer held their slots: no record was written, other tickets took the appends."""
+    CLEARED = "cleared"
+    """`clear` or `purge` made them unreadable."""
+    IN_FLIGHT = "in_flight"
+    """A live writer was still writing them when the snapshot was taken."""
+
+
+_REASONS = {
+    _core.GAP_LAPPED: GapReason.LAPPED,
+    _core.GAP_VOIDED: GapReason.VOIDED,
+    _core.GAP_SKIPPED: GapReason.SKIPPED,
+    _core.GAP_CLEARED: GapReason.CLEARED,
+    _core.GAP_IN_FLIGHT: GapReason.IN_FLIGHT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Tickets [first, end) of one partition that a reader did not get."""
+
+    partition: int
+    first: int
+    end: int
+    reason: GapReason
+
+    @property
+    def count(self) -> int:
+        """How many tickets the gap spans."""
+        return self.end - self.first
+
+
+def gaps_of(found: Iterable[_core.Gap]) -> tuple[Gap, ...]:
+    """The gaps that the core found, as users see them."""
+    return tuple(Gap(gap.partition, gap.first, gap.end, _REASONS[gap.reason]) for gap in found)

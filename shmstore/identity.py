@@ -1,0 +1,28 @@
+"""Who this process is: what it writes into the process table for the kernel's judgement and for people."""
+
+import multiprocessing
+import os
+import sys
+
+
+def describe() -> tuple[int, int, int, str]:
+    """This process as (pid, start time in clock ticks since boot, inode of its pid namespace, name for people)."""
+    return os.getpid(), _start_time(), os.stat("/proc/self/ns/pid").st_ino, _name()
+
+
+def _start_time() -> int:
+    with open("/proc/self/stat", "rb") as stat:
+        # The second field is the program's name in parentheses and may itself hold spaces and parentheses;
+        # the field after the last ")" is the third, the start time is the twenty-second.
+        return int(stat.read().rpartition(b")")[2].split()[19])
+
+
+def _name() -> str:
+    worker = multiprocessing.current_process().name
+    if worker != "MainProcess":
+        return worker
+    # argv is missing in embedded interpreters, "" in interactive ones, "-c" and "-m" name no file.
+    folder, program = os.path.split(sys.argv[0] if getattr(sys, "argv", None) else "")
+    if program == "__main__.py":
+        program = os.path.basename(folder)  # python -m package
+    return program if program not in ("", "-c", "-m") else "python"

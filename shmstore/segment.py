@@ -1,0 +1,291 @@
+"""Named segments: create, attach, list and unlink the shared memory in which stores live.
+
+A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core`, and how it gets its name to
+`shmstore.names`. Nothing but `unlink` ever removes a segment.
+"""
+
+import errno
+import grp
+import os
+import secrets
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from shmstore import _core, names
+from shmstore.errors import (
+    AbiMismatch,
+    AccessDenied,
+    DamagedSegment,
+    InvalidOption,
+    NoSpace,
+    NotAStore,
+    ShmStoreError,
+    StoreExists,
+    StoreNotFound,
+)
+from shmstore.mapping import Segment
+
+__all__ = ["Segment", "SegmentInfo", "attach", "create", "list_segments", "unlink"]
+
+_RESERVE_BYTES: Final = 1 << 20
+_NAMES_SHOWN: Final = 5
+_NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_LIMITED: Final = (errno.ENOMEM, errno.EFBIG)
+
+
+class SegmentInfo(NamedTuple):
+    """One segment as `list_segments` finds it: bytes, permission bits, owner, and its header or why it has none.
+
+    `created_ns` is the header's, or the file's modification time when there is no header.
+    """
+
+    name: str
+    size: int
+    mode: int
+    uid: int
+    created_ns: int
+    header: _core.Header | None
+    error: ShmStoreError | None
+
+
+def create(
+    name: str,
+    fields: Sequence[tuple[str, int, int]],
+    options: _core.Options,
+    *,
+    mode: int = 0o600,
+    group: str | int | None = None,
+) -> Segment:
+    """Make a segment that holds an empty store. All its memory is reserved before anyone can see the name.
+
+    `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
+    left behind when this fails or is killed. Raises InvalidName, InvalidOption (InvalidCapacity), InvalidSchema,
+    StoreExists, NoSpace and AccessDenied.
+    """
+    path = names.path_of(names.check_name(name))
+    if not 0 <= mode <= 0o777:
+        raise InvalidOption(f"mode is {mode:#o}; expected permission bits between 0 and 0o777, such as 0o660")
+    group_id = _group_id(group)
+    size = _core.plan(fields, options).size
+    try:
+        with names.unnamed_file(name) as (fd, give_name):
+            _reserve(fd, size)
+            segment = Segment(name, os.dup(fd), writable=True)
+            try:
+                segment.populate()
+                now_ns = time.time_ns()
+                _core.format(segment.buffer, fields, options, store_id=secrets.token_bytes(16), created_ns=now_ns)
+                os.fchown(fd, -1, group_id)
+                os.fchmod(fd, mode)
+                give_name()
+            except BaseException:
+                segment.close()
+                raise
+            return segment
+    except FileExistsError:
+        raise StoreExists(f"{path} exists already; attach to it, unlink it, or choose another name") from None
+    except PermissionError as error:
+        raise AccessDenied(
+            f"uid {os.geteuid()} cannot create {path}: {error.strerror}; expected the right to write to "
+            f"{names.DIRECTORY} and, where group= is given, membership of that group"
+        ) from error
+    except OSError as error:
+        if error.errno in _FULL + _LIMITED:
+            raise _no_space(path, size, error) from error
+        raise
+
+
+def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segment:
+    """Map an existing segment, for reading only when not `writable`. With `populate`, no first touch of a page is slow.
+
+    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, and NoSpace when this
+    process may not map that much.
+    """
+    try:
+        segment = _open(names.check_name(name), writable=writable)
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    try:
+        if _read_header(segment).unlinked:  # since it was opened
+            raise _not_found(name)
+        if populate:
+            segment.populate()
+    except BaseException:
+        segment.close()
+        raise
+    return segment
+
+
+def list_segments() -> list[SegmentInfo]:
+    """Every segment that this user may read, by name, damaged ones too. Files of other programs are left out."""
+    found = []
+    for name in sorted(filter(names.is_name, os.listdir(names.DIRECTORY))):
+        header = error = None
+        try:
+            status = os.stat(names.path_of(name), follow_symlinks=False)
+            with _open(name, writable=False) as segment:
+                header = _read_header(segment)
+        except (FileNotFoundError, NotAStore, AccessDenied):
+            continue
+        except ShmStoreError as why:
+            error = why
+        created_ns = header.created_ns if header else status.st_mtime_ns
+        mode = stat.S_IMODE(status.st_mode)
+        found.append(SegmentInfo(name, status.st_size, mode, status.st_uid, created_ns, header, error))
+    return found
+
+
+def unlink(name: str, *, force: bool = False) -> None:
+    """Remove a segment's name. Processes that are attached are told so, and may go on reading.
+
+    Damaged stores and those of another version are removed as well; a file that is no store, or that this user may not
+    read, only with `force`. Raises InvalidName, StoreNotFound, NotAStore and AccessDenied.
+
+    The name is removed only while it leads to the segment that was looked at, as far as Linux allows: there is no
+    system call for that. A lock on the segment keeps other callers from removing the name in between, and as long as it
+    is not removed nobody can give it to a new segment. But a program that removes it without this lock (`rm`,
+    `shm_unlink`) and a creator, both between our look and our call, would make us remove the new one.
+    """
+    try:
+        segment = _open_as_allowed(names.check_name(name))
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    except (NotAStore, AccessDenied):
+        if not force:
+            raise
+        _remove_name(name)
+        return
+    with segment:
+        names.lock_within(segment.fd, names.TURN_SECONDS)
+        if not segment.is_linked():
+            raise _not_found(name)
+        # The name first, as those who may write to a segment may not always remove it. And if we die before the mark is
+        # made, the name is free; the other way round it would lead to a store that nobody can use.
+        _remove_name(name)
+        if segment.writable:
+            with suppress(AbiMismatch, DamagedSegment):  # no place to make the mark
+                _core.read_header(segment.buffer)
+                _core.mark_unlinked(segment.buffer)
+
+
+def _open(name: str, *, writable: bool) -> Segment:
+    """Map the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
+    path = names.path_of(name)
+    try:
+        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:
+        raise _access_denied(path, writable) from None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
+        raise
+    try:
+        _refuse_foreign(path, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    try:
+        return Segment(name, fd, writable=writable)
+    except OSError as error:
+        raise NoSpace(f"this process cannot map {path}: {error.strerror}; raise its limit (ulimit -v)") from error
+
+
+def _open_as_allowed(name: str) -> Segment:
+    try:
+        return _open(name, writable=True)
+    except AccessDenied:
+        return _open(name, writable=False)
+
+
+def _refuse_foreign(path: str, fd: int) -> None:
+    """Raise NotAStore unless the file begins as a store does.
+
+    It is read, not mapped: to touch a hole of a mapped file on a full /dev/shm is a SIGBUS, and only stores have none.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise _not_a_store(path, "no regular file")
+    try:
+        _core.read_header(os.pread(fd, 8, 0))
+    except NotAStore as error:
+        raise _not_a_store(path, f"another program's: {error}") from None
+    except DamagedSegment:
+        pass  # eight bytes are no header, but they are how one begins
+
+
+def _read_header(segment: Segment) -> _core.Header:
+    try:
+        return _core.read_header(segment.buffer)
+    except ShmStoreError as error:
+        raise type(error)(f"{names.path_of(segment.name)}: {error}") from None
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Give the file `size` bytes of memory. When they cannot suffice, others' last free bytes are not tried first."""
+    status = os.fstatvfs(fd)
+    if status.f_blocks and size > status.f_bavail * status.f_frsize:  # no blocks at all: a tmpfs without limit
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    # When a signal arrives the kernel undoes the call and Python repeats it. A short one gets done between two signals.
+    for start in range(0, size, _RESERVE_BYTES):
+        os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
+
+
+def _remove_name(name: str) -> None:
+    path = names.path_of(name)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    except IsADirectoryError:
+        raise _not_a_store(path, "a directory") from None
+    except PermissionError as error:
+        raise AccessDenied(
+            f"uid {os.geteuid()} cannot remove {path}: {error.strerror}; its owner, uid {os.lstat(path).st_uid}, can"
+        ) from error
+
+
+def _group_id(group: str | int | None) -> int:
+    """The id of a group; -1, which fchown takes for no change, without one."""
+    if group is None:
+        return -1
+    try:
+        return grp.getgrnam(group).gr_gid if isinstance(group, str) else grp.getgrgid(group).gr_gid
+    except (KeyError, OverflowError):
+        raise InvalidOption(f"group is {group!r}; expected the name or id of a group in `getent group`") from None
+
+
+def _not_found(name: str) -> StoreNotFound:
+    known = [info.name for info in list_segments()]
+    shown = ", ".join(known[:_NAMES_SHOWN]) + (", ..." if len(known) > _NAMES_SHOWN else "")
+    return StoreNotFound(
+        f"{names.path_of(name)} does not exist; there is {shown or 'no store at all'}; correct the name, or create it"
+    )
+
+
+def _not_a_store(path: str, found: str) -> NotAStore:
+    return NotAStore(f"{path} is not a store but {found}; choose another name, or remove it if nobody needs it")
+
+
+def _access_denied(path: str, writable: bool) -> AccessDenied:
+    asked, advice = ("write to", "attach for reading only, or ") if writable else ("read", "")
+    status = os.lstat(path)
+    mode = stat.S_IMODE(status.st_mode)
+    return AccessDenied(
+        f"uid {os.geteuid()} may not {asked} {path}: it has mode {mode:#o}, uid {status.st_uid} and "
+        f"gid {status.st_gid}; {advice}create it with another mode= or group="
+    )
+
+
+def _no_space(path: str, size: int, error: OSError) -> NoSpace:
+    status = os.statvfs(names.DIRECTORY)
+    free, total = (blocks * status.f_frsize / 2**20 for blocks in (status.f_bavail, status.f_blocks))
+    remedy = "enlarge it (docker run --shm-size=, mount -o remount,size=)"
+    if error.errno in _LIMITED:
+        remedy = "raise the limits of this process (ulimit -v, ulimit -f)"
+    return NoSpace(
+        f"cannot create {path}: {error.strerror}: it takes {size / 2**20:.1f} MiB and {names.DIRECTORY} has {free:.1f} "
+        f"of {total:.1f} MiB free; choose a smaller capacity, remove stores that nobody needs, or {remedy}"
+    )

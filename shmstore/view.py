@@ -1,0 +1,148 @@
+"""What can be seen of a store: snapshots, cursors, single records, counts and state."""
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from shmstore import _core
+from shmstore.cursor import Cursor, Start, start_tickets
+from shmstore.errors import InvalidOption
+from shmstore.gap import gaps_of
+from shmstore.query import Questions
+from shmstore.schema import Schema
+from shmstore.selection import Moment, one_partition, require_time, window
+from shmstore.snapshot import Snapshot
+from shmstore.statistics import Meter, Statistics
+
+R = TypeVar("R")
+
+
+class View(Questions[R]):
+    """The half of `EventStore` that changes nothing."""
+
+    __slots__ = ("_core", "_header", "_meter", "_name", "_schema", "_slots")
+
+    def __init__(self, core: _core.Store, name: str, schema: Schema) -> None:
+        self._core = core
+        self._name = name
+        self._schema = schema
+        self._header = core.header()
+        self._slots = core.plan().slots
+        self._meter = Meter(core, schema)
+
+    def snapshot(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Callable[[R], object] | None = None,
+        partition: int | None = None,
+        order: Literal["partition", "time"] = "partition",
+    ) -> Snapshot[R]:
+        """A private copy of the records that are readable now; no writer waits for it.
+
+        since, until  only records with since <= timestamp < until; each is a timedelta (that long ago), an aware
+                      datetime, or an int (ns since the Unix epoch)
+        where         only records of which this Python callable says so: one call a record, slower than a window
+        partition     only this partition
+        order         "partition": one after the other, oldest first in each; "time": all by timestamp
+
+        Raises InvalidOption.
+        """
+        if order not in ("partition", "time"):
+            raise InvalidOption(f"order is {order!r}; expected 'partition' or 'time'")
+        bounds = window(self._schema, since, until)
+        columns = self._core.snapshot(one_partition(partition, self.partitions), *bounds)
+        gaps = gaps_of(columns.gaps())
+        if order == "time":
+            columns = columns.order_by(require_time(self._schema, "order by time"))
+        taken = Snapshot[R](columns, self._schema, gaps)
+        return taken if where is None else taken.where(where)
+
+    def cursor(self, start: Start = "oldest", *, partition: int | None = None) -> Cursor[R]:
+        """Follow the store, or one partition of it, from a place of its own.
+
+        start: "oldest" readable record, "latest" (only what is appended from now on), an aware datetime or a
+        timedelta (that long ago): the first record of each partition that is not older; a position: that record in
+        its partition and the oldest in the others; the `positions` of another cursor: exactly the partitions and
+        places where that one stands.
+
+        Raises InvalidOption.
+        """
+        return Cursor(self._core.cursor(start_tickets(self._core, self._schema, start, partition)), self.partitions)
+
+    def read_at(self, position: int) -> R | None:
+        """The record at a position; None when it is not readable (any more, or yet). Raises InvalidOption."""
+        record: R | None = self._core.read_at(*self.locate(position))
+        return record
+
+    def locate(self, position: int) -> tuple[int, int]:
+        """The (partition, ticket) that a position stands for. Raises InvalidOption for a negative one."""
+        if position < 0:
+            raise InvalidOption(f"position is {position}; expected what append returned, 0 or more")
+        ticket, partition = divmod(position, self.partitions)
+        return partition, ticket
+
+    def keys(self) -> list[str]:
+        """Every key, by its number. A place lost when a process died entering a key is ''."""
+        return self._core.keys()
+
+    def __len__(self) -> int:
+        """How many records are readable now (best-effort)."""
+        return sum(totals.length for totals in self._core.totals())
+
+    def __bool__(self) -> bool:
+        """True, also when empty: `if store` asks whether there is one."""
+        return True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record is readable (best-effort)."""
+        return len(self) == 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next append to any partition takes the place of an older record (best-effort)."""
+        return all(totals.tail - totals.oldest >= self._slots for totals in self._core.totals())
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was appended, discarded and lost so far, and how fast it comes."""
+        return self._meter.read()
+
+    def processes(self) -> list[_core.Place]:
+        """The process table: every process attached for writing, and the dead that are not repaired yet."""
+        return self._core.places()
+
+    def check(self) -> list[str]:
+        """What is wrong with the shared bytes, in words: empty when all invariants hold. Only reads."""
+        return self._core.check()
+
+    @property
+    def name(self) -> str:
+        """The name of the store."""
+        return self._name
+
+    @property
+    def schema(self) -> Schema:
+        """The fields of the records."""
+        return self._schema
+
+    @property
+    def capacity(self) -> int:
+        """How many records are kept: what was asked for, rounded up to a multiple of `partitions`."""
+        return self._slots * self.partitions
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return self._header.options["partitions"]
+
+    @property
+    def store_id(self) -> bytes:
+        """Sixteen random bytes that no other store has, of whatever name."""
+        return self._header.store_id
+
+    @property
+    def unlinked(self) -> bool:
+        """Whether the name was removed by `unlink`."""
+        return self._core.unlinked

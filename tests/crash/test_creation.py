@@ -1,0 +1,321 @@
+"""Creators and attachers that die: nobody sees a half-made segment, no name is stuck, and no death removes a segment.
+
+Creation is tried in both ways: with nameless files, and with scratch names, as where the kernel has no nameless files.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import posix_ipc
+import pytest
+
+from shmstore import _core, names, segment
+from shmstore.errors import NoSpace, StoreExists, StoreNotFound
+from shmstore.mapping import Segment
+
+FIELDS = [("value", _core.FLOAT64, 0)]
+WON, LOST, NO_SPACE, BROKEN = 0, 1, 2, 3
+
+# pytest's watchdog is a thread; it takes no lock that a forked child could need.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+def options(capacity: int) -> _core.Options:
+    return {
+        "capacity": capacity,
+        "partitions": 1,
+        "layout": _core.LAYOUT_ROWS,
+        "rule": _core.BY_TURN,
+        "keys": 1,
+        "processes": 4,
+    }
+
+
+def create(name: str, capacity: int = 1000) -> Segment:
+    return segment.create(name, FIELDS, options(capacity))
+
+
+def start(action: Callable[[], object]) -> int:
+    """Fork a process that does `action` and tells by its exit code how a creation in it went."""
+    child = os.fork()
+    if child:
+        return child
+    code = BROKEN
+    try:
+        action()
+        code = WON
+    except StoreExists:
+        code = LOST
+    except NoSpace:
+        code = NO_SPACE
+    finally:
+        os._exit(code)
+
+
+def finish(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def files(name: str) -> list[str]:
+    """What the directory holds for this name: the segment and scratch files (but not the semaphore, which stays)."""
+    return sorted(file.name for file in Path(names.DIRECTORY).glob(f"*{name}*") if not file.name.startswith("sem."))
+
+
+def used_bytes() -> int:
+    status = os.statvfs(names.DIRECTORY)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+
+@pytest.fixture(params=["nameless", "scratch"])
+def way(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "scratch":
+        monkeypatch.setattr(names, "_open_nameless", lambda: None)
+        monkeypatch.setattr(names, "SEMAPHORE", f"/{name}")
+        # It is there before anyone is killed: sem_open leaves a file of its own when it is killed while it makes one.
+        posix_ipc.Semaphore(f"/{name}", posix_ipc.O_CREX, initial_value=1).close()
+    return str(request.param)
+
+
+@pytest.fixture
+def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tmpfs of 8 MiB in place of /dev/shm, so that its used bytes are ours alone."""
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], stderr=subprocess.DEVNULL
+    ).returncode:
+        pytest.skip("mounting a small tmpfs needs root with CAP_SYS_ADMIN")
+    monkeypatch.setattr(names, "DIRECTORY", str(tmp_path))
+    yield
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def race_and_kill(name: str, dice: random.Random, span_s: float) -> None:
+    """Let three create the same name, perhaps kill two of them within `span_s`, and look at the name all the time."""
+    racers = [start(lambda: create(name)) for _ in range(3)]
+    kill_at = time.monotonic() + dice.random() * span_s if dice.random() < 0.7 else None
+    codes: list[int] = []
+    while racers:
+        with suppress(StoreNotFound):
+            segment.attach(name).close()  # anything but a whole store or nothing raises
+        if kill_at is not None and time.monotonic() >= kill_at:
+            for racer in racers[:2]:
+                os.kill(racer, signal.SIGKILL)
+            kill_at = None
+        for racer in list(racers):
+            ended, status = os.waitpid(racer, os.WNOHANG)
+            if ended:
+                racers.remove(racer)
+                codes.append(os.waitstatus_to_exitcode(status))
+    assert set(codes) <= {WON, LOST, -signal.SIGKILL}
+    assert codes.count(WON) <= 1
+    if -signal.SIGKILL not in codes:
+        assert codes.count(WON) == 1
+
+
+def race_rounds(name: str, seed: int, rounds: int) -> None:
+    dice = random.Random(seed)
+    begun = time.monotonic()
+    finish(start(lambda: create(name)))
+    span_s = (time.monotonic() - begun) * 2
+    segment.unlink(name)
+    for _ in range(rounds):
+        race_and_kill(name, dice, span_s)
+        try:  # whatever happened, the name is free or leads to a store
+            create(name).close()
+        except StoreExists:
+            segment.attach(name).close()
+        segment.unlink(name)
+    create(name).close()  # removes what the last round's dead left under scratch names
+    segment.unlink(name)
+    assert files(name) == []
+
+
+def test_racing_creators_under_sigkill_show_no_half_made_segment_and_leave_no_stuck_name(
+    name: str, seed: int, way: str
+) -> None:
+    race_rounds(name, seed, 300)
+
+
+def test_killed_creators_leak_no_memory(name: str, seed: int, way: str, own_directory: None) -> None:
+    before = used_bytes()
+    race_rounds(name, seed, 30)
+    assert used_bytes() == before
+
+
+def test_racing_creators_of_a_store_that_fits_but_once_do_not_run_out_of_space(
+    name: str, way: str, own_directory: None
+) -> None:
+    capacity = 1000
+    while _core.plan(FIELDS, options(capacity)).size < 5 << 20:
+        capacity += 1000
+    for _ in range(10):
+        codes = [finish(racer) for racer in [start(lambda: create(name, capacity)) for _ in range(5)]]
+        assert sorted(codes) == [WON] + [LOST] * 4
+        segment.unlink(name)
+
+
+STEPS = {
+    "after the turn is taken": (os.path, "lexists"),
+    "before memory is reserved": (os, "posix_fallocate"),
+    "before it is mapped": (os, "dup"),
+    "before it is filled": (_core, "format"),
+    "before it gets its mode": (os, "fchmod"),
+    "before it gets its name": (os, "link"),
+}
+
+
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_creator_killed_at_any_step_leaves_nothing_that_the_next_one_does_not_clear(
+    name: str, way: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEPS[step], die)
+        assert finish(start(lambda: create(name))) == -signal.SIGKILL
+    assert way == "scratch" or files(name) == []
+    with pytest.raises(StoreNotFound):
+        segment.attach(name)
+    create(name).close()
+    segment.attach(name).close()
+    assert files(name) == [name]
+    if way == "scratch":
+        assert posix_ipc.Semaphore(f"/{name}").value == 1
+
+
+def test_a_creator_killed_when_the_segment_has_its_name_leaves_a_whole_store(
+    name: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def link_and_die(*arguments: object, **options: object) -> None:
+        link(*arguments, **options)
+        die()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link_and_die)
+        assert finish(start(lambda: create(name))) == -signal.SIGKILL
+    segment.attach(name).close()
+    with pytest.raises(StoreExists):
+        create(name)
+    assert files(name) == [name]
+
+
+def test_a_stopped_creator_does_not_stop_others(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "TURN_SECONDS", 0.2)
+    dup = os.dup
+
+    def stop_and_dup(fd: int) -> int:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return dup(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", stop_and_dup)
+        stopped = start(lambda: create(name))
+        assert os.WIFSTOPPED(os.waitpid(stopped, os.WUNTRACED)[1])
+    try:
+        create(name).close()
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert finish(stopped) == LOST
+    assert files(name) == [name]
+
+
+def test_an_interrupted_creation_leaves_nothing_or_a_whole_store(name: str, way: str, seed: int) -> None:
+    dice = random.Random(seed)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    try:
+        for _ in range(200):
+            try:
+                signal.setitimer(signal.ITIMER_PROF, dice.uniform(1e-6, 1e-3))
+                create(name).close()
+                signal.setitimer(signal.ITIMER_PROF, 0)
+            except KeyboardInterrupt:
+                pass
+            try:
+                segment.attach(name).close()
+                segment.unlink(name)
+            except StoreNotFound:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    create(name).close()
+    assert files(name) == [name]
+
+
+ATTACHERS = """
+import multiprocessing, os, resource, signal, sys
+from shmstore import segment
+from shmstore.errors import NoSpace
+
+NAME = sys.argv[1]
+
+def attach(ending):
+    if ending == "no memory":
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + (4 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        try:
+            segment.attach(NAME)
+        except NoSpace:
+            return
+        os._exit(9)
+    writer, reader = segment.attach(NAME), segment.attach(NAME, writable=False)
+    writer.buffer[-1] = 1
+    if ending == "close":
+        writer.close()
+        reader.close()
+    elif ending == "exit":
+        sys.exit(0)
+    elif ending == "exit at once":
+        os._exit(0)
+    elif ending == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    ending, method = sys.argv[2:]
+    if method == "unrelated":
+        attach(ending)
+    else:
+        context = multiprocessing.get_context(method)
+        ours = segment.attach(NAME)
+        workers = [context.Process(target=attach, args=(ending,)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+            assert worker.exitcode == (-signal.SIGKILL if ending == "kill" else 0), worker.exitcode
+        assert ours.is_linked()
+"""
+
+
+@pytest.mark.parametrize("method", ["unrelated", "fork", "spawn", "forkserver"])
+def test_no_way_to_end_removes_a_segment_or_prints_a_word(name: str, method: str, tmp_path: Path) -> None:
+    program = tmp_path / "attachers.py"
+    program.write_text(ATTACHERS)
+    with create(name, 1_000_000) as ours:
+        assert ours.size > 8 << 20
+        for ending in ("close", "forget", "exit", "exit at once", "kill", "no memory"):
+            # The resource tracker has the other end of stderr too: `run` returns when it has done its last deed.
+            ended = subprocess.run(
+                [sys.executable, program, name, ending, method],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            expected = -signal.SIGKILL if (method, ending) == ("unrelated", "kill") else 0
+            assert (ended.returncode, ended.stdout, ended.stderr) == (expected, "", ""), ending
+            assert ours.is_linked(), ending

@@ -1,0 +1,99 @@
+"""What is built and shipped: the stable ABI, the typed contract, nothing that does not belong."""
+
+import importlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+(EXTENSION,) = PROJECT["tool"]["setuptools"]["ext-modules"]
+BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
+
+
+def c_files(suffix: str) -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "shmstore").rglob(f"*{suffix}"))
+
+
+def build(what: str, source: Path, target: Path) -> Path:
+    """Call a hook of the build backend in the folder `source`, as pip does. Returns the file it made in `target`."""
+    command = [sys.executable, "-c", BUILD, what, str(target)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target / done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder to which a source distribution of this tree unpacks."""
+    pytest.importorskip("setuptools", minversion="77.0.3")
+    tree, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("sdist")
+    shutil.copytree(ROOT / "shmstore", tree / "shmstore", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(ROOT / name, tree)
+    with tarfile.open(build("build_sdist", tree, target)) as archive:
+        archive.extractall(target, filter="data")
+    return target / f"shmstore-{PROJECT['project']['version']}"
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from the source distribution alone."""
+    return build("build_wheel", sdist, tmp_path_factory.mktemp("wheel"))
+
+
+def test_every_c_file_is_compiled_and_every_header_is_known() -> None:
+    assert sorted(EXTENSION["sources"]) == c_files(".c")
+    assert sorted(EXTENSION["depends"]) == c_files(".h")
+
+
+def test_the_extension_uses_the_stable_abi() -> None:
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("free-threaded CPython has no stable ABI")
+    path = importlib.import_module("shmstore._core").__file__
+    assert path is not None and path.endswith("_core.abi3.so")
+
+
+def test_nothing_but_posix_ipc_and_psutil_is_needed_to_run() -> None:
+    required = importlib.metadata.requires("shmstore") or []
+    assert sorted(name.replace("-", "_") for name in required) == ["posix_ipc", "psutil"]
+
+
+def test_the_build_is_declared_in_pyproject_alone() -> None:
+    assert [name for name in ("setup.py", "setup.cfg", "MANIFEST.in") if (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("target", PROJECT["project"]["scripts"].values())
+def test_a_command_names_a_function_that_is_there(target: str) -> None:
+    module, _, function = target.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_source_distribution_holds_all_sources(sdist: Path) -> None:
+    sources = {*c_files(".c"), *c_files(".h")}
+    assert sorted(path for path in sources | {"LICENSE", "pyproject.toml"} if not (sdist / path).is_file()) == []
+
+
+def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
+    assert "-cp311-abi3-linux_" in wheel.name
+
+
+def test_the_wheel_holds_the_package_and_no_c(wheel: Path) -> None:
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    python = {path.relative_to(ROOT).as_posix() for path in (ROOT / "shmstore").rglob("*.py")}
+    assert shipped == python | {"shmstore/_core.abi3.so", "shmstore/_core.pyi", "shmstore/py.typed"}
+
+
+def test_the_wheel_imports_from_anywhere(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import shmstore; print(shmstore._core.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(tmp_path / "shmstore" / "_core.abi3.so"), done.stderr

@@ -1,0 +1,88 @@
+"""Quantities as the tools write and read them."""
+
+import time
+from argparse import ArgumentTypeError
+from datetime import timedelta
+
+import pytest
+
+from shmstore.cli import units
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (3 << 19, "1.5 MiB"),
+        (1 << 40, "1.0 TiB"),
+        (1 << 60, "1024.0 PiB"),
+    ],
+)
+def test_sizes_have_binary_units(bytes_: int, text: str) -> None:
+    assert units.size(bytes_) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [
+        (None, "-"),
+        (0, "0/s"),
+        (0.5, "0.50/s"),
+        (812, "812/s"),
+        (999.9, "1.00 k/s"),
+        (12_345, "12.3 k/s"),
+        (2.5e6, "2.50 M/s"),
+    ],
+)
+def test_rates_have_three_digits(per_second: float | None, text: str) -> None:
+    assert units.rate(per_second) == text
+
+
+def test_only_full_is_100_percent_and_only_empty_is_0() -> None:
+    assert [units.percent(f) for f in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "1 %", "50 %", "99 %", "100 %"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 ms"), (0.35, "350 ms"), (4.25, "4.2 s"), (60, "1 m 0 s"), (7_500, "2 h 5 m"), (90_000, "1 d 1 h")],
+)
+def test_durations_have_their_two_largest_units(seconds: float, text: str) -> None:
+    assert units.duration(seconds) == text
+
+
+def test_iso_loses_no_nanosecond() -> None:
+    assert units.iso(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456789Z"
+    assert units.iso(-1) == "1969-12-31T23:59:59.999999999Z"
+
+
+def test_iso_of_a_time_beyond_the_calendar_is_its_number() -> None:
+    assert units.iso(1 << 63) == "2262-04-11T23:47:16.854775808Z"
+    assert units.iso(10**21) == f"{10**21} ns"
+
+
+def test_time_zero_is_never() -> None:
+    assert units.ago(0) == units.when(0) == "never"
+    assert units.ago(time.time_ns() - 10 * 10**9).endswith(" s ago")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5", 5), ("1.5", 1.5), ("250ms", 0.25), ("90s", 90), ("1h30m", 5_400), ("2d 1h", 176_400)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert units.parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "0", "0s", "-1s", "1y", "1h30", "1e9", "9999999999d"])
+def test_what_is_no_positive_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        units.parse_duration(text)
+
+
+def test_arguments_of_commands_are_refused_in_words() -> None:
+    assert units.whole("10_000") == 10_000
+    assert units.seconds("1m") == 60
+    for read, text in ((units.whole, "-1"), (units.whole, "x"), (units.seconds, "x"), (units.span, "0")):
+        with pytest.raises(ArgumentTypeError, match=text):
+            read(text)

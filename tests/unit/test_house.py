@@ -1,0 +1,280 @@
+"""The rules of the house that no tool knows: floors, words, where a memory order may be spelled, what lies where.
+
+Each rule is a function that takes text and returns what is wrong with it, in words. The first half of the tests shows
+that the rules can say no; the second half holds the project to them.
+"""
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "shmstore"
+
+# From the ground up; a module imports only from lower floors, never from its own. A new module gets its place here.
+FLOORS = (
+    "errors",
+    "_core",
+    "fields gap identity names",
+    "mapping record",
+    "schema segment",
+    "selection",
+    "snapshot statistics",
+    "cursor options query",
+    "builder view",
+    "store",
+    "coordinator",
+    "cli cli.units",
+    "cli.completion cli.exits cli.machine cli.render",
+    "cli.meter cli.survey",
+    "cli.commands.check cli.commands.doctor cli.commands.gc cli.commands.ls cli.commands.plan "
+    "cli.commands.processes cli.commands.rm cli.commands.show cli.commands.tail cli.commands.top",
+    "cli.commands",
+    "cli.coordinator cli.inspect",
+)
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
+
+RUNTIME_DEPENDENCIES = {"posix_ipc", "psutil"}
+
+SAY_INSTEAD = {
+    "head": "oldest, tail or ticket",
+    "commit": "publish",
+    "committed": "published",
+    "epoch": "lap or generation (or say Unix epoch)",
+    "entry": "slot or place",
+    "entries": "slots or places",
+}
+ALLOWED_WORDS = re.compile(r"[Uu]nix epoch|unix_epoch|UNIX_EPOCH|Py\w+_HEAD\w*")  # named so by others
+
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|Users|work|mnt|opt)/\w+")
+MEMORY_ORDER = re.compile(r"\bmemory_order_\w+|\b__ATOMIC_\w+|\b__sync_\w+")
+
+OURS = {
+    *("pyproject.toml", "shmstore", "tools", "tests", "benchmarks", "README.md"),
+    *(".ci", ".gitignore", "LICENSE", "CHANGELOG.md"),
+}
+FOLDERS = ("shmstore", "tools", "tests", "benchmarks", ".ci")
+GENERATED = {
+    *(".git", ".venv", "build", "dist", "shmstore.egg-info", "__pycache__"),
+    *(".pytest_cache", ".mypy_cache", ".ruff_cache"),
+}
+
+
+def imports_of(source: str, is_module: frozenset[str] | set[str]) -> Iterator[str]:
+    """The absolute name of every module that Python source imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = node.module or ""
+            for alias in node.names:
+                inner = f"{above}.{alias.name}"
+                yield "." * node.level + (inner if inner in is_module else above)
+
+
+def upward_imports(module: str, source: str) -> list[str]:
+    """Imports of a module of shmstore (named without the package) that do not go down, or leave the allowed world."""
+    if module not in FLOOR_OF:
+        return [f"shmstore.{module} has no floor; give it one in FLOORS of {Path(__file__).name}"]
+    wrong = []
+    for name in set(imports_of(source, {f"shmstore.{known}" for known in FLOOR_OF})):
+        package, _, inner = name.partition(".")
+        if package != "shmstore":
+            if package not in sys.stdlib_module_names | RUNTIME_DEPENDENCIES:
+                wrong.append(
+                    f"shmstore.{module} imports {name}: write shmstore imports in full, and use no other package"
+                )
+        elif inner not in FLOOR_OF or FLOOR_OF[inner] >= FLOOR_OF[module]:
+            wrong.append(f"shmstore.{module} (floor {FLOOR_OF[module]}) imports {name} (floor {FLOOR_OF.get(inner)})")
+    return sorted(wrong)
+
+
+def banned_words(text: str) -> list[str]:
+    """Words that have another name here, in identifiers, comments and messages alike."""
+    wrong = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", ALLOWED_WORDS.sub("", line)):
+            if instead := SAY_INSTEAD.get(word.lower()) or SAY_INSTEAD.get(word.lower().removesuffix("s")):
+                wrong.append(f"line {number} says {word}; the word is {instead}")
+    return wrong
+
+
+def table_of_contents(source: str) -> list[str]:
+    """What makes an __init__ more, or less, than imports and a sorted __all__ of just the imported names."""
+    docstring, *body = ast.parse(source).body
+    wrong = [] if isinstance(docstring, ast.Expr) else ["it begins without a docstring"]
+    imported: list[str] = []
+    listed: list[str] | None = None
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            imported += [alias.asname or alias.name for alias in node.names]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            listed = ast.literal_eval(node.value)
+        else:
+            wrong.append(f"line {node.lineno} is neither an import nor __all__")
+    if listed is None:
+        return [*wrong, "it has no __all__"]
+    if listed != sorted(listed):
+        wrong.append("__all__ is not sorted")
+    if difference := set(listed) ^ set(imported):
+        wrong.append(f"in only one of the imports and __all__: {sorted(difference)}")
+    return wrong
+
+
+def has_first_sentence(path: Path, text: str) -> bool:
+    """Whether a file says at its top what it is for: a docstring in Python, else a comment (after #! in a script)."""
+    if path.suffix in (".py", ".pyi") or re.match("#!.*python", text):
+        return bool(ast.get_docstring(ast.parse(text)))
+    return bool(re.match(r"/[/*]\s*\w" if path.suffix in (".c", ".h") else r"(#!.*\n)?# \w", text))
+
+
+def files(*suffixes: str, under: tuple[str, ...] = ("shmstore",)) -> list[Path]:
+    """Files of the project below the folders `under`, without what tools generate; no suffix means all."""
+    found = [path for folder in under for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
+    kept = [
+        path
+        for path in found
+        if not GENERATED & set(path.relative_to(ROOT).parts) and path.suffix not in (".so", ".pyc")
+    ]
+    return [path for path in kept if not suffixes or path.suffix in suffixes]
+
+
+def module_name(path: Path) -> str:
+    """The name of a module of shmstore, without the package; empty for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def shown(path: Path, wrong: list[str]) -> list[str]:
+    return [f"{path.relative_to(ROOT)}: {what}" for what in wrong]
+
+
+# The rules can say no.
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from shmstore.store import EventStore",
+        "def late():\n    import shmstore.store",
+        "from shmstore import store",
+        "from shmstore.record import Record",
+        "from shmstore.nowhere import thing",
+        "from shmstore import EventStore",
+        "from . import errors",
+        "from .errors import NoSpace",
+        "import numpy",
+    ],
+)
+def test_an_import_that_does_not_go_down_is_found(source: str) -> None:
+    assert upward_imports("record", source)
+
+
+def test_imports_that_go_down_are_accepted() -> None:
+    source = "import os, psutil\nfrom shmstore import _core, errors\nfrom shmstore.fields import Key\nimport posix_ipc"
+    assert upward_imports("record", source) == []
+
+
+def test_a_module_without_a_floor_is_found() -> None:
+    assert upward_imports("attic", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["x = head", "ring_head", "ringHead", "HEAD_SIZE", "# two entries", "the epoch", "Commit"]
+)
+def test_a_banned_word_is_found(text: str) -> None:
+    assert banned_words(text)
+
+
+@pytest.mark.parametrize("text", ["header ahead", "since the Unix epoch", "_UNIX_EPOCH", "PyObject_HEAD", "reentry"])
+def test_words_that_only_look_alike_are_accepted(text: str) -> None:
+    assert banned_words(text) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'from a import b\n__all__ = ["b"]',
+        '"""Doc."""\nfrom a import b',
+        '"""Doc."""\nfrom a import b\n__all__ = []',
+        '"""Doc."""\nfrom a import b, c\n__all__ = ["c", "b"]',
+        '"""Doc."""\nfrom a import b\n__all__ = ["b"]\nb()',
+    ],
+)
+def test_an_init_that_is_no_table_of_contents_is_found(source: str) -> None:
+    assert table_of_contents(source)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.py", "x = 1"), ("a.c", "#include <a.h>"), ("a", "#!/bin/sh\nset -e")])
+def test_a_file_that_does_not_say_what_it_is_for_is_found(name: str, text: str) -> None:
+    assert not has_first_sentence(Path(name), text)
+
+
+def test_a_path_of_one_machine_is_found() -> None:
+    assert MACHINE_PATH.search("see " + "/".join(["", "home", "me", "x"]))
+    assert not MACHINE_PATH.search("see docs/home/me and /dev/shm/name")
+
+
+@pytest.mark.parametrize("text", ["memory_order_relaxed", "__ATOMIC_SEQ_CST", "__sync_synchronize()"])
+def test_a_spelled_memory_order_is_found(text: str) -> None:
+    assert MEMORY_ORDER.search(text)
+
+
+# The project keeps them.
+
+
+def test_imports_go_down() -> None:
+    modules = [path for path in files(".py") if path != PACKAGE / "__init__.py"]
+    assert [what for path in modules for what in upward_imports(module_name(path), path.read_text())] == []
+
+
+def test_every_floor_is_lived_on() -> None:
+    modules = {module_name(path) for path in files(".py", ".pyi")}
+    assert sorted(set(FLOOR_OF) - modules) == []
+
+
+def test_the_package_is_a_table_of_contents() -> None:
+    assert table_of_contents((PACKAGE / "__init__.py").read_text()) == []
+
+
+def test_every_name_of_the_table_of_contents_is_there() -> None:
+    package = importlib.import_module("shmstore")
+    assert [name for name in package.__all__ if not hasattr(package, name)] == []
+
+
+def test_one_word_has_one_meaning() -> None:
+    assert [what for path in files() for what in shown(path, banned_words(path.read_text()))] == []
+
+
+def test_only_atomics_h_spells_a_memory_order() -> None:
+    spelling = {
+        path.relative_to(PACKAGE).as_posix() for path in files(".c", ".h") if MEMORY_ORDER.search(path.read_text())
+    }
+    assert spelling == {"core/atomics.h"}
+
+
+def test_the_core_knows_no_python() -> None:
+    core = files(".c", ".h", under=("shmstore/core",))
+    assert (
+        core and [path.name for path in core if re.search(r"Python\.h|Py[A-Z_]\w+\(|binding/", path.read_text())] == []
+    )
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    everything = files(".py", ".pyi", ".c", ".h", ".sh", "", under=FOLDERS)
+    silent = [path for path in everything if not has_first_sentence(path, path.read_text())]
+    assert [path.relative_to(ROOT).as_posix() for path in silent] == []
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    everything = [*files(under=FOLDERS), *(path for path in ROOT.iterdir() if path.is_file())]
+    assert [path.relative_to(ROOT).as_posix() for path in everything if MACHINE_PATH.search(path.read_text())] == []
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    assert sorted({path.name for path in ROOT.iterdir()} - OURS - GENERATED) == []

@@ -1,0 +1,624 @@
+"""The event store in one process: making, attaching, appending, cleaning, state, callbacks, and every way to do it wrong."""
+
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+
+import shmstore
+from shmstore import EventStore, Key, Record, Text, Timestamp
+from shmstore.errors import (
+    FieldError,
+    FieldTypeError,
+    InvalidCapacity,
+    InvalidOption,
+    KeyTableFull,
+    ReadOnlyStore,
+    SchemaMismatch,
+    ShmStoreError,
+    StoreClosed,
+    StoreExists,
+    StoreNotFound,
+    StoreUnlinked,
+)
+
+
+class Order(Record):
+    gateway: Key
+    id: Text[10]
+    value: float
+    timestamp: Timestamp
+
+
+class Reading(Record):
+    sensor: int
+    value: float
+
+
+@dataclass
+class DataReading:
+    sensor: int
+    value: float
+
+
+class TupleReading(NamedTuple):
+    sensor: int
+    value: float
+
+
+@pytest.fixture
+def orders(name: str) -> Iterator[EventStore[Order]]:
+    with shmstore.create(name, Order, capacity=8, partitions=2) as store:
+        yield store
+
+
+@pytest.fixture
+def readings(name: str) -> Iterator[EventStore[Reading]]:
+    with shmstore.create(name, Reading, capacity=8, partitions=2, partition_by="turn") as store:
+        yield store
+
+
+def reading(number: int) -> Reading:
+    return Reading(number, number / 2)
+
+
+# -- making and attaching
+
+
+def test_what_create_made_another_handle_sees(orders: EventStore[Order]) -> None:
+    orders.append(gateway="gw-1", id="o-1", value=12.5, timestamp=7)
+    with shmstore.attach(orders.name, Order) as other:
+        assert list(other.snapshot()) == [Order("gw-1", "o-1", 12.5, 7)]
+        assert other.store_id == orders.store_id
+        assert (other.capacity, other.partitions, other.schema) == (8, 2, orders.schema)
+
+
+def test_without_a_record_the_schema_comes_with_the_segment(orders: EventStore[Order]) -> None:
+    orders.append(gateway="gw-1", id="o-1", value=12.5, timestamp=7)
+    with shmstore.attach(orders.name) as other:
+        (record,) = other.snapshot()
+        assert isinstance(record, Record)
+        assert (record.gateway, record.id, record.value, record.timestamp) == ("gw-1", "o-1", 12.5, 7)
+
+
+def test_create_refuses_a_name_that_is_taken(orders: EventStore[Order]) -> None:
+    with pytest.raises(StoreExists, match=orders.name):
+        shmstore.create(orders.name, Order, capacity=8)
+
+
+def test_attach_refuses_a_name_that_is_free(name: str) -> None:
+    with pytest.raises(StoreNotFound, match=name):
+        shmstore.attach(name)
+
+
+def test_another_schema_is_refused_showing_both_sides(orders: EventStore[Order]) -> None:
+    for get in (
+        lambda: shmstore.attach(orders.name, Reading),
+        lambda: shmstore.open(orders.name, Reading, capacity=8),
+    ):
+        with pytest.raises(SchemaMismatch) as refused:
+            get()
+        assert "gateway" in str(refused.value) and "sensor" in str(refused.value)
+
+
+def test_a_refused_attach_leaves_the_segment_and_no_descriptor(orders: EventStore[Order]) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(SchemaMismatch):
+            shmstore.attach(orders.name, Reading)
+    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert orders.name in shmstore.list_stores()
+
+
+def test_open_creates_then_attaches(name: str) -> None:
+    with shmstore.open(name, Reading, capacity=8) as first, shmstore.open(name, Reading, capacity=99) as second:
+        assert first.store_id == second.store_id
+        assert second.capacity == first.capacity, "a store that exists keeps its options"
+
+
+def test_open_from_many_threads_gives_one_store(name: str) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        stores = list(threads.map(lambda _: shmstore.open(name, Reading, capacity=8), range(32)))
+    assert len({store.store_id for store in stores}) == 1
+    for store in stores:
+        store.close()
+
+
+def test_open_gives_up_on_a_name_that_is_neither_free_nor_a_store(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: object, **__: object) -> None:
+        raise StoreExists("taken")
+
+    def gone(*_: object, **__: object) -> None:
+        raise StoreNotFound("gone")
+
+    monkeypatch.setattr("shmstore.segment.create", taken)
+    monkeypatch.setattr("shmstore.segment.attach", gone)
+    with pytest.raises(StoreExists, match="rounds"):
+        shmstore.open(name, Reading, capacity=8)
+
+
+def test_list_stores_names_what_can_be_attached(orders: EventStore[Order]) -> None:
+    assert orders.name in shmstore.list_stores()
+    shmstore.unlink(orders.name)
+    assert orders.name not in shmstore.list_stores()
+
+
+def test_defaults_of_creation(name: str) -> None:
+    with shmstore.create(name, Order, capacity=1000) as store:
+        assert store.partitions == os.cpu_count()
+        assert store.capacity >= 1000
+    shmstore.unlink(name)
+    with shmstore.create(name, Order, capacity=1) as store:
+        assert (store.partitions, store.capacity) == (1, 1), "no more partitions than records"
+
+
+def test_capacity_is_rounded_up_to_whole_partitions(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=10, partitions=4) as store:
+        assert store.capacity == 12
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("capacity", 0),
+        ("capacity", -1),
+        ("partitions", 0),
+        ("partitions", -1),
+        ("layout", "diagonal"),
+        ("layout", None),
+        ("partition_by", "mood"),
+        ("partition_by", "key"),
+        ("processes", 0),
+        ("mode", 0o1777),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused_and_nothing_is_made(name: str, option: str, value: object) -> None:
+    with pytest.raises(InvalidOption, match=option.removeprefix("partition_by") or "partition_by"):
+        shmstore.create(name, Reading, **{"capacity": 8, option: value})
+    assert name not in shmstore.list_stores()
+
+
+def test_a_size_out_of_bounds_has_its_own_error(name: str) -> None:
+    with pytest.raises(InvalidCapacity):
+        shmstore.create(name, Reading, capacity=0)
+
+
+# -- appending
+
+
+def test_every_way_to_append_one_record(readings: EventStore[Reading]) -> None:
+    readings.append(sensor=1, value=1.0)
+    readings.append(Reading(2, 2.0))
+    readings.append((3, 3.0))
+    readings.append(TupleReading(4, 4.0))
+    readings.append(DataReading(5, 5.0))
+    readings.append({"value": 6.0, "sensor": 6})
+    readings.appender("value", "sensor")(7.0, 7)
+    assert sorted(readings.snapshot().values("sensor")) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(readings.snapshot().values("value")) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_records_come_back_as_what_was_declared(name: str) -> None:
+    for declared in (DataReading, TupleReading, Reading):
+        with shmstore.create(name, declared, capacity=8) as store:
+            store.append(declared(1, 2.5))
+            store.append(sensor=2, value=3.5)
+            store.append_many([declared(3, 4.5)])
+            assert sorted(store.snapshot(), key=lambda record: record.sensor) == [
+                declared(1, 2.5),
+                declared(2, 3.5),
+                declared(3, 4.5),
+            ]
+            assert type(store.read_at(0) or store.read_at(1)) is declared
+        shmstore.unlink(name)
+
+
+def test_a_timestamp_left_out_is_now(orders: EventStore[Order]) -> None:
+    before = time.time_ns()
+    orders.append(gateway="a", id="1", value=1.0)
+    orders.append(Order("a", "2", 1.0))
+    orders.append(gateway="a", id="3", value=1.0, timestamp=None)
+    orders.appender("gateway", "id", "value")("a", "4", 1.0)
+    orders.append_many([{"gateway": "a", "id": "5", "value": 1.0}], partition=1)
+    times = orders.snapshot().values("timestamp")
+    assert len(times) == 5
+    assert all(before <= stamp <= time.time_ns() for stamp in times)
+
+
+def test_append_returns_the_position_of_the_record(readings: EventStore[Reading]) -> None:
+    positions = [readings.append(reading(number)) for number in range(8)]
+    assert len(set(positions)) == 8
+    assert [readings.read_at(position) for position in positions] == [reading(number) for number in range(8)]
+
+
+def test_appended_values_that_do_not_fit_name_their_field_and_write_nothing(orders: EventStore[Order]) -> None:
+    for wrong in (
+        {"gateway": "a", "id": "x" * 11, "value": 1.0},
+        {"gateway": "a", "id": 5, "value": 1.0},
+    ):
+        with pytest.raises(FieldError) as refused:
+            orders.append(**wrong)
+        assert refused.value.field == "id"
+        with pytest.raises(FieldError):
+            orders.append_many([{"gateway": "a", "id": "good", "value": 1.0}, wrong])
+    with pytest.raises(FieldTypeError, match="value"):
+        orders.append(gateway="a", id="1")
+    with pytest.raises(FieldTypeError, match="colour"):
+        orders.append(gateway="a", id="1", value=1.0, colour="red")
+    assert orders.is_empty
+
+
+def test_append_many_takes_rows_and_columns(readings: EventStore[Reading]) -> None:
+    assert readings.append_many([Reading(1, 0.5), (2, 1.0), {"sensor": 3, "value": 1.5}, DataReading(4, 2.0)]) == 4
+    assert readings.append_many(reading(number) for number in (5, 6)) == 2
+    assert readings.append_many({"sensor": array("q", [7, 8]), "value": [3.5, 4.0]}) == 2
+    assert sorted(readings.snapshot(), key=lambda record: record.sensor) == [reading(number) for number in range(1, 9)]
+    assert readings.append_many([]) == 0
+
+
+def test_append_many_to_one_partition_keeps_its_order(readings: EventStore[Reading]) -> None:
+    readings.append_many([reading(number) for number in range(3)], partition=1)
+    assert readings.snapshot(partition=0).values("sensor") == []
+    assert readings.snapshot(partition=1).values("sensor") == [0, 1, 2]
+
+
+def test_columns_of_numpy(readings: EventStore[Reading]) -> None:
+    numpy = pytest.importorskip("numpy")
+    readings.append_many({"sensor": numpy.arange(4), "value": numpy.arange(4) / 2})
+    assert sorted(readings.snapshot()) == [reading(number) for number in range(4)]
+
+
+def test_a_partition_that_does_not_exist_is_refused(readings: EventStore[Reading]) -> None:
+    for use in (
+        lambda: readings.append(reading(1), partition=2),
+        lambda: readings.append_many([reading(1)], partition=2),
+        lambda: readings.appender("sensor", "value", partition=2),
+        lambda: readings.snapshot(partition=2),
+        lambda: readings.cursor(partition=-1),
+        lambda: readings.count(partition=2),
+    ):
+        with pytest.raises(InvalidOption, match="partition"):
+            use()
+
+
+# -- partitions and keys
+
+
+def test_records_of_a_key_stay_in_one_partition(orders: EventStore[Order]) -> None:
+    for gateway in ("a", "b", "a", "b", "a"):
+        orders.append(gateway=gateway, id="", value=0.0)
+    assert [orders.snapshot(partition=number).values("gateway") for number in (0, 1)] == [["a"] * 3, ["b"] * 2]
+
+
+def test_records_of_a_process_stay_in_one_partition(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=8, partitions=2) as store:
+        store.append_many(map(reading, range(3)))
+        assert sorted(len(store.snapshot(partition=number)) for number in (0, 1)) == [0, 3]
+
+
+def test_records_take_turns(readings: EventStore[Reading]) -> None:
+    for number in range(4):
+        readings.append(reading(number))
+    assert [len(readings.snapshot(partition=number)) for number in (0, 1)] == [2, 2]
+
+
+def test_an_explicit_partition_must_be_given(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=8, partitions=2, partition_by="explicit") as store:
+        store.append(reading(1), partition=1)
+        assert store.snapshot(partition=1)[0] == reading(1)
+        with pytest.raises(ShmStoreError, match="partition"):
+            store.append(reading(2))
+
+
+def test_a_key_may_be_given_by_its_number(orders: EventStore[Order]) -> None:
+    number = orders.key("gw-7")
+    assert number == orders.key("gw-7")
+    orders.append(gateway=number, id="1", value=1.0)
+    orders.appender("gateway", "id", "value")(number, "2", 1.0)
+    assert orders.snapshot().values("gateway") == ["gw-7", "gw-7"]
+    assert orders.keys()[number] == "gw-7"
+
+
+def test_a_full_key_table_refuses_new_keys_only(name: str) -> None:
+    with shmstore.create(name, Order, capacity=8, keys=2) as store:
+        for gateway in ("a", "b"):
+            store.append(gateway=gateway, id="", value=0.0)
+        with pytest.raises(KeyTableFull, match="keys"):
+            store.append(gateway="c", id="", value=0.0)
+        store.append(gateway="a", id="", value=0.0)
+        assert len(store) == 3
+
+
+# -- state and cleaning
+
+
+def test_state_of_an_empty_a_half_full_and_a_full_store(readings: EventStore[Reading]) -> None:
+    assert (len(readings), readings.is_empty, readings.is_full) == (0, True, False)
+    readings.append_many(map(reading, range(5)))
+    assert (len(readings), readings.is_empty, readings.is_full) == (5, False, False)
+    readings.append_many(map(reading, range(20)))
+    assert (len(readings), readings.is_empty, readings.is_full) == (8, False, True)
+
+
+def test_a_handle_is_true_even_when_its_store_is_empty(readings: EventStore[Reading]) -> None:
+    assert readings.is_empty and bool(readings)
+
+
+def test_the_newest_are_kept(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=3, partitions=1) as store:
+        positions = [store.append(reading(number)) for number in range(5)]
+        assert list(store.snapshot()) == [reading(2), reading(3), reading(4)]
+        assert [store.read_at(position) for position in positions[:2]] == [None, None]
+
+
+@pytest.mark.parametrize("way", ["clear", "reset"])
+def test_clear_makes_all_unreadable_and_positions_go_on(readings: EventStore[Reading], way: str) -> None:
+    before = [readings.append(reading(number)) for number in range(4)]
+    getattr(readings, way)()
+    assert readings.is_empty and list(readings.snapshot()) == []
+    assert readings.read_at(before[-1]) is None
+    assert readings.append(reading(9)) not in before
+    assert list(readings.snapshot()) == [reading(9)]
+
+
+def test_purge_removes_the_oldest_up_to_the_first_that_is_young(name: str) -> None:
+    with shmstore.create(name, Order, capacity=8, partitions=1) as store:
+        for number in range(1, 6):
+            store.append(gateway="a", id=str(number), value=0.0, timestamp=number)
+        assert store.purge(older_than=3) == 2
+        assert store.snapshot().values("timestamp") == [3, 4, 5]
+        assert store.purge(older_than=timedelta(days=1)) == 3
+        assert store.purge(older_than=datetime.now(UTC)) == 0
+
+
+def test_purge_needs_timestamps(readings: EventStore[Reading]) -> None:
+    with pytest.raises(InvalidOption, match="Timestamp"):
+        readings.purge(older_than=timedelta(minutes=1))
+
+
+def test_a_position_is_a_partition_and_a_ticket(readings: EventStore[Reading]) -> None:
+    position = [readings.append(reading(number), partition=1) for number in range(3)][-1]
+    assert readings.locate(position) == (1, 2)
+    assert readings.read_at(position + readings.partitions) is None, "not yet"
+    with pytest.raises(InvalidOption, match="position"):
+        readings.read_at(-1)
+
+
+def test_a_sound_store_has_nothing_to_complain_of(readings: EventStore[Reading]) -> None:
+    readings.append_many(map(reading, range(20)))
+    assert readings.check() == []
+
+
+def test_a_process_that_appends_is_in_the_table(readings: EventStore[Reading]) -> None:
+    readings.append(reading(1))
+    (place,) = readings.processes()
+    assert (place.pid, place.state, place.appended) == (os.getpid(), "alive", 1)
+
+
+# -- callbacks
+
+
+def test_each_discarded_record_is_handed_over_once(name: str) -> None:
+    gone: list[Reading] = []
+    with shmstore.create(name, Reading, capacity=3, partitions=1, on_discarded=gone.append) as store:
+        for number in range(5):
+            store.append(reading(number))
+        store.append_many(map(reading, range(5, 9)))
+        assert gone == [reading(number) for number in range(6)]
+        assert list(store.snapshot()) == [reading(number) for number in range(6, 9)]
+
+
+def test_reaching_the_capacity_is_told(name: str) -> None:
+    told: list[int] = []
+    with shmstore.create(name, Reading, capacity=3, partitions=1) as quiet:
+        with shmstore.attach(name, Reading, on_capacity_reached=lambda: told.append(len(quiet))) as store:
+            store.append_many(map(reading, range(2)))
+            assert told == []
+            for number in range(9):
+                store.append(reading(number))
+        assert told == [3], "once, when the last slot was filled"
+
+
+def test_a_handle_keeps_the_statistics_callback_for_a_coordinator(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=3, on_statistics=print) as store:
+        assert store.on_statistics is print
+
+
+# -- the end of a handle, and of a store
+
+
+def test_everything_that_touches_the_bytes_is_refused_after_close(orders: EventStore[Order]) -> None:
+    append = orders.appender("gateway", "id", "value")
+    cursor = orders.cursor()
+    orders.close()
+    orders.close()
+    assert orders.closed
+    for use in (
+        lambda: orders.append(gateway="a", id="", value=0.0),
+        lambda: append("a", "", 0.0),
+        lambda: orders.appender("gateway", "id", "value"),
+        lambda: orders.append_many([("a", "", 0.0, 0)]),
+        lambda: orders.append_many({"gateway": ["a"], "id": [""], "value": [0.0]}),
+        lambda: orders.key("a"),
+        lambda: orders.keys(),
+        lambda: orders.snapshot(),
+        lambda: orders.cursor(),
+        lambda: cursor.read(),
+        lambda: cursor.wait(0),
+        lambda: orders.read_at(0),
+        lambda: orders.clear(),
+        lambda: orders.reset(),
+        lambda: orders.purge(older_than=0),
+        lambda: orders.statistics,
+        lambda: orders.processes(),
+        lambda: orders.check(),
+        lambda: orders.count(),
+        lambda: orders.is_full,
+        lambda: len(orders),
+    ):
+        with pytest.raises(StoreClosed):
+            use()
+
+
+def test_a_closed_handle_still_says_what_it_was(orders: EventStore[Order]) -> None:
+    orders.close()
+    assert (orders.capacity, orders.partitions, orders.schema.names) == (8, 2, Order._fields)
+    assert orders.name in repr(orders) and "closed" in repr(orders)
+
+
+def test_repr_tells_name_and_fill(orders: EventStore[Order]) -> None:
+    assert repr(orders) == f"<EventStore {orders.name!r}: 0 of 8 records in 2 partitions>"
+
+
+def test_a_handle_that_nobody_holds_is_closed(name: str) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+    store = shmstore.create(name, Reading, capacity=8)
+    store.append(reading(1))
+    held = weakref.ref(store)
+    del store
+    gc.collect()
+    assert held() is None
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_handle_left_open_at_exit_is_closed_without_a_word(name: str) -> None:
+    program = f"""
+import shmstore
+store = shmstore.create({name!r}, [("value", 10, 0)], capacity=8)
+store.append(value=1.0)
+cursor, snapshot = store.cursor(), store.snapshot()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    with shmstore.attach(name) as store:
+        assert len(store) == 1, "the store stays"
+        assert {place.pid for place in store.processes()} == {os.getpid()}, "its place is free"
+
+
+def test_after_unlink_what_is_there_may_be_read_but_nothing_appended(readings: EventStore[Reading]) -> None:
+    readings.append(reading(1))
+    shmstore.unlink(readings.name)
+    assert readings.unlinked
+    assert list(readings.snapshot()) == [reading(1)]
+    for use in (lambda: readings.append(reading(2)), lambda: readings.append_many([reading(2)])):
+        with pytest.raises(StoreUnlinked):
+            use()
+    with pytest.raises(StoreNotFound):
+        shmstore.unlink(readings.name)
+
+
+def test_a_new_store_of_the_same_name_is_another(readings: EventStore[Reading]) -> None:
+    readings.append(reading(1))
+    shmstore.unlink(readings.name)
+    with shmstore.create(readings.name, Reading, capacity=8) as second:
+        assert second.is_empty
+        assert second.store_id != readings.store_id
+        assert list(readings.snapshot()) == [reading(1)]
+
+
+def test_a_read_only_handle_reads_and_cannot_change_anything(orders: EventStore[Order]) -> None:
+    orders.append(gateway="a", id="1", value=1.0, timestamp=1)
+    with shmstore.attach(orders.name, Order, read_only=True) as reader:
+        assert list(reader.snapshot()) == [Order("a", "1", 1.0, 1)]
+        assert reader.cursor().read() == [Order("a", "1", 1.0, 1)]
+        assert reader.key("a") == orders.key("a")
+        for use in (
+            lambda: reader.append(gateway="a", id="2", value=1.0),
+            lambda: reader.append_many([("a", "2", 1.0, 1)]),
+            lambda: reader.key("new"),
+            lambda: reader.clear(),
+            lambda: reader.purge(older_than=0),
+        ):
+            with pytest.raises(ReadOnlyStore):
+                use()
+    assert len(orders) == 1
+
+
+# -- handles in other processes
+
+
+def test_a_pickled_handle_attaches_by_name(orders: EventStore[Order]) -> None:
+    orders.append(gateway="a", id="1", value=1.0, timestamp=1)
+    with pickle.loads(pickle.dumps(orders)) as other:
+        assert other is not orders
+        assert list(other.snapshot()) == [Order("a", "1", 1.0, 1)]
+        assert type(other.snapshot()[0]) is Order
+        other.append(gateway="a", id="2", value=1.0)
+    assert len(orders) == 2
+
+
+def test_a_pickled_read_only_handle_stays_read_only(orders: EventStore[Order]) -> None:
+    with shmstore.attach(orders.name, read_only=True) as reader, pickle.loads(pickle.dumps(reader)) as other:
+        with pytest.raises(ReadOnlyStore):
+            other.clear()
+
+
+def test_a_pickled_handle_refuses_another_store_of_its_name(orders: EventStore[Order]) -> None:
+    pickled = pickle.dumps(orders)
+    shmstore.unlink(orders.name)
+    with pytest.raises(StoreNotFound):
+        pickle.loads(pickled)
+    with shmstore.create(orders.name, Order, capacity=8) as second:
+        with pytest.raises(StoreNotFound, match=second.store_id.hex()):
+            pickle.loads(pickled)
+
+
+def test_a_forked_child_uses_the_handle_as_its_own(readings: EventStore[Reading]) -> None:
+    readings.append(reading(1))
+    child = os.fork()
+    if child == 0:
+        readings.append(reading(2))
+        places = {place.pid for place in readings.processes()}
+        os._exit(0 if os.getpid() in places and len(places) == 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert sorted(readings.snapshot().values("sensor")) == [1, 2]
+
+
+def test_threads_append_at_once(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=4000, partitions=2, partition_by="turn") as store:
+
+        def append(thread: int) -> None:
+            for number in range(500):
+                store.append(sensor=thread * 1000 + number, value=0.0)
+
+        threads = [threading.Thread(target=append, args=(thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = store.snapshot().values("sensor")
+        assert sorted(found) == sorted(thread * 1000 + number for thread in range(4) for number in range(500))
+
+
+def test_a_handle_closed_while_other_threads_use_it_ends_in_errors_not_in_a_crash(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=1000) as store:
+        ended: list[type[BaseException]] = []
+
+        def hammer() -> None:
+            try:
+                while True:
+                    store.append(sensor=1, value=1.0)
+                    store.snapshot()
+            except BaseException as error:
+                ended.append(type(error))
+
+        threads = [threading.Thread(target=hammer) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+        store.close()
+        for thread in threads:
+            thread.join()
+        assert ended == [StoreClosed] * 3
