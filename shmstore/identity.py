@@ -21,8 +21,8 @@ def _name() -> str:
     worker = multiprocessing.current_process().name
     if worker != "MainProcess":
         return worker
-    # argv is missing in embedded interpreters, "" in interactive ones, "-c" and "-m" name no file.
+    # argv is missing in embedded interpreters, "" in interactive ones; "-", "-c" and "-m" name no file.
     folder, program = os.path.split(sys.argv[0] if getattr(sys, "argv", None) else "")
     if program == "__main__.py":
         program = os.path.basename(folder)  # python -m package
-    return program if program not in ("", "-c", "-m") else "python"
+    return program if program not in ("", "-", "-c", "-m") else "python"

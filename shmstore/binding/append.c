@@ -7,6 +7,12 @@ enum { STACK_WORDS = 64 }; /* records up to 512 bytes are staged on the stack */
 
 /* ---- one staged record --------------------------------------------------------------------------------------------- */
 
+/* The usual case of check_appendable. */
+static inline bool is_appendable(Store *store) {
+    return !store->closed && store->writable && !(load_relaxed(&store->board->news) & NEWS_UNLINKED) &&
+           processes_owner(&store->processes);
+}
+
 int check_appendable(Store *store) {
     if (check_open(store)) return -1;
     if (!store->writable) {
@@ -41,7 +47,7 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
     case RULE_KEY: {
         uint32_t id;
         memcpy(&id, record + g->fields[g->key_field].offset, 4);
-        return id % count;
+        return id < count ? id : id % count;
     }
     case RULE_PROCESS: return (processes_owner(&store->processes) & 0xfff) % count;
     case RULE_TURN: return store->turn++ % count;
@@ -49,17 +55,6 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
         raise_error(store->state, ERROR_INVALID_OPTION, "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
         return -1;
     }
-}
-
-void account(Store *store, uint64_t records, int64_t now) {
-    struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
-#ifdef Py_GIL_DISABLED
-    add_relaxed(&place->appended, records);
-#else /* only this process writes its place, one thread at a time */
-    store_relaxed(&place->appended, load_relaxed(&place->appended) + records);
-#endif
-    store_relaxed(&place->last_append_ns, (uint64_t)now);
-    wait_notify(&store->board->news);
 }
 
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
@@ -96,33 +91,40 @@ void call_back(Store *store, const struct appended *appended, const unsigned cha
     }
 }
 
-/* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. */
-static PyObject *append_staged(Store *store, const unsigned char *record, int64_t forced, int64_t now) {
-    if (check_appendable(store)) return NULL;
-    int64_t partition = choose_partition(store, record, forced);
-    if (partition < 0) return NULL;
-    uint64_t replaced[STACK_WORDS];
-    unsigned char *discarded = NULL;
-    if (store->on_discarded) {
-        discarded = store->geometry.record_bytes <= sizeof replaced ? (unsigned char *)replaced
-                                                                    : PyMem_Malloc(store->geometry.record_bytes);
-        if (!discarded) return PyErr_NoMemory();
-    }
+static PyObject *position_of(const Store *store, uint64_t ticket, int64_t partition) {
+    return PyLong_FromLong((long)(ticket * store->geometry.options.partitions + (uint64_t)partition)); /* quick when small */
+}
+
+/* The same for a store with callbacks: they may do anything, closing the store included. */
+static PyObject *append_calling_back(Store *store, const unsigned char *record, int64_t partition, int64_t now) {
     struct appended appended;
-    uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
+    unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
+    if (store->on_discarded && !discarded) return PyErr_NoMemory();
     pin(store);
-    enum append_status status = ring_append(&store->ring, (uint32_t)partition, owner, record, discarded, &appended);
-    PyObject *position = NULL;
+    enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
+                                            record, discarded, &appended);
     if (status == APPEND_DONE) {
         account(store, 1, now);
         call_back(store, &appended, discarded);
-        position = PyLong_FromUnsignedLongLong(appended.ticket * store->geometry.options.partitions + (uint64_t)partition);
-    } else {
-        raise_append(store, status, (uint32_t)partition, 0);
     }
     unpin(store);
-    if (discarded && discarded != (unsigned char *)replaced) PyMem_Free(discarded);
-    return position;
+    PyMem_Free(discarded);
+    return status == APPEND_DONE ? position_of(store, appended.ticket, partition)
+                                 : raise_append(store, status, (uint32_t)partition, 0);
+}
+
+/* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. */
+static inline PyObject *append_staged(Store *store, const unsigned char *record, int64_t forced, int64_t now) {
+    if (!is_appendable(store) && check_appendable(store)) return NULL;
+    int64_t partition = choose_partition(store, record, forced);
+    if (partition < 0) return NULL;
+    if (store->on_discarded || store->on_capacity_reached) return append_calling_back(store, record, partition, now);
+    struct appended appended;
+    enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
+                                            record, NULL, &appended);
+    if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
+    account(store, 1, now);
+    return position_of(store, appended.ticket, partition);
 }
 
 /* Memory for one staged record: the caller's stack, or the heap for large ones. */
@@ -260,8 +262,9 @@ typedef struct {
     PyObject_HEAD
     Store *store;
     int64_t partition;
-    uint32_t count;
-    unsigned char fields[MAX_FIELDS];
+    uint32_t count, time_count;
+    unsigned char fields[MAX_FIELDS]; /* taken, in the order of the values */
+    unsigned char times[MAX_FIELDS];  /* timestamps left out */
 } Appender;
 
 static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count) {
@@ -275,11 +278,20 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     unsigned char *record = stage(store, stack);
     if (!record) return PyErr_NoMemory();
     int64_t now = now_ns();
-    put_time(store, record, now);
+    for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + store->geometry.fields[appender->times[i]].offset, &now, 8);
     PyObject *position = NULL;
+    uint32_t key;
     for (Py_ssize_t i = 0; i < count; i++) {
         uint32_t field = appender->fields[i];
-        if (encode_value(store, field, values[i], record + store->geometry.fields[field].offset, -1)) goto done;
+        unsigned char *to = record + store->geometry.fields[field].offset;
+        if (PyFloat_CheckExact(values[i]) && store->geometry.fields[field].kind == KIND_FLOAT64) { /* the most common fields, at once */
+            double number = PyFloat_AsDouble(values[i]);
+            memcpy(to, &number, 8);
+        } else if (store->geometry.fields[field].kind == KIND_KEY && recent_key(store, field, values[i], &key)) {
+            memcpy(to, &key, 4);
+        } else if (encode_value(store, field, values[i], to, -1)) {
+            goto done;
+        }
     }
     position = append_staged(store, record, appender->partition, now);
 done:
@@ -328,11 +340,14 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         appender->fields[i] = (unsigned char)field;
     }
     appender->count = (uint32_t)count;
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        if (!given[i] && !is_time(store, i)) {
+    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
+        if (given[i]) continue;
+        if (!is_time(store, i)) {
             raise_field(store, ERROR_FIELD_TYPE, i, -1, "the appender must take it; only a Timestamp may be left out");
             return -1;
         }
+        appender->times[appender->time_count++] = (unsigned char)i;
+    }
     return 0;
 }
 

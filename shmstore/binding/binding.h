@@ -133,8 +133,6 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
 int64_t partition_argument(Store *store, PyObject *partition);
 /* 0 when an append may begin (open, writable, linked, entered), else -1 with an exception. */
 int check_appendable(Store *store);
-/* Count what this process appended, and wake readers. Needs no GIL. */
-void account(Store *store, uint64_t records, int64_t now);
 void call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
 int raise_unknown_field(Store *store, PyObject *name);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
@@ -147,9 +145,7 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *na
 extern PyType_Spec store_spec;
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
-/* Keep the bytes mapped while the GIL is released. */
-void pin(Store *store);
-void unpin(Store *store);
+void release_store(Store *store); /* what close does when no operation is running */
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 
@@ -175,5 +171,39 @@ PyObject *gap_list_objects(struct module_state *state, const struct gap_list *li
 /* ---- cursor.c ---- */
 extern PyType_Spec cursor_spec;
 PyObject *Store_cursor(PyObject *self, PyObject *tickets);
+
+/* ---- inline: on every append -------------------------------------------------------------------------------------- */
+
+/* Keep the bytes mapped while other Python code may run; the last one out of a closed store releases them. */
+static inline void pin(Store *store) {
+    BEGIN_EXCLUSIVE(store);
+    store->pins++;
+    END_EXCLUSIVE();
+}
+static inline void unpin(Store *store) {
+    BEGIN_EXCLUSIVE(store);
+    if (!--store->pins && store->closed) release_store(store);
+    END_EXCLUSIVE();
+}
+
+/* The id of a key that this process met lately: the very same text object is found by its address. */
+static inline size_t recent_slot(const PyObject *text) { return ((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % RECENT_KEYS; }
+static inline bool recent_key(const Store *store, uint32_t field, const PyObject *text, uint32_t *id) {
+    size_t at = recent_slot(text);
+    *id = store->recent_keys[at].id;
+    return store->recent_keys[at].text == text && store->geometry.fields[field].size == store->geometry.key_bytes;
+}
+
+/* Count what this process appended, and wake readers. Needs no GIL. */
+static inline void account(Store *store, uint64_t records, int64_t now) {
+    struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
+#ifdef Py_GIL_DISABLED
+    add_relaxed(&place->appended, records);
+#else /* only this process writes its place, and seldom two threads at once: an exact sum is not worth a locked add */
+    store_relaxed(&place->appended, load_relaxed(&place->appended) + records);
+#endif
+    store_relaxed(&place->last_append_ns, (uint64_t)now);
+    wait_notify(&store->board->news);
+}
 
 #endif

@@ -218,8 +218,9 @@ static enum news look(const Cursor *cursor) {
         uint64_t tail = tail_of(cursor, follow->partition);
         if (follow->next >= tail) continue;
         if (follow->next < ring_oldest(ring, follow->partition, tail)) return NEWS_SOME;
-        uint64_t word = load_acquire(ring_word(ring, follow->partition, follow->next % ring->geometry->slots));
-        if (word_lap(word) != ring_lap(ring->geometry, follow->next) || word_state(word) != WRITING ||
+        struct where at = ring_where(ring->geometry, follow->next);
+        uint64_t word = load_acquire(ring_word(ring, follow->partition, at.slot));
+        if (word_lap(word) != at.lap || word_state(word) != WRITING ||
             ring->liveness.is_dead(ring->liveness.context, word_owner(word)))
             return NEWS_SOME;
         news = NEWS_HELD;

@@ -247,16 +247,10 @@ static int intern_key(Store *store, uint32_t field, PyObject *text, uint32_t *id
 }
 
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row) {
-#ifndef Py_GIL_DISABLED
-    size_t at = ((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % RECENT_KEYS;
-    bool one_size = store->geometry.fields[field].size == store->geometry.key_bytes;
-    if (store->recent_keys[at].text == text && one_size) {
-        *id = store->recent_keys[at].id;
-        return 0;
-    }
-#endif
+    if (recent_key(store, field, text, id)) return 0;
     if (intern_key(store, field, text, id, row)) return -1;
 #ifndef Py_GIL_DISABLED
+    size_t at = recent_slot(text);
     PyObject *old = store->recent_keys[at].text;
     store->recent_keys[at].id = *id;
     store->recent_keys[at].text = Py_NewRef(text);

@@ -12,22 +12,10 @@ int check_open(Store *store) {
     return -1;
 }
 
-void pin(Store *store) {
-    BEGIN_EXCLUSIVE(store);
-    store->pins++;
-    END_EXCLUSIVE();
-}
-
-static void release(Store *store) {
+void release_store(Store *store) {
     processes_unlock(&store->coordinator);
     processes_close(&store->processes);
     PyBuffer_Release(&store->view);
-}
-
-void unpin(Store *store) {
-    BEGIN_EXCLUSIVE(store);
-    if (!--store->pins && store->closed) release(store);
-    END_EXCLUSIVE();
 }
 
 static PyObject *store_close(PyObject *self, PyObject *unused) {
@@ -36,7 +24,7 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (!store->closed) {
         store->closed = true;
-        if (!store->pins) release(store);
+        if (!store->pins) release_store(store);
         else if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
     }
     END_EXCLUSIVE();
@@ -168,7 +156,7 @@ static void store_dealloc(PyObject *self) {
     Store *store = (Store *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (!store->closed) release(store);
+    if (!store->closed) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     Py_XDECREF(store->call_names);

@@ -144,6 +144,7 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     if (status != PLAN_OK) return status;
 
     g->slots = (options->capacity + options->partitions - 1) / options->partitions;
+    g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
     place_slots(g);
 
     g->board_offset = round_up(sizeof(struct header), 128);

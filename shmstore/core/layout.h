@@ -156,6 +156,7 @@ struct field {
 struct geometry {
     struct options options;
     uint64_t slots;          /* per partition */
+    uint64_t reciprocal;     /* floor(2^64 / slots): see ring_where */
     uint64_t record_bytes;   /* of a staged record, a multiple of 8 */
     uint64_t word_base, word_stride, partition_bytes;
     uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset, slots_offset;

@@ -100,10 +100,6 @@ static uint64_t place_word(uint64_t generation, enum place_state state) { return
 static enum place_state word_place_state(uint64_t word) { return (enum place_state)(word & 0xff); }
 static uint32_t owner_of(uint32_t index, uint64_t word) { return (uint32_t)(word >> 8 & 0x1ff) << 12 | index; }
 
-struct place *processes_place(const struct ring *ring, uint32_t index) {
-    return (struct place *)(void *)(ring->memory + ring->geometry->processes_offset) + index;
-}
-
 bool processes_is_locked(const struct processes *table, uint32_t index) {
     return byte_is_locked(table->fd, FIRST_LOCK + index);
 }

@@ -56,7 +56,9 @@ void processes_close(struct processes *table);
 /* This process's owner with OWNER_ENTERED, or 0. */
 static inline uint32_t processes_owner(const struct processes *table) { return load_relaxed(table->owner_page); }
 
-struct place *processes_place(const struct ring *ring, uint32_t index);
+static inline struct place *processes_place(const struct ring *ring, uint32_t index) {
+    return (struct place *)(void *)(ring->memory + ring->geometry->processes_offset) + index;
+}
 
 /* Is the owner of a slot word gone? `context` is a struct processes. */
 bool processes_is_dead(void *context, uint32_t owner);

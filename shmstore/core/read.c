@@ -48,8 +48,8 @@ static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot
  * were copied and proved whole; `*lapped` tells how many before them were overwritten while we copied. */
 static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t ticket, uint64_t most,
                          struct destination *to, uint64_t *lapped) {
-    const uint64_t slots = ring->geometry->slots, slot = ticket % slots;
-    const uint64_t published = slot_word(ring_lap(ring->geometry, ticket), 0, PUBLISHED);
+    const struct where at = ring_where(ring->geometry, ticket);
+    const uint64_t slots = ring->geometry->slots, slot = at.slot, published = slot_word(at.lap, 0, PUBLISHED);
     uint64_t limit = slots - slot < most ? slots - slot : most, count = 0;
     if (limit > RUN_ROWS) limit = RUN_ROWS;
     *lapped = 0;
@@ -75,9 +75,9 @@ static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t t
  * means "a gap with *reason" here, READ_FULL "look again". */
 static enum read_status explain(const struct ring *ring, uint32_t partition, uint64_t ticket, bool stop_at_held,
                                 uint64_t *end, enum gap_reason *reason) {
-    const uint64_t slot = ticket % ring->geometry->slots, lap = ring_lap(ring->geometry, ticket);
-    uint64_t word = load_acquire(ring_word(ring, partition, slot));
-    int64_t distance = lap_distance(word_lap(word), lap);
+    const struct where at = ring_where(ring->geometry, ticket);
+    uint64_t word = load_acquire(ring_word(ring, partition, at.slot));
+    int64_t distance = lap_distance(word_lap(word), at.lap);
     *end = ticket + 1;
     if (distance < 0) return READ_DAMAGED;
     if (distance > 0) {
@@ -94,7 +94,7 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     default: return READ_DAMAGED;
     }
     if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {
-        if (ring->writable && !ring_settle(ring, partition, slot, word)) return READ_FULL;
+        if (ring->writable && !ring_settle(ring, partition, at.slot, word)) return READ_FULL;
         *reason = GAP_VOIDED;
         return READ_END;
     }

@@ -40,8 +40,17 @@ static void store_field(const struct field *field, unsigned char *to, const unsi
     }
 }
 
-static void store_payload(const struct ring *ring, unsigned char *slots, uint64_t slot, const unsigned char *record) {
-    const struct geometry *g = ring->geometry;
+/* Gaps between the fields of a staged record hold anything. */
+static void store_payload(const struct geometry *g, unsigned char *slots, uint64_t slot, const unsigned char *record) {
+    if (g->options.layout == LAYOUT_ROWS) { /* a row's payload is laid out as the staged record */
+        atomic_u64 *to = (atomic_u64 *)(void *)(slots + slot * g->word_stride + 8);
+        for (uint64_t i = 0; i < g->record_bytes / 8; i++) {
+            uint64_t value;
+            memcpy(&value, record + 8 * i, 8);
+            store_relaxed(to + i, value); /* ring_append:payload */
+        }
+        return;
+    }
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
         store_field(field, slots + field->base + slot * field->stride, record + field->offset); /* ring_append:payload */
@@ -119,32 +128,36 @@ static enum append_status release_stalled(atomic_u64 *shared, uint32_t owner, ui
     return APPEND_REVOKED;
 }
 
-/* [1-4] Claim the slot of the next ticket. Returns the word that the claim replaced. */
-static enum append_status claim(const struct ring *ring, uint32_t partition, uint32_t owner, uint64_t *ticket,
-                                uint64_t *slot, uint64_t *replaced) {
+struct claim {
+    uint64_t ticket;
+    struct where where;
+    uint64_t replaced; /* the word that the claim replaced */
+};
+
+/* [1-4] Claim the slot of the next ticket, and move the tail past it [5]. */
+static enum append_status claim_next(const struct ring *ring, uint32_t partition, uint32_t owner, struct claim *claim) {
     const uint64_t slots = ring->geometry->slots, rounds = slots > LEAST_ROUNDS ? slots : LEAST_ROUNDS;
     struct partition *control = ring_partition(ring, partition);
     uint64_t skips = 0;
     int backoff = 1;
     for (int tries = 0; tries < MOST_TRIES; tries++) {
         uint64_t t = load_acquire(&control->tail); /* ring_append:load */
-        uint64_t lap_number = t / slots, i = t - lap_number * slots, lap = (lap_number + 1) & LAP_MASK;
-        atomic_u64 *shared = ring_word(ring, partition, i);
+        struct where at = ring_where(ring->geometry, t);
+        atomic_u64 *shared = ring_word(ring, partition, at.slot);
         uint64_t word = load_relaxed(shared);
-        if (lap_distance(word_lap(word), lap) >= 0) {
-            help(control, t, lap, word);
+        if (lap_distance(word_lap(word), at.lap) >= 0) {
+            help(control, t, at.lap, word);
         } else if (word_held(word)) {
             if (skips++ == rounds) return APPEND_BLOCKED;
             if (skips > slots) sched_yield(); /* a whole lap is held: let the holders run */
-            pass_held(ring, partition, i, lap, word);
+            pass_held(ring, partition, at.slot, at.lap, word);
         } else {
             if (word_state(word) == VOID) ledger_count(&control->void_ledger, &control->tail, t);
             POINT("before claim");
-            *replaced = word;
-            if (cas_acquire(shared, &word, slot_word(lap, owner, WRITING))) { /* ring_append:claim */
+            uint64_t replaced = word;
+            if (cas_acquire(shared, &word, slot_word(at.lap, owner, WRITING))) { /* ring_append:claim */
                 POINT("claimed");
-                *ticket = t;
-                *slot = i;
+                *claim = (struct claim){t, at, replaced};
                 cas_acq_rel(&control->tail, &t, t + 1); /* ring_append:tail */
                 return APPEND_DONE;
             }
@@ -157,25 +170,25 @@ static enum append_status claim(const struct ring *ring, uint32_t partition, uin
 
 enum append_status ring_append(const struct ring *ring, uint32_t partition, uint32_t owner, const void *record,
                                void *discarded, struct appended *out) {
-    uint64_t ticket = 0, slot = 0, replaced = 0;
-    enum append_status status = claim(ring, partition, owner, &ticket, &slot, &replaced);
+    struct claim claim;
+    enum append_status status = claim_next(ring, partition, owner, &claim);
     if (status != APPEND_DONE) return status;
     POINT("tail moved");
 
-    const uint64_t slots = ring->geometry->slots;
+    const struct geometry *g = ring->geometry;
     uint64_t floor = load_relaxed(&ring_partition(ring, partition)->floor);
-    unsigned char *base = ring_slots(ring, partition);
-    out->ticket = ticket;
-    out->reached_capacity = ticket + 1 - floor == slots;
-    out->discarded = ticket >= slots && ticket - slots >= floor && word_state(replaced) == PUBLISHED;
-    if (out->discarded && discarded) take_discarded(ring, base, slot, discarded);
+    unsigned char *slots = ring_slots(ring, partition);
+    out->ticket = claim.ticket;
+    out->reached_capacity = claim.ticket + 1 - floor == g->slots;
+    out->discarded = claim.ticket >= g->slots + floor && word_state(claim.replaced) == PUBLISHED;
+    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);
 
     fence_release(); /* ring_append:fence: the claim is seen before any byte of the payload */
-    store_payload(ring, base, slot, record);
+    store_payload(g, slots, claim.where.slot, record);
     POINT("payload written");
-    uint64_t lap = ring_lap(ring->geometry, ticket), word = slot_word(lap, owner, WRITING);
-    atomic_u64 *shared = ring_word(ring, partition, slot);
-    if (cas_release(shared, &word, slot_word(lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */
+    uint64_t word = slot_word(claim.where.lap, owner, WRITING);
+    atomic_u64 *shared = ring_word(ring, partition, claim.where.slot);
+    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */
     return release_stalled(shared, owner, word);
 }
 
@@ -203,7 +216,8 @@ void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t tick
 
 void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
-    const uint64_t slots = ring->geometry->slots;
+    const struct geometry *g = ring->geometry;
+    const uint64_t slots = g->slots;
     uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
     uint64_t begun = load_acquire(&control->voids_begun);
     uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail);
@@ -213,16 +227,17 @@ void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out
     uint64_t since_skip = (uint32_t)tail - (uint32_t)(skips >> 32);
     bool lost = (uint32_t)voids != (uint32_t)begun || ((uint32_t)skips && since_skip < slots), held = false;
     if (!lost) { /* a writer holds one of the newest slots, or none: look at those of as many as can be attached */
-        uint64_t recent = 2 * (uint64_t)ring->geometry->options.processes;
+        uint64_t recent = 2 * (uint64_t)g->options.processes;
         uint64_t first = tail - oldest > recent ? tail - recent : oldest;
-        for (uint64_t t = first; t < tail && !held; t++) held = word_held(load_relaxed(ring_word(ring, partition, t % slots)));
+        for (uint64_t t = first; t < tail && !held; t++) held = word_held(load_relaxed(ring_word(ring, partition, ring_where(g, t).slot)));
     }
     uint64_t missing = 0;
     bool counted = ledger_names(voids, (uint32_t)(tail + 1)); /* [11] was done for the oldest slot, its claim not yet */
     if (lost || held)
         for (uint64_t t = tail > slots ? tail - slots : 0; t < tail; t++) {
-            uint64_t word = load_relaxed(ring_word(ring, partition, t % slots));
-            if (lap_distance(word_lap(word), ring_lap(ring->geometry, t)) != 0 || word_state(word) == PUBLISHED) continue;
+            struct where at = ring_where(g, t);
+            uint64_t word = load_relaxed(ring_word(ring, partition, at.slot));
+            if (lap_distance(word_lap(word), at.lap) != 0 || word_state(word) == PUBLISHED) continue;
             if (word_state(word) == VOID && !(t + slots == tail && counted)) out->voided++;
             if (word_state(word) == WRITING) out->in_flight++;
             if (t >= oldest) missing++;

@@ -159,7 +159,19 @@ static inline atomic_u64 *ring_word(const struct ring *ring, uint32_t partition,
     return (atomic_u64 *)(void *)(ring_slots(ring, partition) + g->word_base + slot * g->word_stride);
 }
 
-static inline uint64_t ring_lap(const struct geometry *g, uint64_t ticket) { return (ticket / g->slots + 1) & LAP_MASK; }
+struct where {
+    uint64_t lap, slot;
+};
+
+/* Where a ticket lives. Division by a multiplication: floor(t * floor(2^64 / n) / 2^64) is t / n or one less. */
+static inline struct where ring_where(const struct geometry *g, uint64_t ticket) {
+    uint64_t quotient = (uint64_t)((unsigned __int128)ticket * g->reciprocal >> 64), slot = ticket - quotient * g->slots;
+    if (slot >= g->slots) {
+        quotient++;
+        slot -= g->slots;
+    }
+    return (struct where){(quotient + 1) & LAP_MASK, slot};
+}
 
 /* The smallest ticket that may still be readable when the tail is `tail`. */
 static inline uint64_t ring_oldest(const struct ring *ring, uint32_t partition, uint64_t tail) {

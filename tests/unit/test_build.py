@@ -1,5 +1,6 @@
 """What is built and shipped: the stable ABI, the typed contract, nothing that does not belong."""
 
+import ast
 import importlib
 import importlib.metadata
 import shutil
@@ -17,6 +18,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 (EXTENSION,) = PROJECT["tool"]["setuptools"]["ext-modules"]
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
+
+
+def declared(body: list[ast.stmt]) -> dict[str, ast.stmt]:
+    """The public names that the statements of a stub declare."""
+    found: dict[str, ast.stmt] = {}
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = node
+    return {name: node for name, node in found.items() if not name.startswith("_")}
+
+
+def public(thing: object) -> set[str]:
+    return {name for name in vars(thing) if not name.startswith("_")}
 
 
 def c_files(suffix: str) -> list[str]:
@@ -60,6 +76,16 @@ def test_the_extension_uses_the_stable_abi() -> None:
         pytest.skip("free-threaded CPython has no stable ABI")
     path = importlib.import_module("shmstore._core").__file__
     assert path is not None and path.endswith("_core.abi3.so")
+
+
+def test_the_typed_contract_names_what_the_extension_has() -> None:
+    core = importlib.import_module("shmstore._core")
+    contract = declared(ast.parse((ROOT / "shmstore" / "_core.pyi").read_text()).body)
+    assert set(contract) == public(core)
+    for name in ("Columns", "Cursor", "Store"):
+        node = contract[name]
+        assert isinstance(node, ast.ClassDef)
+        assert set(declared(node.body)) == public(getattr(core, name)), name
 
 
 def test_nothing_but_posix_ipc_and_psutil_is_needed_to_run() -> None:

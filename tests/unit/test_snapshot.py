@@ -1,7 +1,5 @@
 """Snapshots: what they hold, how they are looked into, and that nothing changes them."""
 
-import os
-import signal
 import struct
 import time
 from array import array
@@ -14,6 +12,7 @@ import shmstore
 from shmstore import Bytes, EventStore, Gap, GapReason, Int16, Key, Record, Text, Timestamp
 from shmstore.errors import FieldError, InvalidOption
 from shmstore.snapshot import Snapshot
+from tests.helpers.slots import State, set_state
 
 
 class Order(Record):
@@ -53,7 +52,12 @@ EXPECTED = [order(number) for number in (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)]
 def test_it_is_a_sequence_of_records(snapshot: Snapshot[Order]) -> None:
     assert len(snapshot) == 10
     assert list(snapshot) == EXPECTED
-    assert (snapshot[0], snapshot[9], snapshot[-1], snapshot[-10]) == (EXPECTED[0], EXPECTED[9], EXPECTED[-1], EXPECTED[0])
+    assert (snapshot[0], snapshot[9], snapshot[-1], snapshot[-10]) == (
+        EXPECTED[0],
+        EXPECTED[9],
+        EXPECTED[-1],
+        EXPECTED[0],
+    )
     assert EXPECTED[3] in snapshot and order(77) not in snapshot
     assert list(reversed(snapshot)) == EXPECTED[::-1]
     for beyond in (10, -11):
@@ -61,7 +65,9 @@ def test_it_is_a_sequence_of_records(snapshot: Snapshot[Order]) -> None:
             snapshot[beyond]
 
 
-@pytest.mark.parametrize("part", [slice(2, 5), slice(None), slice(None, None, -1), slice(-3, None), slice(8, 2), slice(1, 99, 4)])
+@pytest.mark.parametrize(
+    "part", [slice(2, 5), slice(None), slice(None, None, -1), slice(-3, None), slice(8, 2), slice(1, 99, 4)]
+)
 def test_a_slice_is_a_snapshot(snapshot: Snapshot[Order], part: slice) -> None:
     assert isinstance(snapshot[part], Snapshot)
     assert list(snapshot[part]) == EXPECTED[part]
@@ -186,14 +192,23 @@ def test_what_was_cleared_is_no_gap_of_a_snapshot(store: EventStore[Order], snap
     assert store.snapshot().gaps == ()
 
 
-def test_a_record_in_flight_is_left_out_and_said_so(name: str) -> None:
-    """The core's own crash test points stop a child in the middle of an append."""
-    if not hasattr(os, "fork") or not _can_stop_at_points():
-        pytest.skip("this build of the core has no test points")
-
-
-def _can_stop_at_points() -> bool:
-    return False
+def test_tickets_without_a_readable_record_are_left_out_and_reported(name: str) -> None:
+    with shmstore.create(name, Untimed, capacity=8, partitions=1, layout="columns") as store:
+        store.append_many({"number": range(8)})
+        set_state(store, 2, State.WRITING)
+        set_state(store, 4, State.VOID)
+        set_state(store, 5, State.VOID)
+        set_state(store, 7, State.SKIPPED)
+        snapshot = store.snapshot()
+        assert snapshot.values("number") == [0, 1, 3, 6]
+        assert snapshot.gaps == (
+            Gap(0, 2, 3, GapReason.IN_FLIGHT),
+            Gap(0, 4, 6, GapReason.VOIDED),
+            Gap(0, 7, 8, GapReason.SKIPPED),
+        )
+        assert not snapshot.complete
+        set_state(store, 2, State.PUBLISHED)
+        assert store.snapshot().complete, "a death and a stall lose no record that an append promised"
 
 
 def test_gaps_are_kept_by_parts(store: EventStore[Order], snapshot: Snapshot[Order]) -> None:
