@@ -50,7 +50,9 @@ GAP_CLEARED: Final[int]
 GAP_IN_FLIGHT: Final[int]
 
 class FieldSpec(NamedTuple):
-    """One field: its name, its kind (a constant above), and for TEXT, BYTES and KEY its most bytes (0 for other kinds)."""
+    """One field: its name, its kind (a constant above), and for TEXT, BYTES and KEY its most bytes (0 for other
+    kinds).
+    """
 
     name: str
     kind: int
@@ -141,15 +143,24 @@ class Gap(NamedTuple):
     reason: int
 
 def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
-    """The layout of a segment before it exists. Raises InvalidCapacity (a limit), InvalidSchema (fields) naming what was asked and what is allowed."""
+    """The layout of a segment before it exists.
 
-def format(buffer: Buffer, fields: Sequence[tuple[str, int, int]], options: Options, *, store_id: bytes, created_ns: int) -> None:
-    """Make an empty store of a zeroed writable buffer of exactly plan(...).size bytes. The header is valid only when this returns."""
+    Raises InvalidCapacity (a limit), InvalidSchema (fields) naming what was asked and what is allowed.
+    """
+
+def format(
+    buffer: Buffer, fields: Sequence[tuple[str, int, int]], options: Options, *, store_id: bytes, created_ns: int
+) -> None:
+    """Make an empty store of a zeroed writable buffer of exactly plan(...).size bytes.
+
+    The header is valid only when this returns.
+    """
 
 def read_header(buffer: Buffer) -> Header:
     """Validate a header and return what it says.
 
-    Raises NotAStore (another program's bytes), AbiMismatch (another version or byte order), DamagedSegment (checksum, size or offsets do not hold).
+    Raises NotAStore (another program's bytes), AbiMismatch (another version or byte order), DamagedSegment
+    (checksum, size or offsets do not hold).
     """
 
 def mark_unlinked(buffer: Buffer) -> None:
@@ -164,7 +175,9 @@ class Columns:
     def rows(self, start: int = 0, stop: int | None = None, *, plain: bool = False) -> list[Any]:
         """Records [start, stop) as the store's record type, or as plain tuples."""
     def column(self, field: int) -> memoryview:
-        """A read-only view of one field's array; TEXT and BYTES are fixed-size items padded with NUL, KEY is uint32 ids."""
+        """A read-only view of one field's array; TEXT and BYTES are fixed-size items padded with NUL, KEY is uint32
+        ids.
+        """
     def values(self, field: int) -> list[Any]:
         """One field as Python values (keys as str)."""
     def take(self, rows: Iterable[int]) -> Columns:
@@ -179,7 +192,9 @@ class Cursor:
     """Next ticket of each followed partition. Made by Store.cursor; private to this process."""
 
     def read(self, limit: int, *, plain: bool = False) -> list[Any]:
-        """Up to `limit` records (order kept within a partition); never blocks; stops before a slot that a live writer still holds."""
+        """Up to `limit` records (order kept within a partition); never blocks; stops before a slot that a live writer
+        still holds.
+        """
     def drain_gaps(self) -> list[Gap]:
         """Gaps met since the last call, oldest first; the list is then empty."""
     def positions(self) -> list[tuple[int, int]]:
@@ -189,7 +204,9 @@ class Cursor:
     def lost(self) -> int:
         """Tickets in all gaps so far."""
     def wait(self, timeout_s: float) -> bool:
-        """True when `read` would return a record or a gap; False after the timeout (< 0: none) or after `interrupt`. GIL released, signals honoured. Raises StoreClosed, StoreUnlinked."""
+        """True when `read` would return a record or a gap; False after the timeout (< 0: none) or after `interrupt`.
+        GIL released, signals honoured. Raises StoreClosed, StoreUnlinked.
+        """
     def interrupt(self) -> None:
         """Make a `wait` of another thread return False."""
 
@@ -205,9 +222,11 @@ class Store:
         writable: bool,
         describe: Callable[[], tuple[int, int, int, str]],
     ) -> None:
-        """Validate the header of `buffer` whole and copy it. `fd` stays the caller's; it is reopened through /proc/self/fd for locks.
+        """Validate the header of `buffer` whole and copy it. `fd` stays the caller's; it is reopened through
+        /proc/self/fd for locks.
 
-        `describe` returns (pid, start time, pid namespace, name for people) and is called each time this process (or a forked child) enters the process table.
+        `describe` returns (pid, start time, pid namespace, name for people) and is called each time this process
+        (or a forked child) enters the process table.
         """
 
     def set_record_type(
@@ -216,33 +235,46 @@ class Store:
         make: Callable[..., Any] | None = None,
         values_of: Callable[[Any], tuple[Any, ...]] | None = None,
     ) -> None:
-        """What rows become: a tuple subclass, filled directly (record_type); or whatever make(*values) returns; or plain tuples.
+        """What rows become: a tuple subclass, filled directly (record_type); or whatever make(*values) returns; or
+        plain tuples.
 
         `values_of` turns a record given to `append` or `append_rows` that is no tuple of all fields into one.
         """
 
-    # -- appending (raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreClosed, StoreUnlinked)
+    # -- appending: raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreClosed,
+    # StoreUnlinked
     def append(self, record: Any = ..., /, *, partition: int | None = ..., **fields: Any) -> int:
         """Append one record, given by fields or as a record (a None timestamp is now). Returns its position."""
     def appender(self, names: Sequence[str], partition: int | None = None) -> Callable[..., int]:
-        """A fast callable that takes exactly these fields, in this order; a timestamp left out is now; every other field must be named."""
+        """A fast callable that takes exactly these fields, in this order; a timestamp left out is now; every other
+        field must be named.
+        """
     def append_rows(self, rows: Iterable[Any], partition: int | None = None) -> int:
         """Append records. All are checked before the first is written. Returns how many."""
     def append_columns(self, columns: Mapping[str, Any], partition: int | None = None) -> int:
-        """Append columns of equal length: buffers of the field's format (KEY: uint32 ids), or sequences of values. All checked before the first is written."""
+        """Append columns of equal length: buffers of the field's format (KEY: uint32 ids), or sequences of values.
+        All checked before the first is written.
+        """
     def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
     def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
 
     # -- keys
     def key(self, text: str) -> int:
-        """The id of a key, interning it when it is new. Raises KeyTableFull, FieldError (too long), ReadOnlyStore (unknown and not writable)."""
+        """The id of a key, interning it when it is new.
+
+        Raises KeyTableFull, FieldError (too long), ReadOnlyStore (unknown and not writable).
+        """
     def key_text(self, key_id: int) -> str: ...
     def keys(self) -> list[str]:
         """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
 
     # -- reading
-    def snapshot(self, partitions: Sequence[int] | None = None, since_ns: int | None = None, until_ns: int | None = None) -> Columns:
-        """Copy what is readable now, oldest first within each partition; with bounds, only records with since <= timestamp < until. GIL released."""
+    def snapshot(
+        self, partitions: Sequence[int] | None = None, since_ns: int | None = None, until_ns: int | None = None
+    ) -> Columns:
+        """Copy what is readable now, oldest first within each partition; with bounds, only records with since <=
+        timestamp < until. GIL released.
+        """
     def cursor(self, tickets: Sequence[tuple[int, int]]) -> Cursor:
         """Follow these partitions from these tickets."""
     def read_at(self, partition: int, ticket: int) -> Any:
@@ -252,7 +284,10 @@ class Store:
     def clear(self) -> None:
         """Make every record handed out so far unreadable."""
     def purge(self, before_ns: int) -> int:
-        """Make unreadable, per partition, the oldest records whose timestamp is before this. Returns how many tickets were passed."""
+        """Make unreadable, per partition, the oldest records whose timestamp is before this.
+
+        Returns how many tickets were passed.
+        """
 
     # -- state
     def header(self) -> Header: ...
@@ -272,7 +307,9 @@ class Store:
 
     # -- coordinator
     def lock_coordinator(self) -> bool:
-        """Become the coordinator; False when another process (or handle) is. A forked child of the coordinator is not it."""
+        """Become the coordinator; False when another process (or handle) is. A forked child of the coordinator is not
+        it.
+        """
     def unlock_coordinator(self) -> None:
         """Give the role up. Idempotent."""
     def coordinator_alive(self) -> bool: ...
@@ -285,5 +322,9 @@ class Store:
     def closed(self) -> bool: ...
     @property
     def unlinked(self) -> bool: ...
+    @property
+    def lapped(self) -> int:
+        """Tickets that readers attached for writing have lost to newer records since creation."""
+
     def close(self) -> None:
         """Leave the process table and release the buffer (when the last running operation has ended). Idempotent."""

@@ -68,12 +68,14 @@ class Cursor(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        with suppress(StoreClosed, StoreUnlinked):
+        try:
             while not self._closed:
                 # One at a time, so that `positions` always stands just behind the record in hand.
                 for record in self._take(1):
                     return record
                 self._core.wait(-1.0)
+        except (StoreClosed, StoreUnlinked):
+            raise StopIteration from None
         raise StopIteration
 
     def __aiter__(self) -> Self:
@@ -81,11 +83,13 @@ class Cursor(Generic[R]):
         return self
 
     async def __anext__(self) -> R:
-        with suppress(StoreClosed, StoreUnlinked):
+        try:
             while not self._closed:
                 for record in self._take(1):
                     return record
                 await self._news()
+        except (StoreClosed, StoreUnlinked):
+            raise StopAsyncIteration from None
         raise StopAsyncIteration
 
     @property

@@ -228,7 +228,7 @@ def _reserve(fd: int, size: int) -> None:
     status = os.fstatvfs(fd)
     if status.f_blocks and size > status.f_bavail * status.f_frsize:  # no blocks at all: a tmpfs without limit
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    # When a signal arrives the kernel undoes the call and Python repeats it. A short one gets done between two signals.
+    # There are kernels that undo the call when a signal arrives; Python repeats it. A short one gets done in between.
     for start in range(0, size, _RESERVE_BYTES):
         os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
 

@@ -33,13 +33,13 @@ class PartitionStatistics:
 class Statistics:
     """Counts since the store was made, in records unless said otherwise; each was true at some instant of the call.
 
-    total_appended      appends that handed a record over
+    total_appended      records published
     total_discarded     of these, how many are not readable any more: overwritten by newer ones, cleared or purged
     appends_per_second  the recent rate; None when nothing tells it: no coordinator, earlier look or Timestamp field
     last_append_time    in UTC; None when nothing was appended
     skipped             tickets that passed over the slot of a stalled writer
     voided              tickets whose writer died before publishing
-    lapped              tickets that readers of the processes in the table lost to newer records
+    lapped              tickets that readers attached for writing lost to newer records
     length              records readable now
     partitions          the same, by partition
     processes           the process table: who is attached and how much each appended
@@ -84,7 +84,7 @@ class Meter:
             last_append_time=self._last_append_time(totals, places, now_ns),
             skipped=sum(partition.skipped for partition in partitions),
             voided=sum(partition.voided for partition in partitions),
-            lapped=sum(place.lapped for place in places),
+            lapped=self._core.lapped,
             length=length,
             partitions=partitions,
             processes=places,
@@ -132,7 +132,7 @@ class Meter:
 
 
 def _partition_statistics(number: int, counts: _core.Totals) -> PartitionStatistics:
-    appended = counts.tail - counts.skipped - counts.voided
+    appended = counts.tail - counts.skipped - counts.voided - counts.in_flight
     return PartitionStatistics(
         partition=number,
         appended=appended,

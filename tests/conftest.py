@@ -1,7 +1,7 @@
 """What holds around every test: a limit of time, nothing left in /dev/shm, no process left. Fixtures `name`, `seed`.
 
-A test that leaks fails, and what it leaked is removed, so that the next test starts clean. Other programs may use
-/dev/shm and other runs of these tests may go on at the same time: what is theirs is neither counted nor touched.
+A test that leaks fails, and what it leaked is removed, so that the next test starts clean. Other programs, and other
+runs of these tests, may use /dev/shm meanwhile: what may be theirs is not touched, and only told at the end of the run.
 """
 
 import ctypes
@@ -26,16 +26,25 @@ REPEAT_S = 10.0  # clean-up that hangs as well is interrupted again
 GRACE_S = 3.0  # for processes that are about to end by themselves
 
 PR_SET_CHILD_SUBREAPER = 36
+NAMES_AT_START = pytest.StashKey[set[str]]()
 OF_A_RUN = re.compile(r"shmstore-test-(\d+)-")
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Adopt orphaned grandchildren, so that they are seen as left; remove names of runs that were killed."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for name in os.listdir(SHM):
         run = OF_A_RUN.search(name)
         if run and not psutil.pid_exists(int(run[1])):
             (SHM / name).unlink(missing_ok=True)
+    session.config.stash[NAMES_AT_START] = set(os.listdir(SHM))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell of new names in /dev/shm that bear no run's number: another program's, or of a test without `name`."""
+    before = config.stash[NAMES_AT_START]
+    if new := sorted(name for name in os.listdir(SHM) if name not in before and not OF_A_RUN.search(name)):
+        terminalreporter.write_line(f"new in {SHM}, of unknown origin: {', '.join(new)}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,21 +83,10 @@ def processes() -> set[psutil.Process]:
     return found
 
 
-def is_mapped_elsewhere(name: str) -> bool:
-    """Whether another process than this one maps the file `name` of /dev/shm."""
-    for pid in psutil.pids():
-        try:
-            if pid != RUN and f" {SHM / name}\n" in Path(f"/proc/{pid}/maps").read_text():
-                return True
-        except OSError:
-            pass  # it has ended, or is another user's
-    return False
-
-
 def is_ours(name: str) -> bool:
-    """Whether a new name in /dev/shm was left by this run: it bears our number, or none and nobody else uses it."""
+    """Whether a name in /dev/shm is surely this run's: it bears our number, or none and is mapped in this process."""
     run = OF_A_RUN.search(name)
-    return int(run[1]) == RUN if run else not is_mapped_elsewhere(name)
+    return int(run[1]) == RUN if run else f" {SHM / name}\n" in Path("/proc/self/maps").read_text()
 
 
 def stop_processes(before: set[psutil.Process]) -> list[str]:

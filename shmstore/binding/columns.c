@@ -432,12 +432,12 @@ static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
 
 static PyMethodDef columns_methods[] = {
     {"rows", (PyCFunction)(void (*)(void))columns_rows, METH_VARARGS | METH_KEYWORDS,
-     "rows(start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as plain tuples."},
-    {"column", columns_column, METH_O, "column(field)\n--\n\nA read-only memoryview of one field's array."},
-    {"values", columns_values, METH_O, "values(field)\n--\n\nOne field as a list of Python values."},
-    {"take", columns_take, METH_O, "take(rows)\n--\n\nNew Columns of these rows, in this order."},
-    {"order_by", columns_order_by, METH_O, "order_by(field)\n--\n\nNew Columns ordered by a numeric field; stable."},
-    {"gaps", columns_gaps, METH_NOARGS, "gaps()\n--\n\nTicket ranges that are not here, with the reason."},
+     "rows($self, start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as plain tuples."},
+    {"column", columns_column, METH_O, "column($self, field)\n--\n\nA read-only memoryview of one field's array."},
+    {"values", columns_values, METH_O, "values($self, field)\n--\n\nOne field as a list of Python values."},
+    {"take", columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
+    {"order_by", columns_order_by, METH_O, "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
+    {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -296,13 +296,13 @@ static PyObject *cursor_interrupt(PyObject *self, PyObject *unused) {
 
 static PyMethodDef cursor_methods[] = {
     {"read", (PyCFunction)(void (*)(void))cursor_read, METH_VARARGS | METH_KEYWORDS,
-     "read(limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks."},
-    {"drain_gaps", cursor_drain_gaps, METH_NOARGS, "drain_gaps()\n--\n\nGaps met since the last call, oldest first."},
-    {"positions", cursor_positions, METH_NOARGS, "positions()\n--\n\n(partition, next ticket) of each followed partition."},
-    {"lag", cursor_lag, METH_NOARGS, "lag()\n--\n\nTickets handed out but not yet read (best-effort)."},
-    {"lost", cursor_lost, METH_NOARGS, "lost()\n--\n\nTickets in all gaps so far."},
-    {"wait", cursor_wait, METH_O, "wait(timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `interrupt`."},
-    {"interrupt", cursor_interrupt, METH_NOARGS, "interrupt()\n--\n\nMake a wait of another thread return False."},
+     "read($self, limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks."},
+    {"drain_gaps", cursor_drain_gaps, METH_NOARGS, "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first."},
+    {"positions", cursor_positions, METH_NOARGS, "positions($self)\n--\n\n(partition, next ticket) of each followed partition."},
+    {"lag", cursor_lag, METH_NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort)."},
+    {"lost", cursor_lost, METH_NOARGS, "lost($self)\n--\n\nTickets in all gaps so far."},
+    {"wait", cursor_wait, METH_O, "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `interrupt`."},
+    {"interrupt", cursor_interrupt, METH_NOARGS, "interrupt($self)\n--\n\nMake a wait of another thread return False."},
     {NULL, NULL, 0, NULL},
 };
 

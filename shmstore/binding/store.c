@@ -559,6 +559,13 @@ static PyObject *store_get_closed(PyObject *self, void *unused) {
     return PyBool_FromLong(((Store *)self)->closed);
 }
 
+static PyObject *store_get_lapped(PyObject *self, void *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    return PyLong_FromUnsignedLongLong(load_relaxed(&store->board->lapped));
+}
+
 static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     (void)unused;
     Store *store = (Store *)self;
@@ -568,40 +575,41 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 
 #define VARARGS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
 static PyMethodDef store_methods[] = {
-    {"set_record_type", VARARGS(store_set_record_type), "set_record_type(record_type, make=None, values_of=None)\n--\n\nWhat rows become."},
+    {"set_record_type", VARARGS(store_set_record_type), "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become."},
     {"append", (PyCFunction)(void (*)(void))Store_append, METH_FASTCALL | METH_KEYWORDS,
      "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or as a record; a Timestamp left out is now. Returns its position."},
-    {"appender", VARARGS(Store_appender), "appender(names, partition=None)\n--\n\nA fast callable that takes exactly these fields."},
-    {"append_rows", VARARGS(Store_append_rows), "append_rows(rows, partition=None)\n--\n\nAppend records; all are checked first."},
-    {"append_columns", VARARGS(Store_append_columns), "append_columns(columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
-    {"set_on_discarded", store_set_on_discarded, METH_O, "set_on_discarded(callback)\n--\n\n"},
-    {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O, "set_on_capacity_reached(callback)\n--\n\n"},
-    {"key", store_key, METH_O, "key(text)\n--\n\nThe id of a key, interning it when it is new."},
-    {"key_text", store_key_text, METH_O, "key_text(key_id)\n--\n\n"},
-    {"keys", store_keys, METH_NOARGS, "keys()\n--\n\nEvery interned key; the index is its id."},
-    {"snapshot", VARARGS(store_snapshot), "snapshot(partitions=None, since_ns=None, until_ns=None)\n--\n\nCopy what is readable now."},
-    {"cursor", Store_cursor, METH_O, "cursor(tickets)\n--\n\nFollow these (partition, ticket) pairs."},
-    {"read_at", store_read_at, METH_VARARGS, "read_at(partition, ticket)\n--\n\nThe record of a ticket, or None."},
-    {"clear", store_clear_records, METH_NOARGS, "clear()\n--\n\nMake every record handed out so far unreadable."},
-    {"purge", store_purge, METH_O, "purge(before_ns)\n--\n\nMake the oldest records before this time unreadable."},
-    {"header", store_header, METH_NOARGS, "header()\n--\n\n"},
-    {"plan", store_plan, METH_NOARGS, "plan()\n--\n\n"},
-    {"totals", store_totals, METH_NOARGS, "totals()\n--\n\nCounts, one tuple per partition."},
-    {"places", store_places, METH_NOARGS, "places()\n--\n\nPlaces of the process table that are not free."},
-    {"check", store_check, METH_NOARGS, "check()\n--\n\nInvariants that do not hold, in words."},
-    {"enter", store_enter, METH_NOARGS, "enter()\n--\n\nTake a place in the process table."},
-    {"reap", store_reap, METH_NOARGS, "reap()\n--\n\nRepair every dead process and free its place."},
-    {"lock_coordinator", store_lock_coordinator, METH_NOARGS, "lock_coordinator()\n--\n\nBecome the coordinator, if nobody is."},
-    {"unlock_coordinator", store_unlock_coordinator, METH_NOARGS, "unlock_coordinator()\n--\n\nGive the role up."},
-    {"coordinator_alive", store_coordinator_alive, METH_NOARGS, "coordinator_alive()\n--\n\n"},
-    {"sample", store_sample, METH_O, "sample(now_ns)\n--\n\nWrite one sample to the history ring."},
-    {"history", (PyCFunction)(void (*)(void))store_history, METH_FASTCALL, "history(count=3600, /)\n--\n\nThe newest samples, oldest first."},
-    {"close", store_close, METH_NOARGS, "close()\n--\n\nLeave the process table and release the buffer. Idempotent."},
+    {"appender", VARARGS(Store_appender), "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields."},
+    {"append_rows", VARARGS(Store_append_rows), "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first."},
+    {"append_columns", VARARGS(Store_append_columns), "append_columns($self, columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
+    {"set_on_discarded", store_set_on_discarded, METH_O, "set_on_discarded($self, callback)\n--\n\n"},
+    {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O, "set_on_capacity_reached($self, callback)\n--\n\n"},
+    {"key", store_key, METH_O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new."},
+    {"key_text", store_key_text, METH_O, "key_text($self, key_id)\n--\n\n"},
+    {"keys", store_keys, METH_NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id."},
+    {"snapshot", VARARGS(store_snapshot), "snapshot($self, partitions=None, since_ns=None, until_ns=None)\n--\n\nCopy what is readable now."},
+    {"cursor", Store_cursor, METH_O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs."},
+    {"read_at", store_read_at, METH_VARARGS, "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None."},
+    {"clear", store_clear_records, METH_NOARGS, "clear($self)\n--\n\nMake every record handed out so far unreadable."},
+    {"purge", store_purge, METH_O, "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable."},
+    {"header", store_header, METH_NOARGS, "header($self)\n--\n\n"},
+    {"plan", store_plan, METH_NOARGS, "plan($self)\n--\n\n"},
+    {"totals", store_totals, METH_NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition."},
+    {"places", store_places, METH_NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free."},
+    {"check", store_check, METH_NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words."},
+    {"enter", store_enter, METH_NOARGS, "enter($self)\n--\n\nTake a place in the process table."},
+    {"reap", store_reap, METH_NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place."},
+    {"lock_coordinator", store_lock_coordinator, METH_NOARGS, "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is."},
+    {"unlock_coordinator", store_unlock_coordinator, METH_NOARGS, "unlock_coordinator($self)\n--\n\nGive the role up."},
+    {"coordinator_alive", store_coordinator_alive, METH_NOARGS, "coordinator_alive($self)\n--\n\n"},
+    {"sample", store_sample, METH_O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring."},
+    {"history", (PyCFunction)(void (*)(void))store_history, METH_FASTCALL, "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first."},
+    {"close", store_close, METH_NOARGS, "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef store_properties[] = {
     {"closed", store_get_closed, NULL, "Was `close` called?", NULL},
+    {"lapped", store_get_lapped, NULL, "Tickets that readers have lost to newer records.", NULL},
     {"unlinked", store_get_unlinked, NULL, "Was the name removed?", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -178,6 +178,7 @@ def die(*_: object, **__: object) -> None:
 def test_a_creator_killed_at_any_step_leaves_nothing_that_the_next_one_does_not_clear(
     name: str, way: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(names, "TURN_SECONDS", 1e6)  # the watchdog ends the test should the next one wait for the dead
     with monkeypatch.context() as patch:
         patch.setattr(*STEPS[step], die)
         assert finish(start(lambda: create(name))) == -signal.SIGKILL

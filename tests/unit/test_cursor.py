@@ -167,19 +167,14 @@ def test_start_by_time(store: EventStore[Tick]) -> None:
 
 
 def test_start_by_time_misses_nothing_when_times_do_not_rise(name: str) -> None:
-    times = [100 + (number * 37) % 50 for number in range(4000)]
-    times[2777] = 500
+    times_us = [100 + (number * 37) % 50 for number in range(4000)]
+    times_us[2777] = 500
     with shmstore.create(name, Tick, capacity=4000, partitions=1) as store:
-        store.append_many({"number": range(4000), "timestamp": times})
-        start = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=0)
-        assert store.cursor(start).read(1)[0].number == 0
-        cursor = store.cursor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=0.4))
-        assert cursor.read(1)[0].number == 0
-    shmstore.unlink(name)
-    with shmstore.create(name, Tick, capacity=4000, partitions=1) as store:
-        store.append_many({"number": range(4000), "timestamp": [time_ns * 1000 for time_ns in times]})
-        cursor = store.cursor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=300))
-        assert cursor.read(1)[0].number == 2777
+        store.append_many({"number": range(4000), "timestamp": [time_us * 1000 for time_us in times_us]})
+        for start_us, first in ((0, 0), (149, times_us.index(149)), (300, 2777)):
+            cursor = store.cursor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start_us))
+            assert cursor.read(1)[0].number == first
+        assert store.cursor(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)).read() == []
 
 
 def test_start_by_time_needs_timestamps(name: str) -> None:

@@ -11,6 +11,7 @@ import sys
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -163,6 +164,20 @@ class TestCreate:
             create(name).close()
         assert files(name) == [name] and not path(f"sem.{name}").exists()
 
+    def test_what_a_dead_creator_left_is_removed_by_a_creator_of_any_name_and_what_a_living_one_has_is_not(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(names, "_open_nameless", lambda: None)
+        monkeypatch.setattr(names, "SEMAPHORE", f"/{name}")
+        left, held = path(f".{name}-x+{'0' * 16}"), path(f".{name}-x+{'1' * 16}")
+        left.touch()
+        with held.open("w") as file:
+            assert names.lock_within(file.fileno(), 0)
+            create(name).close()
+            assert files(name) == [held.name, name]
+        assert not names.remove_abandoned()
+        assert files(name) == [name]
+
     @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL])
     def test_a_kernel_without_nameless_files_is_noticed(
         self, name: str, number: int, monkeypatch: pytest.MonkeyPatch
@@ -244,13 +259,27 @@ class TestCreate:
             raise KeyboardInterrupt
 
         before = os.listdir("/proc/self/fd")
+        caught = []  # with all their frames: whoever keeps the exception does not keep the segment
         for step in ("fchmod", "fchown", "posix_fallocate", "link"):
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as error:
                 patch.setattr(os, step, fail)
                 create(name)
+            caught.append(error)
         assert os.listdir("/proc/self/fd") == before
         assert name not in Path("/proc/self/maps").read_text()
         assert files(name) == []
+
+    def test_memory_is_reserved_in_calls_that_get_done_between_two_signals(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = []
+        monkeypatch.setattr(os, "posix_fallocate", lambda _fd, start, size: calls.append((start, size)))
+        monkeypatch.setattr(os, "dup", lambda _: pytest.fail("stop"))
+        with pytest.raises(pytest.fail.Exception, match="stop"):
+            create(name, 1_000_000)
+        assert max(size for _, size in calls) <= 1 << 20
+        assert sum(size for _, size in calls) == _core.plan(FIELDS, options(1_000_000)).size
+        assert all(start + size == following for (start, size), (following, _) in pairwise(calls))
 
     def test_it_succeeds_while_a_signal_arrives_every_millisecond(self, name: str) -> None:
         arrived = []

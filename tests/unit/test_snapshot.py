@@ -113,7 +113,7 @@ def test_rows_and_dictionaries(snapshot: Snapshot[Order]) -> None:
 
 def test_an_unknown_field_is_refused_naming_those_there_are(snapshot: Snapshot[Order]) -> None:
     for look in (snapshot.__getitem__, snapshot.values):
-        with pytest.raises(FieldError, match="colour.*gateway"):
+        with pytest.raises(FieldError, match=r"colour.*gateway"):
             look("colour")
 
 
@@ -160,7 +160,7 @@ def test_order_by_time_is_stable(store: EventStore[Order]) -> None:
 
 
 def test_an_order_that_is_none_is_refused(store: EventStore[Order], name: str) -> None:
-    with pytest.raises(InvalidOption, match="'value'.*'time'"):
+    with pytest.raises(InvalidOption, match=r"'value'.*'time'"):
         store.snapshot(order="value")
     with shmstore.create(f"{name}-untimed", Untimed, capacity=4) as untimed:
         with pytest.raises(InvalidOption, match="Timestamp"):

@@ -1,6 +1,7 @@
-"""The event store in one process: making, attaching, appending, cleaning, state, callbacks, and every way to do it wrong."""
+"""The event store in one process: making, attaching, appending, cleaning, state, callbacks, and doing it wrong."""
 
 import gc
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -431,6 +432,28 @@ def test_reaching_the_capacity_is_told(name: str) -> None:
         assert told == [3], "once, when the last slot was filled"
 
 
+def test_an_error_in_a_callback_does_not_undo_the_append(name: str) -> None:
+    reported: list[object] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda problem: reported.append(problem.exc_type)
+    try:
+        with shmstore.create(name, Reading, capacity=1, on_discarded=lambda record: 1 / 0) as store:
+            store.append(reading(1))
+            store.append(reading(2))
+            assert list(store.snapshot()) == [reading(2)]
+    finally:
+        sys.unraisablehook = hook
+    assert reported == [ZeroDivisionError]
+
+
+def test_a_callback_may_use_the_store(name: str) -> None:
+    archive: list[int] = []
+    with shmstore.create(name, Reading, capacity=2, partitions=1) as store:
+        with shmstore.attach(name, Reading, on_discarded=lambda _: archive.append(len(store.snapshot()))) as writer:
+            writer.append_many(map(reading, range(5)))
+    assert len(archive) == 3
+
+
 def test_a_handle_keeps_the_statistics_callback_for_a_coordinator(name: str) -> None:
     with shmstore.create(name, Reading, capacity=3, on_statistics=print) as store:
         assert store.on_statistics is print
@@ -573,6 +596,23 @@ def test_a_pickled_handle_refuses_another_store_of_its_name(orders: EventStore[O
     with shmstore.create(orders.name, Order, capacity=8) as second:
         with pytest.raises(StoreNotFound, match=second.store_id.hex()):
             pickle.loads(pickled)
+
+
+def append_ten(store: EventStore[Order], gateway: str) -> None:
+    store.append_many([Order(gateway, str(number), 0.0, number) for number in range(10)])
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
+def test_a_handle_is_an_argument_of_a_process(name: str, way: str) -> None:
+    context = multiprocessing.get_context(way)
+    with shmstore.create(name, Order, capacity=100, partitions=2) as store:
+        workers = [context.Process(target=append_ten, args=(store, gateway)) for gateway in ("a", "b")]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert [worker.exitcode for worker in workers] == [0, 0]
+        assert sorted(store.snapshot().values("gateway")) == ["a"] * 10 + ["b"] * 10
 
 
 def test_a_forked_child_uses_the_handle_as_its_own(readings: EventStore[Reading]) -> None:

@@ -1,0 +1,38 @@
+"""A writer that makes one mistake on purpose, so that the account can show that it finds it: NAME DESCRIPTOR WRITER ERROR."""
+
+import time
+
+from demonstration.measurement import proof_of
+from demonstration.worker import begin, writer
+
+ERRORS = {
+    "torn": "a record of which one field belongs to another",
+    "lost": "an acknowledged record that was never appended",
+    "repeated": "one record appended twice",
+}
+
+
+def main() -> None:
+    """Write three good records, then make the mistake."""
+    store, board, (number_, error) = begin()
+    number = int(number_)
+    with store:
+        key = store.key("saboteur")
+        write = writer(store, board, number)
+        for value in range(3):
+            write(key, float(value))
+        acknowledge, (sequence, position) = board.acknowledger(number), board.acknowledged(number)
+        now_ns = time.time_ns()
+        match error:
+            case "torn":
+                proof = proof_of(key, number, sequence + 1, 4.0, now_ns)
+                acknowledge(sequence + 1, store.append(("saboteur", number, sequence + 1, 5.0, now_ns, proof)))
+            case "lost":
+                acknowledge(sequence + 1, position)
+            case "repeated":
+                proof = proof_of(key, number, sequence, 2.0, now_ns)
+                store.append(("saboteur", number, sequence, 2.0, now_ns, proof))
+
+
+if __name__ == "__main__":
+    main()
