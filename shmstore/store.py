@@ -236,8 +236,8 @@ class EventStore(View[R]):
         """Append many records in one call and return how many.
 
         records: an iterable of what `append` takes as a whole; or columns, as a mapping from field name to a buffer in
-        the field's format (a Key: uint32 ids) or a sequence of values, all of one length. All are checked before the
-        first is written. Raises what `append` does.
+        the field's format (a Key: uint32 ids) or a sequence of values, all of one length. Of a structured NumPy array,
+        pass `array.tolist()`. All are checked before the first is written. Raises what `append` does.
         """
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)

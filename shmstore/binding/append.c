@@ -95,12 +95,17 @@ static PyObject *position_of(const Store *store, uint64_t ticket, int64_t partit
     return PyLong_FromLong((long)(ticket * store->geometry.options.partitions + (uint64_t)partition)); /* quick when small */
 }
 
-/* The same for a store with callbacks: they may do anything, closing the store included. */
-static PyObject *append_calling_back(Store *store, const unsigned char *record, int64_t partition, int64_t now) {
+/* The same while other Python code may run: callbacks, or threads without the GIL, may close the store meanwhile. */
+static PyObject *append_pinned(Store *store, const unsigned char *record, int64_t partition, int64_t now) {
     struct appended appended;
     unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
     pin(store);
+    if (check_appendable(store)) {
+        unpin(store);
+        PyMem_Free(discarded);
+        return NULL;
+    }
     enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
                                             record, discarded, &appended);
     if (status == APPEND_DONE) {
@@ -118,7 +123,7 @@ static inline PyObject *append_staged(Store *store, const unsigned char *record,
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     int64_t partition = choose_partition(store, record, forced);
     if (partition < 0) return NULL;
-    if (store->on_discarded || store->on_capacity_reached) return append_calling_back(store, record, partition, now);
+    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached) return append_pinned(store, record, partition, now);
     struct appended appended;
     enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
                                             record, NULL, &appended);

@@ -47,7 +47,6 @@ static struct outcome append_some(Store *store, const struct batch *batch, Py_ss
 }
 
 static PyObject *append_batch(Store *store, const struct batch *batch, int64_t forced, int64_t now) {
-    if (check_appendable(store)) return NULL;
     if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
         choose_partition(store, NULL, -1); /* says what is missing */
         return NULL;
@@ -58,6 +57,11 @@ static PyObject *append_batch(Store *store, const struct batch *batch, int64_t f
     unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
     struct outcome outcome = {APPEND_DONE, 0, 0};
     pin(store);
+    if (check_appendable(store)) {
+        unpin(store);
+        PyMem_Free(memory);
+        return NULL;
+    }
     while (outcome.done < batch->count && outcome.status == APPEND_DONE) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};

@@ -21,9 +21,11 @@
 
 /* One thread at a time: what the GIL gives for nothing. */
 #ifdef Py_GIL_DISABLED
+#define FREE_THREADED 1
 #define BEGIN_EXCLUSIVE(object) Py_BEGIN_CRITICAL_SECTION(object)
 #define END_EXCLUSIVE() Py_END_CRITICAL_SECTION()
 #else
+#define FREE_THREADED 0
 #define BEGIN_EXCLUSIVE(object) ((void)(object))
 #define END_EXCLUSIVE() ((void)0)
 #endif
@@ -145,7 +147,7 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *na
 extern PyType_Spec store_spec;
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
-void release_store(Store *store); /* what close does when no operation is running */
+void leave_store(Store *store); /* what close does as soon as no operation is running */
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 
@@ -182,7 +184,7 @@ static inline void pin(Store *store) {
 }
 static inline void unpin(Store *store) {
     BEGIN_EXCLUSIVE(store);
-    if (!--store->pins && store->closed) release_store(store);
+    if (!--store->pins && store->closed) leave_store(store);
     END_EXCLUSIVE();
 }
 

@@ -144,22 +144,18 @@ static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t
     return (Py_ssize_t)to.row;
 }
 
-static PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"limit", "plain", NULL};
-    Cursor *cursor = (Cursor *)self;
-    Py_ssize_t limit;
-    int plain = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:read", (char **)(uintptr_t)known, &limit, &plain)) return NULL;
-    if (check_open(cursor->store)) return NULL;
-    if (cursor->store->geometry.key_field >= 0 && cursor->store->keys_read < table_count(&cursor->store->table) && load_keys(cursor->store)) return NULL;
+static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
+    Store *store = cursor->store;
+    if (check_open(store)) return NULL;
+    if (store->geometry.key_field >= 0 && store->keys_read < table_count(&store->table) && load_keys(store)) return NULL;
     PyObject *records = PyList_New(0);
     if (!records) return NULL;
     int collecting = PyGC_Disable(); /* the list and its records are no garbage */
     uint64_t left = limit > 0 ? (uint64_t)limit : 0;
     uint32_t idle = 0;
-    while (left && idle < cursor->count && !cursor->store->closed) {
+    while (left && idle < cursor->count && !store->closed) {
         struct follow *follow = &cursor->follows[cursor->turn++ % cursor->count];
-        Py_ssize_t count = read_partition(cursor, follow, left, plain != 0, records);
+        Py_ssize_t count = read_partition(cursor, follow, left, plain, records);
         if (count < 0) {
             Py_CLEAR(records);
             break;
@@ -168,6 +164,18 @@ static PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keyw
         idle = count ? 0 : idle + 1;
     }
     if (collecting) PyGC_Enable();
+    return records;
+}
+
+static PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"limit", "plain", NULL};
+    Py_ssize_t limit;
+    int plain = 0;
+    PyObject *records;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:read", (char **)(uintptr_t)known, &limit, &plain)) return NULL;
+    BEGIN_EXCLUSIVE(self);
+    records = read_records((Cursor *)self, limit, plain != 0);
+    END_EXCLUSIVE();
     return records;
 }
 

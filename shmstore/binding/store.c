@@ -12,10 +12,16 @@ int check_open(Store *store) {
     return -1;
 }
 
-void release_store(Store *store) {
-    processes_unlock(&store->coordinator);
+static void release_store(Store *store) {
     processes_close(&store->processes);
     PyBuffer_Release(&store->view);
+}
+
+void leave_store(Store *store) {
+    processes_unlock(&store->coordinator);
+    processes_leave(&store->processes);
+    /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
+    if (!FREE_THREADED) release_store(store);
 }
 
 static PyObject *store_close(PyObject *self, PyObject *unused) {
@@ -24,7 +30,7 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (!store->closed) {
         store->closed = true;
-        if (!store->pins) release_store(store);
+        if (!store->pins) leave_store(store);
         else if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
     }
     END_EXCLUSIVE();
@@ -41,6 +47,10 @@ int ensure_entered(Store *store) {
     struct identity identity = {.entered_ns = (uint64_t)now_ns()};
     unsigned long long pid, start_time, pid_namespace;
     const char *name;
+    if (!store->describe) { /* the collector has begun to take it apart */
+        raise_error(store->state, ERROR_STORE_CLOSED, "the store is being collected; attach to it again");
+        return -1;
+    }
     PyObject *described = PyObject_CallNoArgs(store->describe);
     if (!described) return -1;
     int parsed = PyArg_ParseTuple(described, "KKKs;describe() returns (pid, start time, pid namespace, name)", &pid, &start_time, &pid_namespace, &name);
@@ -156,7 +166,8 @@ static void store_dealloc(PyObject *self) {
     Store *store = (Store *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (!store->closed) release_store(store);
+    if (!store->closed) leave_store(store);
+    if (FREE_THREADED && store->view.obj) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     Py_XDECREF(store->call_names);

@@ -179,20 +179,25 @@ enum enter_status processes_enter(struct processes *table, const struct identity
     return status;
 }
 
-void processes_close(struct processes *table) {
+void processes_leave(struct processes *table) {
     pthread_mutex_lock(&registry_mutex);
     uint32_t owner = processes_owner(table);
     if (owner && table->place.fd >= 0) {
         struct place *place = processes_place(table->ring, owner & 0xfff);
-        store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_close:free */
+        store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_leave:free */
         POINT("left");
     }
+    store_relaxed(table->owner_page, 0);
     if (table->place.fd >= 0) close(table->place.fd);
     table->place.fd = -1;
     forget(&table->place);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+void processes_close(struct processes *table) {
+    processes_leave(table);
     munmap((void *)table->owner_page, 4096);
     table->owner_page = NULL;
-    pthread_mutex_unlock(&registry_mutex);
 }
 
 bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released) {

@@ -50,7 +50,10 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd);
 /* Take a place for this process, once; `describe` fills the identity only when it is needed. */
 enum enter_status processes_enter(struct processes *table, const struct identity *identity);
 
-/* Free our place, if we have one; no append may be running. Then release the private page. */
+/* Free our place, if we have one; no append of this process may be running. */
+void processes_leave(struct processes *table);
+
+/* Leave, and release the private page: nothing may use the table after this. */
 void processes_close(struct processes *table);
 
 /* This process's owner with OWNER_ENTERED, or 0. */

@@ -228,6 +228,8 @@ def test_a_stopped_creator_does_not_stop_others(name: str, way: str, monkeypatch
         os.kill(stopped, signal.SIGCONT)
     assert finish(stopped) == LOST
     assert files(name) == [name]
+    if way == "scratch":
+        assert posix_ipc.Semaphore(f"/{name}").value == 1  # the stopped one's turn had been given on
 
 
 def test_an_interrupted_creation_leaves_nothing_or_a_whole_store(name: str, way: str, seed: int) -> None:

@@ -196,6 +196,19 @@ def test_a_size_out_of_bounds_has_its_own_error(name: str) -> None:
         shmstore.create(name, Reading, capacity=0)
 
 
+def test_populating_changes_nothing_but_the_first_touch(orders: EventStore[Order]) -> None:
+    orders.append(gateway="a", id="1", value=1.0, timestamp=1)
+    for read_only in (False, True):
+        with shmstore.attach(orders.name, Order, read_only=read_only, populate=True) as other:
+            assert list(other.snapshot()) == [Order("a", "1", 1.0, 1)]
+
+
+def test_mode_and_group_are_those_of_the_segment(name: str) -> None:
+    with shmstore.create(name, Reading, capacity=8, mode=0o640, group=os.getegid()):
+        status = os.stat(f"/dev/shm/{name}")
+        assert (status.st_mode & 0o777, status.st_gid) == (0o640, os.getegid())
+
+
 # -- appending
 
 
@@ -279,6 +292,18 @@ def test_columns_of_numpy(readings: EventStore[Reading]) -> None:
     numpy = pytest.importorskip("numpy")
     readings.append_many({"sensor": numpy.arange(4), "value": numpy.arange(4) / 2})
     assert sorted(readings.snapshot()) == [reading(number) for number in range(4)]
+
+
+def test_structured_arrays_of_numpy(name: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros(3, [("number", "i4"), ("taken", "M8[ns]"), ("unit", "S4")])
+    array["number"], array["taken"], array["unit"] = [1, 2, 3], numpy.datetime64(5, "ns"), b"kg"
+    with shmstore.create(name, array.dtype, capacity=8, partitions=1) as store:
+        store.append_many(array.tolist())
+        store.append_many(
+            {"number": array["number"], "taken": array["taken"].view("i8"), "unit": array["unit"].tolist()}
+        )
+        assert store.snapshot().rows() == [(number, 5, b"kg") for number in (1, 2, 3)] * 2
 
 
 def test_a_partition_that_does_not_exist_is_refused(readings: EventStore[Reading]) -> None:

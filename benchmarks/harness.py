@@ -1,0 +1,112 @@
+"""What benchmarks measure with: rounds that interleave, processes on CPUs of their own, stores that are cleaned up."""
+
+import gc
+import multiprocessing
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+import shmstore
+from shmstore import EventStore, Key, Record, Timestamp
+
+# Workers are forked, so that starting one costs nothing; each attaches by name, as an unrelated process would.
+FORK = multiprocessing.get_context("fork")
+CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+LAYOUTS = ("rows", "columns")
+
+
+class Sample(Record):
+    """The record of most benchmarks: an interned string, one float, the time of the append."""
+
+    sensor: Key
+    value: float
+    timestamp: Timestamp
+
+
+def pin(cpu: int) -> None:
+    """Keep this process on one of the CPUs that it may use, where the system lets us say so and there are two."""
+    if len(CPUS) >= 2:
+        os.sched_setaffinity(0, {CPUS[cpu % len(CPUS)]})
+
+
+@contextmanager
+def store_of(record: type[Record], **options: Any) -> Iterator[EventStore[Any]]:
+    """A store of a name that nobody has, removed at the end, however that comes."""
+    name = f"shmstore-test-{os.getpid()}-{secrets.token_hex(3)}"
+    store = shmstore.create(name, record, **options)
+    try:
+        yield store
+    finally:
+        store.close()
+        shmstore.unlink(name)
+
+
+@contextmanager
+def worker(function: Callable[..., None], *args: Any, cpu: int) -> Iterator[Connection]:
+    """Another process, on a CPU of its own, that runs `function(connection, *args)`; yields our end of the connection.
+
+    It is killed at the end: nothing that it leaves needs it.
+    """
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=_work, args=(function, ours, theirs, cpu, args), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _work(
+    function: Callable[..., None], parents: Connection, connection: Connection, cpu: int, args: tuple[Any, ...]
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parents.close()  # so that the parent's death is an EOFError here
+    pin(cpu)
+    with suppress(EOFError):
+        function(connection, *args)
+
+
+def nanoseconds(function: Callable[..., object], *args: Any) -> float:
+    """The wall time of one call. What it returns is let go after the clock was read."""
+    start = time.perf_counter_ns()
+    result = function(*args)
+    end = time.perf_counter_ns()
+    del result
+    return end - start
+
+
+def medians(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """The median figure of each measure. They take turns, so that what else the machine does meets all of them alike.
+
+    A round before the first warms up and does not count. Short rounds are best: an interruption spoils only its own.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(rounds + 1):
+        for name, measure in measures.items():
+            figure = measure()
+            if number:
+                figures[name].append(figure)
+    return {name: median(values) for name, values in figures.items()}
+
+
+def sleep_until(moment: float) -> None:
+    """Sleep until shortly before `time.monotonic()` is `moment`, then spin."""
+    time.sleep(max(0.0, moment - time.monotonic() - 0.0005))
+    while time.monotonic() < moment:
+        pass
+
+
+def settle() -> None:
+    """Take what exists now out of the cycle collector's sight. It stays on, as it is in the programs of users."""
+    gc.collect()
+    gc.freeze()
