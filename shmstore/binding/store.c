@@ -82,6 +82,12 @@ static int open_bytes(Store *store, int fd) {
         raise_error(store->state, errors[status], "this segment cannot be used: %s", why.text);
         return -1;
     }
+    if (store->writable && store->header.read_compatible) {
+        raise_error(store->state, ERROR_ABI_MISMATCH,
+                    "the segment uses features %llx that this package may read but not write; attach read-only, or use the "
+                    "shmstore that made it", (unsigned long long)store->header.read_compatible);
+        return -1;
+    }
     store->ring = (struct ring){
         .geometry = &store->geometry,
         .memory = store->view.buf,

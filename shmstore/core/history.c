@@ -27,7 +27,7 @@ void history_write(const struct ring *ring, struct sample_values *values) {
 
 bool history_read(const struct ring *ring, uint64_t number, struct sample_values *values) {
     struct sample *sample = sample_of(ring, number);
-    if (load_acquire(&sample->number) != number + 1) return false;
+    if (number >= history_next(ring) || load_acquire(&sample->number) != number + 1) return false;
     uint64_t *to = &values->time_ns;
     const atomic_u64 *from = &sample->time_ns;
     for (int i = 0; i < 8; i++) to[i] = load_relaxed(from + i);

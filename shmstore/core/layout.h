@@ -85,7 +85,7 @@ struct header {
     char magic[8];
     uint32_t byte_order;
     uint16_t abi_major, abi_minor;
-    uint64_t compatible, read_compatible, incompatible; /* feature bits: ignore / may read / must refuse when unknown */
+    uint64_t compatible, read_compatible, incompatible; /* unknown feature bits: ignore / read only / refuse */
     uint64_t total_bytes;
     uint8_t store_id[16];
     int64_t created_ns;
@@ -125,7 +125,7 @@ struct place {
 struct partition {
     _Alignas(128) atomic_u64 tail; /* next ticket to hand out; a line pair of its own: every append moves it */
     _Alignas(128) atomic_u64 floor; /* tickets below were cleared */
-    atomic_u64 skip_ledger; /* (ticket + 1) << 32 | count: see ring.h, counting */
+    atomic_u64 skip_ledger; /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
     atomic_u64 void_ledger;
     atomic_u64 voids_begun;
 };

@@ -68,14 +68,17 @@ static void take_discarded(const struct ring *ring, unsigned char *slots, uint64
 
 /* ---- counting --------------------------------------------------------------------------------------------------- */
 
-static bool ledger_names(uint64_t ledger, uint32_t name) { return (uint32_t)ledger && (uint32_t)(ledger >> 32) == name; }
+/* What a ledger bears in its upper half for a ticket; never 0, which an unused ledger bears. */
+static uint32_t ledger_name(uint64_t ticket) { return (uint32_t)(ticket << 1 | 1); }
+static bool ledger_names(uint64_t ledger, uint64_t ticket) { return (uint32_t)(ledger >> 32) == ledger_name(ticket); }
 
-/* [10, 11] Name `ticket` in a ledger and count it, once, while the tail is still at `tail`. */
+/* [10, 11] Name `ticket` in a ledger and count it, once, while the tail is still there. */
 static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint64_t ticket) {
-    uint32_t name = (uint32_t)(ticket + 1);
     uint64_t seen = load_acquire(ledger); /* ledger_count:load, before the tail: a count by others changes the word */
-    while (load_acquire(tail) == ticket && !ledger_names(seen, name))
-        if (cas_acq_rel(ledger, &seen, (uint64_t)name << 32 | (uint32_t)(seen + 1))) return; /* ledger_count:cas */
+    while (load_acquire(tail) == ticket && !ledger_names(seen, ticket)) {
+        uint64_t counted = (uint64_t)ledger_name(ticket) << 32 | (uint32_t)(seen + 1);
+        if (cas_acq_rel(ledger, &seen, counted)) return; /* ledger_count:cas */
+    }
 }
 
 /* ---- helping ---------------------------------------------------------------------------------------------------- */
@@ -214,33 +217,39 @@ void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t tick
     while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { }
 }
 
+/* Does a live or dead writer hold one of the newest slots? An older claim belongs to a stalled process: it is found when
+ * the partition's words are looked at anyway, or when the tail comes round to it. */
+static bool holds_recent(const struct ring *ring, uint32_t partition, uint64_t oldest, uint64_t tail) {
+    uint64_t recent = 2 * (uint64_t)ring->geometry->options.processes;
+    for (uint64_t t = tail - oldest > recent ? tail - recent : oldest; t < tail; t++)
+        if (word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot)))) return true;
+    return false;
+}
+
 void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
-    const uint64_t slots = g->slots;
     uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
     uint64_t begun = load_acquire(&control->voids_begun);
     uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail);
-    *out = (struct totals){.tail = tail, .oldest = oldest, .skipped = (uint32_t)skips, .voided = (uint32_t)voids};
+    /* Ledgers count before the tail moves: what they name there is not handed out yet, or still in its slot. */
+    bool skip_ahead = ledger_names(skips, tail), void_ahead = ledger_names(voids, tail);
+    *out = (struct totals){.tail = tail, .oldest = oldest, .skipped = (uint32_t)skips - skip_ahead, .voided = (uint32_t)voids};
 
-    /* Tickets without a record among the readable ones are found in their slots, but only when there can be any. */
-    uint64_t since_skip = (uint32_t)tail - (uint32_t)(skips >> 32);
-    bool lost = (uint32_t)voids != (uint32_t)begun || ((uint32_t)skips && since_skip < slots), held = false;
-    if (!lost) { /* a writer holds one of the newest slots, or none: look at those of as many as can be attached */
-        uint64_t recent = 2 * (uint64_t)g->options.processes;
-        uint64_t first = tail - oldest > recent ? tail - recent : oldest;
-        for (uint64_t t = first; t < tail && !held; t++) held = word_held(load_relaxed(ring_word(ring, partition, ring_where(g, t).slot)));
-    }
-    uint64_t missing = 0;
-    bool counted = ledger_names(voids, (uint32_t)(tail + 1)); /* [11] was done for the oldest slot, its claim not yet */
-    if (lost || held)
-        for (uint64_t t = tail > slots ? tail - slots : 0; t < tail; t++) {
+    /* Readable tickets without a record are found in their slots, but only when there can be any. */
+    uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
+    if ((uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots) || holds_recent(ring, partition, oldest, tail))
+        for (uint64_t t = tail > g->slots ? tail - g->slots : 0; t < tail; t++) {
             struct where at = ring_where(g, t);
             uint64_t word = load_relaxed(ring_word(ring, partition, at.slot));
             if (lap_distance(word_lap(word), at.lap) != 0 || word_state(word) == PUBLISHED) continue;
-            if (word_state(word) == VOID && !(t + slots == tail && counted)) out->voided++;
+            if (word_state(word) == VOID && !(void_ahead && t + g->slots == tail)) out->voided++;
             if (word_state(word) == WRITING) out->in_flight++;
             if (t >= oldest) missing++;
         }
+    /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so. */
+    struct where next = ring_where(g, tail);
+    bool claimed = lap_distance(word_lap(load_relaxed(ring_word(ring, partition, next.slot))), next.lap) >= 0;
+    if (claimed && oldest + g->slots == tail && oldest < tail) missing++;
     out->length = tail - oldest - missing;
 }

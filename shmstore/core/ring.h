@@ -39,7 +39,8 @@
  *     same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may repair.
  *
  * Counting. Loss is counted once whoever dies between a step and its count, because the count comes first and names its
- * ticket: a ledger word is `low 32 bits of (ticket + 1) | count`, and it changes by one CAS.
+ * ticket: a ledger word is `low 31 bits of the ticket | 1 | count (32 bits)`, and it changes by one CAS. (A ticket is taken
+ * for counted if the one counted before it was exactly a multiple of 2^31 tickets ago. Counts are modulo 2^32.)
  * 10. Before the tail is moved past a skipped ticket t: unless the skip ledger names t, and while the tail is still t, CAS
  *     it to name t with the count + 1.
  * 11. Before a VOID word is claimed over for ticket t: the same with the void ledger. So the void ledger counts voided

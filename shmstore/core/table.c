@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define CELL_PUBLISHED (UINT64_C(1) << 63) /* in the first word of a cell, beside its length + 1 */
+
 static struct board *board_of(const struct table *t) {
     return (struct board *)(void *)(t->memory + t->geometry->board_offset);
 }
@@ -18,7 +20,7 @@ static atomic_u64 *cell_of(const struct table *t, uint32_t id) {
 /* Does the cell of a published bucket hold this text? */
 static bool cell_equals(const struct table *t, uint32_t id, const char *text, size_t length) {
     const atomic_u64 *cell = cell_of(t, id);
-    if (load_relaxed(cell) != length + 1) return false;
+    if ((load_relaxed(cell) & ~CELL_PUBLISHED) != length + 1) return false;
     for (size_t at = 0; at < length; at += 8) {
         uint64_t word = load_relaxed(cell + 1 + at / 8);
         if (memcmp(&word, text + at, length - at < 8 ? length - at : 8)) return false;
@@ -34,6 +36,11 @@ static void write_cell(const struct table *t, uint32_t id, const char *text, siz
         store_relaxed(cell + 1 + at / 8, word);
     }
     store_relaxed(cell, length + 1);
+}
+
+/* [5] */
+static void mark_published(const struct table *t, uint32_t id, size_t length) {
+    if (!(load_relaxed(cell_of(t, id)) & CELL_PUBLISHED)) store_release(cell_of(t, id), (length + 1) | CELL_PUBLISHED); /* mark_published:mark */
 }
 
 /* [1] Probe for the text; stops at it (TABLE_OK) or at the empty bucket `*at` where it would go (TABLE_MISSING). */
@@ -77,30 +84,34 @@ enum table_status table_find(const struct table *t, const char *text, size_t len
 enum table_status table_intern(struct table *t, const char *text, size_t length, uint32_t *id) {
     uint64_t hash = fnv1a(text, length), at = hash & (t->geometry->bucket_count - 1);
     enum table_status status = probe(t, text, length, hash, &at, id);
+    if (status == TABLE_OK) mark_published(t, *id, length);
     if (status != TABLE_MISSING) return status;
     uint32_t mine;
     if (!reserve(t, &mine)) return TABLE_FULL;
     POINT("key reserved");
     write_cell(t, mine, text, length);
     POINT("key written");
-    for (;;) {
+    do {
         uint64_t expected = 0;
         if (cas_release(bucket_of(t, at), &expected, hash >> 32 << 32 | (mine + 1))) { /* [3] table_intern:publish */
+            POINT("key published");
+            mark_published(t, mine, length);
             t->spare = 0;
             add_relaxed(&board_of(t)->keys_published, 1);
             *id = mine;
             return TABLE_OK;
         }
         status = probe(t, text, length, hash, &at, id); /* [4] */
-        if (status != TABLE_MISSING) return status;
-    }
+    } while (status == TABLE_MISSING);
+    if (status == TABLE_OK) mark_published(t, *id, length);
+    return status;
 }
 
 int64_t table_text(const struct table *t, uint32_t id, char *text) {
     if (id >= table_count(t)) return -1;
     const atomic_u64 *cell = cell_of(t, id);
-    uint64_t length = load_relaxed(cell) - 1;
-    if (length > t->geometry->key_bytes) return -1; /* also never written: 0 - 1 */
+    uint64_t first = load_acquire(cell), length = (first & ~CELL_PUBLISHED) - 1; /* table_text:load */
+    if (!(first & CELL_PUBLISHED) || length > t->geometry->key_bytes) return -1;
     for (size_t at = 0; at < length; at += 8) {
         uint64_t word = load_relaxed(cell + 1 + at / 8);
         memcpy(text + at, &word, length - at < 8 ? length - at : 8);

@@ -7,6 +7,8 @@
  *    state: before the CAS nobody can find the cell, after it the cell never changes.
  * 4. The CAS lost to the same text: use that id, and keep the cell for the next new text of this process. Lost to another
  *    text: probe on.
+ * 5. Mark the cell CELL_PUBLISHED, for who comes from the id to the text: an unmarked cell may be a spare that changes. Who
+ *    finds a text in an unmarked cell marks it (its publisher may be dead), so an id that anyone has returned is marked.
  * A process that dies between 2 and 3 loses one cell; the table has one spare for each place of the process table. */
 #ifndef SHMSTORE_TABLE_H
 #define SHMSTORE_TABLE_H

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,118 +18,73 @@ import pytest
 
 from shmstore import _core, names, segment
 from shmstore.errors import NoSpace, StoreExists, StoreNotFound
-from shmstore.mapping import Segment
+from tests.helpers.processes import Child
+from tests.helpers.segments import (
+    create,
+    files,
+    may_fork,
+    planned_bytes,
+    small_directory,
+    use_scratch_names,
+    used_bytes,
+)
 
-FIELDS = [("value", _core.FLOAT64, 0)]
-WON, LOST, NO_SPACE, BROKEN = 0, 1, 2, 3
+WON, LOST, NO_SPACE, KILLED = 0, 1, 2, -signal.SIGKILL
 
-# pytest's watchdog is a thread; it takes no lock that a forked child could need.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-
-
-def options(capacity: int) -> _core.Options:
-    return {
-        "capacity": capacity,
-        "partitions": 1,
-        "layout": _core.LAYOUT_ROWS,
-        "rule": _core.BY_TURN,
-        "keys": 1,
-        "processes": 4,
-    }
+pytestmark = may_fork
 
 
-def create(name: str, capacity: int = 1000) -> Segment:
-    return segment.create(name, FIELDS, options(capacity))
-
-
-def start(action: Callable[[], object]) -> int:
-    """Fork a process that does `action` and tells by its exit code how a creation in it went."""
-    child = os.fork()
-    if child:
-        return child
-    code = BROKEN
+def attempt(name: str, capacity: int = 1000) -> int:
+    """Create, and tell how that went."""
     try:
-        action()
-        code = WON
+        create(name, capacity)
     except StoreExists:
-        code = LOST
+        return LOST
     except NoSpace:
-        code = NO_SPACE
-    finally:
-        os._exit(code)
-
-
-def finish(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def files(name: str) -> list[str]:
-    """What the directory holds for this name: the segment and scratch files (but not the semaphore, which stays)."""
-    return sorted(file.name for file in Path(names.DIRECTORY).glob(f"*{name}*") if not file.name.startswith("sem."))
-
-
-def used_bytes() -> int:
-    status = os.statvfs(names.DIRECTORY)
-    return (status.f_blocks - status.f_bfree) * status.f_frsize
+        return NO_SPACE
+    return WON
 
 
 @pytest.fixture(params=["nameless", "scratch"])
 def way(request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "scratch":
-        monkeypatch.setattr(names, "_open_nameless", lambda: None)
-        monkeypatch.setattr(names, "SEMAPHORE", f"/{name}")
-        # It is there before anyone is killed: sem_open leaves a file of its own when it is killed while it makes one.
-        posix_ipc.Semaphore(f"/{name}", posix_ipc.O_CREX, initial_value=1).close()
+        use_scratch_names(monkeypatch, name)
     return str(request.param)
 
 
 @pytest.fixture
-def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A tmpfs of 8 MiB in place of /dev/shm, so that its used bytes are ours alone."""
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], stderr=subprocess.DEVNULL
-    ).returncode:
-        pytest.skip("mounting a small tmpfs needs root with CAP_SYS_ADMIN")
-    monkeypatch.setattr(names, "DIRECTORY", str(tmp_path))
-    yield
-    subprocess.run(["umount", "-l", tmp_path], check=True)
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tmpfs of 8 MiB in place of /dev/shm, of which all used bytes are ours."""
+    with small_directory(monkeypatch, tmp_path, 8):
+        yield
 
 
 def race_and_kill(name: str, dice: random.Random, span_s: float) -> None:
     """Let three create the same name, perhaps kill two of them within `span_s`, and look at the name all the time."""
-    racers = [start(lambda: create(name)) for _ in range(3)]
-    kill_at = time.monotonic() + dice.random() * span_s if dice.random() < 0.7 else None
-    codes: list[int] = []
-    while racers:
+    racers = [Child(lambda: attempt(name)) for _ in range(3)]
+    kill_at = time.monotonic() + dice.random() * span_s if dice.random() < 0.7 else float("inf")
+    while not all(racer.is_over() for racer in racers):
         with suppress(StoreNotFound):
             segment.attach(name).close()  # anything but a whole store or nothing raises
-        if kill_at is not None and time.monotonic() >= kill_at:
+        if time.monotonic() >= kill_at:
             for racer in racers[:2]:
-                os.kill(racer, signal.SIGKILL)
-            kill_at = None
-        for racer in list(racers):
-            ended, status = os.waitpid(racer, os.WNOHANG)
-            if ended:
-                racers.remove(racer)
-                codes.append(os.waitstatus_to_exitcode(status))
-    assert set(codes) <= {WON, LOST, -signal.SIGKILL}
-    assert codes.count(WON) <= 1
-    if -signal.SIGKILL not in codes:
-        assert codes.count(WON) == 1
+                racer.kill()
+    codes = [racer.wait() for racer in racers]
+    assert set(codes) <= {WON, LOST, KILLED}
+    assert codes.count(WON) <= 1 if KILLED in codes else codes.count(WON) == 1
 
 
 def race_rounds(name: str, seed: int, rounds: int) -> None:
     dice = random.Random(seed)
     begun = time.monotonic()
-    finish(start(lambda: create(name)))
+    assert Child(lambda: attempt(name)).wait() == WON
     span_s = (time.monotonic() - begun) * 2
     segment.unlink(name)
     for _ in range(rounds):
         race_and_kill(name, dice, span_s)
-        try:  # whatever happened, the name is free or leads to a store
+        with suppress(StoreExists):  # whatever happened, the name is free or leads to a store
             create(name).close()
-        except StoreExists:
-            segment.attach(name).close()
+        segment.attach(name).close()
         segment.unlink(name)
     create(name).close()  # removes what the last round's dead left under scratch names
     segment.unlink(name)
@@ -142,21 +97,19 @@ def test_racing_creators_under_sigkill_show_no_half_made_segment_and_leave_no_st
     race_rounds(name, seed, 300)
 
 
-def test_killed_creators_leak_no_memory(name: str, seed: int, way: str, own_directory: None) -> None:
+def test_killed_creators_leak_no_memory(name: str, seed: int, way: str, small: None) -> None:
     before = used_bytes()
     race_rounds(name, seed, 30)
     assert used_bytes() == before
 
 
 def test_racing_creators_of_a_store_that_fits_but_once_do_not_run_out_of_space(
-    name: str, way: str, own_directory: None
+    name: str, way: str, small: None
 ) -> None:
-    capacity = 1000
-    while _core.plan(FIELDS, options(capacity)).size < 5 << 20:
-        capacity += 1000
+    capacity = next(capacity for capacity in range(1000, 1_000_000, 1000) if planned_bytes(capacity) > 5 << 20)
     for _ in range(10):
-        codes = [finish(racer) for racer in [start(lambda: create(name, capacity)) for _ in range(5)]]
-        assert sorted(codes) == [WON] + [LOST] * 4
+        racers = [Child(lambda: attempt(name, capacity)) for _ in range(5)]
+        assert sorted(racer.wait() for racer in racers) == [WON] + [LOST] * 4
         segment.unlink(name)
 
 
@@ -181,7 +134,7 @@ def test_a_creator_killed_at_any_step_leaves_nothing_that_the_next_one_does_not_
     monkeypatch.setattr(names, "TURN_SECONDS", 1e6)  # the watchdog ends the test should the next one wait for the dead
     with monkeypatch.context() as patch:
         patch.setattr(*STEPS[step], die)
-        assert finish(start(lambda: create(name))) == -signal.SIGKILL
+        assert Child(lambda: attempt(name)).wait() == KILLED
     assert way == "scratch" or files(name) == []
     with pytest.raises(StoreNotFound):
         segment.attach(name)
@@ -203,7 +156,7 @@ def test_a_creator_killed_when_the_segment_has_its_name_leaves_a_whole_store(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", link_and_die)
-        assert finish(start(lambda: create(name))) == -signal.SIGKILL
+        assert Child(lambda: attempt(name)).wait() == KILLED
     segment.attach(name).close()
     with pytest.raises(StoreExists):
         create(name)
@@ -220,13 +173,11 @@ def test_a_stopped_creator_does_not_stop_others(name: str, way: str, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "dup", stop_and_dup)
-        stopped = start(lambda: create(name))
-        assert os.WIFSTOPPED(os.waitpid(stopped, os.WUNTRACED)[1])
-    try:
+        stopped = Child(lambda: attempt(name))
+    with stopped:
+        assert stopped.has_stopped()
         create(name).close()
-    finally:
-        os.kill(stopped, signal.SIGCONT)
-    assert finish(stopped) == LOST
+        assert stopped.resume() == LOST
     assert files(name) == [name]
     if way == "scratch":
         assert posix_ipc.Semaphore(f"/{name}").value == 1  # the stopped one's turn had been given on
@@ -247,11 +198,9 @@ def test_an_interrupted_creation_leaves_nothing_or_a_whole_store(name: str, way:
                 signal.setitimer(signal.ITIMER_PROF, 0)
             except KeyboardInterrupt:
                 pass
-            try:
+            with suppress(StoreNotFound):
                 segment.attach(name).close()
                 segment.unlink(name)
-            except StoreNotFound:
-                pass
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
@@ -319,6 +268,6 @@ def test_no_way_to_end_removes_a_segment_or_prints_a_word(name: str, method: str
                 text=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
-            expected = -signal.SIGKILL if (method, ending) == ("unrelated", "kill") else 0
+            expected = KILLED if (method, ending) == ("unrelated", "kill") else 0
             assert (ended.returncode, ended.stdout, ended.stderr) == (expected, "", ""), ending
             assert ours.is_linked(), ending

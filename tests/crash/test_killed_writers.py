@@ -34,10 +34,12 @@ OF_STALLING = ["skip marked", "skip counted", "late"]
 class Promises:
     """What one victim says of its appends, in memory that outlives it: those that began, and those that returned."""
 
-    def __init__(self, writer: int) -> None:
+    NUMBERS = 1 + STEPS * BATCH
+
+    def __init__(self, writer: int, memory: memoryview) -> None:
         self.writer = writer
-        self._began = shared_numbers(1)
-        self._returned = shared_numbers(STEPS * BATCH)  # 0 or 1 + position; -1: returned, position unknown
+        self._began = memory[:1]
+        self._returned = memory[1:]  # 0; 1 + position once it returned; -1 if its position is not told
 
     def append(self, store: EventStore[Any], partition: int) -> None:
         number = self._began[0]
@@ -80,18 +82,20 @@ def work(store: EventStore[Any], build: Points, promises: Promises, dice: random
 class Campaign:
     """Batches of victims on one store, and the account of them all."""
 
-    def __init__(self, name: str, seed: int, slots: int) -> None:
+    def __init__(self, name: str, seed: int, slots: int, deaths: int) -> None:
         self.dice = random.Random(seed)
         self.store: EventStore[Any] = shmstore.create(
             name, Proof, capacity=slots * PARTITIONS, partitions=PARTITIONS, partition_by="explicit", processes=24
         )
         self.preloaded = points().attach(name)
         self.follower = Follower(self.store)
+        self._memory = shared_numbers(2 * deaths * Promises.NUMBERS)
         self.promises: list[Promises] = []
         self.deaths: Counter[str] = Counter()
 
     def victim(self, gate: Gate, point: str, number: int, batches: bool) -> Child:
-        promises = Promises(len(self.promises))
+        start = len(self.promises) * Promises.NUMBERS
+        promises = Promises(len(self.promises), self._memory[start : start + Promises.NUMBERS])
         self.promises.append(promises)
         dice = random.Random(self.dice.random())
 
@@ -144,7 +148,7 @@ class Campaign:
 
 def test_no_append_that_returned_is_lost_or_doubled_when_writers_die_at_named_points(name: str, seed: int) -> None:
     # Slots enough for all that a batch can append: nothing is overwritten unread, so every single record must be there.
-    campaign = Campaign(name, seed, slots=AT_ONCE * STEPS * BATCH)
+    campaign = Campaign(name, seed, slots=AT_ONCE * STEPS * BATCH, deaths=2500)
     places = [*OF_APPENDING * 3, *OF_REPAIRING, *OF_PLACES]
     while campaign.deaths.total() < 2500:
         armed = [(campaign.dice.choice(places), campaign.dice.choice([signal.SIGKILL, EXIT])) for _ in range(AT_ONCE)]
@@ -155,7 +159,7 @@ def test_no_append_that_returned_is_lost_or_doubled_when_writers_die_at_named_po
 
 def test_the_account_balances_when_writers_die_or_stand_still_and_others_lap_them(name: str, seed: int) -> None:
     # Slots so few that every append meets what others left: dead claims, stalled ones, and ones skipped.
-    campaign = Campaign(name, seed, slots=4)
+    campaign = Campaign(name, seed, slots=4, deaths=2100)
     places = [*OF_APPENDING * 2, *OF_REPAIRING, *OF_STALLING]
     while campaign.deaths.total() < 2100:
         armed = [(campaign.dice.choice(places), campaign.dice.choice([signal.SIGKILL, EXIT])) for _ in range(AT_ONCE)]

@@ -7,18 +7,22 @@
 void reached_point(const char *name);
 __attribute__((visibility("default"))) void arm_point(const char *name, int arrival, int number);
 
-static char armed[64];
-static int arrivals_left, signal_number;
+/* What was armed; each waits for those before it. */
+static struct {
+    char name[32];
+    int arrivals_left, number;
+} armed[4];
+static int count, turn;
 
 void arm_point(const char *name, int arrival, int number) {
-    strncpy(armed, name, sizeof armed - 1);
-    arrivals_left = arrival;
-    signal_number = number;
+    strncpy(armed[count].name, name, sizeof armed->name - 1);
+    armed[count].arrivals_left = arrival;
+    armed[count++].number = number;
 }
 
 void reached_point(const char *name) {
-    if (strcmp(name, armed) || --arrivals_left) return;
-    armed[0] = 0;
-    if (!signal_number) _exit(3);
-    kill(getpid(), signal_number);
+    if (turn == count || strcmp(name, armed[turn].name) || --armed[turn].arrivals_left) return;
+    int number = armed[turn++].number;
+    if (!number) _exit(3);
+    kill(getpid(), number);
 }

@@ -42,7 +42,7 @@ class Points:
             return shmstore.attach(name)
 
     def arm(self, point: str, arrival: int = 1, number: int = signal.SIGKILL) -> None:
-        """At this arrival at the point, send this process the signal `number`, or EXIT."""
+        """At this arrival at the point, send this process the signal `number`, or EXIT; armed again, after that."""
         self._arm(point.encode(), arrival, number)
 
 

@@ -4,11 +4,11 @@ Each is a Python of its own, related to the others by nothing but the store's na
 a process group, so that a Ctrl-C reaches only the first process, which then ends the others.
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,7 +55,7 @@ class Actor:
 
     def finish(self) -> str:
         """Wait until it has ended, as it was told to, and return what it printed. Raises WorkerFailed."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE_S)
         if self._process.returncode != 0:
             raise WorkerFailed(self.obituary())
@@ -72,9 +72,8 @@ class Actor:
         return f"the {self.role} (pid {self.pid}) {how}\n{self.messages}".rstrip()
 
     def dismiss(self) -> None:
-        """Make sure that it is gone, and release what was kept for it."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.terminate()
+        """See to it that it is gone after `terminate`, and release what was kept for it."""
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_S)
         self.kill()
         os.close(self._output)
@@ -127,6 +126,8 @@ class Cast:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for actor in self._actors:
+            actor.terminate()
         for actor in self._actors:
             actor.dismiss()
 

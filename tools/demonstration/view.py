@@ -87,17 +87,17 @@ class View:
             self._out.write([self._line(rates)])
 
     def _measure(self, now_s: float) -> dict[str, float | None]:
-        """Rates since the last look, which is at least a frame ago."""
+        """Rates since the last look that lies far enough back to tell one."""
         appended, followed = self._store.statistics.total_appended, self._board[Cell.FOLLOWED]
-        before, self._before = self._before, (now_s, appended, followed)
-        if before is None:
-            return {"appended": None, "followed": None}
-        passed_s = now_s - before[0]
-        rates = {"appended": (appended - before[1]) / passed_s, "followed": (followed - before[2]) / passed_s}
-        for what, rate in rates.items():
-            self._rates[what].append(rate)
-            self.best_rates[what] = max(self.best_rates[what], rate)
-        return dict(rates)
+        before_s, appended_before, followed_before = self._before or (now_s, appended, followed)
+        passed_s = now_s - before_s
+        if passed_s >= _FRAME_S:
+            for what, more in (("appended", appended - appended_before), ("followed", followed - followed_before)):
+                self._rates[what].append(more / passed_s)
+                self.best_rates[what] = max(self.best_rates[what], more / passed_s)
+        if passed_s >= _FRAME_S or self._before is None:
+            self._before = now_s, appended, followed
+        return {what: rates[-1] if rates else None for what, rates in self._rates.items()}
 
     def _line(self, rates: dict[str, float | None]) -> str:
         now = self._store.statistics

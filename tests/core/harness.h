@@ -1,0 +1,134 @@
+/* What every C test of the core stands on: cases, expectations, a store in plain memory, owners that stall and die.
+ *
+ * A case says in its name what must hold, and runs in a process of its own, so that one that crashes or hangs ends alone.
+ * Nothing here is a matter of time: a writer stops at a named POINT of the core, and the kernel's word on who is dead is
+ * a flag. A record's fields all follow from its writer and sequence, so a torn or foreign one shows itself. */
+#ifndef SHMSTORE_TESTS_HARNESS_H
+#define SHMSTORE_TESTS_HARNESS_H
+
+#include "../../shmstore/core/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- cases and expectations --------------------------------------------------------------------------------------- */
+
+struct test_case {
+    const char *name, *file;
+    void (*body)(void);
+    struct test_case *next;
+};
+void add_case(struct test_case *test_case);
+
+#define CASE(statement)                                                                                                 \
+    static void statement(void);                                                                                        \
+    __attribute__((constructor)) static void add_##statement(void) {                                                    \
+        static struct test_case test_case = {#statement, __FILE__, statement, NULL};                                    \
+        add_case(&test_case);                                                                                           \
+    }                                                                                                                   \
+    static void statement(void)
+
+__attribute__((noreturn, format(printf, 3, 4))) void fail_at(const char *file, int line, const char *format, ...);
+void expect_equal_at(const char *file, int line, const char *what, uint64_t found, uint64_t expected);
+
+#define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
+#define expect(condition) ((condition) ? (void)0 : fail("not so: %s", #condition))
+#define expect_equal(found, expected) expect_equal_at(__FILE__, __LINE__, #found, (uint64_t)(found), (uint64_t)(expected))
+
+uint64_t random_number(uint64_t below); /* from the seed of the run; one sequence for each thread of each case */
+uint64_t mixed(uint64_t number);        /* a number that looks random and follows from `number` */
+extern uint64_t effort;                 /* percent of the usual amount of work: less under a slow sanitizer */
+
+static const uint64_t SMALL_CAPACITIES[] = {1, 2, 3, 7};
+static const uint32_t BOTH_LAYOUTS[] = {LAYOUT_ROWS, LAYOUT_COLUMNS};
+#define for_each(variable, array)                                                                                       \
+    for (size_t variable##_at = 0; variable##_at < sizeof(array) / sizeof *(array); variable##_at++)                     \
+        for (__typeof__(*(array)) variable = (array)[variable##_at], *once_##variable = &variable; once_##variable;      \
+             once_##variable = NULL)
+
+/* ---- a store ------------------------------------------------------------------------------------------------------ */
+
+enum { PLACES = 16, REMEMBERED = 1 << 15, STAGED_BYTES = 256 };
+
+/* What a test sets is what it is about; 0 stands for the usual. */
+struct wish {
+    uint64_t capacity;                        /* 7 */
+    uint32_t layout, partitions, keys, processes; /* rows, 1, 4, PLACES */
+};
+
+struct store {
+    struct geometry geometry;
+    struct field_spec fields[MAX_FIELDS];
+    struct ring ring;
+    struct table table;
+    struct processes processes; /* only for check_store, which looks at the places */
+    _Atomic bool dead[PLACES];  /* what the kernel says of the holder of each place */
+
+    /* What must have become of partition 0, as far as the test's own appends tell. */
+    uint64_t first;        /* ticket of the first append */
+    uint64_t acknowledged; /* appends that returned */
+    uint64_t buried;       /* claims that newer tickets had overtaken when their owner died */
+    uint64_t sequences[REMEMBERED]; /* by ticket: sequence + 1 of the record that is, or was, readable */
+    uint64_t next_sequence;
+};
+
+struct store *make_store(struct wish wish);
+void free_store(struct store *store);
+/* As if `ticket` appends had been made and then cleared. */
+void start_at(struct store *store, uint64_t ticket);
+
+/* All fields of a record: the first two are its writer and its sequence, every other byte follows from them. */
+void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, unsigned char record[STAGED_BYTES]);
+void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer, uint64_t *sequence);
+
+struct destination make_destination(const struct geometry *geometry, uint64_t room);
+/* Expect that the record in `row` is whole; say whose it is. */
+void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer, uint64_t *sequence);
+
+static inline uint64_t tail_of(const struct store *store) { return load_acquire(&ring_partition(&store->ring, 0)->tail); }
+static inline uint64_t word_at(const struct store *store, uint64_t slot) { return load_acquire(ring_word(&store->ring, 0, slot)); }
+static inline uint64_t word_of(const struct store *store, uint64_t ticket) { return word_at(store, ticket % store->geometry.slots); }
+
+/* ---- owners --------------------------------------------------------------------------------------------------------- */
+
+/* Take a place, as a process does that enters: what a dead holder left is swept. Returns the owner. */
+uint32_t join(struct store *store, uint32_t place);
+/* From now on the kernel says that this owner is gone. */
+void die(struct store *store, uint32_t owner);
+/* What processes_reap does for a dead owner: sweep its claims, free its place. Returns how many claims were settled. */
+uint64_t repair(struct store *store, uint32_t owner);
+
+/* ---- appending, with every answer of the core held against what the test knows --------------------------------------- */
+
+enum append_status try_append(struct store *store, uint32_t owner, struct appended *out);
+uint64_t append(struct store *store, uint32_t owner); /* must succeed; returns the ticket */
+void append_many(struct store *store, uint32_t owner, uint64_t count);
+
+/* Run an operation and leave it at a point for ever, as SIGKILL would. Returns whether the point was reached. */
+bool leaves_at(const char *point, void (*operation)(void *argument), void *argument);
+/* The same for an append; the point must be reached. The owner is alive until die(). */
+void abandon(struct store *store, uint32_t owner, const char *point);
+
+/* An append that waits at a point, in a thread of its own. */
+struct stalled;
+struct stalled *stall(struct store *store, uint32_t owner, const char *point);
+void move_on(struct stalled *stalled, const char *point); /* ... to another point, which must be reached */
+enum append_status wake(struct stalled *stalled);          /* let it return */
+/* The same for threads that a test runs by itself: called at every point that the calling thread reaches. */
+extern _Thread_local void (*at_point)(const char *name);
+void reached_point(const char *name);
+
+/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+
+/* What a snapshot that may not write gets of partition 0 from the first ticket on, one letter for each ticket: r read,
+ * l lapped, v voided, s skipped, c cleared, i in flight. Every record must be whole and the one that was acknowledged. */
+const char *tickets(struct store *store);
+#define expect_tickets(store, letters) expect_text_at(__FILE__, __LINE__, tickets(store), letters)
+void expect_text_at(const char *file, int line, const char *found, const char *expected);
+
+/* check_store reports nothing, and every ticket is accounted for: by the letters, the totals and the test's own count. */
+#define expect_sound(store) expect_sound_at(store, __FILE__, __LINE__)
+void expect_sound_at(struct store *store, const char *file, int line);
+struct totals totals_of(const struct store *store);
+
+#endif

@@ -1,0 +1,163 @@
+"""What happens in the demonstration, from the first process to the account."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from demonstration.account import Account, WriterLine
+from demonstration.board import Board, Cell
+from demonstration.cast import Actor, Cast, WorkerFailed, report_of
+from demonstration.measurement import Measurement
+from demonstration.view import View
+from shmstore import EventStore
+from shmstore.cli.render import Tone
+
+_TICK_S = 0.02
+_REPAIR_LIMIT_S = 5.0
+_ATTACH_LIMIT_S = 60.0
+
+# Parts of the whole time: when the hammer is killed, when another one comes, when that one ends. The calm after each of
+# the two is when the follower has to wait, and its wake-up can be measured.
+_KILL_AT, _REPLACE_AT, _CALM_AT = 0.5, 0.6, 0.9
+
+
+@dataclass
+class Figures:
+    """What was measured on the way; times in ms and µs, None when there was nothing to measure."""
+
+    appended_per_second: float
+    best_appended_per_second: float
+    best_followed_per_second: float
+    snapshots: int
+    snapshot_ms: float | None
+    snapshot_records: int
+    wake_ups: int
+    wake_up_p50_us: float | None
+    wake_up_p99_us: float | None
+    repaired_ms: float | None
+
+
+class Scenario:
+    """Plays once: `play`, then look at `account()` and `figures()`."""
+
+    def __init__(self, store: EventStore[Measurement], board: Board, cast: Cast, view: View) -> None:
+        self._store = store
+        self._board = board
+        self._cast = cast
+        self._view = view
+        self._lines: list[WriterLine] = []
+        self._repaired_ms: float | None = None
+        self._writing_s = 0.0
+        self._follower: dict[str, Any] = {}
+        self._snapshots: dict[str, Any] = {}
+
+    def play(self, seconds: float, writers: int, error: str | None) -> None:
+        """Run everything. Raises WorkerFailed when a process ends that should not, or the other way round."""
+        cast, board, view = self._cast, self._board, self._view
+        coordinator = cast.start_coordinator()
+        follower, snapshotter = cast.start("follower"), cast.start("snapshotter")
+        count = writers - 1
+        samplers = [cast.start("sampler", number + 1, number, count) for number in range(count)]
+        hammer = cast.start("hammer", writers)
+        self._await_attached([coordinator, follower, *samplers, hammer])
+        view.start_clock()
+        view.event(f"{count} writers sample this machine, one hammers; a follower, a snapshotter, a coordinator")
+        if error is not None:
+            saboteur = cast.start("saboteur", writers + 2, error)
+            cast.expect_end(saboteur)
+            saboteur.finish()
+            self._close_line(saboteur)
+            view.event(f"a writer made a mistake on purpose: {error}", Tone.WARNING)
+
+        self._until(seconds * _KILL_AT)
+        self._kill(hammer)
+        self._until(seconds * _REPLACE_AT)
+        successor = cast.start("hammer", writers + 1)
+        self._await_attached([successor])
+        view.event(f"another hammer joined (pid {successor.pid})")
+        self._until(seconds * _CALM_AT)
+        self._end([successor], Cell.HAMMER_ENDS)
+        view.event("the hammer ended; the samplers go on, and the follower waits for each of their records")
+        self._until(seconds)
+        self._writing_s = view.elapsed_s
+        self._end(samplers, Cell.SAMPLERS_END)
+        for reader in (follower, snapshotter):
+            cast.expect_end(reader)
+        board[Cell.READERS_END] = 1
+        self._follower, self._snapshots = report_of(follower), report_of(snapshotter)
+        view.event("every writer ended; the follower read to the end")
+        view.refresh()
+
+    def account(self) -> Account:
+        """The account, taken from the store as it stands."""
+        return Account(self._store, sorted(self._lines, key=lambda line: line.number), self._follower, self._snapshots)
+
+    def figures(self) -> Figures:
+        """What was measured."""
+        times_ms = self._snapshots["times_ms"]
+        return Figures(
+            appended_per_second=self._store.statistics.total_appended / self._writing_s,
+            best_appended_per_second=self._view.best_rates["appended"],
+            best_followed_per_second=self._view.best_rates["followed"],
+            snapshots=len(times_ms),
+            snapshot_ms=statistics.median(times_ms) if times_ms else None,
+            snapshot_records=self._board[Cell.SNAPSHOT_RECORDS],
+            wake_ups=self._follower["wake_ups"],
+            wake_up_p50_us=self._follower["wake_up_p50_us"],
+            wake_up_p99_us=self._follower["wake_up_p99_us"],
+            repaired_ms=self._repaired_ms,
+        )
+
+    def _until(self, elapsed_s: float) -> None:
+        """Let time pass, drawing and watching."""
+        while self._view.elapsed_s < elapsed_s:
+            self._cast.watch()
+            self._view.refresh()
+            time.sleep(_TICK_S)
+
+    def _await_attached(self, actors: list[Actor]) -> None:
+        """Until each of them has its place in the process table."""
+        pids = {actor.pid for actor in actors}
+        deadline_s = time.monotonic() + _ATTACH_LIMIT_S
+        while not pids <= {place.pid for place in self._store.processes()}:
+            if time.monotonic() > deadline_s:
+                raise WorkerFailed(f"not every process was attached within {_ATTACH_LIMIT_S:.0f} s")
+            self._cast.watch()
+            self._view.refresh()
+            time.sleep(_TICK_S)
+
+    def _kill(self, hammer: Actor) -> None:
+        """SIGKILL, then look at once for what it acknowledged last, and wait for the coordinator's repair."""
+        self._cast.expect_end(hammer)
+        voided = self._store.statistics.voided
+        start_s = time.perf_counter()
+        hammer.kill()
+        line = self._close_line(hammer, killed=True)
+        self._view.event(f"SIGKILL -> hammer (pid {hammer.pid}) after {line.acknowledged:,} appends", Tone.BAD)
+        while hammer.pid in {place.pid for place in self._store.processes()}:
+            if time.perf_counter() - start_s > _REPAIR_LIMIT_S:
+                raise WorkerFailed(f"the coordinator did not repair pid {hammer.pid} within {_REPAIR_LIMIT_S:.0f} s")
+            self._cast.watch()
+            time.sleep(0.001)
+        self._repaired_ms = (time.perf_counter() - start_s) * 1e3
+        claims = self._store.statistics.voided - voided
+        was_in = f"{claims} claim was voided" if claims else "it held no claim"
+        self._view.event(f"the coordinator repaired it {self._repaired_ms:.0f} ms after the kill: {was_in}", Tone.GOOD)
+
+    def _end(self, writers: list[Actor], cell: Cell) -> None:
+        for actor in writers:
+            self._cast.expect_end(actor)
+        self._board[cell] = 1
+        for actor in writers:
+            actor.finish()
+            self._close_line(actor)
+
+    def _close_line(self, writer: Actor, *, killed: bool = False) -> WriterLine:
+        """Note what a writer that has ended acknowledged, and whether the last of it is in the store."""
+        sequence, position = self._board.acknowledged(writer.number)
+        record = self._store.read_at(position) if sequence else None
+        found = sequence == 0 or (record is not None and (record.writer, record.sequence) == (writer.number, sequence))
+        line = WriterLine(writer.number, writer.role, writer.pid, killed, sequence, found)
+        self._lines.append(line)
+        return line
