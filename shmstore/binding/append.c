@@ -91,31 +91,30 @@ void call_back(Store *store, const struct appended *appended, const unsigned cha
     }
 }
 
-static PyObject *position_of(const Store *store, uint64_t ticket, int64_t partition) {
-    return PyLong_FromLong((long)(ticket * store->geometry.options.partitions + (uint64_t)partition)); /* quick when small */
+static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t partition) {
+    return PyLong_FromLong((long)(ticket * store->geometry.options.partitions + partition)); /* quick when small */
 }
 
 /* The same while other Python code may run: callbacks, or threads without the GIL, may close the store meanwhile. */
-static PyObject *append_pinned(Store *store, const unsigned char *record, int64_t partition, int64_t now) {
+static PyObject *append_pinned(Store *store, const unsigned char *record, uint32_t partition, int64_t now) {
     struct appended appended;
     unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
+    PyObject *position = NULL;
     pin(store);
-    if (check_appendable(store)) {
-        unpin(store);
-        PyMem_Free(discarded);
-        return NULL;
-    }
-    enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
-                                            record, discarded, &appended);
-    if (status == APPEND_DONE) {
-        account(store, 1, now);
-        call_back(store, &appended, discarded);
+    if (!check_appendable(store)) {
+        enum append_status status = append_paced(store, partition, record, discarded, now, &appended);
+        if (status == APPEND_DONE) {
+            account(store, 1, now);
+            call_back(store, &appended, discarded);
+            position = position_of(store, appended.ticket, partition);
+        } else {
+            raise_append(store, status, partition, 0);
+        }
     }
     unpin(store);
     PyMem_Free(discarded);
-    return status == APPEND_DONE ? position_of(store, appended.ticket, partition)
-                                 : raise_append(store, status, (uint32_t)partition, 0);
+    return position;
 }
 
 /* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. */
@@ -123,13 +122,12 @@ static inline PyObject *append_staged(Store *store, const unsigned char *record,
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     int64_t partition = choose_partition(store, record, forced);
     if (partition < 0) return NULL;
-    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached) return append_pinned(store, record, partition, now);
+    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached) return append_pinned(store, record, (uint32_t)partition, now);
     struct appended appended;
-    enum append_status status = ring_append(&store->ring, (uint32_t)partition, processes_owner(&store->processes) & OWNER_MASK,
-                                            record, NULL, &appended);
+    enum append_status status = append_paced(store, (uint32_t)partition, record, NULL, now, &appended);
     if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
     account(store, 1, now);
-    return position_of(store, appended.ticket, partition);
+    return position_of(store, appended.ticket, (uint32_t)partition);
 }
 
 /* Memory for one staged record: the caller's stack, or the heap for large ones. */

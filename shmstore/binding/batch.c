@@ -30,15 +30,14 @@ static void gather(const struct geometry *g, const struct batch *batch, Py_ssize
 }
 
 /* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
-static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced,
+static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced, int64_t now,
                                   unsigned char *record, unsigned char *discarded, struct appended *appended) {
-    uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
     struct outcome outcome = {APPEND_DONE, 0, first};
     while (outcome.done < batch->count) {
         gather(&store->geometry, batch, outcome.done, record);
         int64_t partition = choose_partition(store, record, forced);
         outcome.partition = (uint32_t)partition;
-        outcome.status = ring_append(&store->ring, outcome.partition, owner, record, discarded, appended);
+        outcome.status = append_paced(store, outcome.partition, record, discarded, now, appended);
         if (outcome.status != APPEND_DONE) break;
         outcome.done++;
         if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
@@ -66,7 +65,7 @@ static PyObject *append_batch(Store *store, const struct batch *batch, int64_t f
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
         Py_BEGIN_ALLOW_THREADS
-        outcome = append_some(store, batch, before, forced, memory, discarded, &appended);
+        outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
         account(store, (uint64_t)(outcome.done - before), now);
         Py_END_ALLOW_THREADS
         if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);

@@ -14,6 +14,7 @@
 
 #include "../core/check.h"
 #include "../core/history.h"
+#include "../core/pace.h"
 #include "../core/process.h"
 #include "../core/ring.h"
 #include "../core/table.h"
@@ -76,6 +77,7 @@ typedef struct {
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
     Py_ssize_t pins; /* operations that use the bytes without holding the GIL */
     uint32_t turn;   /* round-robin */
+    struct pace *paces; /* one a partition */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -194,6 +196,15 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
     size_t at = recent_slot(text);
     *id = store->recent_keys[at].id;
     return store->recent_keys[at].text == text && store->geometry.fields[field].size == store->geometry.key_bytes;
+}
+
+static inline enum append_status append_paced(Store *store, uint32_t partition, const unsigned char *record,
+                                              unsigned char *discarded, int64_t now, struct appended *out) {
+    pace_give_way(&store->paces[partition], &store->ring, partition, now);
+    uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
+    enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
+    if (status == APPEND_DONE) pace_note(&store->paces[partition], out->ticket, now);
+    return status;
 }
 
 /* Count what this process appended, and wake readers. Needs no GIL. */

@@ -94,6 +94,11 @@ static int open_bytes(Store *store, int fd) {
         .writable = store->writable,
         .liveness = {processes_is_dead, &store->processes},
     };
+    store->paces = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->paces);
+    if (!store->paces) {
+        PyErr_NoMemory();
+        return -1;
+    }
     store->table = (struct table){.geometry = &store->geometry, .memory = store->view.buf};
     store->board = (struct board *)(void *)(store->ring.memory + store->geometry.board_offset);
     store->barriers = wait_register();
@@ -176,6 +181,7 @@ static void store_dealloc(PyObject *self) {
     if (FREE_THREADED && store->view.obj) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
+    PyMem_Free(store->paces);
     Py_XDECREF(store->call_names);
     Py_XDECREF(store->names);
     Py_XDECREF(store->key_ids);
