@@ -26,10 +26,6 @@ _Static_assert(sizeof(atomic_u32) == 4 && sizeof(atomic_u16) == 2 && sizeof(atom
 #define and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 #define or_acq_rel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 
-static inline bool cas_acquire(atomic_u64 *p, uint64_t *expected, uint64_t desired) {
-    return atomic_compare_exchange_strong_explicit(p, expected, desired, memory_order_acquire, memory_order_relaxed);
-}
-
 static inline bool cas_release(atomic_u64 *p, uint64_t *expected, uint64_t desired) {
     return atomic_compare_exchange_strong_explicit(p, expected, desired, memory_order_release, memory_order_relaxed);
 }

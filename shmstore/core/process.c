@@ -108,7 +108,7 @@ bool processes_is_dead(void *context, uint32_t owner) {
     const struct processes *table = context;
     uint32_t index = owner & 0xfff;
     if (index >= table->ring->geometry->options.processes) return true; /* nobody can have written that */
-    uint64_t word = load_acquire(&processes_place(table->ring, index)->word); /* is_dead:word, before the lock [3] */
+    uint64_t word = load_acquire(&processes_place(table->ring, index)->word); /* processes_is_dead:word, before the lock [3] */
     if (word_place_state(word) == PLACE_FREE || owner_of(index, word) != owner) return true;
     return !processes_is_locked(table, index);
 }
@@ -120,7 +120,7 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
     if (word_place_state(word) == PLACE_USED) ring_sweep(table->ring, owner_of(index, word), &voided, &released);
     POINT("place swept");
     uint64_t generation = (word >> 8) + 1;
-    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING));
+    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */
     fence_release(); /* take_place:fence: readers of the fields see the state first */
     POINT("entering");
     store_relaxed(&place->pid, identity->pid);
@@ -212,7 +212,7 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
         *pid = load_relaxed(&place->pid);
         ring_sweep(table->ring, owner_of(index, word), voided, released);
         POINT("reap swept");
-        store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* reap:free */
+        store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* processes_reap:free */
     }
     processes_unlock(&lock);
     return reaped;

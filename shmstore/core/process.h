@@ -12,7 +12,11 @@
  *    the lock and another begins again.
  * 5. Fork: the child shares the parent's lock descriptor, which would keep the parent's place alive, so the child closes it
  *    at once (pthread_atfork) and its owner word reads 0 (also MADV_WIPEONFORK, for forks that run no handlers): it
- *    enters the table by itself when it first appends. */
+ *    enters the table by itself when it first appends.
+ *
+ * Pairs: take_place:used with processes_is_dead:word (a process that holds slots bears its place's generation; the slot word
+ * that led there was read by an acquire: see ring.h); take_place:fence with place_object:fence of the binding (the fields of one
+ * incarnation); processes_leave:free and processes_reap:free with processes_is_dead:word (every claim was settled before). */
 #ifndef SHMSTORE_PROCESS_H
 #define SHMSTORE_PROCESS_H
 

@@ -5,7 +5,7 @@
 
 enum { RUN_ROWS = 1024 }; /* copied between two proofs: small enough to stay in the nearest cache */
 
-/* Copy `count` values of one field from consecutive slots to consecutive rows. */
+/* Copy `count` values of one field from consecutive slots to consecutive rows. Every load here is copy_column:unit. */
 static void copy_column(const struct field *field, unsigned char *to, const unsigned char *from, uint64_t count) {
     uint64_t stride = field->stride;
     switch (field->unit) {
@@ -40,7 +40,7 @@ static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot
     const unsigned char *slots = ring_slots(ring, partition);
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
-        copy_column(field, to->columns[i] + to->row * field->bytes, slots + field->base + slot * field->stride, count); /* read_run:payload */
+        copy_column(field, to->columns[i] + to->row * field->bytes, slots + field->base + slot * field->stride, count);
     }
 }
 
@@ -76,7 +76,7 @@ static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t t
 static enum read_status explain(const struct ring *ring, uint32_t partition, uint64_t ticket, bool stop_at_held,
                                 uint64_t *end, enum gap_reason *reason) {
     const struct where at = ring_where(ring->geometry, ticket);
-    uint64_t word = load_acquire(ring_word(ring, partition, at.slot));
+    uint64_t word = load_acquire(ring_word(ring, partition, at.slot)); /* explain:word */
     int64_t distance = lap_distance(word_lap(word), at.lap);
     *end = ticket + 1;
     if (distance < 0) return READ_DAMAGED;

@@ -21,7 +21,7 @@ static void store_field(const struct field *field, unsigned char *to, const unsi
         for (uint32_t i = 0; i < field->units; i++) {
             uint64_t value;
             memcpy(&value, from + 8 * i, 8);
-            store_relaxed((atomic_u64 *)(void *)to + i, value);
+            store_relaxed((atomic_u64 *)(void *)to + i, value); /* store_payload:unit, here and below */
         }
         break;
     case 4: {
@@ -47,13 +47,13 @@ static void store_payload(const struct geometry *g, unsigned char *slots, uint64
         for (uint64_t i = 0; i < g->record_bytes / 8; i++) {
             uint64_t value;
             memcpy(&value, record + 8 * i, 8);
-            store_relaxed(to + i, value); /* ring_append:payload */
+            store_relaxed(to + i, value); /* store_payload:unit */
         }
         return;
     }
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
-        store_field(field, slots + field->base + slot * field->stride, record + field->offset); /* ring_append:payload */
+        store_field(field, slots + field->base + slot * field->stride, record + field->offset);
     }
 }
 
@@ -74,10 +74,10 @@ static bool ledger_names(uint64_t ledger, uint64_t ticket) { return (uint32_t)(l
 
 /* [10, 11] Name `ticket` in a ledger and count it, once, while the tail is still there. */
 static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint64_t ticket) {
-    uint64_t seen = load_acquire(ledger); /* ledger_count:load, before the tail: a count by others changes the word */
-    while (load_acquire(tail) == ticket && !ledger_names(seen, ticket)) {
+    uint64_t seen = load_acquire(ledger); /* ledger_count:ledger, before the tail: a count by others changes the word */
+    while (load_acquire(tail) == ticket && !ledger_names(seen, ticket)) { /* ledger_count:tail */
         uint64_t counted = (uint64_t)ledger_name(ticket) << 32 | (uint32_t)(seen + 1);
-        if (cas_acq_rel(ledger, &seen, counted)) return; /* ledger_count:cas */
+        if (cas_acq_rel(ledger, &seen, counted)) return; /* ledger_count:count */
     }
 }
 
@@ -89,16 +89,16 @@ static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uin
         ledger_count(&partition->skip_ledger, &partition->tail, ticket);
         POINT("skip counted");
     }
-    cas_acq_rel(&partition->tail, &ticket, ticket + 1); /* help:tail */
+    cas_acq_rel(&partition->tail, &ticket, ticket + 1); /* help:move */
 }
 
 bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word) {
     struct partition *control = ring_partition(ring, partition);
     bool writing = word_state(word) == WRITING;
-    if (writing) add_relaxed(&control->voids_begun, 1); /* [11] before the word changes */
+    if (writing) add_relaxed(&control->voids_begun, 1); /* ring_settle:begun [11], before the word changes */
     POINT("settle begun");
     uint64_t expected = word;
-    bool settled = cas_acq_rel(ring_word(ring, partition, slot), &expected, /* settle:cas */
+    bool settled = cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */
                                slot_word(word_lap(word), 0, writing ? VOID : SKIPPED));
     if (writing && !settled) add_relaxed(&control->voids_begun, UINT64_MAX);
     return settled;
@@ -111,12 +111,13 @@ static void pass_held(const struct ring *ring, uint32_t partition, uint64_t slot
         if (load_relaxed(shared) != word) return;
         cpu_relax();
     }
+    fence_acquire(); /* pass_held:fence: an owner that is in the word has entered its place */
     if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {
         ring_settle(ring, partition, slot, word);
         return;
     }
     uint64_t expected = word;
-    cas_acq_rel(shared, &expected, slot_word(lap, word_owner(word), STALLED)); /* skip:cas */
+    cas_acq_rel(shared, &expected, slot_word(lap, word_owner(word), STALLED)); /* pass_held:mark */
     POINT("skip marked");
 }
 
@@ -126,7 +127,7 @@ static void pass_held(const struct ring *ring, uint32_t partition, uint64_t slot
 static enum append_status release_stalled(atomic_u64 *shared, uint32_t owner, uint64_t word) {
     while (word_state(word) == STALLED && word_owner(word) == owner) {
         POINT("late");
-        if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED))) return APPEND_DONE; /* late:cas */
+        if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED))) return APPEND_DONE; /* release_stalled:release */
     }
     return APPEND_REVOKED;
 }
@@ -144,10 +145,10 @@ static enum append_status claim_next(const struct ring *ring, uint32_t partition
     uint64_t skips = 0;
     int backoff = 1;
     for (int tries = 0; tries < MOST_TRIES; tries++) {
-        uint64_t t = load_acquire(&control->tail); /* ring_append:load */
+        uint64_t t = load_acquire(&control->tail); /* claim_next:tail */
         struct where at = ring_where(ring->geometry, t);
         atomic_u64 *shared = ring_word(ring, partition, at.slot);
-        uint64_t word = load_relaxed(shared);
+        uint64_t word = load_relaxed(shared); /* claim_next:word */
         if (lap_distance(word_lap(word), at.lap) >= 0) {
             help(control, t, at.lap, word);
         } else if (word_held(word)) {
@@ -158,10 +159,10 @@ static enum append_status claim_next(const struct ring *ring, uint32_t partition
             if (word_state(word) == VOID) ledger_count(&control->void_ledger, &control->tail, t);
             POINT("before claim");
             uint64_t replaced = word;
-            if (cas_acquire(shared, &word, slot_word(at.lap, owner, WRITING))) { /* ring_append:claim */
+            if (cas_acq_rel(shared, &word, slot_word(at.lap, owner, WRITING))) { /* claim_next:claim */
                 POINT("claimed");
                 *claim = (struct claim){t, at, replaced};
-                cas_acq_rel(&control->tail, &t, t + 1); /* ring_append:tail */
+                cas_acq_rel(&control->tail, &t, t + 1); /* claim_next:move */
                 return APPEND_DONE;
             }
             for (int spin = 0; spin < backoff; spin++) cpu_relax();
@@ -203,7 +204,7 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
     for (uint32_t partition = 0; partition < g->options.partitions; partition++)
         for (uint64_t slot = 0; slot < g->slots; slot++)
             for (;;) { /* an appender may mark the word STALLED meanwhile: look until it is no longer the dead one's */
-                uint64_t word = load_acquire(ring_word(ring, partition, slot));
+                uint64_t word = load_acquire(ring_word(ring, partition, slot)); /* ring_sweep:word */
                 if (!word_held(word) || word_owner(word) != owner) break;
                 bool writing = word_state(word) == WRITING;
                 POINT("sweep");
@@ -214,7 +215,7 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
 void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket) {
     atomic_u64 *floor = &ring_partition(ring, partition)->floor;
     uint64_t seen = load_acquire(floor);
-    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { }
+    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { } /* ring_raise_floor:raise */
 }
 
 /* Does a live or dead writer hold one of the newest slots? An older claim belongs to a stalled process: it is found when

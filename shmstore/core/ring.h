@@ -47,15 +47,22 @@
  *     tickets below tail - N; younger ones are still in their slots. `voids_begun` rises before any CAS to VOID, so when
  *     it equals the ledger's count nobody need look for them.
  *
- * Which access pairs with which (label = function:letter), and what the pair buys:
+ * Which access pairs with which (its label is function:what), and what the pair buys:
  *
- *   release side             acquire side                    what is then seen
- *   ring_append:publish      read_run:words                  the payload of a PUBLISHED word
- *   ring_append:payload      read_run:payload                (fence pair) a reader that saw any newer byte sees, at
- *     after its fence          before its fence                read_run:tail or :again, that the slot was claimed over
- *   ring_append:tail, help:tail   ring_append:load, read:tail  the word of every ticket below the tail (invariant)
- *   settle:cas, skip:cas     ring_append:load                the decision about a held slot
- *   ring_append:publish      ring_append:claim               the record that is replaced, for the one who discards it
+ *   release side            acquire side             what is then seen
+ *   claim_next:move,        claim_next:tail,         the word of every ticket below the tail: decided, or with its owner
+ *     help:move               the readers' tails       (the invariant)
+ *   ring_append:publish     read_run:before          the payload of a PUBLISHED word (read_run:words)
+ *   ring_append:publish     claim_next:claim         the record that the claim replaces, for the one who discards it
+ *   claim_next:claim        pass_held:fence,         the place of an owner that stands in a word: who is seen to hold a
+ *                             explain:word             slot has entered, so another generation there means it is over
+ *   ring_append:fence       read_run:after           (fences, through store_payload:unit and copy_column:unit) a reader that
+ *                                                      copied a newer unit finds, at read_run:tail or read_run:again, that
+ *                                                      its slot was claimed over
+ *   pass_held:mark,         claim_next:tail by       the decision about a held slot, by whoever helps the tail past it
+ *     ring_settle:settle      way of help:move
+ *   release_stalled:release claim_next:claim         the late payload, before the next claim writes its own
+ *   ledger_count:count      ledger_count:ledger      that a ticket is counted, before the tail is found moved past it
  */
 #ifndef SHMSTORE_RING_H
 #define SHMSTORE_RING_H

@@ -22,7 +22,7 @@ static bool cell_equals(const struct table *t, uint32_t id, const char *text, si
     const atomic_u64 *cell = cell_of(t, id);
     if ((load_relaxed(cell) & ~CELL_PUBLISHED) != length + 1) return false;
     for (size_t at = 0; at < length; at += 8) {
-        uint64_t word = load_relaxed(cell + 1 + at / 8);
+        uint64_t word = load_relaxed(cell + 1 + at / 8); /* cell_equals:text */
         if (memcmp(&word, text + at, length - at < 8 ? length - at : 8)) return false;
     }
     return true;
@@ -33,7 +33,7 @@ static void write_cell(const struct table *t, uint32_t id, const char *text, siz
     for (size_t at = 0; at < length; at += 8) {
         uint64_t word = 0;
         memcpy(&word, text + at, length - at < 8 ? length - at : 8);
-        store_relaxed(cell + 1 + at / 8, word);
+        store_relaxed(cell + 1 + at / 8, word); /* write_cell:text */
     }
     store_relaxed(cell, length + 1);
 }
@@ -48,7 +48,7 @@ static enum table_status probe(const struct table *t, const char *text, size_t l
                                uint32_t *id) {
     const uint64_t count = t->geometry->bucket_count, tag = hash >> 32;
     for (uint64_t step = 0; step < count; step++, *at = (*at + 1) & (count - 1)) {
-        uint64_t word = load_acquire(bucket_of(t, *at)); /* probe:load */
+        uint64_t word = load_acquire(bucket_of(t, *at)); /* probe:bucket */
         if (!word) return TABLE_MISSING;
         uint32_t found = (uint32_t)word - 1;
         if (word >> 32 == tag && found < t->geometry->cell_count && cell_equals(t, found, text, length)) {
@@ -70,7 +70,7 @@ static bool reserve(struct table *t, uint32_t *id) {
     uint64_t reserved = load_relaxed(&board->keys_reserved);
     do
         if (reserved >= t->geometry->cell_count) return false;
-    while (!cas_acq_rel(&board->keys_reserved, &reserved, reserved + 1));
+    while (!cas_acq_rel(&board->keys_reserved, &reserved, reserved + 1)); /* reserve:cell */
     *id = (uint32_t)reserved;
     t->spare = *id + 1;
     return true;
@@ -110,10 +110,10 @@ enum table_status table_intern(struct table *t, const char *text, size_t length,
 int64_t table_text(const struct table *t, uint32_t id, char *text) {
     if (id >= table_count(t)) return -1;
     const atomic_u64 *cell = cell_of(t, id);
-    uint64_t first = load_acquire(cell), length = (first & ~CELL_PUBLISHED) - 1; /* table_text:load */
+    uint64_t first = load_acquire(cell), length = (first & ~CELL_PUBLISHED) - 1; /* table_text:cell */
     if (!(first & CELL_PUBLISHED) || length > t->geometry->key_bytes) return -1;
     for (size_t at = 0; at < length; at += 8) {
-        uint64_t word = load_relaxed(cell + 1 + at / 8);
+        uint64_t word = load_relaxed(cell + 1 + at / 8); /* table_text:text */
         memcpy(text + at, &word, length - at < 8 ? length - at : 8);
     }
     return (int64_t)length;

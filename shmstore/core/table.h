@@ -9,6 +9,8 @@
  *    text: probe on.
  * 5. Mark the cell CELL_PUBLISHED, for who comes from the id to the text: an unmarked cell may be a spare that changes. Who
  *    finds a text in an unmarked cell marks it (its publisher may be dead), so an id that anyone has returned is marked.
+ * Pairs: table_intern:publish with probe:bucket (the text of a published cell: write_cell:text, cell_equals:text);
+ * mark_published:mark with table_text:cell (the same, from the id: table_text:text).
  * A process that dies between 2 and 3 loses one cell; the table has one spare for each place of the process table. */
 #ifndef SHMSTORE_TABLE_H
 #define SHMSTORE_TABLE_H

@@ -13,7 +13,7 @@
 bool wait_register(void) { return !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0); }
 
 void wait_announce(atomic_u32 *news, bool registered) {
-    or_acq_rel(news, NEWS_WAITERS);
+    or_acq_rel(news, NEWS_WAITERS); /* wait_announce:flag */
     if (registered) syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 }
 

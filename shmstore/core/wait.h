@@ -27,7 +27,7 @@ void wait_wake(atomic_u32 *news);
 
 /* After publishing: wake whoever waits. */
 static inline void wait_notify(atomic_u32 *news) {
-    if (__builtin_expect(load_relaxed(news) & NEWS_WAITERS, 0)) wait_wake(news);
+    if (__builtin_expect(load_relaxed(news) & NEWS_WAITERS, 0)) wait_wake(news); /* wait_notify:flag */
 }
 
 #endif
