@@ -55,20 +55,11 @@ def rows(smoke: bool) -> Iterator[Row]:
                 },
             )
         ns = {name: figure / CALLS for name, figure in figures.items()}
-        is_default = layout == DEFAULT_LAYOUT
-        yield Row(
-            f"appender(key, float), {layout}", ns["appender"], "ns", ns["list"], at_most(4) if is_default else None
-        )
-        yield Row(
-            f"append(**fields), {layout}", ns["append"], "ns", ns["list"], at_most(9) if is_default else None
-        )
-        yield Row(
-            f"appender, each key another str object, {layout}",
-            ns["appender, new keys"],
-            "ns",
-            ns["list of keys"],
-            note=f"{KEYS} keys",
-        )
+        appender_bar, append_bar = (at_most(4), at_most(9)) if layout == DEFAULT_LAYOUT else (None, None)
+        yield Row(f"appender(key, float), {layout}", ns["appender"], "ns", ns["list"], appender_bar, "list.append")
+        yield Row(f"append(**fields), {layout}", ns["append"], "ns", ns["list"], append_bar, "list.append")
+        question, note = f"appender, every key a new str, {layout}", f"list.append; {KEYS} keys"
+        yield Row(question, ns["appender, new keys"], "ns", ns["list of keys"], None, note)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,13 @@ from array import array
 from collections.abc import Iterator
 from functools import partial
 
-from harness import LAYOUTS, medians, nanoseconds, store_of
+from harness import LAYOUTS, Reading, medians, nanoseconds, store_of
 from report import Row, at_most, main
 
-from shmstore import Record, Timestamp
 from shmstore.options import DEFAULT_LAYOUT
 
 RECORDS = 1_000_000
 ROUNDS = 15
-
-
-class Reading(Record):
-    """Three fields of eight bytes."""
-
-    meter: int
-    value: float
-    timestamp: Timestamp
 
 
 def copy_into(target: memoryview, columns: list[memoryview]) -> None:

@@ -7,10 +7,10 @@ from multiprocessing.connection import Connection
 from statistics import median
 from typing import NamedTuple
 
-import shmstore
 from harness import CPUS, LAYOUTS, Sample, sleep_until, store_of, worker
 from report import Row, at_least, main
 
+import shmstore
 from shmstore.options import DEFAULT_LAYOUT
 
 # Which partition each of the processes appends to; neighbours have different CPUs.
@@ -101,9 +101,9 @@ def rows(smoke: bool) -> Iterator[Row]:
             typical(windows[layout, case]) for case in CASES
         )
         bars = [at_least(limit) if layout == DEFAULT_LAYOUT else None for limit in (1.8, 0.5, 0.6)]
-        yield Row(f"2 processes, a partition each / 1, {layout}", apart, "M/s", alone, bars[0], apart_note)
-        yield Row(f"2 processes, the same partition / 1, {layout}", same, "M/s", alone, bars[1], same_note)
-        yield Row(f"8 processes, the same partition / 2, {layout}", many, "M/s", same, bars[2], many_note)
+        yield Row(f"2 processes, a partition each, against 1, {layout}", apart, "M/s", alone, bars[0], apart_note)
+        yield Row(f"2 processes, the same partition, against 1, {layout}", same, "M/s", alone, bars[1], same_note)
+        yield Row(f"8 processes, the same partition, against 2, {layout}", many, "M/s", same, bars[2], many_note)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,16 @@ from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
-from statistics import median
 from typing import Any
 
-import shmstore
-from harness import LAYOUTS, medians, nanoseconds, store_of, worker
+from harness import LAYOUTS, Reading, medians, nanoseconds, store_of, worker
 from report import Row, at_most, main
 
-from shmstore import Record, Timestamp
+import shmstore
 
 RECORDS = 1_000_000
 READING = struct.Struct("=qdq")
 M_MMAP_THRESHOLD = -3  # of mallopt
-
-
-class Reading(Record):
-    """Three fields of eight bytes."""
-
-    meter: int
-    value: float
-    timestamp: Timestamp
 
 
 def fresh_pages() -> None:
@@ -78,13 +68,13 @@ def rows(smoke: bool) -> Iterator[Row]:
             store.append_many(columns)
             with worker(read, store.name, records, rounds, cpu=1) as reader:
                 ms = {name: figure / 1e6 for name, figure in reader.recv().items()}
-        is_columns = layout == "columns"
-        what, copy, made = f"of {records:,} × 3 fields, {layout}", "bytes(memoryview)", "list(iter_unpack) of a copy"
-        yield Row(f"snapshot {what}", ms["snapshot"], "ms", ms["bytes"], at_most(2) if is_columns else None, copy)
-        yield Row(f"first snapshot after attach {what}", ms["first"], "ms", ms["bytes"], note=copy)
-        yield Row(f"the same, attached with populate {what}", ms["first, populated"], "ms", ms["bytes"], note=copy)
-        yield Row(f"snapshot as tuples {what}", ms["tuples"], "ms", ms["unpack"], at_most(0.6) if is_columns else None, made)
-        yield Row(f"snapshot as records {what}", ms["records"], "ms", ms["unpack"], note=made)
+        copy_bar, tuples_bar = (at_most(2), at_most(0.6)) if layout == "columns" else (None, None)
+        size, copied, made = f"{records:,} × 3 fields, {layout}", "bytes(memoryview)", "list(iter_unpack) of a copy"
+        yield Row(f"snapshot, {size}", ms["snapshot"], "ms", ms["bytes"], copy_bar, copied)
+        yield Row(f"first snapshot after attach, {layout}", ms["first"], "ms", ms["bytes"], None, copied)
+        yield Row(f"the same with populate, {layout}", ms["first, populated"], "ms", ms["bytes"], None, copied)
+        yield Row(f"snapshot as tuples, {layout}", ms["tuples"], "ms", ms["unpack"], tuples_bar, made)
+        yield Row(f"snapshot as records, {layout}", ms["records"], "ms", ms["unpack"], None, made)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What benchmarks measure with: rounds that interleave, processes on CPUs of their own, stores that are cleaned up."""
 
-import gc
 import multiprocessing
 import os
 import secrets
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,10 +36,18 @@ def pin(cpu: int) -> None:
         os.sched_setaffinity(0, {CPUS[cpu % len(CPUS)]})
 
 
+class Reading(Record):
+    """The record of benchmarks that count bytes: three fields of eight."""
+
+    meter: int
+    value: float
+    timestamp: Timestamp
+
+
 @contextmanager
 def store_of(record: type[Record], **options: Any) -> Iterator[EventStore[Any]]:
     """A store of a name that nobody has, removed at the end, however that comes."""
-    name = f"shmstore-test-{os.getpid()}-{secrets.token_hex(3)}"
+    name = f"shmstore-bench-{os.getpid()}-{secrets.token_hex(3)}"
     store = shmstore.create(name, record, **options)
     try:
         yield store
@@ -76,6 +85,22 @@ def _work(
         function(connection, *args)
 
 
+@contextmanager
+def coordinating(store: EventStore[Any]) -> Iterator[int]:
+    """The program `shmstore-coordinator` at work on a store; yields its process id."""
+    command = [sys.executable, "-m", "shmstore.cli.coordinator", store.name, "--quiet"]
+    process = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is not for it: it is told to end below
+    try:
+        while not store._core.coordinator_alive():
+            if process.poll() is not None:
+                raise RuntimeError(f"shmstore-coordinator ended with exit code {process.returncode}")
+            time.sleep(0.01)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def nanoseconds(function: Callable[..., object], *args: Any) -> float:
     """The wall time of one call. What it returns is let go after the clock was read."""
     start = time.perf_counter_ns()
@@ -104,9 +129,3 @@ def sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic() - 0.0005))
     while time.monotonic() < moment:
         pass
-
-
-def settle() -> None:
-    """Take what exists now out of the cycle collector's sight. It stays on, as it is in the programs of users."""
-    gc.collect()
-    gc.freeze()

@@ -1,7 +1,7 @@
 """What people write by hand today to share records between processes: rings of packed structs in shared memory.
 
-The record is that of `harness.Sample`. A string cannot lie in such a ring, so each side has the table of sensors and the
-ring carries their numbers; a reader gets (timestamp, value, number), which is less than a store's reader gets.
+The record is that of `harness.Sample`. A string cannot lie in such a ring, so each side has the table of sensors and
+the ring carries their numbers; a reader gets (timestamp, value, number), which is less than a store's reader gets.
 """
 
 import mmap
@@ -17,7 +17,7 @@ _HEADER_BYTES = 64  # the tail, on a cache line of its own
 
 
 class Ring:
-    """The newest `slots` records, for one writer, or for several that share a lock. Memory is shared with forked children."""
+    """The newest `slots` records, for one writer or for several that share a lock. Forked children share the memory."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -54,7 +54,7 @@ class Ring:
         return append
 
     def reader(self) -> Callable[[int], list[tuple[int, float, int]]]:
-        """A read of up to n records from where the last one ended; it starts at the tail. Raises OverflowError when lapped."""
+        """A read of up to n records from where the last one ended, at first the tail. OverflowError when lapped."""
         tail, memory, slots, size = self.tail, self.memory, self.slots, _RECORD.size
         unpack = _RECORD.unpack_from
         ticket = tail[0]

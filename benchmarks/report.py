@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness import CPUS, settle
+from harness import CPUS
 
 BUSY_SHARE = 0.05  # from here on, what other programs do shows in the figures
 
@@ -53,7 +53,7 @@ def within(limit: float) -> Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One answer: our figure, that of the baseline from the same run, and the bar. Without a bar it is for comparison."""
+    """One answer: our figure, the baseline of the same run, and the bar. Without a bar it is there for comparison."""
 
     question: str
     ours: float
@@ -103,7 +103,6 @@ def main(rows: Callable[[bool], Iterable[Row]]) -> None:
     signal.signal(signal.SIGTERM, _end)
     if len(CPUS) < 2:
         print("warning: fewer than two CPUs, so processes that should run side by side take turns", file=sys.stderr)
-    settle()
     before = _busy_seconds()
     try:
         found = []
@@ -125,20 +124,18 @@ def machine() -> str:
     if cpuinfo.exists():
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
+    system = f"{platform.system()} {platform.release()}"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{model}, {os.cpu_count()} CPUs ({len(CPUS)} for us), {platform.system()} {platform.release()}, {python}, gc on"
+    return f"{model}, {os.cpu_count()} CPUs ({len(CPUS)} for us), {system}, {python}, gc on"
 
 
 def table(rows: Sequence[Row]) -> str:
     """All rows under one another, with figures to the right."""
     lines = [["question", "ours", "baseline", "unit", "ratio", "bar", "holds", "note"], *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    right = {1, 2, 4}
-    padded = (
-        [cell.rjust(width) if at in right else cell.ljust(width) for at, (cell, width) in enumerate(zip(line, widths))]
-        for line in lines
-    )
-    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+    sides = "<>><><<<"
+    formats = [f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True)]
+    return "\n".join("  ".join(formats).format(*line).rstrip() for line in lines)
 
 
 def _figure(value: float | None) -> str:
@@ -163,7 +160,7 @@ def _warn_of_others(before: tuple[float, float, float]) -> None:
     all_s, most_s, ours_s = (late - early for late, early in zip(_busy_seconds(), before, strict=True))
     share = max(0.0, all_s - ours_s) / most_s if most_s else 0.0
     if share >= BUSY_SHARE:
-        print(f"warning: other programs used {share:.0%} of the CPUs meanwhile; run it on a quiet machine", file=sys.stderr)
+        print(f"warning: other programs used {share:.0%} of the CPUs; run it on a quiet machine", file=sys.stderr)
 
 
 if __name__ == "__main__":

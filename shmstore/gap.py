@@ -13,7 +13,7 @@ class GapReason(StrEnum):
     LAPPED = "lapped"
     """Newer records took their slots before this reader came: records were lost to it."""
     VOIDED = "voided"
-    """Their writers died before publishing, or published too late: no append of these tickets returned in time."""
+    """Their writers died before publishing: no append of these tickets returned."""
     SKIPPED = "skipped"
     """A stalled writer held their slots: no record was written, other tickets took the appends."""
     CLEARED = "cleared"

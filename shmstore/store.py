@@ -1,5 +1,6 @@
 """The event store: make, open or attach to one by name, then append, look at it, ask it, follow it."""
 
+import atexit
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,10 @@ from shmstore.view import View
 
 R = TypeVar("R")
 S = TypeVar("S")
+
+# Every handle that is not closed. A handle closes when nothing refers to it any more: neither an EventStore nor an append
+# method, appender or cursor taken from it.
+_open_cores: weakref.WeakSet[_core.Store] = weakref.WeakSet()
 
 # How often `open` tries both ways: each round lost means that others created and unlinked the name meanwhile.
 _OPEN_ROUNDS = 100
@@ -186,7 +191,6 @@ class EventStore(View[R]):
         KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreUnlinked. Nothing is written then.""",
         "on_statistics": "What a Coordinator of this handle calls each second with `statistics`, or None.",
         "_declaration": "the record as its user declared it; None when the store's own schema serves",
-        "_release": "closes, once",
         "_segment": "the mapped memory",
         "__weakref__": "",
     }
@@ -209,7 +213,7 @@ class EventStore(View[R]):
         self.on_statistics = callbacks.get("on_statistics")
         self._declaration = record
         self._segment = mapped
-        self._release = weakref.finalize(self, _release, core, mapped)
+        _open_cores.add(core)
 
     @overload
     @staticmethod
@@ -273,11 +277,12 @@ class EventStore(View[R]):
     @property
     def closed(self) -> bool:
         """Whether `close` was called on this handle."""
-        return not self._release.alive
+        return self._core.closed
 
     def close(self) -> None:
         """Let go of the store, which stays. Cursors of this handle wake; snapshots remain good. Idempotent."""
-        self._release()
+        self._core.close()
+        self._segment.close()
 
     def __enter__(self) -> Self:
         return self
@@ -295,9 +300,11 @@ class EventStore(View[R]):
         return f"<EventStore {self.name!r}: {state}>"
 
 
-def _release(core: _core.Store, mapped: Segment) -> None:
-    core.close()
-    mapped.close()
+@atexit.register
+def _close_what_is_open() -> None:
+    """Leave the process table in order: who only dies is taken for dead, and others repair what needs no repair."""
+    for core in list(_open_cores):
+        core.close()
 
 
 def _attach_again(name: str, store_id: bytes, record: Any, read_only: bool) -> EventStore[Any]:

@@ -69,9 +69,11 @@ static PyObject *append_batch(Store *store, const struct batch *batch, int64_t f
         account(store, (uint64_t)(outcome.done - before), now);
         Py_END_ALLOW_THREADS
         if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);
+        if (store->closed) break;
     }
     unpin(store);
     PyMem_Free(memory);
+    if (outcome.done < batch->count && outcome.status == APPEND_DONE) return check_open(store) ? NULL : Py_NewRef(Py_None);
     if (outcome.status != APPEND_DONE) return raise_append(store, outcome.status, outcome.partition, outcome.done);
     return PyLong_FromSsize_t(batch->count);
 }

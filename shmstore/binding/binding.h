@@ -64,6 +64,7 @@ typedef struct {
     PyObject_HEAD
     struct module_state *state;
     PyObject *module; /* keeps the state alive */
+    PyObject *weak_references;
 
     Py_buffer view; /* view.obj is NULL once released */
     struct header header;
@@ -75,9 +76,9 @@ typedef struct {
     struct held_lock coordinator;
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
-    Py_ssize_t pins; /* operations that use the bytes without holding the GIL */
     uint32_t turn;   /* round-robin */
-    struct pace *paces; /* one a partition */
+    struct pace *paces;  /* one a partition */
+    atomic_u64 *decided; /* one a partition: see ring_totals */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -181,12 +182,16 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets);
 /* Keep the bytes mapped while other Python code may run; the last one out of a closed store releases them. */
 static inline void pin(Store *store) {
     BEGIN_EXCLUSIVE(store);
-    store->pins++;
+    add_relaxed(&store->processes.own->pins, 1);
     END_EXCLUSIVE();
 }
 static inline void unpin(Store *store) {
     BEGIN_EXCLUSIVE(store);
-    if (!--store->pins && store->closed) leave_store(store);
+    struct own_page *own = store->processes.own;
+    if (own && load_relaxed(&own->pins)) { /* else a child of a fork in the middle: the pin was its parent's */
+        bool last = add_relaxed(&own->pins, UINT32_MAX) == 1;
+        if (last && store->closed) leave_store(store);
+    }
     END_EXCLUSIVE();
 }
 

@@ -250,12 +250,13 @@ static void sleep_for_news(Cursor *cursor, int64_t limit_ns) {
         nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
         return;
     }
-    wait_announce(&store->board->news, store->barriers);
+    uint32_t kept = wait_announce(&store->board->news, store->barriers);
     enum news news = look(cursor);
     if (news == NEWS_SOME || load_relaxed(&cursor->interrupted) || store->closed) return;
     /* A held slot may be decided by its owner's death, which wakes nobody. */
     bool nap = news == NEWS_HELD || !store->barriers;
-    wait_sleep(&store->board->news, nap && (limit_ns < 0 || limit_ns > WAIT_NAP_NS) ? WAIT_NAP_NS : limit_ns);
+    int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
+    wait_sleep(&store->board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
 }
 
 /* Returns 1 for news, 0 for none in time or interrupted, -1 with an exception. */

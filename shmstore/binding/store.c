@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <structmember.h>
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
 
@@ -30,7 +31,7 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (!store->closed) {
         store->closed = true;
-        if (!store->pins) leave_store(store);
+        if (!load_relaxed(&store->processes.own->pins)) leave_store(store);
         else if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
     }
     END_EXCLUSIVE();
@@ -95,7 +96,8 @@ static int open_bytes(Store *store, int fd) {
         .liveness = {processes_is_dead, &store->processes},
     };
     store->paces = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->paces);
-    if (!store->paces) {
+    store->decided = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->decided);
+    if (!store->paces || !store->decided) {
         PyErr_NoMemory();
         return -1;
     }
@@ -177,11 +179,13 @@ static void store_dealloc(PyObject *self) {
     Store *store = (Store *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    if (store->weak_references) PyObject_ClearWeakRefs(self);
     if (!store->closed) leave_store(store);
     if (FREE_THREADED && store->view.obj) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     PyMem_Free(store->paces);
+    PyMem_Free((void *)store->decided);
     Py_XDECREF(store->call_names);
     Py_XDECREF(store->names);
     Py_XDECREF(store->key_ids);
@@ -411,7 +415,7 @@ static PyObject *store_totals(PyObject *self, PyObject *unused) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t p = 0; list && p < count; p++) {
         struct totals t;
-        ring_totals(&store->ring, p, &t);
+        ring_totals(&store->ring, p, &store->decided[p], &t);
         PyObject *totals = new_shape(store->state, SHAPE_TOTALS, Py_BuildValue("(KKKKKK)", (number)t.tail, (number)t.oldest, (number)t.length,
                                                                                (number)t.skipped, (number)t.voided, (number)t.in_flight));
         if (!totals) Py_CLEAR(list);
@@ -544,7 +548,7 @@ static PyObject *store_sample(PyObject *self, PyObject *argument) {
     struct sample_values values = {.time_ns = (uint64_t)time_ns, .lapped = load_relaxed(&store->board->lapped)};
     for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
         struct totals t;
-        ring_totals(&store->ring, p, &t);
+        ring_totals(&store->ring, p, &store->decided[p], &t);
         values.appended += t.tail - t.skipped - t.voided - t.in_flight;
         values.length += t.length;
         values.skipped += t.skipped;
@@ -630,6 +634,11 @@ static PyMethodDef store_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef store_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Store, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef store_properties[] = {
     {"closed", store_get_closed, NULL, "Was `close` called?", NULL},
     {"lapped", store_get_lapped, NULL, "Tickets that readers have lost to newer records.", NULL},
@@ -647,6 +656,7 @@ PyType_Spec store_spec = {
                              {Py_tp_clear, store_clear},
                              {Py_tp_methods, store_methods},
                              {Py_tp_getset, store_properties},
+                             {Py_tp_members, store_members},
                              {Py_tp_doc, "A store over mapped bytes; see _core.pyi."},
                              {0, NULL}},
 };

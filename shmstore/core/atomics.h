@@ -23,7 +23,6 @@ _Static_assert(sizeof(atomic_u32) == 4 && sizeof(atomic_u16) == 2 && sizeof(atom
 #define store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
-#define and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 #define or_acq_rel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 
 static inline bool cas_release(atomic_u64 *p, uint64_t *expected, uint64_t desired) {
@@ -36,6 +35,10 @@ static inline bool cas_acq_rel(atomic_u64 *p, uint64_t *expected, uint64_t desir
 
 static inline void fence_acquire(void) { atomic_thread_fence(memory_order_acquire); }
 static inline void fence_release(void) { atomic_thread_fence(memory_order_release); }
+
+static inline bool cas_acq_rel_u32(atomic_u32 *p, uint32_t *expected, uint32_t desired) {
+    return atomic_compare_exchange_strong_explicit(p, expected, desired, memory_order_acq_rel, memory_order_acquire);
+}
 
 /* Tell the processor that this is a spin loop. */
 static inline void cpu_relax(void) {

@@ -36,7 +36,7 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
     if (!lap_is_possible(ring, slot, word, before, after)) return "bears a lap that its partition's tail excludes";
     switch (word_state(word)) {
     case EMPTY: return word ? "is empty but not zero" : NULL;
-    case PUBLISHED: case SKIPPED: case VOID: return word_owner(word) ? "names an owner that holds nothing" : NULL;
+    case PUBLISHED: case SKIPPED: case VOID: case ABANDONED: return word_owner(word) ? "names an owner that holds nothing" : NULL;
     case WRITING: case STALLED: {
         uint32_t index = word_owner(word) & 0xfff;
         if (index >= ring->geometry->options.processes) return "is held by a place that does not exist";
@@ -81,7 +81,7 @@ static void check_keys(const struct table *table, struct checking *c) {
         if (!word) continue;
         published++;
         uint32_t id = (uint32_t)word - 1, found = 0;
-        int64_t length = table_text(table, id, text);
+        int64_t length = table_cell_text(table, id, text); /* perhaps not marked yet */
         if (length < 0) {
             violation(c, "key bucket %llu names id %u, which has no text", (number)at, id);
             continue;

@@ -96,7 +96,7 @@ struct header {
 };
 
 /* The news word: what appenders glance at. */
-enum { NEWS_WAITERS = 1, NEWS_UNLINKED = 2 };
+enum { NEWS_WAITERS = 1, NEWS_UNLINKED = 2, NEWS_WAKE = 4 /* one wake-up, in the bits above */ };
 
 struct board {
     _Alignas(64) atomic_u32 news; /* futex: see wait.h */

@@ -138,7 +138,7 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
     word = place_word(generation, PLACE_USED);
     store_release(&place->word, word); /* take_place:used */
     POINT("entered");
-    store_relaxed(table->owner_page, owner_of(index, word) | OWNER_ENTERED);
+    store_relaxed(&table->own->owner, owner_of(index, word) | OWNER_ENTERED);
 }
 
 static enum enter_status enter_locked(struct processes *table, const struct identity *identity) {
@@ -163,12 +163,17 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
 
 bool processes_open(struct processes *table, const struct ring *ring, int fd) {
     pthread_once(&registry_once, watch_forks);
-    *table = (struct processes){.ring = ring, .fd = fd, .place.fd = -1};
+    *table = (struct processes){.ring = ring, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .place.fd = -1};
+    if (table->fd < 0) return false;
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return false;
-    table->owner_page = page;
+    if (page == MAP_FAILED) {
+        close(table->fd);
+        return false;
+    }
+    table->own = page;
     if (!madvise(page, 4096, MADV_WIPEONFORK)) return true; /* Linux 4.14 */
     munmap(page, 4096);
+    close(table->fd);
     return false;
 }
 
@@ -187,7 +192,7 @@ void processes_leave(struct processes *table) {
         store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_leave:free */
         POINT("left");
     }
-    store_relaxed(table->owner_page, 0);
+    store_relaxed(&table->own->owner, 0);
     if (table->place.fd >= 0) close(table->place.fd);
     table->place.fd = -1;
     forget(&table->place);
@@ -196,8 +201,9 @@ void processes_leave(struct processes *table) {
 
 void processes_close(struct processes *table) {
     processes_leave(table);
-    munmap((void *)table->owner_page, 4096);
-    table->owner_page = NULL;
+    munmap(table->own, 4096);
+    table->own = NULL;
+    close(table->fd);
 }
 
 bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released) {

@@ -36,19 +36,25 @@ struct identity {
     char name[PROCESS_NAME_BYTES];
 };
 
+/* What a forked child must not take over: on a page of its own, which reads zero in the child. */
+struct own_page {
+    atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
+    atomic_u32 pins;  /* operations that use the bytes while other code may run; for the caller's use */
+};
+
 /* This process's view of the table of one segment. */
 struct processes {
     const struct ring *ring;
-    int fd;                  /* of the segment; reopened for locks, used as it is to ask about them */
-    atomic_u32 *owner_page;  /* 0 in a forked child */
+    int fd; /* of the segment, our own; reopened for locks, used as it is to ask about them */
+    struct own_page *own;
     struct held_lock place;
 };
 
 enum enter_status { ENTER_OK, ENTER_FULL, ENTER_FAILED /* errno says why */ };
 
-enum { OWNER_ENTERED = 1 << 30 }; /* set in the owner page beside the owner, so that 0 means "not entered" */
+enum { OWNER_ENTERED = 1 << 30 }; /* set beside the owner, so that 0 means "not entered" */
 
-/* Returns false (errno) when no private page that a fork wipes can be had. */
+/* `fd` stays the caller's. Returns false (errno) when no descriptor, or no page that a fork wipes, can be had. */
 bool processes_open(struct processes *table, const struct ring *ring, int fd);
 
 /* Take a place for this process, once; `describe` fills the identity only when it is needed. */
@@ -61,7 +67,7 @@ void processes_leave(struct processes *table);
 void processes_close(struct processes *table);
 
 /* This process's owner with OWNER_ENTERED, or 0. */
-static inline uint32_t processes_owner(const struct processes *table) { return load_relaxed(table->owner_page); }
+static inline uint32_t processes_owner(const struct processes *table) { return load_relaxed(&table->own->owner); }
 
 static inline struct place *processes_place(const struct ring *ring, uint32_t index) {
     return (struct place *)(void *)(ring->memory + ring->geometry->processes_offset) + index;

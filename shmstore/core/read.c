@@ -88,7 +88,7 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     }
     switch (word_state(word)) {
     case PUBLISHED: return word_owner(word) ? READ_DAMAGED : READ_FULL; /* just now */
-    case STALLED: case SKIPPED: *reason = GAP_SKIPPED; return READ_END;
+    case STALLED: case SKIPPED: case ABANDONED: *reason = GAP_SKIPPED; return READ_END;
     case VOID: *reason = GAP_VOIDED; return READ_END;
     case WRITING: break;
     default: return READ_DAMAGED;

@@ -85,7 +85,7 @@ static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint64_t ti
 
 /* [2] Ticket `ticket` is decided or claimed, as `word` shows: move the tail past it. */
 static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uint64_t word) {
-    if (word_lap(word) == lap && (word_state(word) == STALLED || word_state(word) == SKIPPED)) {
+    if (word_lap(word) == lap && (word_state(word) == STALLED || word_state(word) == SKIPPED || word_state(word) == ABANDONED)) {
         ledger_count(&partition->skip_ledger, &partition->tail, ticket);
         POINT("skip counted");
     }
@@ -94,13 +94,12 @@ static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uin
 
 bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word) {
     struct partition *control = ring_partition(ring, partition);
-    bool writing = word_state(word) == WRITING;
-    if (writing) add_relaxed(&control->voids_begun, 1); /* ring_settle:begun [11], before the word changes */
+    add_relaxed(&control->voids_begun, 1); /* ring_settle:begun [11], before the word changes */
     POINT("settle begun");
     uint64_t expected = word;
     bool settled = cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */
-                               slot_word(word_lap(word), 0, writing ? VOID : SKIPPED));
-    if (writing && !settled) add_relaxed(&control->voids_begun, UINT64_MAX);
+                               slot_word(word_lap(word), 0, word_state(word) == WRITING ? VOID : ABANDONED));
+    if (!settled) add_relaxed(&control->voids_begun, UINT64_MAX);
     return settled;
 }
 
@@ -156,7 +155,7 @@ static enum append_status claim_next(const struct ring *ring, uint32_t partition
             if (skips > slots) sched_yield(); /* a whole lap is held: let the holders run */
             pass_held(ring, partition, at.slot, at.lap, word);
         } else {
-            if (word_state(word) == VOID) ledger_count(&control->void_ledger, &control->tail, t);
+            if (word_state(word) == VOID || word_state(word) == ABANDONED) ledger_count(&control->void_ledger, &control->tail, t);
             POINT("before claim");
             uint64_t replaced = word;
             if (cas_acq_rel(shared, &word, slot_word(at.lap, owner, WRITING))) { /* claim_next:claim */
@@ -218,35 +217,37 @@ void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t tick
     while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { } /* ring_raise_floor:raise */
 }
 
-/* Does a live or dead writer hold one of the newest slots? An older claim belongs to a stalled process: it is found when
- * the partition's words are looked at anyway, or when the tail comes round to it. */
-static bool holds_recent(const struct ring *ring, uint32_t partition, uint64_t oldest, uint64_t tail) {
-    uint64_t recent = 2 * (uint64_t)ring->geometry->options.processes;
-    for (uint64_t t = tail - oldest > recent ? tail - recent : oldest; t < tail; t++)
-        if (word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot)))) return true;
-    return false;
+/* Is any of the tickets [first, tail) still held? Remembers in `decided` how far none is: what is decided stays so. */
+static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t first, uint64_t tail, atomic_u64 *decided) {
+    uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first;
+    while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot)))) t++;
+    store_relaxed(decided, t);
+    return t < tail;
 }
 
-void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out) {
+void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
     uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
     uint64_t begun = load_acquire(&control->voids_begun);
     uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail);
+    uint64_t first = tail > g->slots ? tail - g->slots : 0;
     /* Ledgers count before the tail moves: what they name there is not handed out yet, or still in its slot. */
     bool skip_ahead = ledger_names(skips, tail), void_ahead = ledger_names(voids, tail);
     *out = (struct totals){.tail = tail, .oldest = oldest, .skipped = (uint32_t)skips - skip_ahead, .voided = (uint32_t)voids};
 
-    /* Readable tickets without a record are found in their slots, but only when there can be any. */
+    /* Tickets without a record are found in their slots, but only when there can be any. */
     uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
-    if ((uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots) || holds_recent(ring, partition, oldest, tail))
-        for (uint64_t t = tail > g->slots ? tail - g->slots : 0; t < tail; t++) {
+    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots);
+    if (holds_any(ring, partition, first, tail, decided) || lost)
+        for (uint64_t t = first; t < tail; t++) {
             struct where at = ring_where(g, t);
             uint64_t word = load_relaxed(ring_word(ring, partition, at.slot));
-            if (lap_distance(word_lap(word), at.lap) != 0 || word_state(word) == PUBLISHED) continue;
-            if (word_state(word) == VOID && !(void_ahead && t + g->slots == tail)) out->voided++;
-            if (word_state(word) == WRITING) out->in_flight++;
-            if (t >= oldest) missing++;
+            enum state state = word_state(word);
+            bool current = lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
+            if (state == STALLED || (state == WRITING && current)) out->in_flight++; /* STALLED: its owner's older append */
+            if (state == ABANDONED || (state == VOID && current)) out->voided += !(void_ahead && current && t + g->slots == tail);
+            if (current && state != PUBLISHED && t >= oldest) missing++;
         }
     /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so. */
     struct where next = ring_where(g, tail);

@@ -2,15 +2,17 @@
  *
  * Every partition is a ring of N slots. A slot has a slot word, `lap | owner | state` in 64 bits, and a payload.
  * Ticket t lives in slot t mod N during lap t div N + 1; a word of lap 0 was never used. Laps count modulo 2^40 and are
- * compared by their signed distance. In state PUBLISHED, SKIPPED and VOID the owner bits are zero.
+ * compared by their signed distance. Only WRITING and STALLED bear an owner.
  *
  *   state      meaning                                               what may follow
  *   EMPTY      never used                                            WRITING
  *   WRITING    claimed; its owner is writing the payload             PUBLISHED, VOID (owner dead), STALLED
  *   PUBLISHED  the record is readable                                WRITING of the next lap
- *   STALLED    a live owner of an older lap still holds the slot;    STALLED of a later lap, SKIPPED
- *              the word's own ticket has no record
+ *   STALLED    a live owner of an older lap still holds the slot;    STALLED of a later lap, SKIPPED, ABANDONED (owner
+ *              the word's own ticket has no record                     dead)
  *   SKIPPED    released after STALLED; its ticket has no record      WRITING of the next lap
+ *   ABANDONED  the same, released for an owner that died; the        WRITING of the next lap
+ *              owner's own older ticket has no record either
  *   VOID       its owner died writing; its ticket has no record      WRITING of the next lap
  *
  * Invariant. The tail passes ticket t only after the word of slot t mod N bears the lap of t or a later one. So every
@@ -20,7 +22,7 @@
  *  1. Load the tail: ticket t, its slot, its lap L. Load the slot word.
  *  2. The word's lap is L or later: somebody claimed or skipped t. Help: move the tail from t to t + 1; go to 1.
  *  3. The word is held (WRITING, STALLED) for an older lap. Look again for a moment. If the kernel says that its owner
- *     is dead, settle it (VOID, SKIPPED) and go to 1. If the owner lives, mark the word STALLED with lap L: ticket t is
+ *     is dead, settle it (VOID, ABANDONED) and go to 1. If the owner lives, mark the word STALLED with lap L: ticket t is
  *     skipped, visibly. Go to 1. Never is a slot taken from a live owner: it could still write into it.
  *  4. Otherwise claim: CAS the word to WRITING(L, me). Who wins owns the payload: the record it replaces is the one that
  *     FIFO discards, and the winner alone may copy it out. Who loses goes to 1.
@@ -32,10 +34,10 @@
  *  7. Load the word; PUBLISHED(L) -> copy the payload -> load the word again: equal, or the tail is at most t + N - 1
  *     (slot t mod N is claimed for t + N only by one who saw the tail at t + N) -> the copy is whole.
  *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided; owner alive -> in flight: a cursor stops
- *     there, a snapshot leaves it out. STALLED(L), SKIPPED(L) -> skipped. VOID(L) -> voided.
+ *     there, a snapshot leaves it out. STALLED(L), SKIPPED(L), ABANDONED(L) -> skipped. VOID(L) -> voided.
  *
  * Repair (process.c calls it for an owner that is dead, holding the dead place's byte lock):
- *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> SKIPPED, by CAS of the exact word. Anyone may do the
+ *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> ABANDONED, by CAS of the exact word. Anyone may do the
  *     same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may repair.
  *
  * Counting. Loss is counted once whoever dies between a step and its count, because the count comes first and names its
@@ -43,9 +45,9 @@
  * for counted if the one counted before it was exactly a multiple of 2^31 tickets ago. Counts are modulo 2^32.)
  * 10. Before the tail is moved past a skipped ticket t: unless the skip ledger names t, and while the tail is still t, CAS
  *     it to name t with the count + 1.
- * 11. Before a VOID word is claimed over for ticket t: the same with the void ledger. So the void ledger counts voided
- *     tickets below tail - N; younger ones are still in their slots. `voids_begun` rises before any CAS to VOID, so when
- *     it equals the ledger's count nobody need look for them.
+ * 11. Before a VOID or ABANDONED word is claimed over for ticket t: the same with the void ledger. So each ticket whose
+ *     writer died is in the ledger, or still shown by a slot. `voids_begun` rises before any CAS to VOID or ABANDONED, so
+ *     when it equals the ledger's count nobody need look for them.
  *
  * Which access pairs with which (its label is function:what), and what the pair buys:
  *
@@ -69,7 +71,7 @@
 
 #include "layout.h"
 
-enum state { EMPTY, WRITING, PUBLISHED, STALLED, SKIPPED, VOID, PREPARED };
+enum state { EMPTY, WRITING, PUBLISHED, STALLED, SKIPPED, VOID, PREPARED, ABANDONED };
 
 #define LAP_BITS 40
 #define LAP_MASK ((UINT64_C(1) << LAP_BITS) - 1)
@@ -148,11 +150,12 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
 /* Raise the floor: tickets below it become unreadable. Never lowers it. */
 void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket);
 
-/* Counts of one partition, each true at some instant of the call. */
+/* Counts of one partition, each true at some instant of the call. Appended so far = tail - skipped - voided - in_flight.
+ * `decided` is the caller's, 0 at first: all tickets below it are known to be decided, so that they are not looked at again. */
 struct totals {
     uint64_t tail, oldest, length, skipped, voided, in_flight;
 };
-void ring_totals(const struct ring *ring, uint32_t partition, struct totals *out);
+void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out);
 
 static inline struct partition *ring_partition(const struct ring *ring, uint32_t partition) {
     return (struct partition *)(ring->memory + ring->geometry->partitions_offset) + partition;
@@ -189,7 +192,7 @@ static inline uint64_t ring_oldest(const struct ring *ring, uint32_t partition, 
     return floor > oldest ? floor : oldest;
 }
 
-/* Void (VOID) or release (SKIPPED) a held word of a dead owner; false when the word has changed meanwhile. */
+/* Void (VOID) or release (ABANDONED) a held word of a dead owner; false when the word has changed meanwhile. */
 bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word);
 
 #endif

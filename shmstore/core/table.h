@@ -33,6 +33,9 @@ enum table_status table_intern(struct table *table, const char *text, size_t len
 /* Copy the text of an id into `text` (room for geometry->key_bytes). Returns its length, or -1 when no such key is readable. */
 int64_t table_text(const struct table *table, uint32_t id, char *text);
 
+/* The same for a cell that a published bucket names, marked or not. */
+int64_t table_cell_text(const struct table *table, uint32_t id, char *text);
+
 /* How many ids have been handed out: every key's id is below. */
 uint32_t table_count(const struct table *table);
 

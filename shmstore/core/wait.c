@@ -2,7 +2,8 @@
 #define _GNU_SOURCE
 #include "wait.h"
 
-#include <errno.h>
+#include "point.h"
+
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -12,23 +13,20 @@
 
 bool wait_register(void) { return !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0); }
 
-void wait_announce(atomic_u32 *news, bool registered) {
-    or_acq_rel(news, NEWS_WAITERS); /* wait_announce:flag */
+uint32_t wait_announce(atomic_u32 *news, bool registered) {
+    uint32_t kept = or_acq_rel(news, NEWS_WAITERS) | NEWS_WAITERS; /* wait_announce:flag */
     if (registered) syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+    return kept;
 }
 
-int wait_sleep(atomic_u32 *news, int64_t timeout_ns) {
+void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    uint32_t seen = load_relaxed(news);
-    if (!(seen & NEWS_WAITERS)) return 0;
-    long result = syscall(SYS_futex, news, FUTEX_WAIT, seen, timeout_ns < 0 ? NULL : &timeout, NULL, 0);
-    return result && errno == EINTR ? -EINTR : 0;
+    syscall(SYS_futex, news, FUTEX_WAIT, kept, &timeout, NULL, 0);
 }
 
 void wait_wake(atomic_u32 *news) {
-    int clear = FUTEX_OP(FUTEX_OP_ANDN, NEWS_WAITERS, FUTEX_OP_CMP_EQ, 0);
-    if (syscall(SYS_futex, news, FUTEX_WAKE_OP, INT_MAX, (void *)0, news, clear) < 0) {
-        and_acq_rel(news, ~(uint32_t)NEWS_WAITERS);
-        syscall(SYS_futex, news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    }
+    uint32_t seen = load_relaxed(news);
+    while (!cas_acq_rel_u32(news, &seen, (seen + NEWS_WAKE) & ~(uint32_t)NEWS_WAITERS)) { } /* wait_wake:count */
+    POINT("waking");
+    syscall(SYS_futex, news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -35,7 +35,8 @@ void expect_equal_at(const char *file, int line, const char *what, uint64_t foun
 #define expect(condition) ((condition) ? (void)0 : fail("not so: %s", #condition))
 #define expect_equal(found, expected) expect_equal_at(__FILE__, __LINE__, #found, (uint64_t)(found), (uint64_t)(expected))
 
-uint64_t random_number(uint64_t below); /* from the seed of the run; one sequence for each thread of each case */
+uint64_t random_number(uint64_t below); /* from the seed of the run, the case and the thread */
+void seed_thread(uint64_t number);      /* every thread but the first of a case does it before its first random number */
 uint64_t mixed(uint64_t number);        /* a number that looks random and follows from `number` */
 extern uint64_t effort;                 /* percent of the usual amount of work: less under a slow sanitizer */
 
@@ -48,7 +49,7 @@ static const uint32_t BOTH_LAYOUTS[] = {LAYOUT_ROWS, LAYOUT_COLUMNS};
 
 /* ---- a store ------------------------------------------------------------------------------------------------------ */
 
-enum { PLACES = 16, REMEMBERED = 1 << 15, STAGED_BYTES = 256 };
+enum { PLACES = 16, REMEMBERED = 1 << 16, STAGED_BYTES = 256 };
 
 /* What a test sets is what it is about; 0 stands for the usual. */
 struct wish {
@@ -68,6 +69,7 @@ struct store {
     uint64_t first;        /* ticket of the first append */
     uint64_t acknowledged; /* appends that returned */
     uint64_t buried;       /* claims that newer tickets had overtaken when their owner died */
+    uint32_t counted_before;
     uint64_t sequences[REMEMBERED]; /* by ticket: sequence + 1 of the record that is, or was, readable */
     uint64_t next_sequence;
 };
@@ -76,6 +78,8 @@ struct store *make_store(struct wish wish);
 void free_store(struct store *store);
 /* As if `ticket` appends had been made and then cleared. */
 void start_at(struct store *store, uint64_t ticket);
+/* ... of which so many were skipped, and as many voided. */
+void counted_before(struct store *store, uint32_t count);
 
 /* All fields of a record: the first two are its writer and its sequence, every other byte follows from them. */
 void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, unsigned char record[STAGED_BYTES]);
@@ -83,11 +87,19 @@ void unstage(const struct geometry *geometry, const unsigned char record[STAGED_
 
 struct destination make_destination(const struct geometry *geometry, uint64_t room);
 /* Expect that the record in `row` is whole; say whose it is. */
+void free_destination(const struct geometry *geometry, struct destination *to);
+
 void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer, uint64_t *sequence);
 
 static inline uint64_t tail_of(const struct store *store) { return load_acquire(&ring_partition(&store->ring, 0)->tail); }
+static inline uint64_t floor_of(const struct store *store) { return load_acquire(&ring_partition(&store->ring, 0)->floor); }
 static inline uint64_t word_at(const struct store *store, uint64_t slot) { return load_acquire(ring_word(&store->ring, 0, slot)); }
 static inline uint64_t word_of(const struct store *store, uint64_t ticket) { return word_at(store, ticket % store->geometry.slots); }
+/* The slot word of a ticket, told by plain division. */
+static inline uint64_t word_for(const struct store *store, uint64_t ticket, uint32_t owner, enum state state) {
+    return slot_word(ticket / store->geometry.slots + 1, owner, state);
+}
+static inline uint64_t published(const struct store *store, uint64_t ticket) { return word_for(store, ticket, 0, PUBLISHED); }
 
 /* ---- owners --------------------------------------------------------------------------------------------------------- */
 
@@ -104,17 +116,26 @@ enum append_status try_append(struct store *store, uint32_t owner, struct append
 uint64_t append(struct store *store, uint32_t owner); /* must succeed; returns the ticket */
 void append_many(struct store *store, uint32_t owner, uint64_t count);
 
-/* Run an operation and leave it at a point for ever, as SIGKILL would. Returns whether the point was reached. */
-bool leaves_at(const char *point, void (*operation)(void *argument), void *argument);
-/* The same for an append; the point must be reached. The owner is alive until die(). */
-void abandon(struct store *store, uint32_t owner, const char *point);
+/* ---- stopping at a point -------------------------------------------------------------------------------------------- */
 
-/* An append that waits at a point, in a thread of its own. */
-struct stalled;
-struct stalled *stall(struct store *store, uint32_t owner, const char *point);
-void move_on(struct stalled *stalled, const char *point); /* ... to another point, which must be reached */
-enum append_status wake(struct stalled *stalled);          /* let it return */
-/* The same for threads that a test runs by itself: called at every point that the calling thread reaches. */
+/* Run an operation and leave it for ever, as SIGKILL would, where it comes by a point for the second time if it may pass it
+ * once, and so on. Returns whether it came there. */
+bool leaves_at(const char *point, int passes, void (*operation)(void *argument), void *argument);
+
+/* Run an operation in a thread of its own up to a point, where it waits, or to its end. */
+struct stalled *start(void (*operation)(void *argument), void *argument, const char *point);
+void move_on(struct stalled *stalled, const char *point);
+bool has_returned(const struct stalled *stalled);
+void finish(struct stalled *stalled); /* let it go on to its end */
+
+/* The same three for an append. Its owner is alive until die(). */
+void abandon(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
+struct stopping *stall(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
+struct stopping *start_append(struct store *store, uint32_t owner, const char *point);
+bool stops_again(struct stopping *append, const char *point); /* or returns */
+enum append_status wake(struct stopping *append);
+
+/* For threads that a test runs by itself: called at every point that the calling thread comes by. */
 extern _Thread_local void (*at_point)(const char *name);
 void reached_point(const char *name);
 

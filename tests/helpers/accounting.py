@@ -5,8 +5,48 @@ from typing import Any
 
 from shmstore import EventStore, GapReason
 from shmstore.gap import gaps_of
-from tests.helpers.processes import eventually
-from tests.helpers.proofs import is_proved
+from tests.helpers.processes import eventually, shared_numbers
+from tests.helpers.proofs import is_proved, proof
+
+
+class Promises:
+    """What writers say of their appends, in memory that outlives them: which began, and which returned."""
+
+    def __init__(self, writers: int, appends: int) -> None:
+        """Room for writers 0, 1, .. and for so many appends of each."""
+        self._appends = appends
+        self._began = shared_numbers(writers)
+        self._returned = shared_numbers(writers * appends)  # 0; 1 + position; -1: it returned without a position
+
+    def room(self, writer: int) -> int:
+        """How many more this writer may append."""
+        return self._appends - self._began[writer]
+
+    def append(self, store: EventStore[Any], writer: int, partition: int) -> None:
+        number = self._begin(writer, 1)
+        position = store.append(proof(writer, number), partition=partition)
+        self._returned[writer * self._appends + number] = 1 + position
+
+    def append_many(self, store: EventStore[Any], writer: int, count: int, partition: int) -> None:
+        first = self._begin(writer, count)
+        store.append_many([proof(writer, number) for number in range(first, first + count)], partition=partition)
+        for number in range(first, first + count):
+            self._returned[writer * self._appends + number] = -1
+
+    def began(self) -> set[tuple[int, int]]:
+        """Which records may be there, by writer and number."""
+        return {(writer, number) for writer, began in enumerate(self._began) for number in range(began)}
+
+    def returned(self) -> dict[tuple[int, int], int | None]:
+        """Which records must be there, and their positions, None where these are not known."""
+        said = {record: self._returned[record[0] * self._appends + record[1]] for record in self.began()}
+        return {record: None if word < 0 else word - 1 for record, word in said.items() if word}
+
+    def _begin(self, writer: int, count: int) -> int:
+        number = self._began[writer]
+        assert number + count <= self._appends
+        self._began[writer] = number + count
+        return number
 
 
 class Follower:
@@ -50,32 +90,37 @@ class Follower:
 
         assert eventually(is_at_the_end), f"the cursors stand at {self._next}: {self._store._core.totals()}"
 
+    def reasons(self) -> Counter[GapReason]:
+        """How many tickets were missed, by reason."""
+        return Counter(self.missed.values())
+
     def check_account(self) -> None:
         """At rest, when all is read and the dead are repaired: read + gaps = tail, and the statistics say the same."""
-        statistics = self._store.statistics
+        statistics, reasons = self._store.statistics, self.reasons()
         tickets = sum(totals.tail for totals in self._store._core.totals())
-        reasons = Counter(self.missed.values())
         assert len(self.records) + len(self.missed) == tickets
         assert sum(cursor.lost() for cursor in self._cursors) == len(self.missed)
         assert statistics.total_appended + statistics.skipped + statistics.voided == tickets
+        assert statistics.length == len(self._store.snapshot())
+        assert statistics.total_appended == statistics.length + statistics.total_discarded
+        assert statistics.skipped >= reasons[GapReason.SKIPPED] and statistics.voided >= reasons[GapReason.VOIDED]
         if not reasons[GapReason.LAPPED]:
             assert statistics.total_appended == len(self.records)
             assert statistics.skipped == reasons[GapReason.SKIPPED]
             assert statistics.voided == reasons[GapReason.VOIDED]
-        assert statistics.skipped >= reasons[GapReason.SKIPPED] and statistics.voided >= reasons[GapReason.VOIDED]
 
-    def check_acknowledged(self, acknowledged: dict[tuple[int, int], int | None]) -> None:
-        """`acknowledged` says which appends returned, by (writer, number), and their positions where these are known.
-
-        Each was read once, at its position; or newer records had taken its place before we came.
-        """
+    def check_promises(self, promises: Promises) -> None:
+        """Each record whose append returned was read once, at its position, or newer ones had taken its place before."""
         found = Counter(self.records.values())
+        began, returned = promises.began(), promises.returned()
         assert not [record for record, times in found.items() if times > 1], "doubled"
-        for record, position in acknowledged.items():
+        assert found.keys() <= began, "records that nobody wrote"
+        for record, position in returned.items():
             if position is None:
                 assert found[record] == 1, f"lost: {record}"
             elif self.missed.get(position) is not GapReason.LAPPED:
                 assert self.records.get(position) == record, f"lost: {record}, {self.missed.get(position)}"
+        assert len(returned) <= self._store.statistics.total_appended <= len(began)
 
     def _position(self, partition: int, ticket: int) -> int:
         return ticket * self._store.partitions + partition

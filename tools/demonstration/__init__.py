@@ -1,1 +1,1 @@
-"""The demonstration: many processes write measurements of this machine into one store, one is killed, all is accounted for."""
+"""The demonstration: many processes measure this machine into one store, one is killed, all is accounted for."""

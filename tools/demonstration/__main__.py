@@ -20,12 +20,15 @@ from shmstore import EventStore
 from shmstore.cli import units
 from shmstore.cli.render import Column, Output, Tone
 
-OK, FAILURE, USAGE = 0, 1, 2
+OK, FAILURE = 0, 1
 _SIGNALED = 128  # plus the signal's number, as a shell has it
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SHORTEST_S = 1.0
-_MOST_PROCESSES = MOST_WRITERS - 3  # numbers from 1 on, and the second hammer's and the saboteur's
+_SHORTEST_S, _LONGEST_S = 1, 86400
+_FEWEST_PROCESSES, _MOST_PROCESSES = (
+    2,
+    MOST_WRITERS - 3,
+)  # numbers from 1 on, and the second hammer's and the saboteur's
 _OTHER_PROCESSES = 16  # places in the process table beside the writers'
 
 _PARTITION_COLUMNS = tuple(
@@ -78,7 +81,7 @@ def _play(args: argparse.Namespace, store: EventStore[Measurement], out: Output)
     out.write(
         [
             f"store {store.name}: the newest {units.count(store.capacity)} records in {PARTITIONS} partitions, {size}; "
-            f"look from elsewhere with: shmstore-inspect top {store.name}"
+            f"look from elsewhere with .venv/bin/shmstore-inspect top {store.name}"
         ]
     )
     with Cast(store.name, board) as cast:
@@ -157,16 +160,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not _SHORTEST_S <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text} is out of bounds: give {_SHORTEST_S:g} to 86400 seconds")
+    value = units.seconds(text)
+    if not _SHORTEST_S <= value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give {_SHORTEST_S} to {_LONGEST_S} seconds")
     return value
 
 
 def _processes(text: str) -> int:
-    value = int(text)
-    if not 2 <= value <= _MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text} is out of bounds: give 2 to {_MOST_PROCESSES} writers")
+    value = units.whole(text)
+    if not _FEWEST_PROCESSES <= value <= _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give {_FEWEST_PROCESSES} to {_MOST_PROCESSES}")
     return value
 
 

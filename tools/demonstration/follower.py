@@ -6,7 +6,6 @@ Its report, when told to end and all is read, is a JSON object on standard outpu
 import json
 import statistics
 import time
-from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
 
@@ -17,8 +16,12 @@ from demonstration.worker import begin
 from shmstore import Cursor, Gap
 
 _BATCH = 4096
+_FEW = (
+    32  # where more come at a time, a writer would have to wake us for every other record: breathe instead of waiting
+)
+_BREATH_S = 0.001
 _WAIT_S = 0.05
-_WAKE_UPS_KEPT = 100_000
+_ASLEEP_NS = 100_000  # after this long in a wait it sleeps in the kernel, so that what comes next has to wake it
 
 
 class Follower:
@@ -27,26 +30,32 @@ class Follower:
     def __init__(self, cursor: Cursor[Measurement], tally: Tally, board: Board) -> None:
         self.tally = tally
         self.gaps: list[Gap] = []
-        self.wake_ups_ns: deque[int] = deque(maxlen=_WAKE_UPS_KEPT)
+        self.wake_ups_ns: list[int] = []
         self._cursor = cursor
         self._board = board
 
     def run(self) -> None:
         """Follow until told to end and nothing is left."""
-        woken_ns = None
+        waiting_ns = woken_ns = 0
         while True:
             ending = self._board.is_over(Cell.READERS_END)  # looked at before the read that finds nothing
             records = self._cursor.read(_BATCH)
             if records:
-                if woken_ns is not None:
-                    self.wake_ups_ns.append(woken_ns - min(record.timestamp for record in records))
+                first_ns = min(record.timestamp for record in records) if woken_ns else 0
+                if first_ns > waiting_ns + _ASLEEP_NS:
+                    self.wake_ups_ns.append(woken_ns - first_ns)
                 self.tally.add(records)
                 self.gaps += self._new_gaps()
                 self._board[Cell.FOLLOWED] = self.tally.records
                 self._board[Cell.LAG] = self._cursor.lag
             elif ending and not self._cursor.lag:
                 return
-            woken_ns = time.time_ns() if not records and self._cursor.wait(_WAIT_S) else None
+            woken_ns = 0
+            if len(records) < _FEW:
+                waiting_ns = time.time_ns()
+                woken_ns = time.time_ns() if self._cursor.wait(_WAIT_S) else 0
+            elif len(records) < _BATCH:
+                time.sleep(_BREATH_S)
 
     def report(self) -> dict[str, object]:
         """What the account needs to know."""

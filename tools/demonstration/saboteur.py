@@ -1,4 +1,4 @@
-"""A writer that makes one mistake on purpose, so that the account can show that it finds it: NAME DESCRIPTOR WRITER ERROR."""
+"""A writer that makes one mistake on purpose, to show that the account finds it: NAME DESCRIPTOR WRITER ERROR."""
 
 import time
 

@@ -9,6 +9,7 @@ from demonstration.account import Account, WriterLine
 from demonstration.board import Board, Cell
 from demonstration.cast import Actor, Cast, WorkerFailed, report_of
 from demonstration.measurement import Measurement
+from demonstration.saboteur import ERRORS
 from demonstration.view import View
 from shmstore import EventStore
 from shmstore.cli.render import Tone
@@ -48,27 +49,25 @@ class Scenario:
         self._view = view
         self._lines: list[WriterLine] = []
         self._repaired_ms: float | None = None
-        self._writing_s = 0.0
+        self._appended_per_second = 0.0
         self._follower: dict[str, Any] = {}
         self._snapshots: dict[str, Any] = {}
 
     def play(self, seconds: float, writers: int, error: str | None) -> None:
         """Run everything. Raises WorkerFailed when a process ends that should not, or the other way round."""
-        cast, board, view = self._cast, self._board, self._view
+        cast, view = self._cast, self._view
         coordinator = cast.start_coordinator()
-        follower, snapshotter = cast.start("follower"), cast.start("snapshotter")
+        readers = follower, snapshotter = cast.start("follower"), cast.start("snapshotter")
         count = writers - 1
         samplers = [cast.start("sampler", number + 1, number, count) for number in range(count)]
         hammer = cast.start("hammer", writers)
         self._await_attached([coordinator, follower, *samplers, hammer])
         view.start_clock()
+        appended_before = self._store.statistics.total_appended
         view.event(f"{count} writers sample this machine, one hammers; a follower, a snapshotter, a coordinator")
         if error is not None:
-            saboteur = cast.start("saboteur", writers + 2, error)
-            cast.expect_end(saboteur)
-            saboteur.finish()
-            self._close_line(saboteur)
-            view.event(f"a writer made a mistake on purpose: {error}", Tone.WARNING)
+            self._end([cast.start("saboteur", writers + 2, error)])
+            view.event(f"a writer made a mistake on purpose: {ERRORS[error]}", Tone.WARNING)
 
         self._until(seconds * _KILL_AT)
         self._kill(hammer)
@@ -80,14 +79,16 @@ class Scenario:
         self._end([successor], Cell.HAMMER_ENDS)
         view.event("the hammer ended; the samplers go on, and the follower waits for each of their records")
         self._until(seconds)
-        self._writing_s = view.elapsed_s
+        appended = self._store.statistics.total_appended - appended_before
+        self._appended_per_second = appended / view.elapsed_s
+
         self._end(samplers, Cell.SAMPLERS_END)
-        for reader in (follower, snapshotter):
+        for reader in readers:
             cast.expect_end(reader)
-        board[Cell.READERS_END] = 1
+        self._board[Cell.READERS_END] = 1
         self._follower, self._snapshots = report_of(follower), report_of(snapshotter)
         view.event("every writer ended; the follower read to the end")
-        view.refresh()
+        view.refresh(at_once=True)
 
     def account(self) -> Account:
         """The account, taken from the store as it stands."""
@@ -97,7 +98,7 @@ class Scenario:
         """What was measured."""
         times_ms = self._snapshots["times_ms"]
         return Figures(
-            appended_per_second=self._store.statistics.total_appended / self._writing_s,
+            appended_per_second=self._appended_per_second,
             best_appended_per_second=self._view.best_rates["appended"],
             best_followed_per_second=self._view.best_rates["followed"],
             snapshots=len(times_ms),
@@ -145,10 +146,12 @@ class Scenario:
         was_in = f"{claims} claim was voided" if claims else "it held no claim"
         self._view.event(f"the coordinator repaired it {self._repaired_ms:.0f} ms after the kill: {was_in}", Tone.GOOD)
 
-    def _end(self, writers: list[Actor], cell: Cell) -> None:
+    def _end(self, writers: list[Actor], cell: Cell | None = None) -> None:
+        """Tell writers to end, by their cell unless they do so by themselves, and close their lines."""
         for actor in writers:
             self._cast.expect_end(actor)
-        self._board[cell] = 1
+        if cell is not None:
+            self._board[cell] = 1
         for actor in writers:
             actor.finish()
             self._close_line(actor)

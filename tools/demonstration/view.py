@@ -59,6 +59,7 @@ class View:
     def start_clock(self) -> None:
         """Everybody is there: time is counted from now on."""
         self._start_s = time.monotonic()
+        self._due_s = self._start_s + _LINE_S
 
     @property
     def elapsed_s(self) -> float:
@@ -74,10 +75,10 @@ class View:
         else:
             self._due_s = 0.0
 
-    def refresh(self) -> None:
+    def refresh(self, *, at_once: bool = False) -> None:
         """Draw, when it is time to."""
         now_s = time.monotonic()
-        if now_s < self._due_s:
+        if now_s < self._due_s and not at_once:
             return
         self._due_s = now_s + (_LINE_S if self._show is None else _FRAME_S)
         rates = self._measure(now_s)
@@ -88,7 +89,7 @@ class View:
 
     def _measure(self, now_s: float) -> dict[str, float | None]:
         """Rates since the last look that lies far enough back to tell one."""
-        appended, followed = self._store.statistics.total_appended, self._board[Cell.FOLLOWED]
+        followed, appended = self._board[Cell.FOLLOWED], self._store.statistics.total_appended
         before_s, appended_before, followed_before = self._before or (now_s, appended, followed)
         passed_s = now_s - before_s
         if passed_s >= _FRAME_S:
@@ -100,10 +101,11 @@ class View:
         return {what: rates[-1] if rates else None for what, rates in self._rates.items()}
 
     def _line(self, rates: dict[str, float | None]) -> str:
-        now = self._store.statistics
+        followed, appended = self._board[Cell.FOLLOWED], self._store.statistics.total_appended
         return (
-            f"{self.elapsed_s:5.1f} s  appended {units.count(now.total_appended):>11} {units.rate(rates['appended']):>9}"
-            f"   followed {units.count(self._board[Cell.FOLLOWED]):>11} {units.rate(rates['followed']):>9}"
+            f"{self.elapsed_s:5.1f} s  "
+            f"appended {units.count(appended):>11} {units.rate(rates['appended']):>9}   "
+            f"followed {units.count(followed):>11} {units.rate(rates['followed']):>9}"
             f"   lag {units.count(self._board[Cell.LAG]):>6}   {self._snapshot()}"
         )
 
@@ -114,8 +116,9 @@ class View:
         return f"snapshot of {units.count(self._board[Cell.SNAPSHOT_RECORDS])} in {took_ms:.1f} ms"
 
     def _frame(self, rates: dict[str, float | None]) -> list[str]:
-        out, now, board = self._out, self._store.statistics, self._board
-        title = f"store {self._store.name}   {self.elapsed_s:4.1f} of {self._seconds:g} s"
+        out, board, followed = self._out, self._board, self._board[Cell.FOLLOWED]
+        now = self._store.statistics
+        title = f"store {self._store.name}   {min(self.elapsed_s, self._seconds):4.1f} of {self._seconds:g} s"
         hint = out.paint(f"   elsewhere: shmstore-inspect top {self._store.name}", Tone.FAINT)
         slots = self._store.capacity // len(now.partitions)
         flows = [
@@ -123,12 +126,12 @@ class View:
                 "what": what,
                 "total": total,
                 "rate": rates[what],
-                "drawn": out.spark(self._rates[what], _RATES_KEPT),
+                "drawn": out.spark(list(self._rates[what]), _RATES_KEPT),
                 "more": more,
             }
             for what, total, more in (
                 ("appended", now.total_appended, f"voided {now.voided}  skipped {now.skipped}"),
-                ("followed", board[Cell.FOLLOWED], f"lag {units.count(board[Cell.LAG])}"),
+                ("followed", followed, f"lag {units.count(board[Cell.LAG])}"),
             )
         ]
         parts: list[dict[str, Any]] = [

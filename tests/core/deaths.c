@@ -1,0 +1,222 @@
+/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, every ticket is accounted for. */
+#include "harness.h"
+
+/* The ways in which a death is met. */
+enum way { SWEPT, MET_BY_THE_NEXT_LAP, MET_BY_A_READER, PLACE_TAKEN_OVER };
+static const enum way EVERY_WAY[] = {SWEPT, MET_BY_THE_NEXT_LAP, MET_BY_A_READER, PLACE_TAKEN_OVER};
+
+static bool take_any_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
+    (void)context, (void)partition, (void)first, (void)end, (void)reason;
+    return true;
+}
+
+/* Follow the whole ring as a cursor that may write. */
+static void read_all(void *argument) {
+    struct store *store = argument;
+    struct destination to = make_destination(&store->geometry, store->geometry.slots);
+    const struct gap_sink gaps = {take_any_gap, NULL};
+    uint64_t next = store->first;
+    ring_read(&store->ring, 0, &next, tail_of(store), true, &to, &gaps);
+    free_destination(&store->geometry, &to);
+}
+
+static void meet(struct store *store, enum way way, uint32_t dead) {
+    switch (way) {
+    case SWEPT: repair(store, dead); break;
+    case PLACE_TAKEN_OVER: join(store, dead & 0xfff); break;
+    case MET_BY_A_READER: read_all(store); break;
+    case MET_BY_THE_NEXT_LAP: break;
+    }
+}
+
+static void live_on(struct store *store, uint32_t writer) {
+    for (uint64_t i = 0; i < 3 * store->geometry.slots + 1; i++) {
+        append(store, writer);
+        expect_sound(store);
+    }
+}
+
+static void die_in_an_append(const char *point, uint64_t claims) {
+    for_each(way, EVERY_WAY) for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES)
+        for (uint64_t filled = 0; filled <= 2 * capacity; filled++) {
+            struct store *store = make_store((struct wish){.capacity = capacity, .layout = layout});
+            uint32_t writer = join(store, 0), mortal = join(store, 1);
+            append_many(store, writer, filled);
+            abandon(store, mortal, point);
+            expect_sound(store);
+            die(store, mortal);
+            expect_sound(store);
+            meet(store, way, mortal);
+            expect_sound(store);
+            live_on(store, writer);
+            expect_equal(totals_of(store).voided, claims);
+            expect_equal(totals_of(store).skipped, 0);
+            free_store(store);
+        }
+}
+
+CASE(who_dies_before_its_claim_leaves_nothing) { die_in_an_append("before claim", 0); }
+CASE(who_dies_right_after_its_claim_leaves_one_void_ticket) { die_in_an_append("claimed", 1); }
+CASE(who_dies_with_the_tail_moved_leaves_one_void_ticket) { die_in_an_append("tail moved", 1); }
+CASE(who_dies_with_its_payload_written_leaves_one_void_ticket) { die_in_an_append("payload written", 1); }
+
+/* A helper dies while it passes the slot of a stalled writer; the stalled one returns late or dies too. */
+static void die_while_skipping(const char *point) {
+    for_each(way, EVERY_WAY) for_each(capacity, SMALL_CAPACITIES) for (int returns = 0; returns < 2; returns++) {
+        struct store *store = make_store((struct wish){.capacity = capacity});
+        uint32_t writer = join(store, 0), slow = join(store, 1), mortal = join(store, 2);
+        struct stopping *stalled = stall(store, slow, "payload written");
+        append_many(store, writer, capacity - 1);
+        abandon(store, mortal, point);
+        expect_sound(store);
+        die(store, mortal);
+        meet(store, way, mortal);
+        expect_sound(store);
+        if (returns) expect_equal(wake(stalled), APPEND_DONE);
+        else die(store, slow);
+        expect_sound(store);
+        if (!returns) meet(store, way, slow);
+        expect_sound(store);
+        live_on(store, writer);
+        expect_equal(totals_of(store).skipped, 1);
+        expect_equal(totals_of(store).voided, 0);
+        free_store(store);
+    }
+}
+
+CASE(who_dies_with_a_skip_marked_leaves_it_to_be_counted_by_another) { die_while_skipping("skip marked"); }
+CASE(who_dies_with_a_skip_counted_leaves_the_tail_to_another) { die_while_skipping("skip counted"); }
+
+CASE(who_dies_before_its_late_release_is_released) {
+    for_each(way, EVERY_WAY) for_each(capacity, SMALL_CAPACITIES) {
+        struct store *store = make_store((struct wish){.capacity = capacity});
+        uint32_t writer = join(store, 0), slow = join(store, 1), helper = join(store, 2);
+        struct stopping *stalled = stall(store, slow, "payload written");
+        append_many(store, writer, capacity - 1);
+        abandon(store, helper, "skip marked");
+        expect(stops_again(stalled, "late"));
+        expect_sound(store);
+        die(store, slow);
+        expect_sound(store);
+        meet(store, way, slow);
+        live_on(store, writer);
+        expect_equal(totals_of(store).skipped, 1);
+        free_store(store);
+    }
+}
+
+CASE(a_late_release_that_meets_another_skip_releases_that_one) {
+    struct store *store = make_store((struct wish){.capacity = 2});
+    uint32_t writer = join(store, 0), slow = join(store, 1);
+    struct stopping *stalled = stall(store, slow, "payload written");
+    append_many(store, writer, 2);
+    expect(stops_again(stalled, "late"));
+    append(store, writer);
+    expect_equal(word_at(store, 0), word_for(store, 4, slow, STALLED));
+    expect_equal(wake(stalled), APPEND_DONE);
+    expect_equal(word_at(store, 0), word_for(store, 4, 0, SKIPPED));
+    live_on(store, writer);
+    expect_equal(totals_of(store).skipped, 2);
+}
+
+/* ---- death of who settles ------------------------------------------------------------------------------------------- */
+
+struct sweeping {
+    struct store *store;
+    uint32_t owner;
+    uint64_t voided, released;
+};
+
+static void sweep(void *argument) {
+    struct sweeping *sweeping = argument;
+    ring_sweep(&sweeping->store->ring, sweeping->owner, &sweeping->voided, &sweeping->released);
+}
+
+static void append_anything(void *argument) {
+    struct appended out;
+    try_append(argument, join(argument, 3), &out);
+}
+
+CASE(who_dies_while_settling_a_slot_leaves_it_to_be_settled_again) {
+    for (int overtaken = 0; overtaken < 2; overtaken++)
+        for (int settler = 0; settler < 3 - overtaken; settler++) { /* readers settle no overtaken claim */
+            struct store *store = make_store((struct wish){.capacity = 3});
+            uint32_t writer = join(store, 0), mortal = join(store, 1);
+            struct sweeping sweeping = {.store = store, .owner = mortal};
+            abandon(store, mortal, "tail moved");
+            append_many(store, writer, overtaken ? 4 : 2);
+            die(store, mortal);
+            if (settler == 0) expect(leaves_at("settle begun", 0, sweep, &sweeping));
+            if (settler == 1) expect(leaves_at("settle begun", 0, append_anything, store));
+            if (settler == 2) expect(leaves_at("settle begun", 0, read_all, store));
+            expect_sound(store);
+            expect_equal(repair(store, mortal), 1);
+            expect_sound(store);
+            live_on(store, writer);
+            expect_equal(totals_of(store).voided, !overtaken);
+            expect_equal(totals_of(store).skipped, overtaken);
+            free_store(store);
+        }
+}
+
+/* A dead owner's claims in every slot: two of seven overtaken, the others being written. */
+static struct store *make_wreck(uint32_t *writer, uint32_t *dead) {
+    struct store *store = make_store((struct wish){.capacity = 7});
+    *writer = join(store, 0);
+    *dead = join(store, 1);
+    for (int i = 0; i < 2; i++) abandon(store, *dead, "tail moved");
+    append_many(store, *writer, 5);
+    for (int i = 0; i < 5; i++) abandon(store, *dead, "payload written"); /* the first passes the two stalled slots */
+    die(store, *dead);
+    return store;
+}
+
+CASE(a_repairer_may_die_at_every_slot_and_another_begins_again) {
+    for (int slot = 0; slot < 7; slot++) for (int settling = 0; settling < 2; settling++) {
+        uint32_t writer, dead;
+        struct store *store = make_wreck(&writer, &dead);
+        struct sweeping sweeping = {.store = store, .owner = dead};
+        expect(leaves_at(settling ? "settle begun" : "sweep", slot, sweep, &sweeping));
+        expect_sound(store);
+        expect_equal(repair(store, dead), (uint64_t)(7 - slot));
+        expect_sound(store);
+        live_on(store, writer);
+        expect_equal(totals_of(store).voided, 5);
+        expect_equal(totals_of(store).skipped, 2);
+        free_store(store);
+    }
+}
+
+CASE(two_repairers_settle_every_claim_once) {
+    for (int pause = 0; pause < 2; pause++) {
+        uint32_t writer, dead;
+        struct store *store = make_wreck(&writer, &dead);
+        struct sweeping slow = {.store = store, .owner = dead}, quick = slow;
+        struct stalled *stalled = start(sweep, &slow, pause ? "settle begun" : "sweep");
+        sweep(&quick);
+        finish(stalled);
+        expect_equal(quick.voided + slow.voided, 5);
+        expect_equal(quick.released + slow.released, 2);
+        expect_equal(ring_partition(&store->ring, 0)->voids_begun, 5);
+        expect_sound(store);
+        live_on(store, writer);
+        expect_equal(totals_of(store).voided, 5);
+    }
+}
+
+CASE(a_repairer_meets_an_appender_that_passes_the_same_slot) {
+    static const char *const points[] = {"skip marked", "skip counted", "settle begun", "before claim", "claimed"};
+    for_each(point, points) {
+        uint32_t writer, dead;
+        struct store *store = make_wreck(&writer, &dead);
+        struct stopping *passing = start_append(store, writer, point);
+        expect_sound(store);
+        repair(store, dead);
+        expect_sound(store);
+        expect_equal(wake(passing), APPEND_DONE);
+        live_on(store, writer);
+        expect_equal(totals_of(store).voided, 5);
+        expect_equal(totals_of(store).skipped, 2);
+        free_store(store);
+    }
+}

@@ -1,0 +1,404 @@
+/* A store in plain memory for the tests of the core: its records, its owners, and what must have become of every ticket. */
+#include "harness.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+
+/* One field of every kind, so that every copying unit is at work; the first two are a record's writer and sequence. */
+static const struct field_spec EVERY_KIND[] = {
+    {"writer", KIND_UINT64, 0}, {"sequence", KIND_UINT64, 0}, {"i8", KIND_INT8, 0},        {"i16", KIND_INT16, 0},
+    {"i32", KIND_INT32, 0},     {"i64", KIND_INT64, 0},       {"u8", KIND_UINT8, 0},       {"text", KIND_TEXT, 21},
+    {"u16", KIND_UINT16, 0},    {"u32", KIND_UINT32, 0},      {"f32", KIND_FLOAT32, 0},    {"f64", KIND_FLOAT64, 0},
+    {"flag", KIND_BOOL, 0},     {"bytes", KIND_BYTES, 70},    {"time", KIND_TIMESTAMP, 0}, {"key", KIND_KEY, 16},
+};
+enum { FIELDS = sizeof EVERY_KIND / sizeof *EVERY_KIND };
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+/* The order of looks is that of process.c: the place first, then the lock, which here is a flag. */
+static bool is_dead(void *context, uint32_t owner) {
+    struct store *store = context;
+    uint32_t place = owner & 0xfff;
+    if (place >= store->geometry.options.processes) return true;
+    uint64_t word = load_acquire(&processes_place(&store->ring, place)->word);
+    if ((word & 0xff) == PLACE_FREE || (word >> 8 & 0x1ff) != owner >> 12) return true;
+    return load_acquire(&store->dead[place]);
+}
+
+struct store *make_store(struct wish wish) {
+    struct store *store = calloc(1, sizeof *store);
+    struct options options = {
+        .capacity = wish.capacity ? wish.capacity : 7,
+        .partitions = wish.partitions ? wish.partitions : 1,
+        .layout = wish.layout ? wish.layout : LAYOUT_ROWS,
+        .rule = RULE_EXPLICIT,
+        .keys = wish.keys ? wish.keys : 4,
+        .processes = wish.processes ? wish.processes : PLACES,
+        .field_count = FIELDS,
+    };
+    struct refusal why;
+    if (!store) fail("no memory");
+    memcpy(store->fields, EVERY_KIND, sizeof EVERY_KIND);
+    if (layout_plan(&options, store->fields, &store->geometry, &why) != PLAN_OK) fail("refused: %s", why.text);
+    expect(store->geometry.record_bytes <= STAGED_BYTES);
+    unsigned char *memory = aligned_alloc(4096, store->geometry.total_bytes);
+    if (!memory) fail("no memory");
+    memset(memory, 0, store->geometry.total_bytes);
+    layout_format(memory, &store->geometry, store->fields, (const uint8_t[16]){1}, 1);
+    store->ring = (struct ring){&store->geometry, memory, true, {is_dead, store}};
+    store->table = (struct table){.geometry = &store->geometry, .memory = memory};
+    store->processes.ring = &store->ring;
+    return store;
+}
+
+void free_store(struct store *store) {
+    free(store->ring.memory);
+    free(store);
+}
+
+void start_at(struct store *store, uint64_t ticket) {
+    const uint64_t slots = store->geometry.slots;
+    struct partition *control = ring_partition(&store->ring, 0);
+    for (uint64_t t = ticket - slots; t < ticket; t++) store_relaxed(ring_word(&store->ring, 0, t % slots), published(store, t));
+    store_relaxed(&control->tail, ticket);
+    store_relaxed(&control->floor, ticket);
+    store->first = ticket;
+}
+
+void counted_before(struct store *store, uint32_t count) {
+    struct partition *control = ring_partition(&store->ring, 0);
+    uint64_t word = (uint64_t)(uint32_t)((store->first - 1000) << 1 | 1) << 32 | count;
+    store_relaxed(&control->skip_ledger, word);
+    store_relaxed(&control->void_ledger, word);
+    store_relaxed(&control->voids_begun, count);
+    store->counted_before = 2 * count;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------ */
+
+void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, unsigned char record[STAGED_BYTES]) {
+    memset(record, 0, STAGED_BYTES);
+    uint64_t part = mixed(writer << 40 ^ sequence);
+    for (uint32_t i = 0; i < geometry->options.field_count; i++) {
+        const struct field *field = &geometry->fields[i];
+        for (uint32_t unit = 0; unit < field->units; unit++, part = part * 25214903917 + 11)
+            memcpy(record + field->offset + unit * field->unit, &part, field->unit);
+    }
+    memcpy(record + geometry->fields[0].offset, &writer, 8);
+    memcpy(record + geometry->fields[1].offset, &sequence, 8);
+}
+
+void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer, uint64_t *sequence) {
+    unsigned char whole[STAGED_BYTES];
+    memcpy(writer, record + geometry->fields[0].offset, 8);
+    memcpy(sequence, record + geometry->fields[1].offset, 8);
+    stage(geometry, *writer, *sequence, whole);
+    for (uint32_t i = 0; i < geometry->options.field_count; i++) {
+        const struct field *field = &geometry->fields[i];
+        if (memcmp(record + field->offset, whole + field->offset, field->bytes))
+            fail("a record is torn: its field %u is not that of writer %llu, sequence %llu", i, (unsigned long long)*writer,
+                 (unsigned long long)*sequence);
+    }
+}
+
+struct destination make_destination(const struct geometry *geometry, uint64_t room) {
+    struct destination to = {.room = room};
+    for (uint32_t i = 0; i < geometry->options.field_count; i++) {
+        to.columns[i] = calloc(room, geometry->fields[i].bytes);
+        if (!to.columns[i]) fail("no memory");
+    }
+    return to;
+}
+
+void free_destination(const struct geometry *geometry, struct destination *to) {
+    for (uint32_t i = 0; i < geometry->options.field_count; i++) free(to->columns[i]);
+}
+
+void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer, uint64_t *sequence) {
+    unsigned char record[STAGED_BYTES] = {0};
+    for (uint32_t i = 0; i < geometry->options.field_count; i++) {
+        const struct field *field = &geometry->fields[i];
+        memcpy(record + field->offset, to->columns[i] + row * field->bytes, field->bytes);
+    }
+    unstage(geometry, record, writer, sequence);
+}
+
+/* ---- owners ------------------------------------------------------------------------------------------------------- */
+
+uint32_t join(struct store *store, uint32_t place) {
+    atomic_u64 *shared = &processes_place(&store->ring, place)->word;
+    uint64_t word = load_acquire(shared), voided, released;
+    store_release(&store->dead[place], false); /* the kernel lock is ours first */
+    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->ring, (uint32_t)(word >> 8 & 0x1ff) << 12 | place, &voided, &released);
+    uint64_t generation = (word >> 8) + 1;
+    store_release(shared, generation << 8 | PLACE_USED);
+    return (uint32_t)(generation & 0x1ff) << 12 | place;
+}
+
+static bool is_overtaken(const struct store *store, uint64_t word) {
+    return word_state(word) == STALLED && !is_dead((void *)(uintptr_t)store, word_owner(word));
+}
+
+void die(struct store *store, uint32_t owner) {
+    for (uint64_t slot = 0; slot < store->geometry.slots; slot++)
+        store->buried += is_overtaken(store, word_at(store, slot)) && word_owner(word_at(store, slot)) == owner;
+    store_release(&store->dead[owner & 0xfff], true);
+}
+
+uint64_t repair(struct store *store, uint32_t owner) {
+    atomic_u64 *shared = &processes_place(&store->ring, owner & 0xfff)->word;
+    uint64_t voided, released;
+    ring_sweep(&store->ring, owner, &voided, &released);
+    store_release(shared, load_acquire(shared) >> 8 << 8 | PLACE_FREE);
+    return voided + released;
+}
+
+/* ---- appending ---------------------------------------------------------------------------------------------------- */
+
+/* Hold what an append says against what the test knows. Whether its record became readable its slot word tells. */
+static void acknowledge(struct store *store, uint64_t sequence, const struct appended *out, const unsigned char *discarded,
+                        uint64_t floor) {
+    const uint64_t slots = store->geometry.slots, ticket = out->ticket;
+    uint64_t replaced = ticket - store->first >= slots ? store->sequences[(ticket - slots) % REMEMBERED] : 0, writer, found;
+    if (out->discarded) {
+        unstage(&store->geometry, discarded, &writer, &found);
+        expect_equal(found + 1, replaced);
+        expect(ticket - slots >= floor);
+    } else if (replaced) {
+        expect(ticket - slots < floor_of(store));
+    }
+    store->acknowledged++;
+    store->sequences[ticket % REMEMBERED] = word_of(store, ticket) == published(store, ticket) ? sequence + 1 : 0;
+}
+
+enum append_status try_append(struct store *store, uint32_t owner, struct appended *out) {
+    unsigned char record[STAGED_BYTES], discarded[STAGED_BYTES] = {0};
+    uint64_t sequence = store->next_sequence++, floor = floor_of(store);
+    stage(&store->geometry, owner, sequence, record);
+    enum append_status status = ring_append(&store->ring, 0, owner, record, discarded, out);
+    if (status == APPEND_DONE) acknowledge(store, sequence, out, discarded, floor);
+    return status;
+}
+
+uint64_t append(struct store *store, uint32_t owner) {
+    struct appended out;
+    expect_equal(try_append(store, owner, &out), APPEND_DONE);
+    return out.ticket;
+}
+
+void append_many(struct store *store, uint32_t owner, uint64_t count) {
+    while (count--) append(store, owner);
+}
+
+/* ---- stopping at a point ------------------------------------------------------------------------------------------ */
+
+struct stalled {
+    void (*operation)(void *argument);
+    void *argument;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    const char *until; /* the point to go to; NULL: to the end */
+    enum { MOVING, PARKED, RETURNED } is;
+};
+
+_Thread_local void (*at_point)(const char *name);
+static _Thread_local struct {
+    const char *point;
+    int passes; /* how often to go by before */
+    jmp_buf escape;
+    struct stalled *stalled; /* NULL: leave for ever */
+} stop;
+
+static void park(struct stalled *stalled) {
+    pthread_mutex_lock(&stalled->mutex);
+    stalled->is = PARKED;
+    pthread_cond_broadcast(&stalled->changed);
+    while (stalled->is == PARKED) pthread_cond_wait(&stalled->changed, &stalled->mutex);
+    stop.point = stalled->until;
+    pthread_mutex_unlock(&stalled->mutex);
+}
+
+void reached_point(const char *name) {
+    if (at_point) at_point(name);
+    if (!stop.point || strcmp(name, stop.point) || stop.passes-- > 0) return;
+    stop.point = NULL;
+    if (!stop.stalled) longjmp(stop.escape, 1);
+    park(stop.stalled);
+}
+
+bool leaves_at(const char *point, int passes, void (*operation)(void *argument), void *argument) {
+    stop.point = point;
+    stop.passes = passes;
+    if (setjmp(stop.escape)) return true;
+    operation(argument);
+    stop.point = NULL;
+    return false;
+}
+
+static void *stalled_main(void *argument) {
+    struct stalled *stalled = argument;
+    stop.stalled = stalled;
+    stop.point = stalled->until;
+    stalled->operation(stalled->argument);
+    pthread_mutex_lock(&stalled->mutex);
+    stalled->is = RETURNED;
+    pthread_cond_broadcast(&stalled->changed);
+    pthread_mutex_unlock(&stalled->mutex);
+    return NULL;
+}
+
+static void wait_until_it_stops(struct stalled *stalled) {
+    pthread_mutex_lock(&stalled->mutex);
+    while (stalled->is == MOVING) pthread_cond_wait(&stalled->changed, &stalled->mutex);
+    pthread_mutex_unlock(&stalled->mutex);
+}
+
+bool has_returned(const struct stalled *stalled) { return stalled->is == RETURNED; }
+
+struct stalled *start(void (*operation)(void *argument), void *argument, const char *point) {
+    struct stalled *stalled = calloc(1, sizeof *stalled);
+    if (!stalled) fail("no memory");
+    *stalled = (struct stalled){.operation = operation, .argument = argument, .until = point};
+    pthread_mutex_init(&stalled->mutex, NULL);
+    pthread_cond_init(&stalled->changed, NULL);
+    if (pthread_create(&stalled->thread, NULL, stalled_main, stalled)) fail("no thread");
+    wait_until_it_stops(stalled);
+    return stalled;
+}
+
+void move_on(struct stalled *stalled, const char *point) {
+    pthread_mutex_lock(&stalled->mutex);
+    stalled->until = point;
+    stalled->is = MOVING;
+    pthread_cond_broadcast(&stalled->changed);
+    pthread_mutex_unlock(&stalled->mutex);
+    wait_until_it_stops(stalled);
+}
+
+void finish(struct stalled *stalled) {
+    if (!has_returned(stalled)) move_on(stalled, NULL);
+    pthread_join(stalled->thread, NULL);
+    free(stalled);
+}
+
+/* ---- appends that stop ---------------------------------------------------------------------------------------------- */
+
+struct stopping {
+    struct store *store;
+    uint32_t owner;
+    enum append_status status;
+    struct stalled *stalled;
+};
+
+static void append_once(void *argument) {
+    struct stopping *append = argument;
+    struct appended out;
+    append->status = try_append(append->store, append->owner, &out);
+}
+
+void abandon(struct store *store, uint32_t owner, const char *point) {
+    struct stopping append = {.store = store, .owner = owner};
+    if (!leaves_at(point, 0, append_once, &append)) fail("an append did not reach '%s'", point);
+}
+
+struct stopping *start_append(struct store *store, uint32_t owner, const char *point) {
+    struct stopping *append = calloc(1, sizeof *append);
+    if (!append) fail("no memory");
+    *append = (struct stopping){.store = store, .owner = owner};
+    append->stalled = start(append_once, append, point);
+    return append;
+}
+
+struct stopping *stall(struct store *store, uint32_t owner, const char *point) {
+    struct stopping *append = start_append(store, owner, point);
+    if (has_returned(append->stalled)) fail("an append did not reach '%s'", point);
+    return append;
+}
+
+bool stops_again(struct stopping *append, const char *point) {
+    if (!has_returned(append->stalled)) move_on(append->stalled, point);
+    return !has_returned(append->stalled);
+}
+
+enum append_status wake(struct stopping *append) {
+    finish(append->stalled);
+    enum append_status status = append->status;
+    free(append);
+    return status;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------------ */
+
+struct reading {
+    struct store *store;
+    struct destination *to;
+    uint64_t next, row; /* ticket and row up to which the letters are written */
+    char letters[REMEMBERED + 1];
+};
+
+/* The rows since the last gap are the tickets up to this one. */
+static void note_rows(struct reading *reading, uint64_t ticket) {
+    struct store *store = reading->store;
+    for (; reading->row < reading->to->row; reading->row++, reading->next++) {
+        uint64_t writer, sequence;
+        expect_whole(&store->geometry, reading->to, reading->row, &writer, &sequence);
+        expect_equal(sequence + 1, store->sequences[reading->next % REMEMBERED]); /* 0: its append has not returned */
+        reading->letters[reading->next - store->first] = 'r';
+    }
+    expect_equal(reading->next, ticket);
+}
+
+static bool note_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
+    struct reading *reading = context;
+    expect_equal(partition, 0);
+    note_rows(reading, first);
+    for (; reading->next < end; reading->next++) reading->letters[reading->next - reading->store->first] = " lvsci"[reason];
+    return true;
+}
+
+const char *tickets(struct store *store) {
+    static _Thread_local struct reading reading;
+    struct destination to = make_destination(&store->geometry, store->geometry.slots + 1);
+    struct ring watched = store->ring;
+    uint64_t next = store->first, tail = tail_of(store);
+    expect(tail - store->first < REMEMBERED);
+    watched.writable = false;
+    reading = (struct reading){.store = store, .to = &to, .next = store->first};
+    expect_equal(ring_read(&watched, 0, &next, tail, false, &to, &(struct gap_sink){note_gap, &reading}), READ_END);
+    note_rows(&reading, tail);
+    free_destination(&store->geometry, &to);
+    return reading.letters;
+}
+
+struct totals totals_of(const struct store *store) {
+    struct totals totals;
+    ring_totals(&store->ring, 0, &totals);
+    return totals;
+}
+
+static void print_violation(void *context, const char *text) {
+    (void)context;
+    printf("  %s\n", text);
+}
+
+void expect_sound_at(struct store *store, const char *file, int line) {
+    const struct check_report report = {print_violation, NULL};
+    if (check_store(&store->ring, &store->processes, &store->table, &report)) fail_at(file, line, "check_store finds violations");
+    const char *letters = tickets(store);
+    struct totals totals = totals_of(store);
+    uint64_t readable = 0, overtaken = store->buried;
+    for (const char *letter = letters; *letter; letter++) readable += *letter == 'r';
+    for (uint64_t slot = 0; slot < store->geometry.slots; slot++) overtaken += is_overtaken(store, word_at(store, slot));
+    if (totals.length != readable)
+        fail_at(file, line, "the totals say %llu readable records; a reader gets '%s'", (unsigned long long)totals.length,
+                strlen(letters) > 40 ? letters + strlen(letters) - 40 : letters);
+    uint64_t sum = store->acknowledged + totals.skipped + totals.voided + totals.in_flight + overtaken - store->counted_before;
+    if ((uint32_t)(store->first + sum) != (uint32_t)totals.tail) /* ledgers count modulo 2^32 */
+        fail_at(file, line,
+                "%llu acknowledged + %llu skipped + %llu voided + %llu in flight + %llu overtaken are not the %llu "
+                "tickets handed out",
+                (unsigned long long)store->acknowledged, (unsigned long long)totals.skipped, (unsigned long long)totals.voided,
+                (unsigned long long)totals.in_flight, (unsigned long long)overtaken, (unsigned long long)(totals.tail - store->first));
+}

@@ -1,0 +1,80 @@
+/* Random walks: writers stop at random points of the core and go on, die, are repaired or replaced, in any order.
+ *
+ * Only one thread moves at a time, so every step is a state that a schedule can lead to, and each must be sound. */
+#include "harness.h"
+
+enum { WRITERS = 5, MOST_TICKETS = REMEMBERED - 40000 };
+
+static const char *const POINTS[] = {"before claim", "claimed",      "tail moved", "payload written",
+                                     "skip marked",  "skip counted", "late",       "settle begun"};
+static const char *any_point(void) { return POINTS[random_number(sizeof POINTS / sizeof *POINTS)]; }
+
+struct writer {
+    uint32_t place, owner;
+    enum { FREE, IDLE, STOPPED, DEAD } is;
+    struct stopping *append;
+};
+
+static void step(struct store *store, struct writer *writer) {
+    switch (writer->is) {
+    case FREE:
+        writer->owner = join(store, writer->place);
+        writer->is = IDLE;
+        break;
+    case IDLE:
+        writer->append = start_append(store, writer->owner, any_point());
+        writer->is = STOPPED;
+        break;
+    case STOPPED:
+        if (!random_number(4)) {
+            die(store, writer->owner);
+            writer->is = DEAD; /* its thread stays where it is */
+        } else if (!stops_again(writer->append, any_point())) {
+            wake(writer->append);
+            writer->is = IDLE;
+        }
+        break;
+    case DEAD:
+        if (random_number(2)) repair(store, writer->owner);
+        else if (random_number(2)) writer->owner = join(store, writer->place);
+        else break;
+        writer->is = (load_acquire(&processes_place(&store->ring, writer->place)->word) & 0xff) == PLACE_FREE ? FREE : IDLE;
+        break;
+    }
+}
+
+static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t steps) {
+    struct store *store = make_store((struct wish){.capacity = capacity, .layout = layout});
+    struct writer writers[WRITERS] = {{0}};
+    if (first) start_at(store, first);
+    for (uint32_t i = 0; i < WRITERS; i++) writers[i].place = i;
+    uint32_t steady = join(store, WRITERS);
+    for (uint64_t i = 0; i < steps && tail_of(store) - store->first < MOST_TICKETS; i++) {
+        struct appended out;
+        if (random_number(3)) step(store, &writers[random_number(WRITERS)]);
+        else try_append(store, steady, &out);
+        if (!random_number(20)) ring_raise_floor(&store->ring, 0, tail_of(store) - random_number(capacity + 1) % (tail_of(store) + 1));
+        expect_sound(store);
+    }
+    for (uint32_t i = 0; i < WRITERS; i++) { /* whoever is left ends, one way or the other; then the ring is as good as new */
+        if (writers[i].is == STOPPED) expect(wake(writers[i].append) <= APPEND_BLOCKED); /* the others may hold all slots */
+        if (writers[i].is == DEAD) repair(store, writers[i].owner);
+        expect_sound(store);
+    }
+    append_many(store, steady, 2 * capacity);
+    expect_equal(totals_of(store).length, capacity);
+    expect_sound(store);
+    free_store(store);
+}
+
+CASE(every_state_on_a_random_walk_is_sound) {
+    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES)
+        for (uint64_t i = 0; i < 4; i++) walk(capacity, layout, 0, effort);
+}
+
+CASE(every_state_on_a_random_walk_across_a_limit_is_sound) {
+    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES) {
+        const uint64_t limits[] = {((UINT64_C(1) << LAP_BITS) - 1) * capacity, UINT64_C(1) << 31, UINT64_C(1) << 32};
+        for_each(limit, limits) walk(capacity, layout, limit - 3 * capacity - random_number(10), effort);
+    }
+}

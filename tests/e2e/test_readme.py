@@ -1,0 +1,296 @@
+"""README.md tells the truth: every command and every example in it runs, and what it lists is what there is."""
+
+import argparse
+import ast
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import shmstore
+from shmstore import EventStore, Key, Record, Text, Timestamp, errors, fields
+from shmstore.cli import coordinator, inspect
+from shmstore.cli.commands import COMMANDS
+from shmstore.options import Creation
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LIMIT_S = 60.0
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "PYTHONPATH": str(ROOT),
+    "PYTHONIOENCODING": "utf-8",
+}
+
+# Commands of the README that are not run here, and why.
+NOT_RUN = {
+    "./tools/demo": "tests/e2e/test_demo.py runs it",
+    "./tools/test": "it runs this",
+    "./tools/bench": "it takes minutes; the tests run its smoke size",
+    "pip install .": "it needs the network; tests/unit/test_build.py builds the wheel that it installs",
+    "docker run --shm-size=1g": "Docker is the reader's",
+    "docker run --ipc=container:NAME": "Docker is the reader's",
+}
+# Those that go on until they are interrupted, as the README says.
+ENDLESS = ("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders")
+# Other stores of the machine may be unhealthy, which is what this one is for.
+ABOUT_ALL_STORES = {"shmstore-inspect doctor": {0, 5}}
+
+
+class Order(Record):
+    gateway: Key
+    id: Text[40]  # type: ignore[valid-type]  # as the README writes it
+    value: float
+    timestamp: Timestamp
+
+
+@pytest.fixture
+def store(name: str) -> Iterator[EventStore[Order]]:
+    with shmstore.create(name, Order, capacity=100, partitions=2) as store:
+        store.append(gateway="gw-1", id="o-1", value=12.5)
+        yield store
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S) if found == language]
+
+
+def section(title: str) -> str:
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.M | re.S)
+    assert found, f"README.md has no section {title!r}"
+    return found[1]
+
+
+def table(text: str) -> list[list[str]]:
+    """Rows of all tables in a part of the README, without their titles."""
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in re.findall(r"^\|.*\|$", text, re.M)
+    ]
+    return [row for at, row in enumerate(rows) if not set("".join(row)) <= set("-: ") and not is_title(rows, at)]
+
+
+def is_title(rows: list[list[str]], at: int) -> bool:
+    return at + 1 < len(rows) and set("".join(rows[at + 1])) <= set("-: ")
+
+
+def spans(text: str) -> list[str]:
+    """What stands between single backticks, outside of blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
+
+
+def renamed(text: str, name: str) -> str:
+    """The same with a store's name that no other run has."""
+    return re.sub(r"""(?<=["' ])orders(?=["' -]|$)""", name, text, flags=re.M)
+
+
+# -- Python
+
+
+def files() -> dict[str, str]:
+    """The examples that are files of their own, by their name."""
+    named = ((re.match(r"# (\w+\.py)\n", text), text) for text in blocks("python"))
+    return {found[1]: text for found, text in named if found}
+
+
+def session() -> str:
+    """All other examples, one after the other."""
+    return "\n".join(text for text in blocks("python") if not re.match(r"# \w+\.py\n", text))
+
+
+def checked(source: str) -> str:
+    """The source with each `expression  # -> value` turned into a check of that value's repr."""
+    lines = source.splitlines()
+    expected = {number: found[1] for number, line in enumerate(lines, 1) if (found := re.search(r"# -> (.*)$", line))}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and node.end_lineno in expected:
+            value = expected.pop(node.end_lineno)
+            indent = " " * node.col_offset
+            lines[node.end_lineno - 1] = f"{indent}_check(({ast.unparse(node.value)}), {value!r})"
+            assert node.lineno == node.end_lineno, "an expression with a value is one line"
+    assert not expected, f"no expressions: {expected}"
+    check = "def _check(found, expected):\n    assert repr(found) == expected, f'{found!r}, not {expected}'\n"
+    return check + "\n".join(lines)
+
+
+def run(script: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=ENVIRONMENT
+    )
+
+
+def test_the_examples_run_one_after_the_other(tmp_path: Path, name: str) -> None:
+    script = tmp_path / "session.py"
+    script.write_text(checked(renamed(session(), name)), encoding="utf-8")
+    with run(script) as process:
+        output, messages = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, messages) == (0, ""), messages
+    assert "attached for reading only" in output
+    assert not [left for left in shmstore.list_stores() if name in left], "the last example removes every store"
+
+
+def test_the_two_processes_run_as_two_processes(tmp_path: Path, name: str) -> None:
+    for file in ("writer.py", "reader.py"):
+        (tmp_path / file).write_text(renamed(files()[file], name), encoding="utf-8")
+    with run(tmp_path / "writer.py") as writer:
+        while name not in shmstore.list_stores():
+            time.sleep(0.01)
+        with run(tmp_path / "reader.py") as reader:
+            output, messages = reader.communicate(timeout=LIMIT_S)
+        assert writer.communicate(timeout=LIMIT_S) == ("", "")
+    assert (writer.returncode, reader.returncode, messages) == (0, 0, "")
+    *orders, summary = output.splitlines()
+    assert "gw-0 last 0.0" in orders and len(set(orders)) == len(orders)
+    assert summary == "1001 orders, 249750.0 in all"
+
+
+def test_a_coordinator_runs_in_a_thread(tmp_path: Path, store: EventStore[Order]) -> None:
+    (tmp_path / "coordinating.py").write_text(renamed(files()["coordinating.py"], store.name), encoding="utf-8")
+    with run(tmp_path / "coordinating.py") as process:
+        assert process.communicate(timeout=LIMIT_S) == (f"{store.name} 0\n", "")
+
+
+def test_a_wrong_value_of_an_example_is_found() -> None:
+    with pytest.raises(AssertionError, match="2, not 3"):
+        exec(checked("1 + 1  # -> 3"), {})
+    with pytest.raises(AssertionError, match="no expressions"):
+        checked("x = 1  # -> 1")
+
+
+# -- commands
+
+
+def commands() -> list[str]:
+    """Every line of the shell blocks, and every example of the tables."""
+    found = [line for text in blocks("sh") for line in text.splitlines() if line]
+    found += [
+        span
+        for span in spans(README)
+        if re.match(r"(shmstore-inspect \w+ |shmstore-coordinator )\S|(\./|pip|docker)", span)
+    ]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command not in NOT_RUN])
+def test_every_command_runs(store: EventStore[Order], command: str, tmp_path: Path) -> None:
+    line = renamed(command, store.name)
+    if line.startswith("shmstore-inspect rm") and "--force" not in line:
+        store.close()
+    with subprocess.Popen(
+        shlex.split(line),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+    ) as process:
+        if command.startswith(ENDLESS) and "--count" not in command:
+            time.sleep(1.0)
+            assert process.poll() is None, process.communicate()
+            process.send_signal(signal.SIGINT)
+        output, messages = process.communicate(timeout=LIMIT_S)
+    assert process.returncode in ABOUT_ALL_STORES.get(command, {0, 130}), messages
+    assert "Traceback" not in messages and output + messages
+
+
+def test_what_is_not_run_is_in_the_readme() -> None:
+    assert sorted(set(NOT_RUN) - set(commands())) == []
+
+
+# -- what it lists is what there is
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Every verb's parser by its name, and the coordinator's."""
+    (verbs,) = (
+        action.choices for action in inspect.build_parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return {**verbs, "": coordinator.build_parser()}
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    return {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+
+
+COMMON = {"--help", "--json", "--plain", "--no-color"}
+
+
+def test_the_verbs_are_those_of_the_help() -> None:
+    rows = {row[0].strip("`"): row[1:] for row in table(section("Command line"))}
+    assert list(rows) == list(COMMANDS)
+    for verb, (meaning, example) in rows.items():
+        text, _, listed = meaning.partition("; `--")
+        assert text == COMMANDS[verb].HELP
+        assert example.strip("`").removeprefix("shmstore-inspect ") in COMMANDS[verb].EXAMPLES
+        assert set(re.findall(r"--[a-z-]+", listed and f"--{listed}")) == options(parsers()[verb]) - COMMON
+
+
+def test_the_options_of_the_coordinator_are_those_of_the_help() -> None:
+    (listed,) = re.findall(r"It takes (.*?)\.", section("The coordinator"))
+    assert set(re.findall(r"--[a-z-]+", listed)) == options(parsers()[""]) - COMMON
+    assert COMMON - {"--help"} <= set(spans(section("Command line")))
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    codes = " ".join(inspect.build_parser().format_help().split())
+    (listed,) = re.findall(r"Exit codes: (.*?)\.", " ".join(section("Command line").split()))
+    assert f"exit codes: {listed} " in codes
+
+
+def test_the_errors_are_those_that_there_are() -> None:
+    listed = {name.strip("`"): set(re.findall(r"`(\w+)`", bases)) for name, bases, _ in table(section("Errors"))}
+    there = {
+        name: {base.__name__ for base in kind.__bases__} - {"ShmStoreError"}
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.ShmStoreError) and kind is not errors.ShmStoreError
+    }
+    assert listed == there
+
+
+def test_the_options_of_creation_are_those_that_there_are() -> None:
+    (rows,) = [part for part in section("Using it").split("### ") if part.startswith("Create")]
+    listed = {option for row in table(rows) for option in re.findall(r"`(\w+)`", row[0])}
+    callbacks = {name for name in Creation.__annotations__ if name.startswith("on_")}
+    assert listed == set(Creation.__annotations__) - callbacks
+    assert callbacks <= set(spans(README))
+
+
+def test_the_annotations_are_those_that_there_are() -> None:
+    (rows,) = [part for part in section("Using it").split("### ") if part.startswith("Records")]
+    listed = {re.sub(r"\[n\]", "", span) for row in table(rows) for span in re.findall(r"`([^`]+)`", row[0])}
+    assert listed == {kind.marker for kind in fields.KINDS.values()} | {"int", "float", "bool"}
+
+
+def test_every_public_name_is_in_the_readme() -> None:
+    words = set(re.findall(r"\w+", README))
+    inner = {
+        "Snapshot",
+        "Cursor",
+        "Schema",
+        "Statistics",
+        "PartitionStatistics",
+        "Gap",
+        "GapReason",
+    }  # not called by name
+    assert sorted(set(shmstore.__all__) - words - inner) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted({span for span in spans(README) if re.fullmatch(r"\w+[\w./]*(/|\.(py|pyi|c|h))", span)} - set(files())),
+)
+def test_every_file_that_is_named_is_there(path: str) -> None:
+    assert (ROOT / path).exists() or (ROOT / "shmstore" / path).exists()
+
+
+def test_every_test_that_is_named_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README)
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
+    assert named and missing == []
