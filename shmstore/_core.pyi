@@ -4,7 +4,7 @@ Units: times are nanoseconds since the Unix epoch, sizes are bytes, tickets coun
 A *position* is one integer for (partition, ticket): ``ticket * partitions + partition``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict, final
 
 from typing_extensions import Buffer
@@ -172,6 +172,10 @@ class Columns:
 
     def __len__(self) -> int: ...
     def __getitem__(self, row: int) -> Any: ...
+    def __iter__(self) -> Iterator[Any]:
+        """Every record. One that nobody keeps is filled again, so this is much quicker than `rows`."""
+    def iter_plain(self) -> Iterator[tuple[Any, ...]]:
+        """The same as plain tuples."""
     def rows(self, start: int = 0, stop: int | None = None, *, plain: bool = False) -> list[Any]:
         """Records [start, stop) as the store's record type, or as plain tuples."""
     def column(self, field: int) -> memoryview:

@@ -55,7 +55,7 @@ struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT]; /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
-    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type;
+    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type;
 };
 
 enum { RECENT_KEYS = 64 };
@@ -83,6 +83,7 @@ typedef struct {
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
     PyObject *record_type; /* tuple subclass filled directly, or NULL */
+    bool is_leaf;          /* records of record_type hold nothing but their values */
     PyObject *make;        /* called with the values, or NULL */
     PyObject *values_of;   /* turns what is no tuple of all fields into one, or NULL */
     PyObject *on_discarded, *on_capacity_reached;
@@ -121,6 +122,8 @@ int field_index(Store *store, PyObject *name);
 PyObject *decode_value(Store *store, uint32_t field, const unsigned char *from);
 /* One row of columns (each at base[i] + row * fields[i].bytes) as the store's record type or as a plain tuple. */
 PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, bool plain);
+/* Fill a tuple that only the caller refers to with the values of a row. Returns 0, or -1 with an exception. */
+int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *values);
 PyObject *decode_staged(Store *store, const unsigned char *record);
 /* Read the texts of all keys interned so far into store->key_texts. */
 int load_keys(Store *store);
@@ -172,6 +175,21 @@ struct gap_list {
 };
 bool gap_list_report(void *list, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason);
 PyObject *gap_list_objects(struct module_state *state, const struct gap_list *list);
+
+/* Records copied out of a store. */
+typedef struct {
+    PyObject_HEAD
+    Store *store; /* for names, kinds and keys; its bytes may be gone */
+    uint64_t rows;
+    unsigned char *memory;
+    size_t bytes;
+    unsigned char *base[MAX_FIELDS];
+    struct gap_list gaps;
+} Columns;
+
+/* ---- rows.c ---- */
+extern PyType_Spec rows_spec;
+PyObject *columns_iterate(Columns *columns, bool plain);
 
 /* ---- cursor.c ---- */
 extern PyType_Spec cursor_spec;

@@ -9,16 +9,6 @@
 enum { CHUNK_ROWS = 4096 };                   /* copied before a window is applied to them */
 #define HUGE_BYTES ((size_t)4 << 20)          /* from here on, ask for huge pages: fewer faults on fresh memory */
 
-typedef struct {
-    PyObject_HEAD
-    Store *store; /* for names, kinds and keys; its bytes may be gone */
-    uint64_t rows;
-    unsigned char *memory;
-    size_t bytes;
-    unsigned char *base[MAX_FIELDS];
-    struct gap_list gaps;
-} Columns;
-
 /* ---- gaps --------------------------------------------------------------------------------------------------------- */
 
 bool gap_list_report(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
@@ -430,7 +420,15 @@ static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
     return gap_list_objects(columns->store->state, &columns->gaps);
 }
 
+static PyObject *columns_iter(PyObject *self) { return columns_iterate((Columns *)self, false); }
+
+static PyObject *columns_iter_plain(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return columns_iterate((Columns *)self, true);
+}
+
 static PyMethodDef columns_methods[] = {
+    {"iter_plain", columns_iter_plain, METH_NOARGS, "iter_plain($self)\n--\n\nIterate over the rows as plain tuples."},
     {"rows", (PyCFunction)(void (*)(void))columns_rows, METH_VARARGS | METH_KEYWORDS,
      "rows($self, start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as plain tuples."},
     {"column", columns_column, METH_O, "column($self, field)\n--\n\nA read-only memoryview of one field's array."},
@@ -448,6 +446,7 @@ PyType_Spec columns_spec = {
     .slots = (PyType_Slot[]){{Py_tp_dealloc, columns_dealloc},
                              {Py_tp_traverse, columns_traverse},
                              {Py_tp_methods, columns_methods},
+                             {Py_tp_iter, columns_iter},
                              {Py_sq_length, columns_length},
                              {Py_sq_item, columns_item},
                              {Py_tp_doc, "Records copied out of a store: one private contiguous array per field. Immutable."},

@@ -150,7 +150,6 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
     if (store->geometry.key_field >= 0 && store->keys_read < table_count(&store->table) && load_keys(store)) return NULL;
     PyObject *records = PyList_New(0);
     if (!records) return NULL;
-    int collecting = PyGC_Disable(); /* the list and its records are no garbage */
     uint64_t left = limit > 0 ? (uint64_t)limit : 0;
     uint32_t idle = 0;
     while (left && idle < cursor->count && !store->closed) {
@@ -163,7 +162,6 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
         left -= (uint64_t)count;
         idle = count ? 0 : idle + 1;
     }
-    if (collecting) PyGC_Enable();
     return records;
 }
 

@@ -90,18 +90,24 @@ static PyObject *finish_record(Store *store, PyObject *values, bool plain) {
     return record;
 }
 
-PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, bool plain) {
+int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *values) {
     const uint32_t count = store->geometry.options.field_count;
-    PyObject *values = new_record(store, (Py_ssize_t)count, plain);
-    if (!values) return NULL;
     for (uint32_t i = 0; i < count; i++) {
         PyObject *value = decode_value(store, i, base[i] + row * store->geometry.fields[i].bytes);
-        if (!value) {
-            Py_DECREF(values);
-            return NULL;
-        }
-        PyTuple_SetItem(values, (Py_ssize_t)i, value);
+        if (!value || PyTuple_SetItem(values, (Py_ssize_t)i, value)) return -1;
     }
+    return 0;
+}
+
+PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, bool plain) {
+    PyObject *values = new_record(store, (Py_ssize_t)store->geometry.options.field_count, plain);
+    if (!values) return NULL;
+    if (fill_row(store, base, row, values)) {
+        Py_DECREF(values);
+        return NULL;
+    }
+    /* Numbers and texts can be in no cycle: the collector need not look at a record again and again, nor at a million of them. */
+    if (plain || store->is_leaf) PyObject_GC_UnTrack(values);
     return finish_record(store, values, plain);
 }
 

@@ -286,7 +286,8 @@ static int load_datetime(struct module_state *state) {
 static int make_types(PyObject *module, struct module_state *state) {
     struct { PyTypeObject **type; PyType_Spec *spec; bool public; } const types[] = {
         {&state->store_type, &store_spec, true}, {&state->columns_type, &columns_spec, true}, {&state->cursor_type, &cursor_spec, true},
-        {&state->column_type, &column_spec, false}, {&state->appender_type, &appender_spec, false}};
+        {&state->column_type, &column_spec, false}, {&state->appender_type, &appender_spec, false},
+        {&state->rows_type, &rows_spec, false}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         *types[i].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         if (!*types[i].type || (types[i].public && PyModule_AddType(module, *types[i].type))) return -1;
@@ -314,6 +315,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->column_type);
     Py_VISIT(state->cursor_type);
     Py_VISIT(state->appender_type);
+    Py_VISIT(state->rows_type);
     return 0;
 }
 
@@ -328,6 +330,7 @@ static int core_clear(PyObject *module) {
     Py_CLEAR(state->column_type);
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->appender_type);
+    Py_CLEAR(state->rows_type);
     return 0;
 }
 

@@ -213,6 +213,10 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
         PyErr_Format(PyExc_TypeError, "expected a subclass of tuple or None, found %R", type);
         return NULL;
     }
+    PyObject *offset = type == Py_None ? NULL : PyObject_GetAttrString(type, "__dictoffset__");
+    store->is_leaf = offset && PyLong_AsLong(offset) == 0;
+    Py_XDECREF(offset);
+    if (PyErr_Occurred()) return NULL;
     set(&store->record_type, type);
     set(&store->make, make);
     set(&store->values_of, values_of);

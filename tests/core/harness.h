@@ -64,11 +64,11 @@ struct store {
     struct table table;
     struct processes processes; /* only for check_store, which looks at the places */
     _Atomic bool dead[PLACES];  /* what the kernel says of the holder of each place */
+    atomic_u64 decided;         /* for ring_totals */
 
     /* What must have become of partition 0, as far as the test's own appends tell. */
     uint64_t first;        /* ticket of the first append */
     uint64_t acknowledged; /* appends that returned */
-    uint64_t buried;       /* claims that newer tickets had overtaken when their owner died */
     uint32_t counted_before;
     uint64_t sequences[REMEMBERED]; /* by ticket: sequence + 1 of the record that is, or was, readable */
     uint64_t next_sequence;
@@ -150,6 +150,6 @@ void expect_text_at(const char *file, int line, const char *found, const char *e
 /* check_store reports nothing, and every ticket is accounted for: by the letters, the totals and the test's own count. */
 #define expect_sound(store) expect_sound_at(store, __FILE__, __LINE__)
 void expect_sound_at(struct store *store, const char *file, int line);
-struct totals totals_of(const struct store *store);
+struct totals totals_of(struct store *store);
 
 #endif

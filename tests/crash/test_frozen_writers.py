@@ -1,5 +1,6 @@
-"""A process that stands still is slow, not dead: nobody takes what it holds, nobody waits for it, and nothing is torn when
-it goes on after others have lapped it.
+"""A process that stands still is slow, not dead: nobody takes what it holds, and nobody waits for it.
+
+Nothing is torn when it goes on after others have lapped it.
 """
 
 from collections.abc import Callable, Iterator
@@ -188,7 +189,7 @@ def test_frozen_writers_stop_nobody_and_cost_one_slot_each_a_lap(name: str, coun
 
         lively = [children.enter_context(Child(lambda number=number: life(number))) for number in others]
         gate.open()
-        while not all([child.is_over() for child in lively]):
+        while any(not child.is_over() for child in lively):
             assert unproved(arena.store.snapshot()) == 0
         assert [child.code for child in lively] == [0, 0]
         [totals] = arena.store._core.totals()

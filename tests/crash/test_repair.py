@@ -65,9 +65,7 @@ def percentile(seconds: list[float], share: float) -> float:
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
 
 
-def test_a_coordinator_repairs_the_killed_soon(
-    store: EventStore[Any], preloaded: EventStore[Any], seed: int
-) -> None:
+def test_a_coordinator_repairs_the_killed_soon(store: EventStore[Any], preloaded: EventStore[Any], seed: int) -> None:
     dice, shown, times = random.Random(seed), shared_numbers(1), []
     with coordinator(store.name, shown, 0):
         assert eventually(lambda: shown[0])

@@ -1,4 +1,4 @@
-"""Exactly-once accounting: every ticket is read once or lies in exactly one gap, and nothing that returned is missing."""
+"""Exactly-once accounting: every ticket is read once or lies in one gap, and nothing that returned is missing."""
 
 from collections import Counter
 from typing import Any
@@ -110,7 +110,7 @@ class Follower:
             assert statistics.voided == reasons[GapReason.VOIDED]
 
     def check_promises(self, promises: Promises) -> None:
-        """Each record whose append returned was read once, at its position, or newer ones had taken its place before."""
+        """Each append that returned was read once, at its position, or newer records had taken its place before."""
         found = Counter(self.records.values())
         began, returned = promises.began(), promises.returned()
         assert not [record for record, times in found.items() if times > 1], "doubled"

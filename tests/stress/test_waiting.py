@@ -1,7 +1,4 @@
-"""Waiting for news of other processes: every wait ends when there is news, whoever waits, appends, stands still or dies.
-
-A lost wake-up shows as a wait without a limit that never ends, so each test here fails by its watchdog or not at all.
-"""
+"""Waiting for news of other processes: every wait ends when there is news, whoever waits, stands still or dies."""
 
 import asyncio
 import os
@@ -15,7 +12,10 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, Int64, Record, StoreUnlinked
+from tests.helpers.points import points
 from tests.helpers.processes import LIMIT_S, Child, shared_numbers
+
+MISSED_S = 0.7  # a sleeper that nobody wakes looks again after a second; one that is woken, after a ten-thousandth
 
 
 class Ball(Record):
@@ -89,14 +89,37 @@ def test_every_one_of_many_waiters_sees_every_append(store: EventStore[Ball]) ->
 
 
 def test_a_waiter_misses_no_append_while_others_come_and_go(store: EventStore[Ball]) -> None:
-    seen, shown = shared_numbers(1), shared_numbers(2)
+    seen, shown, late = shared_numbers(1), shared_numbers(2), 0
     with Child(lambda: follow(store, seen, 0)), ExitStack() as children:
         for passer in range(len(shown)):
             children.enter_context(Child(lambda passer=passer: follow(store, shown, passer, timeout_s=20e-6)))
         assert all_see(seen, -1) and all_see(shown, -1)
-        for number in range(1, 20_000):
+        for number in range(1, 40_000):
+            begun = time.monotonic()
             store.append(number=number, partition=0)
-            assert all_see(seen, number), f"it sleeps on: {number} was appended, it saw {seen[0]}"
+            assert all_see(seen, number)
+            late += time.monotonic() - begun > MISSED_S
+    assert late <= 1, f"it slept over {late} appends"  # one may be the machine's fault
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_appender_that_ends_just_before_it_wakes_others_delays_them_but_a_moment(
+    store: EventStore[Ball], number: int
+) -> None:
+    seen = shared_numbers(3)
+    with points().attach(store.name) as preloaded, ExitStack() as children:
+
+        def life() -> None:
+            points().arm("waking", number=number)
+            preloaded.append(number=1, partition=0)
+
+        for waiter in range(len(seen)):
+            children.enter_context(Child(lambda waiter=waiter: follow(store, seen, waiter)))
+        assert all_see(seen, -1)
+        time.sleep(0.05)  # until they sleep
+        with Child(life) as appender:
+            assert appender.has_stopped() == (number == signal.SIGSTOP)
+            assert all_see(seen, 1)
 
 
 def test_async_for_follows_other_processes(store: EventStore[Ball]) -> None:
@@ -127,7 +150,9 @@ def test_a_killed_or_stopped_waiter_costs_nobody_a_wake_up(store: EventStore[Bal
                 assert all_see(seen, number)
 
 
-def test_an_appender_that_is_killed_leaves_waiters_that_the_next_append_wakes(store: EventStore[Ball], seed: int) -> None:
+def test_an_appender_that_is_killed_leaves_waiters_that_the_next_append_wakes(
+    store: EventStore[Ball], seed: int
+) -> None:
     dice, seen = random.Random(seed), shared_numbers(3)
 
     def hammer() -> None:

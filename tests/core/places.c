@@ -1,0 +1,357 @@
+/* Real processes and the kernel's byte locks: entering, leaving, dying and being reaped, at every named point of process.c. */
+#define _GNU_SOURCE
+#include "harness.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct identity ME = {.pid = 1, .start_time = 2, .pid_namespace = 3, .entered_ns = 4, .name = "a test"};
+
+/* A store in shared memory, with a place for each of `processes` processes. */
+static struct store *make_shared_store(uint32_t processes) {
+    struct store *store = make_store((struct wish){.capacity = 3, .processes = processes});
+    uint64_t bytes = store->geometry.total_bytes;
+    int fd = memfd_create("places", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)bytes)) fail("no shared memory");
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) fail("no mapping");
+    memcpy(memory, store->ring.memory, bytes);
+    free(store->ring.memory);
+    store->ring.memory = store->table.memory = memory;
+    store->ring.liveness = (struct liveness){processes_is_dead, &store->processes};
+    if (!processes_open(&store->processes, &store->ring, fd)) fail("no private page");
+    return store;
+}
+
+static uint64_t place_of(const struct store *store, uint32_t index) { return load_acquire(&processes_place(&store->ring, index)->word); }
+
+static uint32_t enter(struct store *store) {
+    expect_equal(processes_enter(&store->processes, &ME), ENTER_OK);
+    return processes_owner(&store->processes) & OWNER_MASK;
+}
+
+/* ---- children ----------------------------------------------------------------------------------------------------- */
+
+static const char *signal_point; /* the point at which this child sends itself `signal_there` */
+static int signal_there;
+
+static void signal_myself(const char *name) {
+    if (signal_point && !strcmp(name, signal_point)) raise(signal_there);
+}
+
+/* A process that does something, and is killed or stopped at a point on the way (NULL: nowhere). */
+static pid_t child_that(void (*does)(struct store *store), struct store *store, const char *point, int signal) {
+    pid_t child = fork();
+    if (child < 0) fail("no process");
+    if (child) return child;
+    signal_point = point;
+    signal_there = signal;
+    at_point = signal_myself;
+    does(store);
+    _exit(0);
+}
+
+static void expect_end(pid_t child, int by_signal) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (by_signal) expect(WIFSIGNALED(status) && WTERMSIG(status) == by_signal);
+    else expect_equal(status, 0);
+}
+
+static void expect_stop(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, WUNTRACED);
+    expect(WIFSTOPPED(status));
+}
+
+static void kill_and_wait(pid_t child) {
+    kill(child, SIGKILL);
+    expect_end(child, SIGKILL);
+}
+
+static void just_enter(struct store *store) { enter(store); }
+static void enter_and_stop(struct store *store) {
+    enter(store);
+    raise(SIGSTOP);
+}
+static void enter_and_append(struct store *store) { append(store, enter(store)); }
+static void enter_and_leave(struct store *store) {
+    enter(store);
+    processes_leave(&store->processes);
+}
+
+static bool reap(struct store *store, uint32_t index, uint64_t *settled) {
+    uint64_t pid = 0, voided = 0, released = 0;
+    bool reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
+    if (reaped) expect_equal(pid, ME.pid);
+    *settled = voided + released;
+    return reaped;
+}
+
+static void reap_first(struct store *store) {
+    uint64_t settled;
+    reap(store, 0, &settled);
+}
+
+static void die_in(void (*does)(struct store *store), struct store *store, const char *point) {
+    expect_end(child_that(does, store, point, SIGKILL), SIGKILL);
+}
+
+/* ---- entering and leaving ----------------------------------------------------------------------------------------- */
+
+CASE(a_process_enters_once_and_says_who_it_is) {
+    struct store *store = make_shared_store(3);
+    expect_equal(processes_owner(&store->processes), 0);
+    uint32_t owner = enter(store);
+    expect_equal(owner, 1 << 12 | 0);
+    expect_equal(enter(store), owner);
+    const struct place *place = processes_place(&store->ring, 0);
+    expect(place->pid == ME.pid && place->start_time == ME.start_time && place->pid_namespace == ME.pid_namespace);
+    expect(place->entered_ns == ME.entered_ns && !memcmp((const void *)place->name, ME.name, sizeof ME.name));
+    expect(processes_is_locked(&store->processes, 0) && !processes_is_locked(&store->processes, 1));
+    expect(!processes_is_dead(&store->processes, owner));
+    expect_sound(store);
+}
+
+CASE(who_leaves_frees_its_place_and_may_come_again) {
+    struct store *store = make_shared_store(1);
+    uint32_t before = enter(store);
+    processes_leave(&store->processes);
+    expect_equal(processes_owner(&store->processes), 0);
+    expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
+    expect(!processes_is_locked(&store->processes, 0) && processes_is_dead(&store->processes, before));
+    expect_equal(enter(store), 2 << 12);
+    processes_close(&store->processes);
+    expect_equal(place_of(store, 0), 2 << 8 | PLACE_FREE);
+}
+
+CASE(a_full_table_refuses_until_somebody_dies) {
+    struct store *store = make_shared_store(2);
+    pid_t first = child_that(enter_and_stop, store, NULL, 0), second = child_that(enter_and_stop, store, NULL, 0);
+    expect_stop(first);
+    expect_stop(second);
+    expect_equal(processes_enter(&store->processes, &ME), ENTER_FULL);
+    expect_equal(processes_owner(&store->processes), 0);
+    kill_and_wait(second);
+    enter(store);
+    kill_and_wait(first);
+}
+
+CASE(free_places_are_taken_before_those_of_the_dead) {
+    struct store *store = make_shared_store(3);
+    die_in(enter_and_append, store, "tail moved");
+    expect_equal(enter(store) & 0xfff, 1);
+    expect_equal(place_of(store, 0) & 0xff, PLACE_USED);
+}
+
+CASE(a_place_is_reused_without_end_and_its_generation_wraps) {
+    struct store *store = make_shared_store(1);
+    uint32_t before = 0;
+    for (uint32_t generation = 1; generation < 1100; generation++) {
+        uint32_t owner = enter(store);
+        expect_equal(owner, (generation & 511) << 12);
+        expect(processes_owner(&store->processes) != 0); /* also when the owner itself is 0 */
+        expect(before == owner || processes_is_dead(&store->processes, before));
+        expect(!processes_is_dead(&store->processes, owner));
+        append(store, owner);
+        processes_leave(&store->processes);
+        before = owner;
+    }
+    expect_equal(place_of(store, 0) >> 8, 1099);
+    expect_sound(store);
+}
+
+CASE(claims_of_the_dead_are_settled_across_the_wrap_of_a_generation) {
+    struct store *store = make_shared_store(2);
+    store_relaxed(&processes_place(&store->ring, 0)->word, UINT64_C(509) << 8 | PLACE_FREE);
+    for (uint64_t i = 0; i < 5; i++) {
+        die_in(enter_and_append, store, "tail moved");
+        expect_equal(word_of(store, i), word_for(store, i, (uint32_t)(510 + i) % 512 << 12, WRITING));
+        uint32_t held = word_owner(word_of(store, i));
+        expect(processes_is_dead(&store->processes, held));
+        uint64_t settled;
+        expect(reap(store, 0, &settled));
+        expect_equal(settled, 1);
+        expect_sound(store);
+    }
+}
+
+/* ---- dying on the way ----------------------------------------------------------------------------------------------- */
+
+CASE(who_dies_while_entering_leaves_a_place_for_the_next) {
+    static const char *const points[] = {"place swept", "entering", "entered"};
+    for_each(point, points) for (int dirty = 0; dirty < 2; dirty++) {
+        struct store *store = make_shared_store(1);
+        if (dirty) die_in(enter_and_append, store, "payload written");
+        die_in(just_enter, store, point);
+        die_in(just_enter, store, point);
+        expect_sound(store);
+        expect(!processes_is_locked(&store->processes, 0));
+        uint32_t owner = enter(store);
+        append(store, owner);
+        expect_tickets(store, dirty ? "vr" : "r");
+        expect_sound(store);
+    }
+}
+
+CASE(who_dies_while_entering_can_be_reaped) {
+    static const char *const points[] = {"entering", "entered"};
+    for_each(point, points) {
+        struct store *store = make_shared_store(1);
+        uint64_t pid, voided, released;
+        die_in(just_enter, store, point);
+        expect(processes_reap(&store->processes, 0, &pid, &voided, &released));
+        expect_equal(place_of(store, 0) & 0xff, PLACE_FREE);
+        enter(store);
+    }
+}
+
+CASE(who_dies_while_leaving_leaves_a_free_place) {
+    struct store *store = make_shared_store(1);
+    die_in(enter_and_leave, store, "left");
+    expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
+    expect(!processes_is_locked(&store->processes, 0));
+    enter(store);
+}
+
+CASE(who_is_killed_while_appending_is_reaped) {
+    static const char *const points[] = {"before claim", "claimed", "tail moved", "payload written"};
+    for_each(point, points) {
+        struct store *store = make_shared_store(2);
+        uint64_t settled;
+        die_in(enter_and_append, store, point);
+        expect(reap(store, 0, &settled));
+        expect_equal(settled, point_at > 0);
+        expect(!reap(store, 0, &settled));
+        append_many(store, enter(store), 5);
+        expect_equal(totals_of(store).voided, point_at > 0);
+        expect_sound(store);
+    }
+}
+
+CASE(a_reaper_may_die_and_another_reaps_again) {
+    static const char *const points[] = {"sweep", "settle begun", "reap swept"};
+    for_each(point, points) {
+        struct store *store = make_shared_store(2);
+        uint64_t settled;
+        die_in(enter_and_append, store, "tail moved");
+        die_in(reap_first, store, point);
+        expect(reap(store, 0, &settled));
+        expect_equal(settled, point_at < 2);
+        append_many(store, enter(store), 5);
+        expect_equal(totals_of(store).voided, 1);
+        expect_sound(store);
+    }
+}
+
+CASE(two_reapers_exclude_each_other) {
+    struct store *store = make_shared_store(2);
+    uint64_t settled;
+    die_in(enter_and_append, store, "tail moved");
+    pid_t reaper = child_that(reap_first, store, "sweep", SIGSTOP);
+    expect_stop(reaper);
+    expect(!reap(store, 0, &settled));
+    expect_equal(enter(store) & 0xfff, 1);
+    kill(reaper, SIGCONT);
+    expect_end(reaper, 0);
+    expect_equal(place_of(store, 0) & 0xff, PLACE_FREE);
+    expect_equal(word_of(store, 0), word_for(store, 0, 0, VOID));
+}
+
+CASE(the_living_and_the_free_are_not_reaped) {
+    struct store *store = make_shared_store(2);
+    uint64_t settled;
+    enter(store);
+    expect(!reap(store, 0, &settled));
+    expect(!reap(store, 1, &settled));
+}
+
+/* ---- who is dead ---------------------------------------------------------------------------------------------------- */
+
+CASE(nobody_is_an_owner_that_never_was) {
+    struct store *store = make_shared_store(2);
+    const uint32_t nobody[] = {0, 1, 2, 0xfff, 1 << 12, OWNER_MASK};
+    for_each(owner, nobody) expect(processes_is_dead(&store->processes, owner));
+}
+
+CASE(a_stopped_process_is_not_dead_and_releases_its_slot_late) {
+    struct store *store = make_shared_store(2);
+    uint32_t writer = enter(store);
+    pid_t slow = child_that(enter_and_append, store, "tail moved", SIGSTOP);
+    expect_stop(slow);
+    uint32_t owner = word_owner(word_of(store, 0));
+    expect(!processes_is_dead(&store->processes, owner));
+    append_many(store, writer, 4);
+    expect_equal(word_at(store, 0), word_for(store, 3, owner, STALLED));
+    expect_equal(totals_of(store).skipped, 1);
+    kill(slow, SIGCONT);
+    expect_end(slow, 0);
+    expect_equal(word_at(store, 0), word_for(store, 3, 0, SKIPPED));
+    expect(processes_is_dead(&store->processes, owner));
+}
+
+static int case_ends[2]; /* a pipe that nobody writes to: whoever reads from it waits until the case ends */
+
+static void append_beside_a_child(struct store *store) {
+    uint32_t owner = enter(store);
+    if (!fork()) {
+        close(case_ends[1]);
+        expect_equal(processes_owner(&store->processes), 0); /* the child is not its parent */
+        expect(!processes_is_dead(&store->processes, owner));
+        expect_equal(enter(store) & 0xfff, 1);
+        _exit((int)read(case_ends[0], &owner, 1));
+    }
+    while ((place_of(store, 1) & 0xff) != PLACE_USED) usleep(100);
+    append(store, owner);
+}
+
+CASE(a_forked_child_keeps_no_dead_parent_alive) {
+    struct store *store = make_shared_store(3);
+    uint64_t settled;
+    expect(!pipe(case_ends));
+    pid_t parent = child_that(append_beside_a_child, store, "tail moved", SIGKILL);
+    expect_end(parent, SIGKILL);
+    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 1));
+    expect(reap(store, 0, &settled));
+    expect_equal(settled, 1);
+    expect(!reap(store, 1, &settled));
+    append(store, enter(store));
+    expect_tickets(store, "vr");
+}
+
+CASE(the_end_of_a_forked_child_takes_nothing_from_its_parent) {
+    struct store *store = make_shared_store(2);
+    uint32_t owner = enter(store);
+    expect_end(child_that(enter_and_append, store, NULL, 0), 0);
+    die_in(enter_and_append, store, "claimed");
+    expect(!processes_is_dead(&store->processes, owner));
+    append(store, owner);
+    expect_equal(processes_owner(&store->processes) & OWNER_MASK, owner);
+}
+
+/* ---- the coordinator's lock ----------------------------------------------------------------------------------------- */
+
+static void coordinate_and_stop(struct store *store) {
+    struct held_lock lock;
+    expect(processes_lock_coordinator(&store->processes, &lock));
+    raise(SIGSTOP);
+}
+
+CASE(there_is_one_coordinator_until_it_dies) {
+    struct store *store = make_shared_store(2);
+    struct held_lock lock;
+    expect(!processes_coordinator_alive(&store->processes));
+    pid_t coordinator = child_that(coordinate_and_stop, store, NULL, 0);
+    expect_stop(coordinator);
+    expect(processes_coordinator_alive(&store->processes));
+    expect(!processes_lock_coordinator(&store->processes, &lock));
+    kill_and_wait(coordinator);
+    expect(!processes_coordinator_alive(&store->processes));
+    expect(processes_lock_coordinator(&store->processes, &lock));
+    expect(processes_coordinator_alive(&store->processes));
+    processes_unlock(&lock);
+    expect(!processes_coordinator_alive(&store->processes));
+}
