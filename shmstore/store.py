@@ -31,8 +31,8 @@ from shmstore.view import View
 R = TypeVar("R")
 S = TypeVar("S")
 
-# Every handle that is not closed. A handle closes when nothing refers to it any more: neither an EventStore nor an append
-# method, appender or cursor taken from it.
+# Every handle that is not closed. A handle closes when nothing refers to it any more: neither an EventStore nor an
+# append method, appender or cursor taken from it.
 _open_cores: weakref.WeakSet[_core.Store] = weakref.WeakSet()
 
 # How often `open` tries both ways: each round lost means that others created and unlinked the name meanwhile.

@@ -9,8 +9,8 @@ enum { STACK_WORDS = 64 }; /* records up to 512 bytes are staged on the stack */
 
 /* The usual case of check_appendable. */
 static inline bool is_appendable(Store *store) {
-    return !store->closed && store->writable && !(load_relaxed(&store->board->news) & NEWS_UNLINKED) &&
-           processes_owner(&store->processes);
+    /* Who has an owner is attached for writing. */
+    return !store->closed && processes_owner(&store->processes) && !(load_relaxed(&store->board->news) & NEWS_UNLINKED);
 }
 
 int check_appendable(Store *store) {
@@ -266,8 +266,10 @@ typedef struct {
     Store *store;
     int64_t partition;
     uint32_t count, time_count;
-    unsigned char fields[MAX_FIELDS]; /* taken, in the order of the values */
-    unsigned char times[MAX_FIELDS];  /* timestamps left out */
+    struct step {
+        uint32_t field, kind, offset;
+    } steps[MAX_FIELDS];         /* what is taken, in the order of the values */
+    uint32_t times[MAX_FIELDS]; /* where the timestamps go that are left out */
 } Appender;
 
 static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count) {
@@ -281,18 +283,18 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     unsigned char *record = stage(store, stack);
     if (!record) return PyErr_NoMemory();
     int64_t now = now_ns();
-    for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + store->geometry.fields[appender->times[i]].offset, &now, 8);
+    for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + appender->times[i], &now, 8);
     PyObject *position = NULL;
     uint32_t key;
     for (Py_ssize_t i = 0; i < count; i++) {
-        uint32_t field = appender->fields[i];
-        unsigned char *to = record + store->geometry.fields[field].offset;
-        if (PyFloat_CheckExact(values[i]) && store->geometry.fields[field].kind == KIND_FLOAT64) { /* the most common fields, at once */
+        const struct step *step = &appender->steps[i];
+        unsigned char *to = record + step->offset;
+        if (step->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common fields, at once */
             double number = PyFloat_AsDouble(values[i]);
             memcpy(to, &number, 8);
-        } else if (store->geometry.fields[field].kind == KIND_KEY && recent_key(store, field, values[i], &key)) {
+        } else if (step->kind == KIND_KEY && recent_key(store, step->field, values[i], &key)) {
             memcpy(to, &key, 4);
-        } else if (encode_value(store, field, values[i], to, -1)) {
+        } else if (encode_value(store, step->field, values[i], to, -1)) {
             goto done;
         }
     }
@@ -340,7 +342,7 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         Py_DECREF(name);
         if (PyErr_Occurred()) return -1;
         given[field] = true;
-        appender->fields[i] = (unsigned char)field;
+        appender->steps[i] = (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
     }
     appender->count = (uint32_t)count;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
@@ -349,7 +351,7 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
             raise_field(store, ERROR_FIELD_TYPE, i, -1, "the appender must take it; only a Timestamp may be left out");
             return -1;
         }
-        appender->times[appender->time_count++] = (unsigned char)i;
+        appender->times[appender->time_count++] = store->geometry.fields[i].offset;
     }
     return 0;
 }

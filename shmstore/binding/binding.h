@@ -77,8 +77,8 @@ typedef struct {
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
     uint32_t turn;   /* round-robin */
-    struct pace *paces;  /* one a partition */
-    atomic_u64 *decided; /* one a partition: see ring_totals */
+    atomic_u64 *tails_left; /* one a partition: see pace.h */
+    atomic_u64 *decided;    /* one a partition: see ring_totals */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -114,7 +114,6 @@ PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t
 /* Translate one value into its place `to` (geometry.fields[field].bytes). Returns 0, or -1 with an exception. */
 int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row);
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row);
-int64_t now_ns(void);
 /* Find a field by name; -1 without an exception when there is none. */
 int field_index(Store *store, PyObject *name);
 
@@ -206,7 +205,7 @@ static inline void pin(Store *store) {
 static inline void unpin(Store *store) {
     BEGIN_EXCLUSIVE(store);
     struct own_page *own = store->processes.own;
-    if (own && load_relaxed(&own->pins)) { /* else a child of a fork in the middle: the pin was its parent's */
+    if (load_relaxed(&own->pins)) { /* else a child of a fork in the middle: the pin was its parent's */
         bool last = add_relaxed(&own->pins, UINT32_MAX) == 1;
         if (last && store->closed) leave_store(store);
     }
@@ -223,11 +222,18 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
 
 static inline enum append_status append_paced(Store *store, uint32_t partition, const unsigned char *record,
                                               unsigned char *discarded, int64_t now, struct appended *out) {
-    pace_give_way(&store->paces[partition], &store->ring, partition, now);
     uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
+    atomic_u64 *left = &store->tails_left[partition];
+    pace_give_way(&store->ring, partition, load_relaxed(left), &processes_place(&store->ring, owner & 0xfff)->last_append_ns, now);
     enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
-    if (status == APPEND_DONE) pace_note(&store->paces[partition], out->ticket, now);
+    if (status == APPEND_DONE) store_relaxed(left, out->ticket + 1);
     return status;
+}
+
+static inline int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Count what this process appended, and wake readers. Needs no GIL. */

@@ -160,7 +160,8 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
             break;
         }
         left -= (uint64_t)count;
-        idle = count ? 0 : idle + 1;
+        /* What has come since is left for the next read: to go back for a record or two takes the writer's cache lines from it. */
+        idle = (uint64_t)count == cursor->scratch_rows ? 0 : idle + 1;
     }
     return records;
 }

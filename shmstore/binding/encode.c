@@ -3,13 +3,6 @@
 
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
-
-int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...) {
     va_list arguments;

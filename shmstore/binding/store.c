@@ -95,9 +95,9 @@ static int open_bytes(Store *store, int fd) {
         .writable = store->writable,
         .liveness = {processes_is_dead, &store->processes},
     };
-    store->paces = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->paces);
+    store->tails_left = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->tails_left);
     store->decided = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->decided);
-    if (!store->paces || !store->decided) {
+    if (!store->tails_left || !store->decided) {
         PyErr_NoMemory();
         return -1;
     }
@@ -184,7 +184,7 @@ static void store_dealloc(PyObject *self) {
     if (FREE_THREADED && store->view.obj) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
-    PyMem_Free(store->paces);
+    PyMem_Free((void *)store->tails_left);
     PyMem_Free((void *)store->decided);
     Py_XDECREF(store->call_names);
     Py_XDECREF(store->names);

@@ -16,28 +16,18 @@ enum {
     WAY_NS = 2000  /* about 30 appends of the other process */
 };
 
-/* This process's last append to one partition; private. */
-struct pace {
-    atomic_u64 tail; /* the tail that it left */
-    atomic_u64 at_ns;
-};
-
 static inline int64_t pace_clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static inline void pace_give_way(const struct pace *pace, const struct ring *ring, uint32_t partition, int64_t now_ns) {
-    if ((uint64_t)now_ns - load_relaxed(&pace->at_ns) >= HOT_NS) return;
-    if (load_relaxed(&ring_partition(ring, partition)->tail) == load_relaxed(&pace->tail)) return;
+/* `left` is the tail that this process's last append to the partition left, `at_ns` when it last appended to any. */
+static inline void pace_give_way(const struct ring *ring, uint32_t partition, uint64_t left, const atomic_u64 *at_ns, int64_t now_ns) {
+    if (__builtin_expect(load_relaxed(&ring_partition(ring, partition)->tail) == left, 1)) return;
+    if ((uint64_t)now_ns - load_relaxed(at_ns) >= HOT_NS) return;
     for (int64_t end = pace_clock_ns() + WAY_NS; pace_clock_ns() < end;) /* a pause lasts 3 to 50 ns: time, not turns */
         for (int i = 0; i < 4; i++) cpu_relax();
-}
-
-static inline void pace_note(struct pace *pace, uint64_t ticket, int64_t now_ns) {
-    store_relaxed(&pace->tail, ticket + 1);
-    store_relaxed(&pace->at_ns, (uint64_t)now_ns);
 }
 
 #endif

@@ -94,6 +94,9 @@ void processes_unlock(struct held_lock *lock) {
     pthread_mutex_unlock(&registry_mutex);
 }
 
+/* What a table that was closed has for its own page. */
+static struct own_page nobody;
+
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t place_word(uint64_t generation, enum place_state state) { return generation << 8 | (uint64_t)state; }
@@ -202,7 +205,7 @@ void processes_leave(struct processes *table) {
 void processes_close(struct processes *table) {
     processes_leave(table);
     munmap(table->own, 4096);
-    table->own = NULL;
+    table->own = &nobody;
     close(table->fd);
 }
 

@@ -63,7 +63,7 @@ enum enter_status processes_enter(struct processes *table, const struct identity
 /* Free our place, if we have one; no append of this process may be running. */
 void processes_leave(struct processes *table);
 
-/* Leave, and release the private page: nothing may use the table after this. */
+/* Leave, and release what is private. The owner reads 0 from then on. */
 void processes_close(struct processes *table);
 
 /* This process's owner with OWNER_ENTERED, or 0. */
