@@ -3,7 +3,6 @@
 import errno
 import mmap
 import os
-import weakref
 from multiprocessing.shared_memory import SharedMemory
 from typing import Final, NoReturn, Self
 
@@ -84,20 +83,23 @@ class Segment(SharedMemory):
     def close(self) -> None:
         """Let go of the bytes and the descriptor. Idempotent. The segment itself stays.
 
-        While somebody exports the buffer, as a running operation does, both are kept and go with the last export.
+        While somebody exports the buffer, as the core of an open store does, the bytes stay mapped until the last
+        export ends.
         """
-        buffer, mapping, fd = self._buf, self._mmap, self._fd
-        self._buf, self._mmap, self._fd = None, None, -1
+        # The descriptor first: to unmap takes long, a signal handler that raises may end it, and then only what Python
+        # itself owns is let go of later.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        buffer, self._buf = self._buf, None
+        mapping, self._mmap = self._mmap, None
         try:
             if buffer is not None:
                 buffer.release()
             if mapping is not None:
                 mapping.close()
         except BufferError:
-            weakref.finalize(mapping, os.close, fd)  # the operation may need the descriptor until it ends
-        else:
-            if fd >= 0:
-                os.close(fd)
+            pass
 
     def unlink(self) -> NoReturn:
         """Refused: a segment is removed by name, and those who are attached are told."""

@@ -281,8 +281,10 @@ class EventStore(View[R]):
 
     def close(self) -> None:
         """Let go of the store, which stays. Cursors of this handle wake; snapshots remain good. Idempotent."""
-        self._core.close()
-        self._segment.close()
+        try:
+            self._core.close()
+        finally:
+            self._segment.close()
 
     def __enter__(self) -> Self:
         return self

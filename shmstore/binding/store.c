@@ -104,9 +104,12 @@ static int open_bytes(Store *store, int fd) {
     store->table = (struct table){.geometry = &store->geometry, .memory = store->view.buf};
     store->board = (struct board *)(void *)(store->ring.memory + store->geometry.board_offset);
     store->barriers = wait_register();
-    if (processes_open(&store->processes, &store->ring, fd)) return 0;
-    PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
+    if (!processes_open(&store->processes, &store->ring, fd)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    store->table.spare = &store->processes.own->spare_cell;
+    return 0;
 }
 
 static int make_names(Store *store) {

@@ -40,6 +40,7 @@ struct identity {
 struct own_page {
     atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
     atomic_u32 pins;  /* operations that use the bytes while other code may run; for the caller's use */
+    atomic_u32 spare_cell; /* of the key table: see table.h */
 };
 
 /* This process's view of the table of one segment. */

@@ -10,6 +10,7 @@ enum {
     PATIENCE_SPINS = 100,   /* looks at a held slot before it is called stalled: a live writer needs far less */
     LEAST_ROUNDS = 4096,    /* skips before a partition counts as blocked, however few its slots */
     MOST_TRIES = 1 << 24,   /* rounds that no working partition can make one append lose: its bytes are damaged */
+    MOST_LOOKS = 10,        /* at totals that change while they are looked at: seldom more than one is needed */
     MOST_BACKOFF_SPINS = 64 /* after a lost claim: leave the winner its cache lines for a while */
 };
 
@@ -228,7 +229,8 @@ static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t firs
     return t < tail;
 }
 
-void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
+/* One look at the counts; false when a loss was counted meanwhile, so that they may not fit each other. */
+static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
     uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
@@ -241,7 +243,7 @@ void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decide
 
     /* Tickets without a record are found in their slots, but only when there can be any. */
     uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
-    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots);
+    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots), oldest_missing = false;
     if (holds_any(ring, partition, first, tail, decided) || lost)
         for (uint64_t t = first; t < tail; t++) {
             struct where at = ring_where(g, t);
@@ -250,11 +252,18 @@ void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decide
             bool current = lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
             if (state == STALLED || (state == WRITING && current)) out->in_flight++; /* STALLED: its owner's older append */
             if (state == ABANDONED || (state == VOID && current)) out->voided += !(void_ahead && current && t + g->slots == tail);
-            if (current && state != PUBLISHED && t >= oldest) missing++;
+            if (!current || state == PUBLISHED || t < oldest) continue;
+            missing++;
+            oldest_missing |= t == oldest;
         }
     /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so. */
     struct where next = ring_where(g, tail);
     bool claimed = lap_distance(word_lap(load_relaxed(ring_word(ring, partition, next.slot))), next.lap) >= 0;
-    if (claimed && oldest + g->slots == tail && oldest < tail) missing++;
+    if (claimed && !oldest_missing && oldest + g->slots == tail) missing++;
     out->length = tail - oldest - missing;
+    return load_acquire(&control->skip_ledger) == skips && load_acquire(&control->void_ledger) == voids;
+}
+
+void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
+    for (int looks = 0; looks < MOST_LOOKS && !try_totals(ring, partition, decided, out); looks++) { }
 }

@@ -63,8 +63,9 @@ static enum table_status probe(const struct table *t, const char *text, size_t l
 static bool reserve(struct table *t, uint32_t *id) {
     struct board *board = board_of(t);
     if (load_relaxed(&board->keys_published) >= t->geometry->options.keys) return false;
-    if (t->spare) {
-        *id = t->spare - 1;
+    uint32_t spare = t->spare ? load_relaxed(t->spare) : 0;
+    if (spare) {
+        *id = spare - 1;
         return true;
     }
     uint64_t reserved = load_relaxed(&board->keys_reserved);
@@ -72,7 +73,7 @@ static bool reserve(struct table *t, uint32_t *id) {
         if (reserved >= t->geometry->cell_count) return false;
     while (!cas_acq_rel(&board->keys_reserved, &reserved, reserved + 1)); /* reserve:cell */
     *id = (uint32_t)reserved;
-    t->spare = *id + 1;
+    if (t->spare) store_relaxed(t->spare, *id + 1);
     return true;
 }
 
@@ -96,7 +97,7 @@ enum table_status table_intern(struct table *t, const char *text, size_t length,
         if (cas_release(bucket_of(t, at), &expected, hash >> 32 << 32 | (mine + 1))) { /* [3] table_intern:publish */
             POINT("key published");
             mark_published(t, mine, length);
-            t->spare = 0;
+            if (t->spare) store_relaxed(t->spare, 0);
             add_relaxed(&board_of(t)->keys_published, 1);
             *id = mine;
             return TABLE_OK;

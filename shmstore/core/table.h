@@ -20,14 +20,14 @@
 struct table {
     const struct geometry *geometry;
     unsigned char *memory;
-    uint32_t spare; /* a reserved, unpublished cell of this process, plus one; 0 when there is none */
+    atomic_u32 *spare; /* a reserved, unpublished cell of this process alone, plus one, or 0; NULL: it never keeps one */
 };
 
 enum table_status { TABLE_OK, TABLE_MISSING, TABLE_FULL };
 
 enum table_status table_find(const struct table *table, const char *text, size_t length, uint32_t *id);
 
-/* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own. */
+/* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own, and not its forked child's. */
 enum table_status table_intern(struct table *table, const char *text, size_t length, uint32_t *id);
 
 /* Copy the text of an id into `text` (room for geometry->key_bytes). Returns its length, or -1 when no such key is readable. */
