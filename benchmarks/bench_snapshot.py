@@ -1,12 +1,14 @@
-"""What does another process's snapshot cost, as columns against bytes(memoryview), as tuples against iter_unpack?"""
+"""What does another process's snapshot cost, as columns against bytes(memoryview), as tuples against iter_unpack?
+
+A snapshot includes its copy; the rivals have theirs already.
+"""
 
 import ctypes
 import struct
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
 
 from harness import LAYOUTS, Reading, medians, nanoseconds, store_of, worker
 from report import Row, at_most, main
@@ -28,12 +30,9 @@ def first_snapshot(name: str, populate: bool) -> float:
         return nanoseconds(store.snapshot)
 
 
-def as_tuples(store: shmstore.EventStore[Any]) -> list[tuple[Any, ...]]:
-    return store.snapshot().rows()
-
-
-def unpack(copied: bytes) -> list[tuple[Any, ...]]:
-    return list(READING.iter_unpack(copied))
+def go_through(records: Iterable[object]) -> None:
+    for _ in records:
+        pass
 
 
 def read(connection: Connection, name: str, records: int, rounds: int) -> None:
@@ -49,9 +48,12 @@ def read(connection: Connection, name: str, records: int, rounds: int) -> None:
             "first, populated": partial(first_snapshot, name, True),
         }
         slow: dict[str, Callable[[], float]] = {
-            "unpack": partial(nanoseconds, unpack, copied),
-            "tuples": partial(nanoseconds, as_tuples, store),
-            "records": partial(nanoseconds, lambda: list(store.snapshot())),
+            "list of unpacked": partial(nanoseconds, lambda: list(READING.iter_unpack(copied))),
+            "list of tuples": partial(nanoseconds, lambda: store.snapshot().rows()),
+            "list of records": partial(nanoseconds, lambda: list(store.snapshot())),
+            "each unpacked": partial(nanoseconds, lambda: go_through(READING.iter_unpack(copied))),
+            "each tuple": partial(nanoseconds, lambda: go_through(store.snapshot().iter_rows())),
+            "each record": partial(nanoseconds, lambda: go_through(store.snapshot())),
         }
         connection.send(medians(3 * rounds, quick) | medians(rounds, slow))
 
@@ -69,12 +71,21 @@ def rows(smoke: bool) -> Iterator[Row]:
             with worker(read, store.name, records, rounds, cpu=1) as reader:
                 ms = {name: figure / 1e6 for name, figure in reader.recv().items()}
         copy_bar, tuples_bar = (at_most(2), at_most(0.6)) if layout == "columns" else (None, None)
-        size, copied, made = f"{records:,} × 3 fields, {layout}", "bytes(memoryview)", "list(iter_unpack) of a copy"
-        yield Row(f"snapshot, {size}", ms["snapshot"], "ms", ms["bytes"], copy_bar, copied)
-        yield Row(f"first snapshot after attach, {layout}", ms["first"], "ms", ms["bytes"], None, copied)
-        yield Row(f"the same with populate, {layout}", ms["first, populated"], "ms", ms["bytes"], None, copied)
-        yield Row(f"snapshot as tuples, {layout}", ms["tuples"], "ms", ms["unpack"], tuples_bar, made)
-        yield Row(f"snapshot as records, {layout}", ms["records"], "ms", ms["unpack"], None, made)
+        rivals = {
+            "bytes": "bytes(memoryview)",
+            "list of unpacked": "list(iter_unpack)",
+            "each unpacked": "for ... iter_unpack",
+        }
+        for question, ours, rival, bar in (
+            (f"snapshot of {records:,} × 3 fields", "snapshot", "bytes", copy_bar),
+            ("first snapshot after attach", "first", "bytes", None),
+            ("first snapshot after attach with populate", "first, populated", "bytes", None),
+            ("snapshot to a list of tuples", "list of tuples", "list of unpacked", tuples_bar),
+            ("snapshot to a list of records", "list of records", "list of unpacked", None),
+            ("snapshot, then a loop over its tuples", "each tuple", "each unpacked", None),
+            ("snapshot, then a loop over its records", "each record", "each unpacked", None),
+        ):
+            yield Row(f"{question}, {layout}", ms[ours], "ms", ms[rival], bar, rivals[rival])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What holds around every test: a limit of time, nothing left in /dev/shm, no process left. Fixtures `name`, `seed`.
+"""What holds around every test: a limit of time, nothing left in /dev/shm, no process left.
+
+Fixtures `name`, `seed`, and `scorecard` for what a test has shown.
 
 A test that leaks fails, and what it leaked is removed, so that the next test starts clean. Other programs, and other
 runs of these tests, may use /dev/shm meanwhile: what may be theirs is not touched, and only told at the end of the run.
@@ -6,12 +8,14 @@ runs of these tests, may use /dev/shm meanwhile: what may be theirs is not touch
 
 import ctypes
 import faulthandler
+import json
 import os
 import random
 import re
 import secrets
 import signal
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -149,3 +153,27 @@ def seed() -> int:
     seed = int(os.environ.get("SHMSTORE_SEED") or random.randrange(2**32))
     print(f"SHMSTORE_SEED={seed} repeats this run")
     return seed
+
+
+def note(**line: object) -> None:
+    """Append a line of JSON to the file that SHMSTORE_SCORECARD names, if it does; tools/prove reads it."""
+    if path := os.environ.get("SHMSTORE_SCORECARD"):
+        with open(path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how each test ended: a figure counts only if its test passed."""
+    if report.when == "call" or report.outcome != "passed":
+        note(test=report.nodeid, outcome=report.outcome, seconds=round(report.duration, 3))
+
+
+@pytest.fixture
+def scorecard(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`scorecard(row, **figures)` notes the figures that a test got for a row of the promises in tests/PROOF.md."""
+    began = time.monotonic()
+
+    def score(row: int, **figures: int | float | str) -> None:
+        note(row=row, test=request.node.nodeid, seconds=round(time.monotonic() - began, 3), figures=figures)
+
+    return score

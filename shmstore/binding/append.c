@@ -21,8 +21,9 @@ int check_appendable(Store *store) {
         return -1;
     }
     if (load_relaxed(&store->board->news) & NEWS_UNLINKED) {
-        raise_error(store->state, ERROR_STORE_UNLINKED,
-                    "the store's name was removed, so nobody could attach to see this record; create or open the store again");
+        raise_error(
+            store->state, ERROR_STORE_UNLINKED,
+            "the store's name was removed, so nobody could attach to see this record; create or open the store again");
         return -1;
     }
     return processes_owner(&store->processes) ? 0 : ensure_entered(store);
@@ -34,8 +35,8 @@ int64_t partition_argument(Store *store, PyObject *partition) {
     if (number == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return -2;
     PyErr_Clear();
     if (number >= 0 && number < (long long)store->geometry.options.partitions) return number;
-    raise_error(store->state, ERROR_INVALID_OPTION, "partition %R does not exist; this store has partitions 0 to %u", partition,
-                store->geometry.options.partitions - 1);
+    raise_error(store->state, ERROR_INVALID_OPTION, "partition %R does not exist; this store has partitions 0 to %u",
+                partition, store->geometry.options.partitions - 1);
     return -2;
 }
 
@@ -52,24 +53,31 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
     case RULE_PROCESS: return (processes_owner(&store->processes) & 0xfff) % count;
     case RULE_TURN: return store->turn++ % count;
     default:
-        raise_error(store->state, ERROR_INVALID_OPTION, "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
+        raise_error(store->state, ERROR_INVALID_OPTION,
+                    "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
         return -1;
     }
 }
 
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
     if (status == APPEND_BLOCKED)
-        return raise_error(store->state, ERROR_PARTITION_STALLED,
-                           "%zd records were appended; then every slot of partition %u was held by a live process that does "
-                           "not go on (stopped?): see 'shmstore-inspect processes', resume or end it, or create the store "
-                           "with a larger capacity", done, partition);
+        return raise_error(
+            store->state, ERROR_PARTITION_STALLED,
+            "%zd records were appended; then every slot of partition %u was held by a live process that does "
+            "not go on (stopped?): see 'shmstore-inspect processes', resume or end it, or create the store "
+            "with a larger capacity",
+            done, partition);
     if (status == APPEND_DAMAGED)
-        return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
-                           "%zd records were appended; the slot words of partition %u contradict its tail: the segment was "
-                           "overwritten from outside; run 'shmstore-inspect check'", done, partition);
-    return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
-                       "others took this process for dead while it wrote a record to partition %u: its lock on the segment "
-                       "was lost; has something closed file descriptors of this process?", partition);
+        return raise_error(
+            store->state, ERROR_DAMAGED_SEGMENT,
+            "%zd records were appended; the slot words of partition %u contradict its tail: the segment was "
+            "overwritten from outside; run 'shmstore-inspect check'",
+            done, partition);
+    return raise_error(
+        store->state, ERROR_DAMAGED_SEGMENT,
+        "others took this process for dead while it wrote a record to partition %u: its lock on the segment "
+        "was lost; has something closed file descriptors of this process?",
+        partition);
 }
 
 /* Tell the callbacks, after the record is published: an error of theirs cannot undo an append, so it goes to the
@@ -122,7 +130,8 @@ static inline PyObject *append_staged(Store *store, const unsigned char *record,
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     int64_t partition = choose_partition(store, record, forced);
     if (partition < 0) return NULL;
-    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached) return append_pinned(store, record, (uint32_t)partition, now);
+    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached)
+        return append_pinned(store, record, (uint32_t)partition, now);
     struct appended appended;
     enum append_status status = append_paced(store, (uint32_t)partition, record, NULL, now, &appended);
     if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
@@ -132,7 +141,8 @@ static inline PyObject *append_staged(Store *store, const unsigned char *record,
 
 /* Memory for one staged record: the caller's stack, or the heap for large ones. */
 static unsigned char *stage(Store *store, uint64_t *stack) {
-    return store->geometry.record_bytes <= STACK_WORDS * 8 ? (unsigned char *)stack : PyMem_Malloc(store->geometry.record_bytes);
+    return store->geometry.record_bytes <= STACK_WORDS * 8 ? (unsigned char *)stack
+                                                           : PyMem_Malloc(store->geometry.record_bytes);
 }
 static void unstage(unsigned char *record, uint64_t *stack) {
     if (record && record != (unsigned char *)stack) PyMem_Free(record);
@@ -178,7 +188,8 @@ static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_
     return 0;
 }
 
-static int stage_keywords(Store *store, PyObject *const *values, PyObject *names, unsigned char *record, int64_t *partition) {
+static int stage_keywords(Store *store, PyObject *const *values, PyObject *names, unsigned char *record,
+                          int64_t *partition) {
     unsigned char fields[MAX_FIELDS + 1];
     Py_ssize_t count = PyTuple_Size(names);
 #ifdef Py_GIL_DISABLED
@@ -220,7 +231,8 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_
         return -1;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->geometry.fields[i].offset, row)) {
+        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->geometry.fields[i].offset,
+                         row)) {
             Py_DECREF(values);
             return -1;
         }
@@ -229,7 +241,8 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_
 }
 
 /* append(record, partition=) */
-static int stage_positional(Store *store, PyObject *const *values, PyObject *names, unsigned char *record, int64_t *partition) {
+static int stage_positional(Store *store, PyObject *const *values, PyObject *names, unsigned char *record,
+                            int64_t *partition) {
     if (names && PyTuple_Size(names)) {
         if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "partition")) {
             PyErr_SetString(PyExc_TypeError, "append takes a record, or its fields by name; not both");
@@ -246,7 +259,8 @@ PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count
     uint64_t stack[STACK_WORDS];
     int64_t partition = -1, now = now_ns();
     if (count > 1 || (!count && (!names || !PyTuple_Size(names)))) {
-        PyErr_Format(PyExc_TypeError, "append takes one record, or its fields by name; found %zd positional arguments", count);
+        PyErr_Format(PyExc_TypeError, "append takes one record, or its fields by name; found %zd positional arguments",
+                     count);
         return NULL;
     }
     unsigned char *record = stage(store, stack);
@@ -262,13 +276,12 @@ PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count
 /* ---- appender ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    PyObject_HEAD
-    Store *store;
+    PyObject_HEAD Store *store;
     int64_t partition;
     uint32_t count, time_count;
     struct step {
         uint32_t field, kind, offset;
-    } steps[MAX_FIELDS];         /* what is taken, in the order of the values */
+    } steps[MAX_FIELDS]; /* what is taken, in the order of the values */
     uint32_t times[MAX_FIELDS]; /* where the timestamps go that are left out */
 } Appender;
 
@@ -342,7 +355,8 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         Py_DECREF(name);
         if (PyErr_Occurred()) return -1;
         given[field] = true;
-        appender->steps[i] = (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
+        appender->steps[i] =
+            (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
     }
     appender->count = (uint32_t)count;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
@@ -360,7 +374,9 @@ PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords
     static char *const known[] = {"names", "partition", NULL};
     Store *store = (Store *)self;
     PyObject *names, *partition = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:appender", (char **)(uintptr_t)known, &names, &partition)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:appender", (char **)(uintptr_t)known, &names,
+                                     &partition))
+        return NULL;
     if (check_appendable(store)) return NULL;
     Appender *appender = (Appender *)PyType_GenericAlloc(store->state->appender_type, 0);
     if (!appender) return NULL;

@@ -30,8 +30,9 @@ static void gather(const struct geometry *g, const struct batch *batch, Py_ssize
 }
 
 /* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
-static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced, int64_t now,
-                                  unsigned char *record, unsigned char *discarded, struct appended *appended) {
+static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced,
+                                  int64_t now, unsigned char *record, unsigned char *discarded,
+                                  struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
     while (outcome.done < batch->count) {
         gather(&store->geometry, batch, outcome.done, record);
@@ -64,16 +65,15 @@ static PyObject *append_batch(Store *store, const struct batch *batch, int64_t f
     while (outcome.done < batch->count && outcome.status == APPEND_DONE) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
-        Py_BEGIN_ALLOW_THREADS
-        outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
+        Py_BEGIN_ALLOW_THREADS outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
         account(store, (uint64_t)(outcome.done - before), now);
-        Py_END_ALLOW_THREADS
-        if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);
+        Py_END_ALLOW_THREADS if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);
         if (store->closed) break;
     }
     unpin(store);
     PyMem_Free(memory);
-    if (outcome.done < batch->count && outcome.status == APPEND_DONE) return check_open(store) ? NULL : Py_NewRef(Py_None);
+    if (outcome.done < batch->count && outcome.status == APPEND_DONE)
+        return check_open(store) ? NULL : Py_NewRef(Py_None);
     if (outcome.status != APPEND_DONE) return raise_append(store, outcome.status, outcome.partition, outcome.done);
     return PyLong_FromSsize_t(batch->count);
 }
@@ -84,7 +84,9 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
     static char *const known[] = {"rows", "partition", NULL};
     Store *store = (Store *)self;
     PyObject *rows, *partition = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows, &partition)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows,
+                                     &partition))
+        return NULL;
     int64_t forced = partition_argument(store, partition);
     if (forced == -2 || check_appendable(store)) return NULL;
 
@@ -134,9 +136,9 @@ struct column {
 
 static bool format_fits(const char *format, uint32_t kind) {
     static const char *const formats[KIND_END] = {
-        [KIND_INT8] = "b", [KIND_INT16] = "h", [KIND_INT32] = "i", [KIND_INT64] = "ql", [KIND_UINT8] = "B",
-        [KIND_UINT16] = "H", [KIND_UINT32] = "I", [KIND_UINT64] = "QL", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
-        [KIND_BOOL] = "?", [KIND_TIMESTAMP] = "ql", [KIND_KEY] = "I"};
+        [KIND_INT8] = "b",   [KIND_INT16] = "h",      [KIND_INT32] = "i",   [KIND_INT64] = "ql",  [KIND_UINT8] = "B",
+        [KIND_UINT16] = "H", [KIND_UINT32] = "I",     [KIND_UINT64] = "QL", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
+        [KIND_BOOL] = "?",   [KIND_TIMESTAMP] = "ql", [KIND_KEY] = "I"};
     bool standard = *format == '<' || *format == '='; /* there 'l' has 4 bytes */
     if (standard || *format == '@') format++;
     return formats[kind] && *format && !format[1] && strchr(formats[kind], *format) &&
@@ -149,13 +151,15 @@ static int check_key_ids(Store *store, uint32_t field, const struct batch *batch
         uint32_t id;
         memcpy(&id, batch->base[field] + (size_t)row * batch->stride[field], 4);
         if (id < count) continue;
-        raise_field(store, ERROR_FIELD, field, row, "%u is no key id; this store has ids below %u: take them from store.key(text)", id, count);
+        raise_field(store, ERROR_FIELD, field, row,
+                    "%u is no key id; this store has ids below %u: take them from store.key(text)", id, count);
         return -1;
     }
     return 0;
 }
 
-static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct batch *batch) {
+static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column,
+                            struct batch *batch) {
     PyObject *list = PySequence_List(values);
     if (!list) return -1;
     Py_ssize_t count = PyList_Size(list);
@@ -175,7 +179,8 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
     uint32_t kind = store->geometry.fields[field].kind;
     if (PyObject_CheckBuffer(values) && !PyObject_GetBuffer(values, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
         const Py_buffer *view = &column->view;
-        if (view->ndim == 1 && view->strides[0] >= 0 && view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
+        if (view->ndim == 1 && view->strides[0] >= 0 &&
+            view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
             format_fits(view->format ? view->format : "B", kind)) {
             batch->base[field] = view->buf;
             batch->stride[field] = (size_t)view->strides[0];
@@ -236,13 +241,16 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     static char *const known[] = {"columns", "partition", NULL};
     Store *store = (Store *)self;
     PyObject *mapping, *partition = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping, &partition)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping,
+                                     &partition))
+        return NULL;
     int64_t forced = partition_argument(store, partition);
     if (forced == -2 || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
     struct batch batch = {.count = 0};
-    PyObject *result = take_columns(store, mapping, columns, &batch) ? NULL : append_batch(store, &batch, forced, now_ns());
+    PyObject *result =
+        take_columns(store, mapping, columns, &batch) ? NULL : append_batch(store, &batch, forced, now_ns());
     for (uint32_t i = 0; i < MAX_FIELDS; i++) {
         if (columns[i].view.obj) PyBuffer_Release(&columns[i].view);
         PyMem_Free(columns[i].translated);

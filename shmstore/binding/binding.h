@@ -49,7 +49,19 @@ enum error {
     ERROR_COUNT
 };
 
-enum shape { SHAPE_FIELD_SPEC, SHAPE_PLAN, SHAPE_HEADER, SHAPE_TOTALS, SHAPE_PLACE, SHAPE_SAMPLE, SHAPE_REAPED, SHAPE_GAP, SHAPE_COUNT };
+enum shape {
+    SHAPE_FIELD_SPEC,
+    SHAPE_PLAN,
+    SHAPE_HEADER,
+    SHAPE_TOTALS,
+    SHAPE_PLACE,
+    SHAPE_SAMPLE,
+    SHAPE_REAPED,
+    SHAPE_GAP,
+    SHAPE_COUNT
+};
+
+typedef unsigned long long number; /* what the format unit K takes */
 
 struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
@@ -61,8 +73,7 @@ struct module_state {
 enum { RECENT_KEYS = 64 };
 
 typedef struct {
-    PyObject_HEAD
-    struct module_state *state;
+    PyObject_HEAD struct module_state *state;
     PyObject *module; /* keeps the state alive */
     PyObject *weak_references;
 
@@ -96,7 +107,8 @@ typedef struct {
         uint32_t id;
     } recent_keys[RECENT_KEYS]; /* by the text object's address */
 
-    PyObject *call_names; /* the keyword names of the last append(**fields): a call site passes the same tuple each time */
+    PyObject
+        *call_names; /* the keyword names of the last append(**fields): a call site passes the same tuple each time */
     unsigned char call_fields[MAX_FIELDS + 1]; /* one more for partition= */
 } Store;
 
@@ -105,7 +117,8 @@ extern PyModuleDef shmstore_module;
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
 PyObject *raise_refusal(struct module_state *state, enum error error, const char *prefix, const struct refusal *why);
 PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
-PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry, bool unlinked);
+PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
+                        bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
 /* ---- encode.c ---- */
@@ -156,8 +169,29 @@ void leave_store(Store *store); /* what close does as soon as no operation is ru
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 
+/* 0 when the store is open and writable, else -1 with an exception. */
+int check_writable(Store *store);
+
+/* ---- state.c ---- */
+PyObject *Store_header(PyObject *self, PyObject *unused);
+PyObject *Store_plan(PyObject *self, PyObject *unused);
+PyObject *Store_totals(PyObject *self, PyObject *unused);
+PyObject *Store_places(PyObject *self, PyObject *unused);
+PyObject *Store_check(PyObject *self, PyObject *unused);
+PyObject *Store_sample(PyObject *self, PyObject *argument);
+PyObject *Store_history(PyObject *self, PyObject *const *arguments, Py_ssize_t given);
+
+/* ---- upkeep.c ---- */
+PyObject *Store_clear_records(PyObject *self, PyObject *unused);
+PyObject *Store_purge(PyObject *self, PyObject *argument);
+PyObject *Store_enter(PyObject *self, PyObject *unused);
+PyObject *Store_reap(PyObject *self, PyObject *unused);
+PyObject *Store_lock_coordinator(PyObject *self, PyObject *unused);
+PyObject *Store_unlock_coordinator(PyObject *self, PyObject *unused);
+PyObject *Store_coordinator_alive(PyObject *self, PyObject *unused);
+
 /* ---- columns.c ---- */
-extern PyType_Spec columns_spec, column_spec;
+extern PyType_Spec columns_spec;
 PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
                            int64_t since_ns, int64_t until_ns);
 
@@ -177,14 +211,27 @@ PyObject *gap_list_objects(struct module_state *state, const struct gap_list *li
 
 /* Records copied out of a store. */
 typedef struct {
-    PyObject_HEAD
-    Store *store; /* for names, kinds and keys; its bytes may be gone */
+    PyObject_HEAD Store *store; /* for names, kinds and keys; its bytes may be gone */
     uint64_t rows;
     unsigned char *memory;
     size_t bytes;
     unsigned char *base[MAX_FIELDS];
     struct gap_list gaps;
 } Columns;
+
+Columns *new_columns(Store *store, uint64_t room);
+void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t to, unsigned char *const *from_base,
+              uint64_t from);
+/* The field that an argument of a method means, or -1 with an exception. */
+int field_argument(Columns *columns, PyObject *argument);
+
+/* ---- column.c ---- */
+extern PyType_Spec column_spec;
+PyObject *Columns_column(PyObject *self, PyObject *field);
+
+/* ---- arrange.c ---- */
+PyObject *Columns_take(PyObject *self, PyObject *rows);
+PyObject *Columns_order_by(PyObject *self, PyObject *field);
 
 /* ---- rows.c ---- */
 extern PyType_Spec rows_spec;
@@ -213,7 +260,9 @@ static inline void unpin(Store *store) {
 }
 
 /* The id of a key that this process met lately: the very same text object is found by its address. */
-static inline size_t recent_slot(const PyObject *text) { return ((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % RECENT_KEYS; }
+static inline size_t recent_slot(const PyObject *text) {
+    return ((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % RECENT_KEYS;
+}
 static inline bool recent_key(const Store *store, uint32_t field, const PyObject *text, uint32_t *id) {
     size_t at = recent_slot(text);
     *id = store->recent_keys[at].id;
@@ -224,7 +273,8 @@ static inline enum append_status append_paced(Store *store, uint32_t partition, 
                                               unsigned char *discarded, int64_t now, struct appended *out) {
     uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
     atomic_u64 *left = &store->tails_left[partition];
-    pace_give_way(&store->ring, partition, load_relaxed(left), &processes_place(&store->ring, owner & 0xfff)->last_append_ns, now);
+    pace_give_way(&store->ring, partition, load_relaxed(left),
+                  &processes_place(&store->ring, owner & 0xfff)->last_append_ns, now);
     enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
     if (status == APPEND_DONE) store_relaxed(left, out->ticket + 1);
     return status;

@@ -35,8 +35,9 @@ PyObject *gap_list_objects(struct module_state *state, const struct gap_list *li
     PyObject *objects = PyList_New((Py_ssize_t)list->count);
     for (size_t i = 0; objects && i < list->count; i++) {
         const struct gap *gap = &list->gaps[i];
-        PyObject *object = new_shape(state, SHAPE_GAP, Py_BuildValue("(IKKi)", gap->partition, (unsigned long long)gap->first,
-                                                                     (unsigned long long)gap->end, (int)gap->reason));
+        PyObject *object = new_shape(state, SHAPE_GAP,
+                                     Py_BuildValue("(IKKi)", gap->partition, (unsigned long long)gap->first,
+                                                   (unsigned long long)gap->end, (int)gap->reason));
         if (!object) Py_CLEAR(objects);
         else PyList_SetItem(objects, (Py_ssize_t)i, object);
     }
@@ -45,7 +46,7 @@ PyObject *gap_list_objects(struct module_state *state, const struct gap_list *li
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
-static Columns *new_columns(Store *store, uint64_t room) {
+Columns *new_columns(Store *store, uint64_t room) {
     const struct geometry *g = &store->geometry;
     Columns *columns = (Columns *)PyType_GenericAlloc(store->state->columns_type, 0);
     if (!columns) return NULL;
@@ -92,7 +93,8 @@ static int columns_traverse(PyObject *self, visitproc visit, void *arg) {
 
 /* ---- snapshot ----------------------------------------------------------------------------------------------------- */
 
-static void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t to, unsigned char *const *from_base, uint64_t from) {
+void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t to, unsigned char *const *from_base,
+              uint64_t from) {
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         size_t bytes = g->fields[i].bytes;
         memcpy(to_base[i] + to * bytes, from_base[i] + from * bytes, bytes);
@@ -117,8 +119,8 @@ struct window {
     int64_t since_ns, until_ns;
 };
 
-static enum read_status copy_partition(Columns *columns, uint32_t partition, uint64_t first, uint64_t end, uint64_t room,
-                                       const struct window *window) {
+static enum read_status copy_partition(Columns *columns, uint32_t partition, uint64_t first, uint64_t end,
+                                       uint64_t room, const struct window *window) {
     const struct ring *ring = &columns->store->ring;
     const struct gap_sink sink = {gap_list_report, &columns->gaps};
     struct destination to = {.row = columns->rows};
@@ -139,7 +141,9 @@ static enum read_status copy_partition(Columns *columns, uint32_t partition, uin
 
 PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
                            int64_t since_ns, int64_t until_ns) {
-    struct range { uint64_t first, end; } *ranges = PyMem_Malloc((partition_count + 1) * sizeof *ranges);
+    struct range {
+        uint64_t first, end;
+    } *ranges = PyMem_Malloc((partition_count + 1) * sizeof *ranges);
     if (!ranges) return PyErr_NoMemory();
     uint64_t room = 0;
     for (uint32_t i = 0; i < partition_count; i++) {
@@ -152,11 +156,9 @@ PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t pa
     if (columns) {
         const struct window window = {windowed, since_ns, until_ns};
         pin(store);
-        Py_BEGIN_ALLOW_THREADS
-        for (uint32_t i = 0; i < partition_count && status == READ_END; i++)
-            status = copy_partition(columns, partitions[i], ranges[i].first, ranges[i].end, room, &window);
-        Py_END_ALLOW_THREADS
-        if (status == READ_END && load_keys(store)) Py_CLEAR(columns);
+        Py_BEGIN_ALLOW_THREADS for (uint32_t i = 0; i < partition_count && status == READ_END; i++) status =
+            copy_partition(columns, partitions[i], ranges[i].first, ranges[i].end, room, &window);
+        Py_END_ALLOW_THREADS if (status == READ_END && load_keys(store)) Py_CLEAR(columns);
         unpin(store);
     }
     PyMem_Free(ranges);
@@ -174,7 +176,8 @@ static Py_ssize_t columns_length(PyObject *self) { return (Py_ssize_t)((Columns 
 
 static PyObject *columns_item(PyObject *self, Py_ssize_t row) {
     Columns *columns = (Columns *)self;
-    if (row >= 0 && (uint64_t)row < columns->rows) return decode_row(columns->store, columns->base, (uint64_t)row, false);
+    if (row >= 0 && (uint64_t)row < columns->rows)
+        return decode_row(columns->store, columns->base, (uint64_t)row, false);
     return PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
 }
 
@@ -204,7 +207,8 @@ static PyObject *make_row(void *context, uint64_t at) {
 static PyObject *make_value(void *context, uint64_t at) {
     const struct row_maker *maker = context;
     Store *store = maker->columns->store;
-    return decode_value(store, maker->field, maker->columns->base[maker->field] + at * store->geometry.fields[maker->field].bytes);
+    return decode_value(store, maker->field,
+                        maker->columns->base[maker->field] + at * store->geometry.fields[maker->field].bytes);
 }
 
 static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *keywords) {
@@ -213,7 +217,9 @@ static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *key
     Py_ssize_t start = 0, stop = (Py_ssize_t)columns->rows;
     PyObject *last = NULL;
     int plain = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|nO$p:rows", (char **)(uintptr_t)known, &start, &last, &plain)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|nO$p:rows", (char **)(uintptr_t)known, &start, &last,
+                                     &plain))
+        return NULL;
     if (last && last != Py_None) {
         stop = PyNumber_AsSsize_t(last, NULL);
         if (stop == -1 && PyErr_Occurred()) return NULL;
@@ -224,7 +230,7 @@ static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *key
     return make_list(stop > start ? (uint64_t)(stop - start) : 0, make_row, &maker);
 }
 
-static int field_argument(Columns *columns, PyObject *argument) {
+int field_argument(Columns *columns, PyObject *argument) {
     long field = PyLong_AsLong(argument);
     if (field == -1 && PyErr_Occurred()) return -1;
     if (field >= 0 && field < (long)columns->store->geometry.options.field_count) return (int)field;
@@ -237,181 +243,6 @@ static PyObject *columns_values(PyObject *self, PyObject *argument) {
     if (field < 0) return NULL;
     struct row_maker maker = {.columns = (Columns *)self, .field = (uint32_t)field};
     return make_list(((Columns *)self)->rows, make_value, &maker);
-}
-
-/* ---- one column as a buffer --------------------------------------------------------------------------------------- */
-
-typedef struct {
-    PyObject_HEAD
-    Columns *columns;
-    uint32_t field;
-    char format[16];
-    Py_ssize_t shape, stride;
-} Column;
-
-static int column_getbuffer(PyObject *self, Py_buffer *view, int flags) {
-    Column *column = (Column *)self;
-    const struct field *field = &column->columns->store->geometry.fields[column->field];
-    bool text = field->kind == KIND_TEXT || field->kind == KIND_BYTES;
-    if (flags & PyBUF_WRITABLE) {
-        PyErr_SetString(PyExc_BufferError, "a snapshot is immutable; copy the column to change it");
-        return -1;
-    }
-    if (text && (flags & PyBUF_STRIDES) != PyBUF_STRIDES) {
-        PyErr_SetString(PyExc_BufferError, "a column of text lies at a stride; ask for strides");
-        return -1;
-    }
-    *view = (Py_buffer){
-        .buf = column->columns->base[column->field],
-        .obj = Py_NewRef(self),
-        .itemsize = text ? (Py_ssize_t)field->size : (Py_ssize_t)field->bytes,
-        .readonly = 1,
-        .ndim = 1,
-        .format = flags & PyBUF_FORMAT ? column->format : NULL,
-        .shape = flags & PyBUF_ND ? &column->shape : NULL,
-        .strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? &column->stride : NULL,
-    };
-    view->len = column->shape * view->itemsize;
-    return 0;
-}
-
-static void column_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    Py_XDECREF((PyObject *)((Column *)self)->columns);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
-}
-
-static int column_traverse(PyObject *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT((PyObject *)((Column *)self)->columns);
-    return 0;
-}
-
-PyType_Spec column_spec = {
-    .name = "shmstore._core.Column",
-    .basicsize = sizeof(Column),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = (PyType_Slot[]){{Py_tp_dealloc, column_dealloc}, {Py_tp_traverse, column_traverse}, {Py_bf_getbuffer, column_getbuffer}, {0, NULL}},
-};
-
-static PyObject *columns_column(PyObject *self, PyObject *argument) {
-    static const char *const formats[KIND_END] = {
-        [KIND_INT8] = "b", [KIND_INT16] = "h", [KIND_INT32] = "i", [KIND_INT64] = "q", [KIND_UINT8] = "B",
-        [KIND_UINT16] = "H", [KIND_UINT32] = "I", [KIND_UINT64] = "Q", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
-        [KIND_BOOL] = "?", [KIND_TIMESTAMP] = "q", [KIND_KEY] = "I"};
-    Columns *columns = (Columns *)self;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
-    const struct field *field = &columns->store->geometry.fields[index];
-    Column *column = (Column *)PyType_GenericAlloc(columns->store->state->column_type, 0);
-    if (!column) return NULL;
-    column->columns = (Columns *)Py_NewRef(self);
-    column->field = (uint32_t)index;
-    if (formats[field->kind]) strcpy(column->format, formats[field->kind]);
-    else PyOS_snprintf(column->format, sizeof column->format, "%us", field->size);
-    column->shape = (Py_ssize_t)columns->rows;
-    column->stride = (Py_ssize_t)field->bytes;
-    PyObject *view = PyMemoryView_FromObject((PyObject *)column);
-    Py_DECREF(column);
-    return view;
-}
-
-/* ---- rearranged copies -------------------------------------------------------------------------------------------- */
-
-static PyObject *columns_take(PyObject *self, PyObject *rows) {
-    Columns *columns = (Columns *)self;
-    PyObject *list = PySequence_List(rows);
-    if (!list) return NULL;
-    Py_ssize_t count = PyList_Size(list);
-    Columns *taken = new_columns(columns->store, (uint64_t)count);
-    for (Py_ssize_t i = 0; taken && i < count; i++) {
-        Py_ssize_t row = PyNumber_AsSsize_t(PyList_GetItem(list, i), PyExc_IndexError);
-        if (row < 0 || (uint64_t)row >= columns->rows) {
-            if (!PyErr_Occurred()) PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
-            Py_CLEAR(taken);
-            break;
-        }
-        move_row(&columns->store->geometry, taken->base, (uint64_t)i, columns->base, (uint64_t)row);
-        taken->rows = (uint64_t)i + 1;
-    }
-    Py_DECREF(list);
-    return (PyObject *)taken;
-}
-
-struct ranked {
-    uint64_t rank, row;
-};
-
-/* A number's rank: unsigned integers in the numbers' own order; NaN last. */
-static uint64_t rank_of(const struct field *field, const unsigned char *from) {
-    const uint64_t sign = UINT64_C(1) << 63;
-    uint64_t bits = 0;
-    double real;
-    float narrow;
-    switch (field->kind) {
-    case KIND_FLOAT64: case KIND_FLOAT32:
-        if (field->kind == KIND_FLOAT32) {
-            memcpy(&narrow, from, 4);
-            real = (double)narrow;
-        } else {
-            memcpy(&real, from, 8);
-        }
-        if (real != real) return UINT64_MAX;
-        real += 0.0; /* -0.0 and 0.0 are equal */
-        memcpy(&bits, &real, 8);
-        return bits & sign ? ~bits : bits | sign;
-    case KIND_INT8: return (uint64_t)(int64_t)*(const int8_t *)from ^ sign;
-    case KIND_INT16: { int16_t v; memcpy(&v, from, 2); return (uint64_t)(int64_t)v ^ sign; }
-    case KIND_INT32: { int32_t v; memcpy(&v, from, 4); return (uint64_t)(int64_t)v ^ sign; }
-    case KIND_INT64: case KIND_TIMESTAMP: memcpy(&bits, from, 8); return bits ^ sign;
-    default: memcpy(&bits, from, field->bytes); return bits;
-    }
-}
-
-/* Stable bottom-up merge sort; returns whichever of the two arrays holds the result. */
-static struct ranked *sort_ranked(struct ranked *from, struct ranked *to, uint64_t count) {
-    for (uint64_t width = 1; width < count; width *= 2) {
-        for (uint64_t low = 0; low < count; low += 2 * width) {
-            uint64_t middle = low + width < count ? low + width : count, high = low + 2 * width < count ? low + 2 * width : count;
-            uint64_t a = low, b = middle;
-            for (uint64_t at = low; at < high; at++)
-                to[at] = a < middle && (b >= high || from[a].rank <= from[b].rank) ? from[a++] : from[b++];
-        }
-        struct ranked *swapped = from;
-        from = to;
-        to = swapped;
-    }
-    return from;
-}
-
-static PyObject *columns_order_by(PyObject *self, PyObject *argument) {
-    Columns *columns = (Columns *)self;
-    const struct geometry *g = &columns->store->geometry;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
-    const struct field *field = &g->fields[index];
-    if (field->kind == KIND_TEXT || field->kind == KIND_BYTES || field->kind == KIND_KEY)
-        return PyErr_Format(PyExc_TypeError, "field %d is no number to order by", index);
-    struct ranked *ranked = malloc((2 * columns->rows + 1) * sizeof *ranked);
-    Columns *ordered = ranked ? new_columns(columns->store, columns->rows) : NULL;
-    if (ordered) {
-        Py_BEGIN_ALLOW_THREADS
-        for (uint64_t row = 0; row < columns->rows; row++)
-            ranked[row] = (struct ranked){rank_of(field, columns->base[index] + row * field->bytes), row};
-        const struct ranked *sorted = sort_ranked(ranked, ranked + columns->rows, columns->rows);
-        for (uint64_t row = 0; row < columns->rows; row++) move_row(g, ordered->base, row, columns->base, sorted[row].row);
-        Py_END_ALLOW_THREADS
-        ordered->rows = columns->rows;
-        for (size_t i = 0; i < columns->gaps.count; i++) {
-            const struct gap *gap = &columns->gaps.gaps[i];
-            gap_list_report(&ordered->gaps, gap->partition, gap->first, gap->end, gap->reason);
-        }
-    }
-    if (!ranked) PyErr_NoMemory();
-    free(ranked);
-    return (PyObject *)ordered;
 }
 
 static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
@@ -430,11 +261,13 @@ static PyObject *columns_iter_plain(PyObject *self, PyObject *unused) {
 static PyMethodDef columns_methods[] = {
     {"iter_plain", columns_iter_plain, METH_NOARGS, "iter_plain($self)\n--\n\nIterate over the rows as plain tuples."},
     {"rows", (PyCFunction)(void (*)(void))columns_rows, METH_VARARGS | METH_KEYWORDS,
-     "rows($self, start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as plain tuples."},
-    {"column", columns_column, METH_O, "column($self, field)\n--\n\nA read-only memoryview of one field's array."},
+     "rows($self, start=0, stop=None, *, plain=False)\n--\n\nRecords [start, stop) as the store's record type, or as "
+     "plain tuples."},
+    {"column", Columns_column, METH_O, "column($self, field)\n--\n\nA read-only memoryview of one field's array."},
     {"values", columns_values, METH_O, "values($self, field)\n--\n\nOne field as a list of Python values."},
-    {"take", columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
-    {"order_by", columns_order_by, METH_O, "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
+    {"take", Columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
+    {"order_by", Columns_order_by, METH_O,
+     "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
     {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
     {NULL, NULL, 0, NULL},
 };
@@ -449,6 +282,7 @@ PyType_Spec columns_spec = {
                              {Py_tp_iter, columns_iter},
                              {Py_sq_length, columns_length},
                              {Py_sq_item, columns_item},
-                             {Py_tp_doc, "Records copied out of a store: one private contiguous array per field. Immutable."},
+                             {Py_tp_doc,
+                              "Records copied out of a store: one private contiguous array per field. Immutable."},
                              {0, NULL}},
 };

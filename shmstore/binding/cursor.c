@@ -17,8 +17,7 @@ struct follow {
 };
 
 typedef struct {
-    PyObject_HEAD
-    Store *store;
+    PyObject_HEAD Store *store;
     uint32_t count, turn; /* whose turn it is to be read first */
     struct follow *follows;
     struct gap_list gaps;
@@ -41,17 +40,20 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
         unsigned int partition;
         unsigned long long ticket;
         PyObject *pair = PySequence_Tuple(PyList_GetItem(tickets, i));
-        int parsed = pair && PyArg_ParseTuple(pair, "IK;a cursor follows (partition, ticket) pairs", &partition, &ticket);
+        int parsed =
+            pair && PyArg_ParseTuple(pair, "IK;a cursor follows (partition, ticket) pairs", &partition, &ticket);
         Py_XDECREF(pair);
         if (!parsed) return -1;
         if (partition >= partitions) {
-            raise_error(cursor->store->state, ERROR_INVALID_OPTION, "partition %u does not exist; this store has partitions 0 to %u", partition, partitions - 1);
+            raise_error(cursor->store->state, ERROR_INVALID_OPTION,
+                        "partition %u does not exist; this store has partitions 0 to %u", partition, partitions - 1);
             return -1;
         }
         uint64_t tail = load_acquire(&ring_partition(&cursor->store->ring, partition)->tail);
         if (ticket > tail) {
             raise_error(cursor->store->state, ERROR_INVALID_OPTION,
-                        "ticket %llu of partition %u was not handed out yet; the next one is %llu", ticket, partition, (unsigned long long)tail);
+                        "ticket %llu of partition %u was not handed out yet; the next one is %llu", ticket, partition,
+                        (unsigned long long)tail);
             return -1;
         }
         cursor->follows[i] = (struct follow){partition, ticket};
@@ -120,7 +122,8 @@ static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t
     aim(cursor, &to, most < cursor->scratch_rows ? most : cursor->scratch_rows);
     const struct gap_sink sink = {gap_list_report, &cursor->gaps};
     uint64_t lapped = cursor->gaps.lapped;
-    enum read_status status = ring_read(&store->ring, follow->partition, &follow->next, tail_of(cursor, follow->partition), true, &to, &sink);
+    enum read_status status =
+        ring_read(&store->ring, follow->partition, &follow->next, tail_of(cursor, follow->partition), true, &to, &sink);
     if (cursor->gaps.lapped != lapped && store->writable) { /* seldom: let statistics know */
         lapped = cursor->gaps.lapped - lapped;
         add_relaxed(&store->board->lapped, lapped);
@@ -138,7 +141,8 @@ static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t
     if (status == READ_DAMAGED && !to.row) {
         raise_error(store->state, ERROR_DAMAGED_SEGMENT,
                     "slot word of ticket %llu of partition %u contradicts the tail: the segment was overwritten from "
-                    "outside; run 'shmstore-inspect check'", (unsigned long long)follow->next, follow->partition);
+                    "outside; run 'shmstore-inspect check'",
+                    (unsigned long long)follow->next, follow->partition);
         return -1;
     }
     return (Py_ssize_t)to.row;
@@ -147,7 +151,8 @@ static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t
 static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
     Store *store = cursor->store;
     if (check_open(store)) return NULL;
-    if (store->geometry.key_field >= 0 && store->keys_read < table_count(&store->table) && load_keys(store)) return NULL;
+    if (store->geometry.key_field >= 0 && store->keys_read < table_count(&store->table) && load_keys(store))
+        return NULL;
     PyObject *records = PyList_New(0);
     if (!records) return NULL;
     uint64_t left = limit > 0 ? (uint64_t)limit : 0;
@@ -171,7 +176,8 @@ static PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keyw
     Py_ssize_t limit;
     int plain = 0;
     PyObject *records;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:read", (char **)(uintptr_t)known, &limit, &plain)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:read", (char **)(uintptr_t)known, &limit, &plain))
+        return NULL;
     BEGIN_EXCLUSIVE(self);
     records = read_records((Cursor *)self, limit, plain != 0);
     END_EXCLUSIVE();
@@ -191,7 +197,8 @@ static PyObject *cursor_positions(PyObject *self, PyObject *unused) {
     Cursor *cursor = (Cursor *)self;
     PyObject *list = PyList_New((Py_ssize_t)cursor->count);
     for (uint32_t i = 0; list && i < cursor->count; i++) {
-        PyObject *pair = Py_BuildValue("(IK)", cursor->follows[i].partition, (unsigned long long)cursor->follows[i].next);
+        PyObject *pair =
+            Py_BuildValue("(IK)", cursor->follows[i].partition, (unsigned long long)cursor->follows[i].next);
         if (!pair) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, pair);
     }
@@ -203,7 +210,8 @@ static PyObject *cursor_lag(PyObject *self, PyObject *unused) {
     Cursor *cursor = (Cursor *)self;
     if (check_open(cursor->store)) return NULL;
     uint64_t lag = 0;
-    for (uint32_t i = 0; i < cursor->count; i++) lag += tail_of(cursor, cursor->follows[i].partition) - cursor->follows[i].next;
+    for (uint32_t i = 0; i < cursor->count; i++)
+        lag += tail_of(cursor, cursor->follows[i].partition) - cursor->follows[i].next;
     return PyLong_FromUnsignedLongLong(lag);
 }
 
@@ -267,7 +275,8 @@ static int wait_for_news(Cursor *cursor, int64_t timeout_ns) {
         enum news news = look(cursor);
         if (news == NEWS_SOME) return 1;
         if (news == NEWS_NONE && load_relaxed(&store->board->news) & NEWS_UNLINKED && look(cursor) == NEWS_NONE) {
-            raise_error(store->state, ERROR_STORE_UNLINKED, "the store's name was removed and everything in it was read: nothing more will come");
+            raise_error(store->state, ERROR_STORE_UNLINKED,
+                        "the store's name was removed and everything in it was read: nothing more will come");
             return -1;
         }
         if (load_relaxed(&cursor->interrupted)) {
@@ -276,10 +285,8 @@ static int wait_for_news(Cursor *cursor, int64_t timeout_ns) {
         }
         int64_t left = deadline < 0 ? -1 : deadline - monotonic_ns();
         if (deadline >= 0 && left <= 0) return 0;
-        Py_BEGIN_ALLOW_THREADS
-        sleep_for_news(cursor, left);
-        Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals()) return -1;
+        Py_BEGIN_ALLOW_THREADS sleep_for_news(cursor, left);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) return -1;
     }
 }
 
@@ -305,11 +312,14 @@ static PyObject *cursor_interrupt(PyObject *self, PyObject *unused) {
 static PyMethodDef cursor_methods[] = {
     {"read", (PyCFunction)(void (*)(void))cursor_read, METH_VARARGS | METH_KEYWORDS,
      "read($self, limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks."},
-    {"drain_gaps", cursor_drain_gaps, METH_NOARGS, "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first."},
-    {"positions", cursor_positions, METH_NOARGS, "positions($self)\n--\n\n(partition, next ticket) of each followed partition."},
+    {"drain_gaps", cursor_drain_gaps, METH_NOARGS,
+     "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first."},
+    {"positions", cursor_positions, METH_NOARGS,
+     "positions($self)\n--\n\n(partition, next ticket) of each followed partition."},
     {"lag", cursor_lag, METH_NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort)."},
     {"lost", cursor_lost, METH_NOARGS, "lost($self)\n--\n\nTickets in all gaps so far."},
-    {"wait", cursor_wait, METH_O, "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `interrupt`."},
+    {"wait", cursor_wait, METH_O,
+     "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `interrupt`."},
     {"interrupt", cursor_interrupt, METH_NOARGS, "interrupt($self)\n--\n\nMake a wait of another thread return False."},
     {NULL, NULL, 0, NULL},
 };

@@ -5,7 +5,8 @@
 
 PyObject *key_text(Store *store, uint32_t id) {
     PyObject *text = id < store->keys_read || (Py_ssize_t)id < PyList_Size(store->key_texts)
-                         ? PyList_GetItem(store->key_texts, (Py_ssize_t)id) : NULL;
+                         ? PyList_GetItem(store->key_texts, (Py_ssize_t)id)
+                         : NULL;
     if (text && text != Py_None) return Py_NewRef(text);
     PyErr_Clear();
     if (!store->closed && load_keys(store)) return NULL;
@@ -13,7 +14,8 @@ PyObject *key_text(Store *store, uint32_t id) {
     if (text && text != Py_None) return Py_NewRef(text);
     return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
                        "a record names key id %u, and the key table has no text for it: the segment was damaged; run "
-                       "'shmstore-inspect check'", id);
+                       "'shmstore-inspect check'",
+                       id);
 }
 
 int load_keys(Store *store) {
@@ -40,14 +42,22 @@ int load_keys(Store *store) {
 PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) {
     const struct field *field = &store->geometry.fields[index];
     union {
-        int8_t i8; int16_t i16; int32_t i32; int64_t i64;
-        uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
-        float f32; double f64;
+        int8_t i8;
+        int16_t i16;
+        int32_t i32;
+        int64_t i64;
+        uint8_t u8;
+        uint16_t u16;
+        uint32_t u32;
+        uint64_t u64;
+        float f32;
+        double f64;
     } v;
     if (field->units == 1) memcpy(&v, from, field->unit);
     switch (field->kind) {
     case KIND_FLOAT64: return PyFloat_FromDouble(v.f64);
-    case KIND_INT64: case KIND_TIMESTAMP: return PyLong_FromLongLong(v.i64);
+    case KIND_INT64:
+    case KIND_TIMESTAMP: return PyLong_FromLongLong(v.i64);
     case KIND_KEY:
         if (v.u32 < store->keys_read) return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
         return key_text(store, v.u32);

@@ -12,7 +12,8 @@ PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t
     if (!text) return NULL;
     PyObject *name = PyTuple_GetItem(store->names, (Py_ssize_t)field);
     PyObject *message = row < 0 ? PyUnicode_FromFormat("field '%U': %U", name, text)
-                                : PyUnicode_FromFormat("field '%U' of record %zd: %U; nothing of the batch was written", name, row, text);
+                                : PyUnicode_FromFormat("field '%U' of record %zd: %U; nothing of the batch was written",
+                                                       name, row, text);
     Py_DECREF(text);
     if (!message) return NULL;
     PyObject *exception = PyObject_CallFunctionObjArgs(store->state->errors[error], name, message, NULL);
@@ -28,7 +29,8 @@ int field_index(Store *store, PyObject *name) {
     for (uint32_t i = 0; i < count; i++) /* call sites pass interned names: mostly the same object */
         if (PyTuple_GetItem(store->names, (Py_ssize_t)i) == name) return (int)i;
     for (uint32_t i = 0; i < count; i++)
-        if (PyUnicode_Check(name) && !PyUnicode_Compare(PyTuple_GetItem(store->names, (Py_ssize_t)i), name)) return (int)i;
+        if (PyUnicode_Check(name) && !PyUnicode_Compare(PyTuple_GetItem(store->names, (Py_ssize_t)i), name))
+            return (int)i;
     return -1;
 }
 
@@ -79,12 +81,14 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
     }
     if (kind == KIND_UINT64) {
         uint64_t wide = PyLong_AsUnsignedLongLong(value);
-        if (wide == UINT64_MAX && PyErr_Occurred()) return out_of_range(store, field, value, row, ranges[kind].expected);
+        if (wide == UINT64_MAX && PyErr_Occurred())
+            return out_of_range(store, field, value, row, ranges[kind].expected);
         memcpy(to, &wide, 8);
         return 0;
     }
     int64_t number = PyLong_AsLongLong(value);
-    if ((number == -1 && PyErr_Occurred()) || number < ranges[kind].least || (number > 0 && (uint64_t)number > ranges[kind].most))
+    if ((number == -1 && PyErr_Occurred()) || number < ranges[kind].least ||
+        (number > 0 && (uint64_t)number > ranges[kind].most))
         return out_of_range(store, field, value, row, ranges[kind].expected);
     memcpy(to, &number, store->geometry.fields[field].bytes); /* little end first: checked at compile time below */
     return 0;
@@ -94,7 +98,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed
 static int encode_float(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_OverflowError)) return out_of_range(store, field, value, row, "a number that fits a float");
+        if (PyErr_ExceptionMatches(PyExc_OverflowError))
+            return out_of_range(store, field, value, row, "a number that fits a float");
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
         PyErr_Clear();
         return wrong_type(store, field, value, row, "a float");
@@ -114,7 +119,8 @@ static int encode_bool(Store *store, uint32_t field, PyObject *value, unsigned c
     if (value != Py_True && value != Py_False) {
         PyObject *type = PyType_GetName(Py_TYPE(value));
         if (!type) return -1;
-        bool numpy = !PyUnicode_CompareWithASCIIString(type, "bool_") || !PyUnicode_CompareWithASCIIString(type, "bool");
+        bool numpy =
+            !PyUnicode_CompareWithASCIIString(type, "bool_") || !PyUnicode_CompareWithASCIIString(type, "bool");
         Py_DECREF(type);
         if (!numpy) return wrong_type(store, field, value, row, "True or False");
     }
@@ -137,7 +143,8 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
     if (!since) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
         PyErr_Clear();
-        raise_field(store, ERROR_FIELD, field, row, "%R has no zone, so it names no instant; add one, such as tzinfo=timezone.utc", value);
+        raise_field(store, ERROR_FIELD, field, row,
+                    "%R has no zone, so it names no instant; add one, such as tzinfo=timezone.utc", value);
         return -1;
     }
     int64_t parts[3] = {0, 0, 0};
@@ -159,11 +166,13 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
 
 /* ---- text, bytes, keys -------------------------------------------------------------------------------------------- */
 
-static int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to, Py_ssize_t row) {
+static int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to,
+                     Py_ssize_t row) {
     const struct field *f = &store->geometry.fields[field];
     if (length > (Py_ssize_t)f->size) {
-        raise_field(store, ERROR_FIELD, field, row, "expected at most %u bytes%s, found %zd; shorten it or declare a larger size",
-                    f->size, f->kind == KIND_TEXT ? " of UTF-8" : "", length);
+        raise_field(store, ERROR_FIELD, field, row,
+                    "expected at most %u bytes%s, found %zd; shorten it or declare a larger size", f->size,
+                    f->kind == KIND_TEXT ? " of UTF-8" : "", length);
         return -1;
     }
     uint16_t stored = (uint16_t)length;
@@ -214,7 +223,9 @@ static int intern_key(Store *store, uint32_t field, PyObject *text, uint32_t *id
     if (!bytes) return -1;
     uint32_t most = store->geometry.fields[field].size;
     if (length > (Py_ssize_t)most) {
-        raise_field(store, ERROR_FIELD, field, row, "expected a key of at most %u bytes of UTF-8, found %zd; shorten it or declare Key[n]", most, length);
+        raise_field(store, ERROR_FIELD, field, row,
+                    "expected a key of at most %u bytes of UTF-8, found %zd; shorten it or declare Key[n]", most,
+                    length);
         return -1;
     }
     PyObject *known = PyDict_GetItemWithError(store->key_ids, text);
@@ -230,12 +241,15 @@ static int intern_key(Store *store, uint32_t field, PyObject *text, uint32_t *id
     END_EXCLUSIVE();
     if (status == TABLE_OK) return remember_key(store, text, *id);
     if (status == TABLE_MISSING)
-        raise_error(store->state, ERROR_READ_ONLY_STORE,
-                    "key %R is not in this store, and a store attached for reading cannot add it; attach without read_only", text);
+        raise_error(
+            store->state, ERROR_READ_ONLY_STORE,
+            "key %R is not in this store, and a store attached for reading cannot add it; attach without read_only",
+            text);
     else
         raise_error(store->state, ERROR_KEY_TABLE_FULL,
                     "the key table is full: %R would be one more than the %u keys it was created for; known keys go on "
-                    "working; create the store with a larger keys=", text, store->geometry.options.keys);
+                    "working; create the store with a larger keys=",
+                    text, store->geometry.options.keys);
     return -1;
 }
 
@@ -262,7 +276,8 @@ static int encode_key_value(Store *store, uint32_t field, PyObject *value, unsig
         uint64_t number = PyLong_AsUnsignedLongLong(value);
         if ((number == UINT64_MAX && PyErr_Occurred()) || number >= count) {
             PyErr_Clear();
-            raise_field(store, ERROR_FIELD, field, row, "%R is no key id; this store has ids below %u: take them from store.key(text)", value, count);
+            raise_field(store, ERROR_FIELD, field, row,
+                        "%R is no key id; this store has ids below %u: take them from store.key(text)", value, count);
             return -1;
         }
         id = (uint32_t)number;
@@ -275,7 +290,8 @@ static int encode_key_value(Store *store, uint32_t field, PyObject *value, unsig
 
 int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     switch (store->geometry.fields[field].kind) {
-    case KIND_FLOAT32: case KIND_FLOAT64: return encode_float(store, field, value, to, row);
+    case KIND_FLOAT32:
+    case KIND_FLOAT64: return encode_float(store, field, value, to, row);
     case KIND_KEY: return encode_key_value(store, field, value, to, row);
     case KIND_TIMESTAMP: return encode_timestamp(store, field, value, to, row);
     case KIND_TEXT: return encode_text(store, field, value, to, row);

@@ -24,7 +24,8 @@ PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *valu
 static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t i = 0; list && i < count; i++) {
-        PyObject *field = new_shape(state, SHAPE_FIELD_SPEC, Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
+        PyObject *field =
+            new_shape(state, SHAPE_FIELD_SPEC, Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
         if (!field) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, field);
     }
@@ -33,8 +34,9 @@ static PyObject *fields_object(struct module_state *state, const struct field_sp
 
 PyObject *header_object(struct module_state *state, const struct header *h, const struct geometry *g, bool unlinked) {
     const struct options *o = &h->options;
-    PyObject *options = Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions", o->partitions,
-                                      "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
+    PyObject *options =
+        Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions", o->partitions,
+                      "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
     PyObject *fields = fields_object(state, h->fields, o->field_count);
     if (!options || !fields) {
         Py_XDECREF(options);
@@ -42,24 +44,24 @@ PyObject *header_object(struct module_state *state, const struct header *h, cons
         return NULL;
     }
     return new_shape(state, SHAPE_HEADER,
-                     Py_BuildValue("((HH)y#LNNKN)", h->abi_major, h->abi_minor, h->store_id, (Py_ssize_t)sizeof h->store_id,
-                                   (long long)h->created_ns, fields, options, (unsigned long long)g->total_bytes,
-                                   PyBool_FromLong(unlinked)));
+                     Py_BuildValue("((HH)y#LNNKN)", h->abi_major, h->abi_minor, h->store_id,
+                                   (Py_ssize_t)sizeof h->store_id, (long long)h->created_ns, fields, options,
+                                   (unsigned long long)g->total_bytes, PyBool_FromLong(unlinked)));
 }
 
 PyObject *plan_object(struct module_state *state, const struct geometry *g) {
-    typedef unsigned long long number;
-    PyObject *regions = Py_BuildValue(
-        "[(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)]", "header and board", (number)0, (number)g->history_offset, "history",
-        (number)g->history_offset, (number)(g->processes_offset - g->history_offset), "processes", (number)g->processes_offset,
-        (number)(g->buckets_offset - g->processes_offset), "key buckets", (number)g->buckets_offset,
-        (number)(g->cells_offset - g->buckets_offset), "key cells", (number)g->cells_offset,
-        (number)(g->partitions_offset - g->cells_offset), "partitions", (number)g->partitions_offset,
-        (number)(g->slots_offset - g->partitions_offset), "slots", (number)g->slots_offset, (number)(g->total_bytes - g->slots_offset));
+    PyObject *regions =
+        Py_BuildValue("[(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)]", "header and board", (number)0, (number)g->history_offset,
+                      "history", (number)g->history_offset, (number)(g->processes_offset - g->history_offset),
+                      "processes", (number)g->processes_offset, (number)(g->buckets_offset - g->processes_offset),
+                      "key buckets", (number)g->buckets_offset, (number)(g->cells_offset - g->buckets_offset),
+                      "key cells", (number)g->cells_offset, (number)(g->partitions_offset - g->cells_offset),
+                      "partitions", (number)g->partitions_offset, (number)(g->slots_offset - g->partitions_offset),
+                      "slots", (number)g->slots_offset, (number)(g->total_bytes - g->slots_offset));
     if (!regions) return NULL;
     return new_shape(state, SHAPE_PLAN,
-                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots, (number)(g->slots * g->options.partitions),
-                                   (number)g->record_bytes, regions));
+                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots,
+                                   (number)(g->slots * g->options.partitions), (number)g->record_bytes, regions));
 }
 
 /* ---- fields and options from Python -------------------------------------------------------------------------------- */
@@ -75,7 +77,8 @@ static int parse_fields(struct module_state *state, PyObject *argument, struct f
         const char *name;
         Py_ssize_t bytes;
         PyObject *tuple = PySequence_Tuple(PyList_GetItem(list, i));
-        failed = !tuple || !PyArg_ParseTuple(tuple, "s#II;a field is (name, kind, size)", &name, &bytes, &specs[i].kind, &specs[i].size);
+        failed = !tuple || !PyArg_ParseTuple(tuple, "s#II;a field is (name, kind, size)", &name, &bytes, &specs[i].kind,
+                                             &specs[i].size);
         if (!failed && (bytes < 1 || bytes > MAX_FIELD_NAME_BYTES || strlen(name) != (size_t)bytes)) {
             raise_error(state, ERROR_INVALID_SCHEMA, "field %zd: a name has 1 to %d bytes and no NUL, found %R", i,
                         MAX_FIELD_NAME_BYTES, PyTuple_GetItem(tuple, 0));
@@ -90,7 +93,8 @@ static int parse_fields(struct module_state *state, PyObject *argument, struct f
 }
 
 /* One option as an int in [0, most]; what is beyond is refused by its name. */
-static int parse_option(struct module_state *state, PyObject *options, const char *name, uint64_t most, uint64_t *value) {
+static int parse_option(struct module_state *state, PyObject *options, const char *name, uint64_t most,
+                        uint64_t *value) {
     PyObject *key = PyUnicode_FromString(name), *item = key ? PyObject_GetItem(options, key) : NULL;
     Py_XDECREF(key);
     if (!item) return -1;
@@ -99,21 +103,28 @@ static int parse_option(struct module_state *state, PyObject *options, const cha
     int failed = !number || (*value == UINT64_MAX && PyErr_Occurred()) || *value > most;
     if (number && failed) {
         PyErr_Clear();
-        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %R; it must be an int between 0 and %llu", name, item, (unsigned long long)most);
+        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %R; it must be an int between 0 and %llu", name, item,
+                    (unsigned long long)most);
     }
     Py_XDECREF(number);
     Py_DECREF(item);
     return failed ? -1 : 0;
 }
 
-static int parse_geometry(struct module_state *state, PyObject *fields, PyObject *mapping, struct field_spec *specs, struct geometry *g) {
-    static const struct { const char *name; size_t offset; } narrow[] = {
-        {"partitions", offsetof(struct options, partitions)}, {"layout", offsetof(struct options, layout)},
-        {"rule", offsetof(struct options, rule)}, {"keys", offsetof(struct options, keys)},
-        {"processes", offsetof(struct options, processes)}};
+static int parse_geometry(struct module_state *state, PyObject *fields, PyObject *mapping, struct field_spec *specs,
+                          struct geometry *g) {
+    static const struct {
+        const char *name;
+        size_t offset;
+    } narrow[] = {{"partitions", offsetof(struct options, partitions)},
+                  {"layout", offsetof(struct options, layout)},
+                  {"rule", offsetof(struct options, rule)},
+                  {"keys", offsetof(struct options, keys)},
+                  {"processes", offsetof(struct options, processes)}};
     struct options options = {0};
     if (parse_fields(state, fields, specs, &options.field_count) ||
-        parse_option(state, mapping, "capacity", UINT64_MAX - 1, &options.capacity)) return -1;
+        parse_option(state, mapping, "capacity", UINT64_MAX - 1, &options.capacity))
+        return -1;
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
         uint64_t value;
         if (parse_option(state, mapping, narrow[i].name, UINT32_MAX, &value)) return -1;
@@ -134,7 +145,9 @@ static PyObject *core_plan(PyObject *module, PyObject *arguments) {
     PyObject *fields, *options;
     struct field_spec specs[MAX_FIELDS];
     struct geometry geometry;
-    if (!PyArg_ParseTuple(arguments, "OO:plan", &fields, &options) || parse_geometry(state, fields, options, specs, &geometry)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OO:plan", &fields, &options) ||
+        parse_geometry(state, fields, options, specs, &geometry))
+        return NULL;
     return plan_object(state, &geometry);
 }
 
@@ -146,7 +159,9 @@ static PyObject *core_format(PyObject *module, PyObject *arguments, PyObject *ke
     long long created_ns;
     struct field_spec specs[MAX_FIELDS];
     struct geometry geometry;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "w*OO$y*L:format", (char **)(uintptr_t)known, &buffer, &fields, &options, &id, &created_ns)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "w*OO$y*L:format", (char **)(uintptr_t)known, &buffer,
+                                     &fields, &options, &id, &created_ns))
+        return NULL;
     if (!parse_geometry(state, fields, options, specs, &geometry)) {
         if ((uint64_t)buffer.len != geometry.total_bytes || id.len != 16) {
             PyErr_Format(PyExc_ValueError, "expected a buffer of %llu bytes and an id of 16, found %zd and %zd",
@@ -162,16 +177,25 @@ static PyObject *core_format(PyObject *module, PyObject *arguments, PyObject *ke
 }
 
 /* Open the header of a buffer, or raise what is wrong with it. */
-static int open_header(struct module_state *state, const Py_buffer *buffer, struct header *header, struct geometry *geometry) {
+static int open_header(struct module_state *state, const Py_buffer *buffer, struct header *header,
+                       struct geometry *geometry) {
     struct refusal why;
     switch (layout_open(buffer->buf, (uint64_t)buffer->len, header, geometry, &why)) {
     case HEADER_OK: return 0;
-    case HEADER_FOREIGN: raise_error(state, ERROR_NOT_A_STORE, "these bytes are no shmstore segment: %s; it belongs to another program", why.text); break;
+    case HEADER_FOREIGN:
+        raise_error(state, ERROR_NOT_A_STORE, "these bytes are no shmstore segment: %s; it belongs to another program",
+                    why.text);
+        break;
     case HEADER_OTHER_ABI:
-        raise_error(state, ERROR_ABI_MISMATCH, "the segment was made by another version or machine: %s; use the shmstore that made it, or create a new store", why.text);
+        raise_error(state, ERROR_ABI_MISMATCH,
+                    "the segment was made by another version or machine: %s; use the shmstore that made it, or create "
+                    "a new store",
+                    why.text);
         break;
     case HEADER_DAMAGED:
-        raise_error(state, ERROR_DAMAGED_SEGMENT, "the segment is damaged: %s; remove it with 'shmstore-inspect rm' and create the store again", why.text);
+        raise_error(state, ERROR_DAMAGED_SEGMENT,
+                    "the segment is damaged: %s; remove it with 'shmstore-inspect rm' and create the store again",
+                    why.text);
         break;
     }
     return -1;
@@ -189,7 +213,8 @@ static PyObject *core_read_header(PyObject *module, PyObject *object) {
     PyObject *result = NULL;
     if (PyObject_GetBuffer(object, &buffer, PyBUF_SIMPLE)) return NULL;
     if (!open_header(state, &buffer, &header, &geometry))
-        result = header_object(state, &header, &geometry, load_relaxed(&board_of(&buffer, &geometry)->news) & NEWS_UNLINKED);
+        result =
+            header_object(state, &header, &geometry, load_relaxed(&board_of(&buffer, &geometry)->news) & NEWS_UNLINKED);
     PyBuffer_Release(&buffer);
     return result;
 }
@@ -213,17 +238,20 @@ static PyObject *core_mark_unlinked(PyObject *module, PyObject *object) {
 static PyMethodDef functions[] = {
     {"plan", core_plan, METH_VARARGS, "plan(fields, options)\n--\n\nThe layout of a segment before it exists."},
     {"format", (PyCFunction)(void (*)(void))core_format, METH_VARARGS | METH_KEYWORDS,
-     "format(buffer, fields, options, *, store_id, created_ns)\n--\n\nMake an empty store of a zeroed writable buffer."},
+     "format(buffer, fields, options, *, store_id, created_ns)\n--\n\nMake an empty store of a zeroed writable "
+     "buffer."},
     {"read_header", core_read_header, METH_O, "read_header(buffer)\n--\n\nValidate a header and return what it says."},
-    {"mark_unlinked", core_mark_unlinked, METH_O, "mark_unlinked(buffer)\n--\n\nTell every attached process that the name was removed."},
+    {"mark_unlinked", core_mark_unlinked, METH_O,
+     "mark_unlinked(buffer)\n--\n\nTell every attached process that the name was removed."},
     {NULL, NULL, 0, NULL},
 };
 
 /* ---- the module itself -------------------------------------------------------------------------------------------- */
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidSchema", "InvalidOption", "InvalidCapacity", "NotAStore", "AbiMismatch", "DamagedSegment", "FieldError", "FieldTypeError",
-    "KeyTableFull", "ProcessTableFull", "PartitionStalled", "ReadOnlyStore", "StoreClosed", "StoreUnlinked"};
+    "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",    "AbiMismatch",
+    "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull", "ProcessTableFull",
+    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},
@@ -235,15 +263,42 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"Reaped", "place pid voided released"},
     {"Gap", "partition first end reason"}};
 
-static const struct { const char *name; long value; } constants[] = {
-    {"ABI_MAJOR", ABI_MAJOR}, {"ABI_MINOR", ABI_MINOR}, {"MAX_FIELDS", MAX_FIELDS}, {"MAX_FIELD_NAME_BYTES", MAX_FIELD_NAME_BYTES},
-    {"MAX_PROCESSES", MAX_PROCESSES}, {"MAX_PARTITIONS", MAX_PARTITIONS}, {"HISTORY_SAMPLES", HISTORY_SAMPLES},
-    {"INT8", KIND_INT8}, {"INT16", KIND_INT16}, {"INT32", KIND_INT32}, {"INT64", KIND_INT64}, {"UINT8", KIND_UINT8},
-    {"UINT16", KIND_UINT16}, {"UINT32", KIND_UINT32}, {"UINT64", KIND_UINT64}, {"FLOAT32", KIND_FLOAT32}, {"FLOAT64", KIND_FLOAT64},
-    {"BOOL", KIND_BOOL}, {"TEXT", KIND_TEXT}, {"BYTES", KIND_BYTES}, {"TIMESTAMP", KIND_TIMESTAMP}, {"KEY", KIND_KEY},
-    {"LAYOUT_ROWS", LAYOUT_ROWS}, {"LAYOUT_COLUMNS", LAYOUT_COLUMNS}, {"BY_KEY", RULE_KEY}, {"BY_PROCESS", RULE_PROCESS},
-    {"BY_TURN", RULE_TURN}, {"EXPLICIT", RULE_EXPLICIT}, {"GAP_LAPPED", GAP_LAPPED}, {"GAP_VOIDED", GAP_VOIDED},
-    {"GAP_SKIPPED", GAP_SKIPPED}, {"GAP_CLEARED", GAP_CLEARED}, {"GAP_IN_FLIGHT", GAP_IN_FLIGHT}};
+static const struct {
+    const char *name;
+    long value;
+} constants[] = {{"ABI_MAJOR", ABI_MAJOR},
+                 {"ABI_MINOR", ABI_MINOR},
+                 {"MAX_FIELDS", MAX_FIELDS},
+                 {"MAX_FIELD_NAME_BYTES", MAX_FIELD_NAME_BYTES},
+                 {"MAX_PROCESSES", MAX_PROCESSES},
+                 {"MAX_PARTITIONS", MAX_PARTITIONS},
+                 {"HISTORY_SAMPLES", HISTORY_SAMPLES},
+                 {"INT8", KIND_INT8},
+                 {"INT16", KIND_INT16},
+                 {"INT32", KIND_INT32},
+                 {"INT64", KIND_INT64},
+                 {"UINT8", KIND_UINT8},
+                 {"UINT16", KIND_UINT16},
+                 {"UINT32", KIND_UINT32},
+                 {"UINT64", KIND_UINT64},
+                 {"FLOAT32", KIND_FLOAT32},
+                 {"FLOAT64", KIND_FLOAT64},
+                 {"BOOL", KIND_BOOL},
+                 {"TEXT", KIND_TEXT},
+                 {"BYTES", KIND_BYTES},
+                 {"TIMESTAMP", KIND_TIMESTAMP},
+                 {"KEY", KIND_KEY},
+                 {"LAYOUT_ROWS", LAYOUT_ROWS},
+                 {"LAYOUT_COLUMNS", LAYOUT_COLUMNS},
+                 {"BY_KEY", RULE_KEY},
+                 {"BY_PROCESS", RULE_PROCESS},
+                 {"BY_TURN", RULE_TURN},
+                 {"EXPLICIT", RULE_EXPLICIT},
+                 {"GAP_LAPPED", GAP_LAPPED},
+                 {"GAP_VOIDED", GAP_VOIDED},
+                 {"GAP_SKIPPED", GAP_SKIPPED},
+                 {"GAP_CLEARED", GAP_CLEARED},
+                 {"GAP_IN_FLIGHT", GAP_IN_FLIGHT}};
 
 static int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");
@@ -263,7 +318,8 @@ static int make_shapes(PyObject *module, struct module_state *state) {
         PyObject *arguments = Py_BuildValue("(ss)", shape_names[i][0], shape_names[i][1]);
         state->shapes[i] = arguments ? PyObject_Call(namedtuple, arguments, options) : NULL;
         Py_XDECREF(arguments);
-        if (!state->shapes[i] || PyModule_AddObjectRef(module, shape_names[i][0], state->shapes[i])) Py_CLEAR(namedtuple);
+        if (!state->shapes[i] || PyModule_AddObjectRef(module, shape_names[i][0], state->shapes[i]))
+            Py_CLEAR(namedtuple);
     }
     Py_XDECREF(options);
     Py_XDECREF(collections);
@@ -276,7 +332,8 @@ static int load_datetime(struct module_state *state) {
     PyObject *zone = datetime ? PyObject_GetAttrString(datetime, "timezone") : NULL;
     PyObject *utc = zone ? PyObject_GetAttrString(zone, "utc") : NULL;
     state->datetime_type = utc ? PyObject_GetAttrString(datetime, "datetime") : NULL;
-    state->unix_epoch = state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc) : NULL;
+    state->unix_epoch =
+        state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc) : NULL;
     Py_XDECREF(utc);
     Py_XDECREF(zone);
     Py_XDECREF(datetime);
@@ -284,10 +341,13 @@ static int load_datetime(struct module_state *state) {
 }
 
 static int make_types(PyObject *module, struct module_state *state) {
-    struct { PyTypeObject **type; PyType_Spec *spec; bool public; } const types[] = {
-        {&state->store_type, &store_spec, true}, {&state->columns_type, &columns_spec, true}, {&state->cursor_type, &cursor_spec, true},
-        {&state->column_type, &column_spec, false}, {&state->appender_type, &appender_spec, false},
-        {&state->rows_type, &rows_spec, false}};
+    struct {
+        PyTypeObject **type;
+        PyType_Spec *spec;
+        bool public;
+    } const types[] = {{&state->store_type, &store_spec, true},        {&state->columns_type, &columns_spec, true},
+                       {&state->cursor_type, &cursor_spec, true},      {&state->column_type, &column_spec, false},
+                       {&state->appender_type, &appender_spec, false}, {&state->rows_type, &rows_spec, false}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         *types[i].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         if (!*types[i].type || (types[i].public && PyModule_AddType(module, *types[i].type))) return -1;
@@ -301,7 +361,8 @@ static int core_exec(PyObject *module) {
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value)) return -1;
     /* To type checkers a TypedDict (_core.pyi), and those are dicts. */
     if (PyModule_AddObjectRef(module, "Options", (PyObject *)&PyDict_Type)) return -1;
-    return load_errors(state) || make_shapes(module, state) || load_datetime(state) || make_types(module, state) ? -1 : 0;
+    return load_errors(state) || make_shapes(module, state) || load_datetime(state) || make_types(module, state) ? -1
+                                                                                                                 : 0;
 }
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg) {

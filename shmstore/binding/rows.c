@@ -7,8 +7,7 @@
 enum { KEPT = 2 };
 
 typedef struct {
-    PyObject_HEAD
-    Columns *columns;
+    PyObject_HEAD Columns *columns;
     uint64_t next;
     bool plain;
     PyObject *kept[KEPT];

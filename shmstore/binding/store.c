@@ -38,6 +38,14 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+int check_writable(Store *store) {
+    if (check_open(store)) return -1;
+    if (store->writable) return 0;
+    raise_error(store->state, ERROR_READ_ONLY_STORE,
+                "the store was attached for reading only; attach without read_only to change it");
+    return -1;
+}
+
 static void read_name(struct identity *identity, const char *name) {
     size_t length = strlen(name);
     memset(identity->name, 0, sizeof identity->name);
@@ -54,7 +62,8 @@ int ensure_entered(Store *store) {
     }
     PyObject *described = PyObject_CallNoArgs(store->describe);
     if (!described) return -1;
-    int parsed = PyArg_ParseTuple(described, "KKKs;describe() returns (pid, start time, pid namespace, name)", &pid, &start_time, &pid_namespace, &name);
+    int parsed = PyArg_ParseTuple(described, "KKKs;describe() returns (pid, start time, pid namespace, name)", &pid,
+                                  &start_time, &pid_namespace, &name);
     if (parsed) {
         identity.pid = pid;
         identity.start_time = start_time;
@@ -66,9 +75,11 @@ int ensure_entered(Store *store) {
     switch (processes_enter(&store->processes, &identity)) {
     case ENTER_OK: return 0;
     case ENTER_FULL:
-        raise_error(store->state, ERROR_PROCESS_TABLE_FULL,
-                    "all %u places of the process table are taken by live processes; end one, attach read-only, or create "
-                    "the store with a larger processes=", store->geometry.options.processes);
+        raise_error(
+            store->state, ERROR_PROCESS_TABLE_FULL,
+            "all %u places of the process table are taken by live processes; end one, attach read-only, or create "
+            "the store with a larger processes=",
+            store->geometry.options.processes);
         return -1;
     default: PyErr_SetFromErrno(PyExc_OSError); return -1;
     }
@@ -76,17 +87,21 @@ int ensure_entered(Store *store) {
 
 static int open_bytes(Store *store, int fd) {
     struct refusal why;
-    static const enum error errors[] = {
-        [HEADER_FOREIGN] = ERROR_NOT_A_STORE, [HEADER_OTHER_ABI] = ERROR_ABI_MISMATCH, [HEADER_DAMAGED] = ERROR_DAMAGED_SEGMENT};
-    enum header_status status = layout_open(store->view.buf, (uint64_t)store->view.len, &store->header, &store->geometry, &why);
+    static const enum error errors[] = {[HEADER_FOREIGN] = ERROR_NOT_A_STORE,
+                                        [HEADER_OTHER_ABI] = ERROR_ABI_MISMATCH,
+                                        [HEADER_DAMAGED] = ERROR_DAMAGED_SEGMENT};
+    enum header_status status =
+        layout_open(store->view.buf, (uint64_t)store->view.len, &store->header, &store->geometry, &why);
     if (status != HEADER_OK) {
         raise_error(store->state, errors[status], "this segment cannot be used: %s", why.text);
         return -1;
     }
     if (store->writable && store->header.read_compatible) {
-        raise_error(store->state, ERROR_ABI_MISMATCH,
-                    "the segment uses features %llx that this package may read but not write; attach read-only, or use the "
-                    "shmstore that made it", (unsigned long long)store->header.read_compatible);
+        raise_error(
+            store->state, ERROR_ABI_MISMATCH,
+            "the segment uses features %llx that this package may read but not write; attach read-only, or use the "
+            "shmstore that made it",
+            (unsigned long long)store->header.read_compatible);
         return -1;
     }
     store->ring = (struct ring){
@@ -129,7 +144,9 @@ static PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     static char *const known[] = {"buffer", "fd", "writable", "describe", NULL};
     PyObject *buffer, *describe;
     int fd, writable;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ipO:Store", (char **)(uintptr_t)known, &buffer, &fd, &writable, &describe)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ipO:Store", (char **)(uintptr_t)known, &buffer, &fd,
+                                     &writable, &describe))
+        return NULL;
     Store *store = (Store *)PyType_GenericAlloc(type, 0);
     if (!store) return NULL;
     store->module = Py_XNewRef(PyType_GetModule(type));
@@ -138,7 +155,8 @@ static PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     store->coordinator.fd = -1;
     store->writable = writable != 0;
     store->describe = Py_NewRef(describe);
-    if (!store->state || PyObject_GetBuffer(buffer, &store->view, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE)) goto failed;
+    if (!store->state || PyObject_GetBuffer(buffer, &store->view, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE))
+        goto failed;
     if (open_bytes(store, fd)) {
         PyBuffer_Release(&store->view);
         goto failed;
@@ -210,7 +228,9 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
     static char *const known[] = {"record_type", "make", "values_of", NULL};
     Store *store = (Store *)self;
     PyObject *type, *make = NULL, *values_of = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:set_record_type", (char **)(uintptr_t)known, &type, &make, &values_of)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:set_record_type", (char **)(uintptr_t)known, &type,
+                                     &make, &values_of))
+        return NULL;
     if (make && make != Py_None) type = Py_None;
     if (type != Py_None && (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type))) {
         PyErr_Format(PyExc_TypeError, "expected a subclass of tuple or None, found %R", type);
@@ -251,8 +271,10 @@ static PyObject *store_key(PyObject *self, PyObject *text) {
     if (check_keyed(store)) return NULL;
     uint32_t field = (uint32_t)store->geometry.key_field;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) /* the key field that takes the longest keys */
-        if (store->geometry.fields[i].kind == KIND_KEY && store->geometry.fields[i].size == store->geometry.key_bytes) field = i;
-    if (!PyUnicode_Check(text)) return raise_field(store, ERROR_FIELD_TYPE, field, -1, "expected a str, found %R", text);
+        if (store->geometry.fields[i].kind == KIND_KEY && store->geometry.fields[i].size == store->geometry.key_bytes)
+            field = i;
+    if (!PyUnicode_Check(text))
+        return raise_field(store, ERROR_FIELD_TYPE, field, -1, "expected a str, found %R", text);
     return encode_key(store, field, text, &id, -1) ? NULL : PyLong_FromUnsignedLong(id);
 }
 
@@ -262,7 +284,8 @@ static PyObject *store_key_text(PyObject *self, PyObject *argument) {
     unsigned long id = PyLong_AsUnsignedLong(argument);
     if (id == (unsigned long)-1 && PyErr_Occurred()) return NULL;
     uint32_t count = table_count(&store->table);
-    if (id >= count) return PyErr_Format(PyExc_IndexError, "%R is no key id; this store has ids below %u", argument, count);
+    if (id >= count)
+        return PyErr_Format(PyExc_IndexError, "%R is no key id; this store has ids below %u", argument, count);
     return key_text(store, (uint32_t)id);
 }
 
@@ -285,7 +308,9 @@ static PyObject *store_snapshot(PyObject *self, PyObject *arguments, PyObject *k
     static char *const known[] = {"partitions", "since_ns", "until_ns", NULL};
     Store *store = (Store *)self;
     PyObject *chosen = NULL, *since = NULL, *until = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OOO:snapshot", (char **)(uintptr_t)known, &chosen, &since, &until)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OOO:snapshot", (char **)(uintptr_t)known, &chosen, &since,
+                                     &until))
+        return NULL;
     if (check_open(store)) return NULL;
     int64_t since_ns = INT64_MIN, until_ns = INT64_MAX;
     bool windowed = (since && since != Py_None) || (until && until != Py_None);
@@ -293,7 +318,8 @@ static PyObject *store_snapshot(PyObject *self, PyObject *arguments, PyObject *k
     if (until && until != Py_None) until_ns = PyLong_AsLongLong(until);
     if (PyErr_Occurred()) return NULL;
     if (windowed && store->geometry.time_field < 0)
-        return raise_error(store->state, ERROR_INVALID_OPTION, "this store has no Timestamp field, so it has no windows of time");
+        return raise_error(store->state, ERROR_INVALID_OPTION,
+                           "this store has no Timestamp field, so it has no windows of time");
 
     uint32_t partitions[MAX_PARTITIONS], count = store->geometry.options.partitions;
     if (!chosen || chosen == Py_None) {
@@ -315,11 +341,6 @@ static PyObject *store_snapshot(PyObject *self, PyObject *arguments, PyObject *k
     return columns_snapshot(store, partitions, count, windowed, since_ns, until_ns);
 }
 
-static bool ignore_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
-    (void)context, (void)partition, (void)first, (void)end, (void)reason;
-    return true;
-}
-
 static PyObject *store_read_at(PyObject *self, PyObject *arguments) {
     Store *store = (Store *)self;
     unsigned long long ticket;
@@ -331,261 +352,13 @@ static PyObject *store_read_at(PyObject *self, PyObject *arguments) {
     unsigned char *record = PyMem_Malloc(store->geometry.record_bytes);
     if (!record) return PyErr_NoMemory();
     struct destination to = {.room = 1};
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) to.columns[i] = record + store->geometry.fields[i].offset;
+    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
+        to.columns[i] = record + store->geometry.fields[i].offset;
     uint64_t next = ticket;
-    ring_read(&store->ring, (uint32_t)partition, &next, ticket + 1, false, &to, &(struct gap_sink){ignore_gap, NULL});
+    ring_read(&store->ring, (uint32_t)partition, &next, ticket + 1, false, &to, &no_gaps);
     PyObject *result = to.row ? decode_staged(store, record) : Py_NewRef(Py_None);
     PyMem_Free(record);
     return result;
-}
-
-/* ---- clearing ----------------------------------------------------------------------------------------------------- */
-
-static int check_writable(Store *store) {
-    if (check_open(store)) return -1;
-    if (store->writable) return 0;
-    raise_error(store->state, ERROR_READ_ONLY_STORE, "the store was attached for reading only; attach without read_only to change it");
-    return -1;
-}
-
-static PyObject *store_clear_records(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_writable(store)) return NULL;
-    for (uint32_t p = 0; p < store->geometry.options.partitions; p++)
-        ring_raise_floor(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
-    Py_RETURN_NONE;
-}
-
-/* The first ticket of a partition whose record is not older than `before_ns`, or the first still being written. */
-static uint64_t first_kept(const struct ring *ring, uint32_t partition, int64_t before_ns, unsigned char *row) {
-    const struct geometry *g = ring->geometry;
-    uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail), next = ring_oldest(ring, partition, tail);
-    while (next < tail) {
-        struct destination to = {.room = 1};
-        for (uint32_t i = 0; i < g->options.field_count; i++) to.columns[i] = row + g->fields[i].offset;
-        uint64_t at = next;
-        enum read_status status = ring_read(ring, partition, &next, next + 1, true, &to, &(struct gap_sink){ignore_gap, NULL});
-        if (status == READ_HELD || status == READ_DAMAGED) return at;
-        int64_t time;
-        memcpy(&time, row + g->fields[g->time_field].offset, 8);
-        if (to.row && time >= before_ns) return at;
-    }
-    return next;
-}
-
-static PyObject *store_purge(PyObject *self, PyObject *argument) {
-    Store *store = (Store *)self;
-    long long before_ns = PyLong_AsLongLong(argument);
-    if ((before_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
-    if (store->geometry.time_field < 0)
-        return raise_error(store->state, ERROR_INVALID_OPTION, "this store has no Timestamp field, so nothing in it is older than anything");
-    unsigned char *row = PyMem_Malloc(store->geometry.record_bytes);
-    if (!row) return PyErr_NoMemory();
-    uint64_t passed = 0;
-    pin(store);
-    Py_BEGIN_ALLOW_THREADS
-    for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
-        uint64_t oldest = ring_oldest(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
-        uint64_t kept = first_kept(&store->ring, p, before_ns, row);
-        if (kept <= oldest) continue;
-        ring_raise_floor(&store->ring, p, kept);
-        passed += kept - oldest;
-    }
-    Py_END_ALLOW_THREADS
-    unpin(store);
-    PyMem_Free(row);
-    return PyLong_FromUnsignedLongLong(passed);
-}
-
-/* ---- state -------------------------------------------------------------------------------------------------------- */
-
-typedef unsigned long long number;
-
-static PyObject *store_header(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_open(store)) return NULL;
-    return header_object(store->state, &store->header, &store->geometry, load_relaxed(&store->board->news) & NEWS_UNLINKED);
-}
-
-static PyObject *store_plan(PyObject *self, PyObject *unused) {
-    (void)unused;
-    return plan_object(((Store *)self)->state, &((Store *)self)->geometry);
-}
-
-static PyObject *store_totals(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_open(store)) return NULL;
-    uint32_t count = store->geometry.options.partitions;
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (uint32_t p = 0; list && p < count; p++) {
-        struct totals t;
-        ring_totals(&store->ring, p, &store->decided[p], &t);
-        PyObject *totals = new_shape(store->state, SHAPE_TOTALS, Py_BuildValue("(KKKKKK)", (number)t.tail, (number)t.oldest, (number)t.length,
-                                                                               (number)t.skipped, (number)t.voided, (number)t.in_flight));
-        if (!totals) Py_CLEAR(list);
-        else PyList_SetItem(list, (Py_ssize_t)p, totals);
-    }
-    return list;
-}
-
-/* A place as it is in one incarnation, or None when it is free. */
-static PyObject *place_object(Store *store, uint32_t index) {
-    const struct place *place = processes_place(&store->ring, index);
-    for (int look = 0; look < 100; look++) {
-        uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
-        if ((word & 0xff) == PLACE_FREE) break;
-        number pid = load_relaxed(&place->pid), start = load_relaxed(&place->start_time), space = load_relaxed(&place->pid_namespace);
-        number entered = load_relaxed(&place->entered_ns), appended = load_relaxed(&place->appended);
-        number last = load_relaxed(&place->last_append_ns), lapped = load_relaxed(&place->lapped);
-        for (size_t i = 0; i < PROCESS_NAME_BYTES / 8; i++) name[i] = load_relaxed(&place->name[i]);
-        fence_acquire(); /* place_object:fence: the same incarnation before and after */
-        if (load_relaxed(&place->word) != word) continue;
-        const char *state = processes_is_locked(&store->processes, index) ? "alive" : "dead";
-        const char *text = (const char *)name;
-        PyObject *decoded = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strnlen(text, sizeof name), "replace");
-        if (!decoded) return NULL;
-        return new_shape(store->state, SHAPE_PLACE, Py_BuildValue("(IKsKKKKNKKK)", index, (number)(word >> 8), state, pid, start, space,
-                                                                  entered, decoded, appended, last, lapped));
-    }
-    return Py_NewRef(Py_None);
-}
-
-static PyObject *store_places(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_open(store)) return NULL;
-    PyObject *list = PyList_New(0);
-    for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
-        PyObject *place = place_object(store, index);
-        if (!place || (place != Py_None && PyList_Append(list, place))) Py_CLEAR(list);
-        Py_XDECREF(place);
-    }
-    return list;
-}
-
-static void add_violation(void *context, const char *text) {
-    PyObject *line = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-    if (!line || PyList_Append(context, line)) PyErr_Clear(); /* no memory: the count still tells */
-    Py_XDECREF(line);
-}
-
-static PyObject *store_check(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_open(store)) return NULL;
-    PyObject *violations = PyList_New(0);
-    if (violations) check_store(&store->ring, &store->processes, &store->table, &(struct check_report){add_violation, violations});
-    return violations;
-}
-
-/* ---- processes ---------------------------------------------------------------------------------------------------- */
-
-static PyObject *store_enter(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_writable(store) || (!processes_owner(&store->processes) && ensure_entered(store))) return NULL;
-    return PyLong_FromUnsignedLong(processes_owner(&store->processes) & 0xfff);
-}
-
-static PyObject *store_reap(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_writable(store)) return NULL;
-    PyObject *list = PyList_New(0);
-    pin(store);
-    for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
-        uint64_t pid, voided, released;
-        bool reaped;
-        if ((load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_FREE) continue;
-        Py_BEGIN_ALLOW_THREADS
-        reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
-        if (reaped && (voided || released)) wait_notify(&store->board->news); /* a cursor may have stopped there */
-        Py_END_ALLOW_THREADS
-        if (!reaped) continue;
-        PyObject *what = new_shape(store->state, SHAPE_REAPED, Py_BuildValue("(IKKK)", index, (number)pid, (number)voided, (number)released));
-        if (!what || PyList_Append(list, what)) Py_CLEAR(list);
-        Py_XDECREF(what);
-    }
-    unpin(store);
-    return list;
-}
-
-/* ---- coordinator and history -------------------------------------------------------------------------------------- */
-
-static PyObject *store_lock_coordinator(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_writable(store)) return NULL;
-    if (store->coordinator.fd >= 0) Py_RETURN_FALSE; /* this handle's own: held by another Coordinator of this process */
-    if (processes_lock_coordinator(&store->processes, &store->coordinator)) Py_RETURN_TRUE;
-    if (errno != EAGAIN) return PyErr_SetFromErrno(PyExc_OSError);
-    Py_RETURN_FALSE;
-}
-
-static PyObject *store_unlock_coordinator(PyObject *self, PyObject *unused) {
-    (void)unused;
-    processes_unlock(&((Store *)self)->coordinator);
-    Py_RETURN_NONE;
-}
-
-static PyObject *store_coordinator_alive(PyObject *self, PyObject *unused) {
-    (void)unused;
-    Store *store = (Store *)self;
-    if (check_open(store)) return NULL;
-    return PyBool_FromLong(processes_coordinator_alive(&store->processes));
-}
-
-static PyObject *sample_object(Store *store, const struct sample_values *v) {
-    return new_shape(store->state, SHAPE_SAMPLE, Py_BuildValue("(KKKKKKKKK)", (number)v->number, (number)v->time_ns, (number)v->appended,
-                                                               (number)v->discarded, (number)v->skipped, (number)v->voided, (number)v->lapped,
-                                                               (number)v->length, (number)v->processes));
-}
-
-static PyObject *store_sample(PyObject *self, PyObject *argument) {
-    Store *store = (Store *)self;
-    long long time_ns = PyLong_AsLongLong(argument);
-    if ((time_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
-    if (store->coordinator.fd < 0) {
-        PyErr_SetString(PyExc_RuntimeError, "only the coordinator samples; call lock_coordinator first");
-        return NULL;
-    }
-    struct sample_values values = {.time_ns = (uint64_t)time_ns, .lapped = load_relaxed(&store->board->lapped)};
-    for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
-        struct totals t;
-        ring_totals(&store->ring, p, &store->decided[p], &t);
-        values.appended += t.tail - t.skipped - t.voided - t.in_flight;
-        values.length += t.length;
-        values.skipped += t.skipped;
-        values.voided += t.voided;
-    }
-    values.discarded = values.appended > values.length ? values.appended - values.length : 0;
-    for (uint32_t index = 0; index < store->geometry.options.processes; index++)
-        values.processes += (load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_USED;
-    history_write(&store->ring, &values);
-    return sample_object(store, &values);
-}
-
-static PyObject *store_history(PyObject *self, PyObject *const *arguments, Py_ssize_t given) {
-    Store *store = (Store *)self;
-    Py_ssize_t most = HISTORY_SAMPLES;
-    if (given > 1) return PyErr_Format(PyExc_TypeError, "history takes at most 1 argument, found %zd", given);
-    if (given) most = PyNumber_AsSsize_t(arguments[0], NULL);
-    if ((most == -1 && PyErr_Occurred()) || check_open(store)) return NULL;
-    if (most > HISTORY_SAMPLES) most = HISTORY_SAMPLES;
-    if (most < 0) most = 0;
-    uint64_t next = history_next(&store->ring);
-    PyObject *list = PyList_New(0);
-    for (uint64_t n = next > (uint64_t)most ? next - (uint64_t)most : 0; list && n < next; n++) {
-        struct sample_values values;
-        if (!history_read(&store->ring, n, &values)) continue;
-        PyObject *sample = sample_object(store, &values);
-        if (!sample || PyList_Append(list, sample)) Py_CLEAR(list);
-        Py_XDECREF(sample);
-    }
-    return list;
 }
 
 static PyObject *store_get_closed(PyObject *self, void *unused) {
@@ -609,35 +382,47 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 
 #define VARARGS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
 static PyMethodDef store_methods[] = {
-    {"set_record_type", VARARGS(store_set_record_type), "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become."},
+    {"set_record_type", VARARGS(store_set_record_type),
+     "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become."},
     {"append", (PyCFunction)(void (*)(void))Store_append, METH_FASTCALL | METH_KEYWORDS,
-     "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or as a record; a Timestamp left out is now. Returns its position."},
-    {"appender", VARARGS(Store_appender), "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields."},
-    {"append_rows", VARARGS(Store_append_rows), "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first."},
-    {"append_columns", VARARGS(Store_append_columns), "append_columns($self, columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
+     "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or as a "
+     "record; a Timestamp left out is now. Returns its position."},
+    {"appender", VARARGS(Store_appender),
+     "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields."},
+    {"append_rows", VARARGS(Store_append_rows),
+     "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first."},
+    {"append_columns", VARARGS(Store_append_columns),
+     "append_columns($self, columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
     {"set_on_discarded", store_set_on_discarded, METH_O, "set_on_discarded($self, callback)\n--\n\n"},
-    {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O, "set_on_capacity_reached($self, callback)\n--\n\n"},
+    {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O,
+     "set_on_capacity_reached($self, callback)\n--\n\n"},
     {"key", store_key, METH_O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new."},
     {"key_text", store_key_text, METH_O, "key_text($self, key_id)\n--\n\n"},
     {"keys", store_keys, METH_NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id."},
-    {"snapshot", VARARGS(store_snapshot), "snapshot($self, partitions=None, since_ns=None, until_ns=None)\n--\n\nCopy what is readable now."},
+    {"snapshot", VARARGS(store_snapshot),
+     "snapshot($self, partitions=None, since_ns=None, until_ns=None)\n--\n\nCopy what is readable now."},
     {"cursor", Store_cursor, METH_O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs."},
-    {"read_at", store_read_at, METH_VARARGS, "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None."},
-    {"clear", store_clear_records, METH_NOARGS, "clear($self)\n--\n\nMake every record handed out so far unreadable."},
-    {"purge", store_purge, METH_O, "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable."},
-    {"header", store_header, METH_NOARGS, "header($self)\n--\n\n"},
-    {"plan", store_plan, METH_NOARGS, "plan($self)\n--\n\n"},
-    {"totals", store_totals, METH_NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition."},
-    {"places", store_places, METH_NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free."},
-    {"check", store_check, METH_NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words."},
-    {"enter", store_enter, METH_NOARGS, "enter($self)\n--\n\nTake a place in the process table."},
-    {"reap", store_reap, METH_NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place."},
-    {"lock_coordinator", store_lock_coordinator, METH_NOARGS, "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is."},
-    {"unlock_coordinator", store_unlock_coordinator, METH_NOARGS, "unlock_coordinator($self)\n--\n\nGive the role up."},
-    {"coordinator_alive", store_coordinator_alive, METH_NOARGS, "coordinator_alive($self)\n--\n\n"},
-    {"sample", store_sample, METH_O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring."},
-    {"history", (PyCFunction)(void (*)(void))store_history, METH_FASTCALL, "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first."},
-    {"close", store_close, METH_NOARGS, "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent."},
+    {"read_at", store_read_at, METH_VARARGS,
+     "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None."},
+    {"clear", Store_clear_records, METH_NOARGS, "clear($self)\n--\n\nMake every record handed out so far unreadable."},
+    {"purge", Store_purge, METH_O,
+     "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable."},
+    {"header", Store_header, METH_NOARGS, "header($self)\n--\n\n"},
+    {"plan", Store_plan, METH_NOARGS, "plan($self)\n--\n\n"},
+    {"totals", Store_totals, METH_NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition."},
+    {"places", Store_places, METH_NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free."},
+    {"check", Store_check, METH_NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words."},
+    {"enter", Store_enter, METH_NOARGS, "enter($self)\n--\n\nTake a place in the process table."},
+    {"reap", Store_reap, METH_NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place."},
+    {"lock_coordinator", Store_lock_coordinator, METH_NOARGS,
+     "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is."},
+    {"unlock_coordinator", Store_unlock_coordinator, METH_NOARGS, "unlock_coordinator($self)\n--\n\nGive the role up."},
+    {"coordinator_alive", Store_coordinator_alive, METH_NOARGS, "coordinator_alive($self)\n--\n\n"},
+    {"sample", Store_sample, METH_O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring."},
+    {"history", (PyCFunction)(void (*)(void))Store_history, METH_FASTCALL,
+     "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first."},
+    {"close", store_close, METH_NOARGS,
+     "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent."},
     {NULL, NULL, 0, NULL},
 };
 

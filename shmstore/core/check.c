@@ -36,8 +36,12 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
     if (!lap_is_possible(ring, slot, word, before, after)) return "bears a lap that its partition's tail excludes";
     switch (word_state(word)) {
     case EMPTY: return word ? "is empty but not zero" : NULL;
-    case PUBLISHED: case SKIPPED: case VOID: case ABANDONED: return word_owner(word) ? "names an owner that holds nothing" : NULL;
-    case WRITING: case STALLED: {
+    case PUBLISHED:
+    case SKIPPED:
+    case VOID:
+    case ABANDONED: return word_owner(word) ? "names an owner that holds nothing" : NULL;
+    case WRITING:
+    case STALLED: {
         uint32_t index = word_owner(word) & 0xfff;
         if (index >= ring->geometry->options.processes) return "is held by a place that does not exist";
         uint64_t place = load_acquire(&processes_place(processes->ring, index)->word);
@@ -49,7 +53,8 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
     }
 }
 
-static void check_partition(const struct ring *ring, const struct processes *processes, uint32_t p, struct checking *c) {
+static void check_partition(const struct ring *ring, const struct processes *processes, uint32_t p,
+                            struct checking *c) {
     struct partition *control = ring_partition(ring, p);
     for (uint64_t slot = 0; slot < ring->geometry->slots; slot++) {
         const char *fault = NULL;
@@ -61,14 +66,17 @@ static void check_partition(const struct ring *ring, const struct processes *pro
             if (!fault) break;
         }
         if (fault)
-            violation(c, "partition %u: slot %llu (word %016llx) %s; the tail is %llu", p, (number)slot, (number)word, fault,
-                      (number)before);
+            violation(c, "partition %u: slot %llu (word %016llx) %s; the tail is %llu", p, (number)slot, (number)word,
+                      fault, (number)before);
     }
     uint64_t floor = load_acquire(&control->floor), tail = load_acquire(&control->tail);
-    if (floor > tail) violation(c, "partition %u: the floor %llu lies above the tail %llu", p, (number)floor, (number)tail);
-    uint64_t voids = load_acquire(&control->void_ledger), begun = load_acquire(&control->voids_begun); /* begun runs ahead */
+    if (floor > tail)
+        violation(c, "partition %u: the floor %llu lies above the tail %llu", p, (number)floor, (number)tail);
+    uint64_t voids = load_acquire(&control->void_ledger),
+             begun = load_acquire(&control->voids_begun); /* begun runs ahead */
     if ((int32_t)((uint32_t)begun - (uint32_t)voids) < 0)
-        violation(c, "partition %u: %u voided tickets were counted, but only %u begun", p, (uint32_t)voids, (uint32_t)begun);
+        violation(c, "partition %u: %u voided tickets were counted, but only %u begun", p, (uint32_t)voids,
+                  (uint32_t)begun);
 }
 
 static void check_keys(const struct table *table, struct checking *c) {
@@ -90,13 +98,15 @@ static void check_keys(const struct table *table, struct checking *c) {
             table_find(table, text, (size_t)length, &found) != TABLE_OK || found != id)
             violation(c, "key id %u ('%.*s') is not found under its own text", id, (int)length, text);
     }
-    if (published > table_count(table)) violation(c, "%llu keys are published, but only %u reserved", (number)published, table_count(table));
+    if (published > table_count(table))
+        violation(c, "%llu keys are published, but only %u reserved", (number)published, table_count(table));
 }
 
 static void check_places(const struct processes *processes, struct checking *c) {
     for (uint32_t index = 0; index < processes->ring->geometry->options.processes; index++) {
         uint64_t word = load_acquire(&processes_place(processes->ring, index)->word);
-        if ((word & 0xff) > PLACE_USED) violation(c, "place %u bears the unknown state %u", index, (unsigned)(word & 0xff));
+        if ((word & 0xff) > PLACE_USED)
+            violation(c, "place %u bears the unknown state %u", index, (unsigned)(word & 0xff));
     }
 }
 

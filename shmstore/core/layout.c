@@ -28,15 +28,24 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
     field->size = spec->size;
     field->units = 1;
     switch (spec->kind) {
-    case KIND_INT8: case KIND_UINT8: case KIND_BOOL: field->unit = 1; break;
-    case KIND_INT16: case KIND_UINT16: field->unit = 2; break;
-    case KIND_INT32: case KIND_UINT32: case KIND_FLOAT32: field->unit = 4; break;
-    case KIND_INT64: case KIND_UINT64: case KIND_FLOAT64: case KIND_TIMESTAMP: field->unit = 8; break;
+    case KIND_INT8:
+    case KIND_UINT8:
+    case KIND_BOOL: field->unit = 1; break;
+    case KIND_INT16:
+    case KIND_UINT16: field->unit = 2; break;
+    case KIND_INT32:
+    case KIND_UINT32:
+    case KIND_FLOAT32: field->unit = 4; break;
+    case KIND_INT64:
+    case KIND_UINT64:
+    case KIND_FLOAT64:
+    case KIND_TIMESTAMP: field->unit = 8; break;
     case KIND_KEY:
         field->unit = 4;
         if (spec->size < 1 || spec->size > MAX_KEY_BYTES) return false;
         break;
-    case KIND_TEXT: case KIND_BYTES:
+    case KIND_TEXT:
+    case KIND_BYTES:
         field->unit = 8;
         if (spec->size < 1 || spec->size > UINT16_MAX) return false;
         field->units = (uint32_t)(round_up(spec->size + 2, 8) / 8);
@@ -188,7 +197,8 @@ void layout_format(void *memory, const struct geometry *g, const struct field_sp
     memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
     header.checksum = fnv1a(&header, offsetof(struct header, checksum));
     /* All other bytes of an empty store are zero. The magic goes last: a half-written header is nobody's. */
-    memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic, sizeof header - sizeof header.magic);
+    memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic,
+           sizeof header - sizeof header.magic);
     fence_release();
     memcpy(memory, header.magic, sizeof header.magic);
 }

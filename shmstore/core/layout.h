@@ -90,7 +90,8 @@ struct header {
     uint8_t store_id[16];
     int64_t created_ns;
     struct options options;
-    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset, slots_offset;
+    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
+        slots_offset;
     struct field_spec fields[MAX_FIELDS];
     uint64_t checksum; /* FNV-1a of all bytes above */
 };
@@ -138,7 +139,8 @@ _Static_assert(sizeof(struct header) == 4264, "the header is part of the format"
 _Static_assert(sizeof(struct board) == 192, "news, keys and history lie on lines of their own");
 _Static_assert(sizeof(struct sample) == 128, "a sample is two cache lines");
 _Static_assert(sizeof(struct place) == 256, "a place is four cache lines");
-_Static_assert(offsetof(struct place, appended) == 128, "counters share no line with what others read to find the dead");
+_Static_assert(offsetof(struct place, appended) == 128,
+               "counters share no line with what others read to find the dead");
 _Static_assert(sizeof(struct partition) == 256, "a partition's tail shares no line pair with anything");
 
 /* ---- private geometry -------------------------------------------------------------------------------------------- */
@@ -159,7 +161,8 @@ struct geometry {
     uint64_t reciprocal;     /* floor(2^64 / slots): see ring_where */
     uint64_t record_bytes;   /* of a staged record, a multiple of 8 */
     uint64_t word_base, word_stride, partition_bytes;
-    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset, slots_offset;
+    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
+        slots_offset;
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
     int key_field, time_field; /* -1 when there is none */

@@ -23,7 +23,8 @@ static inline int64_t pace_clock_ns(void) {
 }
 
 /* `left` is the tail that this process's last append to the partition left, `at_ns` when it last appended to any. */
-static inline void pace_give_way(const struct ring *ring, uint32_t partition, uint64_t left, const atomic_u64 *at_ns, int64_t now_ns) {
+static inline void pace_give_way(const struct ring *ring, uint32_t partition, uint64_t left, const atomic_u64 *at_ns,
+                                 int64_t now_ns) {
     if (__builtin_expect(load_relaxed(&ring_partition(ring, partition)->tail) == left, 1)) return;
     if ((uint64_t)now_ns - load_relaxed(at_ns) >= HOT_NS) return;
     for (int64_t end = pace_clock_ns() + WAY_NS; pace_clock_ns() < end;) /* a pause lasts 3 to 50 ns: time, not turns */

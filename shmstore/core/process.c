@@ -111,7 +111,8 @@ bool processes_is_dead(void *context, uint32_t owner) {
     const struct processes *table = context;
     uint32_t index = owner & 0xfff;
     if (index >= table->ring->geometry->options.processes) return true; /* nobody can have written that */
-    uint64_t word = load_acquire(&processes_place(table->ring, index)->word); /* processes_is_dead:word, before the lock [3] */
+    uint64_t word =
+        load_acquire(&processes_place(table->ring, index)->word); /* processes_is_dead:word, before the lock [3] */
     if (word_place_state(word) == PLACE_FREE || owner_of(index, word) != owner) return true;
     return !processes_is_locked(table, index);
 }
@@ -209,7 +210,8 @@ void processes_close(struct processes *table) {
     close(table->fd);
 }
 
-bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released) {
+bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided,
+                    uint64_t *released) {
     struct place *place = processes_place(table->ring, index);
     struct held_lock lock;
     if (word_place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index) ||

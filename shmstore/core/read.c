@@ -5,6 +5,12 @@
 
 enum { RUN_ROWS = 1024 }; /* copied between two proofs: small enough to stay in the nearest cache */
 
+static bool ignore_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
+    (void)context, (void)partition, (void)first, (void)end, (void)reason;
+    return true;
+}
+const struct gap_sink no_gaps = {ignore_gap, NULL};
+
 /* Copy `count` values of one field from consecutive slots to consecutive rows. Every load here is copy_column:unit. */
 static void copy_column(const struct field *field, unsigned char *to, const unsigned char *from, uint64_t count) {
     uint64_t stride = field->stride;
@@ -12,21 +18,25 @@ static void copy_column(const struct field *field, unsigned char *to, const unsi
     case 8:
         if (field->units == 1) {
             uint64_t *out = (uint64_t *)(void *)to;
-            for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u64 *)(const void *)(from + row * stride));
+            for (uint64_t row = 0; row < count; row++)
+                out[row] = load_relaxed((const atomic_u64 *)(const void *)(from + row * stride));
         } else {
             uint64_t *out = (uint64_t *)(void *)to;
             for (uint64_t row = 0; row < count; row++, from += stride)
-                for (uint32_t i = 0; i < field->units; i++) *out++ = load_relaxed((const atomic_u64 *)(const void *)from + i);
+                for (uint32_t i = 0; i < field->units; i++)
+                    *out++ = load_relaxed((const atomic_u64 *)(const void *)from + i);
         }
         break;
     case 4: {
         uint32_t *out = (uint32_t *)(void *)to;
-        for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u32 *)(const void *)(from + row * stride));
+        for (uint64_t row = 0; row < count; row++)
+            out[row] = load_relaxed((const atomic_u32 *)(const void *)(from + row * stride));
         break;
     }
     case 2: {
         uint16_t *out = (uint16_t *)(void *)to;
-        for (uint64_t row = 0; row < count; row++) out[row] = load_relaxed((const atomic_u16 *)(const void *)(from + row * stride));
+        for (uint64_t row = 0; row < count; row++)
+            out[row] = load_relaxed((const atomic_u16 *)(const void *)(from + row * stride));
         break;
     }
     default:
@@ -35,7 +45,8 @@ static void copy_column(const struct field *field, unsigned char *to, const unsi
     }
 }
 
-static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t count, struct destination *to) {
+static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t count,
+                      struct destination *to) {
     const struct geometry *g = ring->geometry;
     const unsigned char *slots = ring_slots(ring, partition);
     for (uint32_t i = 0; i < g->options.field_count; i++) {
@@ -53,7 +64,8 @@ static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t t
     uint64_t limit = slots - slot < most ? slots - slot : most, count = 0;
     if (limit > RUN_ROWS) limit = RUN_ROWS;
     *lapped = 0;
-    while (count < limit && load_relaxed(ring_word(ring, partition, slot + count)) == published) count++; /* read_run:words */
+    while (count < limit && load_relaxed(ring_word(ring, partition, slot + count)) == published)
+        count++; /* read_run:words */
     if (!count) return 0;
     fence_acquire(); /* read_run:before: the payload is at least as new as its word */
     copy_rows(ring, partition, slot, count, to);
@@ -88,7 +100,9 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     }
     switch (word_state(word)) {
     case PUBLISHED: return word_owner(word) ? READ_DAMAGED : READ_FULL; /* just now */
-    case STALLED: case SKIPPED: case ABANDONED: *reason = GAP_SKIPPED; return READ_END;
+    case STALLED:
+    case SKIPPED:
+    case ABANDONED: *reason = GAP_SKIPPED; return READ_END;
     case VOID: *reason = GAP_VOIDED; return READ_END;
     case WRITING: break;
     default: return READ_DAMAGED;

@@ -89,7 +89,8 @@ SELDOM static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint
 
 /* [2] Ticket `ticket` is decided or claimed, as `word` shows: move the tail past it. */
 SELDOM static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uint64_t word) {
-    if (word_lap(word) == lap && (word_state(word) == STALLED || word_state(word) == SKIPPED || word_state(word) == ABANDONED)) {
+    if (word_lap(word) == lap &&
+        (word_state(word) == STALLED || word_state(word) == SKIPPED || word_state(word) == ABANDONED)) {
         ledger_count(&partition->skip_ledger, &partition->tail, ticket);
         POINT("skip counted");
     }
@@ -130,7 +131,8 @@ SELDOM static void pass_held(const struct ring *ring, uint32_t partition, uint64
 SELDOM static enum append_status release_stalled(atomic_u64 *shared, uint32_t owner, uint64_t word) {
     while (word_state(word) == STALLED && word_owner(word) == owner) {
         POINT("late");
-        if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED))) return APPEND_DONE; /* release_stalled:release */
+        if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED)))
+            return APPEND_DONE; /* release_stalled:release */
     }
     return APPEND_REVOKED;
 }
@@ -159,7 +161,8 @@ static enum append_status claim_next(const struct ring *ring, uint32_t partition
             if (skips > slots) sched_yield(); /* a whole lap is held: let the holders run */
             pass_held(ring, partition, at.slot, at.lap, word);
         } else {
-            if (word_state(word) == VOID || word_state(word) == ABANDONED) ledger_count(&control->void_ledger, &control->tail, t);
+            if (word_state(word) == VOID || word_state(word) == ABANDONED)
+                ledger_count(&control->void_ledger, &control->tail, t);
             POINT("before claim");
             uint64_t replaced = word;
             if (cas_acq_rel(shared, &word, slot_word(at.lap, owner, WRITING))) { /* claim_next:claim */
@@ -195,7 +198,8 @@ enum append_status ring_append(const struct ring *ring, uint32_t partition, uint
     POINT("payload written");
     uint64_t word = slot_word(claim.where.lap, owner, WRITING);
     atomic_u64 *shared = ring_word(ring, partition, claim.where.slot);
-    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */
+    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED)))
+        return APPEND_DONE; /* ring_append:publish */
     return release_stalled(shared, owner, word);
 }
 
@@ -218,7 +222,7 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
 void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket) {
     atomic_u64 *floor = &ring_partition(ring, partition)->floor;
     uint64_t seen = load_acquire(floor);
-    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) { } /* ring_raise_floor:raise */
+    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) {} /* ring_raise_floor:raise */
 }
 
 /* Is any of the tickets [first, tail) still held? Remembers in `decided` how far none is: what is decided stays so. */
@@ -239,19 +243,24 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
     uint64_t first = tail > g->slots ? tail - g->slots : 0;
     /* Ledgers count before the tail moves: what they name there is not handed out yet, or still in its slot. */
     bool skip_ahead = ledger_names(skips, tail), void_ahead = ledger_names(voids, tail);
-    *out = (struct totals){.tail = tail, .oldest = oldest, .skipped = (uint32_t)skips - skip_ahead, .voided = (uint32_t)voids};
+    *out = (struct totals){
+        .tail = tail, .oldest = oldest, .skipped = (uint32_t)skips - skip_ahead, .voided = (uint32_t)voids};
 
     /* Tickets without a record are found in their slots, but only when there can be any. */
     uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
-    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots), oldest_missing = false;
+    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots),
+         oldest_missing = false;
     if (holds_any(ring, partition, first, tail, decided) || lost)
         for (uint64_t t = first; t < tail; t++) {
             struct where at = ring_where(g, t);
             uint64_t word = load_relaxed(ring_word(ring, partition, at.slot));
             enum state state = word_state(word);
-            bool current = lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
-            if (state == STALLED || (state == WRITING && current)) out->in_flight++; /* STALLED: its owner's older append */
-            if (state == ABANDONED || (state == VOID && current)) out->voided += !(void_ahead && current && t + g->slots == tail);
+            bool current =
+                lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
+            if (state == STALLED || (state == WRITING && current))
+                out->in_flight++; /* STALLED: its owner's older append */
+            if (state == ABANDONED || (state == VOID && current))
+                out->voided += !(void_ahead && current && t + g->slots == tail);
             if (!current || state == PUBLISHED || t < oldest) continue;
             missing++;
             oldest_missing |= t == oldest;
@@ -265,5 +274,5 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
 }
 
 void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
-    for (int looks = 0; looks < MOST_LOOKS && !try_totals(ring, partition, decided, out); looks++) { }
+    for (int looks = 0; looks < MOST_LOOKS && !try_totals(ring, partition, decided, out); looks++) {}
 }

@@ -133,6 +133,8 @@ struct gap_sink {
     void *context;
 };
 
+extern const struct gap_sink no_gaps; /* for who does not want to know */
+
 enum read_status {
     READ_END,     /* reached `end` */
     READ_FULL,    /* no room left, or the sink took no more */
@@ -176,7 +178,8 @@ struct where {
 
 /* Where a ticket lives. Division by a multiplication: floor(t * floor(2^64 / n) / 2^64) is t / n or one less. */
 static inline struct where ring_where(const struct geometry *g, uint64_t ticket) {
-    uint64_t quotient = (uint64_t)((unsigned __int128)ticket * g->reciprocal >> 64), slot = ticket - quotient * g->slots;
+    uint64_t quotient = (uint64_t)((unsigned __int128)ticket * g->reciprocal >> 64),
+             slot = ticket - quotient * g->slots;
     if (slot >= g->slots) {
         quotient++;
         slot -= g->slots;

@@ -40,7 +40,8 @@ static void write_cell(const struct table *t, uint32_t id, const char *text, siz
 
 /* [5] */
 static void mark_published(const struct table *t, uint32_t id, size_t length) {
-    if (!(load_relaxed(cell_of(t, id)) & CELL_PUBLISHED)) store_release(cell_of(t, id), (length + 1) | CELL_PUBLISHED); /* mark_published:mark */
+    if (!(load_relaxed(cell_of(t, id)) & CELL_PUBLISHED))
+        store_release(cell_of(t, id), (length + 1) | CELL_PUBLISHED); /* mark_published:mark */
 }
 
 /* [1] Probe for the text; stops at it (TABLE_OK) or at the empty bucket `*at` where it would go (TABLE_MISSING). */

@@ -20,7 +20,8 @@
 struct table {
     const struct geometry *geometry;
     unsigned char *memory;
-    atomic_u32 *spare; /* a reserved, unpublished cell of this process alone, plus one, or 0; NULL: it never keeps one */
+    atomic_u32
+        *spare; /* a reserved, unpublished cell of this process alone, plus one, or 0; NULL: it never keeps one */
 };
 
 enum table_status { TABLE_OK, TABLE_MISSING, TABLE_FULL };

@@ -26,7 +26,7 @@ void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
 
 void wait_wake(atomic_u32 *news) {
     uint32_t seen = load_relaxed(news);
-    while (!cas_acq_rel_u32(news, &seen, (seen + NEWS_WAKE) & ~(uint32_t)NEWS_WAITERS)) { } /* wait_wake:count */
+    while (!cas_acq_rel_u32(news, &seen, (seen + NEWS_WAKE) & ~(uint32_t)NEWS_WAITERS)) {} /* wait_wake:count */
     POINT("waking");
     syscall(SYS_futex, news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

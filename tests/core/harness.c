@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -71,16 +72,20 @@ static bool run(const struct test_case *test_case) {
     fflush(stdout);
     pid_t child = fork();
     if (!child) {
+        setpgid(0, 0);
         alarm(LIMIT_SECONDS);
         seed_thread(fnv1a(test_case->name, strlen(test_case->name)));
         test_case->body();
         _exit(0);
     }
     int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) < 0) {
+    siginfo_t end;
+    if (child < 0 || waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT) < 0) {
         perror("  cannot run a case");
         return false;
     }
+    kill(-child, SIGKILL); /* whom the case has left behind; its number is still taken */
+    waitpid(child, &status, 0);
     if (WIFSIGNALED(status))
         printf("  ended by signal %d (%s)%s\n", WTERMSIG(status), strsignal(WTERMSIG(status)),
                WTERMSIG(status) == SIGALRM ? ": it did not end by itself" : "");

@@ -62,6 +62,7 @@ struct store {
     struct field_spec fields[MAX_FIELDS];
     struct ring ring;
     struct table table;
+    atomic_u32 spare_cell;
     struct processes processes; /* only for check_store, which looks at the places */
     _Atomic bool dead[PLACES];  /* what the kernel says of the holder of each place */
     atomic_u64 decided;         /* for ring_totals */
@@ -132,6 +133,7 @@ void finish(struct stalled *stalled); /* let it go on to its end */
 void abandon(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
 struct stopping *stall(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
 struct stopping *start_append(struct store *store, uint32_t owner, const char *point);
+bool is_stopped(const struct stopping *append); /* or has returned */
 bool stops_again(struct stopping *append, const char *point); /* or returns */
 enum append_status wake(struct stopping *append);
 
@@ -151,5 +153,8 @@ void expect_text_at(const char *file, int line, const char *found, const char *e
 #define expect_sound(store) expect_sound_at(store, __FILE__, __LINE__)
 void expect_sound_at(struct store *store, const char *file, int line);
 struct totals totals_of(struct store *store);
+
+uint64_t violations_of(const struct store *store); /* how many check_store finds */
+extern const struct gap_sink ANY_GAP;              /* takes whatever is reported */
 
 #endif

@@ -77,6 +77,17 @@ CASE(a_loss_at_the_limit_of_a_count_is_counted_once) {
     expect_sound(store);
 }
 
+CASE(a_word_keeps_lap_owner_and_state_apart) {
+    for (int i = 0; i < 1000; i++) {
+        uint64_t lap = random_number(2) ? LAPS - 1 - random_number(2) : random_number(LAPS);
+        uint32_t owner = (uint32_t)(random_number(2) ? OWNER_MASK - random_number(2) : random_number(OWNER_MASK));
+        for (enum state state = EMPTY; state <= ABANDONED; state++) {
+            uint64_t word = slot_word(lap, owner, state);
+            expect(word_lap(word) == lap && word_owner(word) == owner && word_state(word) == state);
+        }
+    }
+}
+
 CASE(a_generation_that_wraps_is_another_owner_than_those_near_it) {
     struct store *store = make_store((struct wish){.capacity = 3});
     store_relaxed(&processes_place(&store->ring, 5)->word, UINT64_C(509) << 8 | PLACE_FREE);

@@ -1,8 +1,6 @@
 /* A store in plain memory for the tests of the core: its records, its owners, and what must have become of every ticket. */
 #include "harness.h"
 
-#include <pthread.h>
-#include <setjmp.h>
 #include <stdio.h>
 
 /* One field of every kind, so that every copying unit is at work; the first two are a record's writer and sequence. */
@@ -47,7 +45,7 @@ struct store *make_store(struct wish wish) {
     memset(memory, 0, store->geometry.total_bytes);
     layout_format(memory, &store->geometry, store->fields, (const uint8_t[16]){1}, 1);
     store->ring = (struct ring){&store->geometry, memory, true, {is_dead, store}};
-    store->table = (struct table){.geometry = &store->geometry, .memory = memory};
+    store->table = (struct table){&store->geometry, memory, &store->spare_cell};
     store->processes.ring = &store->ring;
     return store;
 }
@@ -183,144 +181,6 @@ void append_many(struct store *store, uint32_t owner, uint64_t count) {
     while (count--) append(store, owner);
 }
 
-/* ---- stopping at a point ------------------------------------------------------------------------------------------ */
-
-struct stalled {
-    void (*operation)(void *argument);
-    void *argument;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    const char *until; /* the point to go to; NULL: to the end */
-    enum { MOVING, PARKED, RETURNED } is;
-};
-
-_Thread_local void (*at_point)(const char *name);
-static _Thread_local struct {
-    const char *point;
-    int passes; /* how often to go by before */
-    jmp_buf escape;
-    struct stalled *stalled; /* NULL: leave for ever */
-} stop;
-
-static void park(struct stalled *stalled) {
-    pthread_mutex_lock(&stalled->mutex);
-    stalled->is = PARKED;
-    pthread_cond_broadcast(&stalled->changed);
-    while (stalled->is == PARKED) pthread_cond_wait(&stalled->changed, &stalled->mutex);
-    stop.point = stalled->until;
-    pthread_mutex_unlock(&stalled->mutex);
-}
-
-void reached_point(const char *name) {
-    if (at_point) at_point(name);
-    if (!stop.point || strcmp(name, stop.point) || stop.passes-- > 0) return;
-    stop.point = NULL;
-    if (!stop.stalled) longjmp(stop.escape, 1);
-    park(stop.stalled);
-}
-
-bool leaves_at(const char *point, int passes, void (*operation)(void *argument), void *argument) {
-    stop.point = point;
-    stop.passes = passes;
-    if (setjmp(stop.escape)) return true;
-    operation(argument);
-    stop.point = NULL;
-    return false;
-}
-
-static void *stalled_main(void *argument) {
-    struct stalled *stalled = argument;
-    stop.stalled = stalled;
-    stop.point = stalled->until;
-    stalled->operation(stalled->argument);
-    pthread_mutex_lock(&stalled->mutex);
-    stalled->is = RETURNED;
-    pthread_cond_broadcast(&stalled->changed);
-    pthread_mutex_unlock(&stalled->mutex);
-    return NULL;
-}
-
-static void wait_until_it_stops(struct stalled *stalled) {
-    pthread_mutex_lock(&stalled->mutex);
-    while (stalled->is == MOVING) pthread_cond_wait(&stalled->changed, &stalled->mutex);
-    pthread_mutex_unlock(&stalled->mutex);
-}
-
-bool has_returned(const struct stalled *stalled) { return stalled->is == RETURNED; }
-
-struct stalled *start(void (*operation)(void *argument), void *argument, const char *point) {
-    struct stalled *stalled = calloc(1, sizeof *stalled);
-    if (!stalled) fail("no memory");
-    *stalled = (struct stalled){.operation = operation, .argument = argument, .until = point};
-    pthread_mutex_init(&stalled->mutex, NULL);
-    pthread_cond_init(&stalled->changed, NULL);
-    if (pthread_create(&stalled->thread, NULL, stalled_main, stalled)) fail("no thread");
-    wait_until_it_stops(stalled);
-    return stalled;
-}
-
-void move_on(struct stalled *stalled, const char *point) {
-    pthread_mutex_lock(&stalled->mutex);
-    stalled->until = point;
-    stalled->is = MOVING;
-    pthread_cond_broadcast(&stalled->changed);
-    pthread_mutex_unlock(&stalled->mutex);
-    wait_until_it_stops(stalled);
-}
-
-void finish(struct stalled *stalled) {
-    if (!has_returned(stalled)) move_on(stalled, NULL);
-    pthread_join(stalled->thread, NULL);
-    free(stalled);
-}
-
-/* ---- appends that stop ---------------------------------------------------------------------------------------------- */
-
-struct stopping {
-    struct store *store;
-    uint32_t owner;
-    enum append_status status;
-    struct stalled *stalled;
-};
-
-static void append_once(void *argument) {
-    struct stopping *append = argument;
-    struct appended out;
-    append->status = try_append(append->store, append->owner, &out);
-}
-
-void abandon(struct store *store, uint32_t owner, const char *point) {
-    struct stopping append = {.store = store, .owner = owner};
-    if (!leaves_at(point, 0, append_once, &append)) fail("an append did not reach '%s'", point);
-}
-
-struct stopping *start_append(struct store *store, uint32_t owner, const char *point) {
-    struct stopping *append = calloc(1, sizeof *append);
-    if (!append) fail("no memory");
-    *append = (struct stopping){.store = store, .owner = owner};
-    append->stalled = start(append_once, append, point);
-    return append;
-}
-
-struct stopping *stall(struct store *store, uint32_t owner, const char *point) {
-    struct stopping *append = start_append(store, owner, point);
-    if (has_returned(append->stalled)) fail("an append did not reach '%s'", point);
-    return append;
-}
-
-bool stops_again(struct stopping *append, const char *point) {
-    if (!has_returned(append->stalled)) move_on(append->stalled, point);
-    return !has_returned(append->stalled);
-}
-
-enum append_status wake(struct stopping *append) {
-    finish(append->stalled);
-    enum append_status status = append->status;
-    free(append);
-    return status;
-}
-
 /* ---- looking ------------------------------------------------------------------------------------------------------ */
 
 struct reading {
@@ -377,6 +237,21 @@ static void print_violation(void *context, const char *text) {
     (void)context;
     printf("  %s\n", text);
 }
+
+static void ignore_violation(void *context, const char *text) { (void)context, (void)text; }
+
+uint64_t violations_of(const struct store *store) {
+    const struct check_report report = {ignore_violation, NULL};
+    return check_store(&store->ring, &store->processes, &store->table, &report);
+}
+
+static bool take_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
+    (void)context, (void)partition, (void)reason;
+    expect(first < end);
+    return true;
+}
+
+const struct gap_sink ANY_GAP = {take_gap, NULL};
 
 void expect_sound_at(struct store *store, const char *file, int line) {
     const struct check_report report = {print_violation, NULL};

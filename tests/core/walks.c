@@ -26,7 +26,7 @@ static void step(struct store *store, struct writer *writer) {
         writer->is = STOPPED;
         break;
     case STOPPED:
-        if (!random_number(4)) {
+        if (is_stopped(writer->append) && !random_number(4)) {
             die(store, writer->owner);
             writer->is = DEAD; /* its thread stays where it is */
         } else if (!stops_again(writer->append, any_point())) {
@@ -35,12 +35,22 @@ static void step(struct store *store, struct writer *writer) {
         }
         break;
     case DEAD:
-        if (random_number(2)) repair(store, writer->owner);
-        else if (random_number(2)) writer->owner = join(store, writer->place);
-        else break;
-        writer->is = (load_acquire(&processes_place(&store->ring, writer->place)->word) & 0xff) == PLACE_FREE ? FREE : IDLE;
+        if (random_number(2)) {
+            repair(store, writer->owner);
+            writer->is = FREE;
+        } else if (random_number(2)) {
+            writer->owner = join(store, writer->place);
+            writer->is = IDLE;
+        }
         break;
     }
+}
+
+/* An append to a partition whose every slot is held takes its time to say so. */
+static bool is_blocked(const struct store *store) {
+    uint64_t held = 0;
+    for (uint64_t slot = 0; slot < store->geometry.slots; slot++) held += word_held(word_at(store, slot));
+    return held == store->geometry.slots;
 }
 
 static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t steps) {
@@ -50,10 +60,13 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
     for (uint32_t i = 0; i < WRITERS; i++) writers[i].place = i;
     uint32_t steady = join(store, WRITERS);
     for (uint64_t i = 0; i < steps && tail_of(store) - store->first < MOST_TICKETS; i++) {
+        struct writer *writer = &writers[random_number(WRITERS)];
         struct appended out;
-        if (random_number(3)) step(store, &writers[random_number(WRITERS)]);
-        else try_append(store, steady, &out);
         if (!random_number(20)) ring_raise_floor(&store->ring, 0, tail_of(store) - random_number(capacity + 1) % (tail_of(store) + 1));
+        else if (random_number(3) && writer->is != IDLE) step(store, writer);
+        else if (is_blocked(store) && random_number(30)) continue;
+        else if (random_number(2)) step(store, writer);
+        else try_append(store, steady, &out);
         expect_sound(store);
     }
     for (uint32_t i = 0; i < WRITERS; i++) { /* whoever is left ends, one way or the other; then the ring is as good as new */

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import EventStore, PartitionStalled
+from shmstore import EventStore, PartitionStalled, ProcessTableFull
 from tests.helpers.accounting import Follower, Promises
 from tests.helpers.points import points
 from tests.helpers.processes import Child, Gate
@@ -45,7 +45,7 @@ class Arena:
         def armed_life() -> None:
             for point in stops:
                 points().arm(point, number=SIGSTOP)
-            life()
+            life()  # what it returns is no exit code
 
         child = Child(armed_life)
         assert not stops or child.has_stopped(), f"it never came to {stops[0]!r}, and ended with {child.code}"
@@ -148,6 +148,18 @@ def test_a_process_that_stands_still_while_it_repairs_stops_nobody(name: str, do
         arena.store._core.reap()
         arena.check()
         assert arena.store.statistics.total_appended == len(arena.promises.returned())
+
+
+@pytest.mark.parametrize("point", ["settle begun", "sweep", "reap swept"])
+def test_a_place_that_somebody_repairs_is_given_to_nobody_until_he_is_done(name: str, point: str) -> None:
+    with open_arena(name, processes=3) as arena:
+        arena.writer(1, "payload written").kill()
+        with arena.start(arena.preloaded._core.reap, point) as repairer:
+            with pytest.raises(ProcessTableFull):
+                shmstore.attach(name)
+            repairer.resume()
+        shmstore.attach(name).close()
+        arena.check()
 
 
 @pytest.mark.parametrize("point", HOLDING)

@@ -188,28 +188,25 @@ class Named(Record):
 @pytest.mark.parametrize("point", ["key reserved", "key written", "key published"])
 def test_a_death_while_a_key_is_entered_leaves_the_table_whole(name: str, point: str) -> None:
     deaths, keys = 20, 30
-    with shmstore.create(name, Named, capacity=8, partitions=1, keys=keys, processes=deaths + 2) as store:
-        preloaded = points().attach(name)
+    with shmstore.create(name, Named, capacity=8, partitions=1, keys=keys, processes=deaths) as store:
+        with points().attach(name) as preloaded:
 
-        def life() -> None:
-            points().arm(point, 2)
-            preloaded.key("first")  # known from the second victim on
-            preloaded.key("of the first death")
-            preloaded.key("of the second")
+            def life(text: str) -> None:
+                points().arm(point)
+                preloaded.key(text)
 
-        for _ in range(deaths):
-            assert Child(life).wait() in (0, -signal.SIGKILL)
-        ids = {store.key(text): text for text in [f"key {number}" for number in range(keys - 3)]}
-        for text in ("first", "of the first death", "of the second"):
-            ids[store.key(text)] = text
-        assert len(ids) == keys
+            texts = [f"key {number}" for number in range(keys)]
+            for text in texts[:deaths]:
+                assert Child(lambda text=text: life(text)).wait() == -signal.SIGKILL
+        assert store.check() == []
+        numbers = [store.key(text) for text in texts]
+        assert len(set(numbers)) == keys
+        assert [store.keys()[number] for number in numbers] == texts
         with pytest.raises(KeyTableFull):
             for number in range(deaths + 1):  # a key whose publisher died before it counted it is one more
                 store.key(f"too many {number}")
-        assert {number: store.keys()[number] for number in ids} == ids
-        store.append(key="first", value=1.0)
+        store.append(key=texts[0], value=1.0)
         with shmstore.attach(name) as other:
-            assert [record.key for record in other.snapshot()] == ["first"]
+            assert [record.key for record in other.snapshot()] == texts[:1]
         assert store.check() == []
-        preloaded.close()
         shmstore.unlink(name)

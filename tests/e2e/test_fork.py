@@ -16,6 +16,7 @@ import pytest
 
 import shmstore
 from shmstore import Coordinator, EventStore, Int64, Key, Record
+from tests.helpers.points import points
 from tests.helpers.processes import Child, Gate, eventually, shared_numbers
 
 START_METHODS = ["fork", "spawn", "forkserver"]
@@ -290,6 +291,25 @@ def test_a_child_that_was_forked_while_a_thread_waited_can_leave(store: EventSto
         return code
 
     assert Child(life).wait() == 0
+
+
+def test_a_child_does_not_use_the_key_cell_that_its_parent_reserved(store: EventStore[Any]) -> None:
+    texts = ["of the first child", "of the second child", "of the parent"]
+    with points().attach(store.name) as preloaded:
+
+        def life() -> None:
+            points().arm("key reserved", number=signal.SIGSTOP)
+            preloaded.key("raced for")
+            for text in texts[:2]:
+                assert Child(lambda text=text: preloaded.key(text) and None).wait() == 0
+            preloaded.key(texts[2])
+
+        with Child(life) as child:
+            assert child.has_stopped()
+            store.key("raced for")  # it comes second, and has a cell to spare
+            assert child.resume() == 0
+    assert [store.keys()[store.key(text)] for text in texts] == texts
+    assert store.check() == []
 
 
 def test_a_child_of_a_coordinator_does_not_keep_its_role(store: EventStore[Any]) -> None:

@@ -115,6 +115,8 @@ class Follower:
         began, returned = promises.began(), promises.returned()
         assert not [record for record, times in found.items() if times > 1], "doubled"
         assert found.keys() <= began, "records that nobody wrote"
+        for position, record in self.records.items():
+            assert returned.get(record) in (None, position), f"{record} is not where its append said, but at {position}"
         for record, position in returned.items():
             if position is None:
                 assert found[record] == 1, f"lost: {record}"

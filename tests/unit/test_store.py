@@ -531,6 +531,7 @@ def test_repr_tells_name_and_fill(orders: EventStore[Order]) -> None:
 
 
 def test_a_handle_that_nobody_holds_is_closed(name: str) -> None:
+    gc.collect()  # what earlier tests left
     open_before = len(os.listdir("/proc/self/fd"))
     store = shmstore.create(name, Reading, capacity=8)
     store.append(reading(1))

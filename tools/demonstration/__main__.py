@@ -69,6 +69,9 @@ def main() -> int:
             return _play(args, store, out)
     except (shmstore.ShmStoreError, WorkerFailed) as error:
         return _fail(str(error), FAILURE)
+    except BrokenPipeError:  # whoever read along has left, so nobody would see the account
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
     except Interrupted as interruption:
         return _fail("interrupted; nothing is left behind", _SIGNALED + interruption.args[0])
 

@@ -26,6 +26,7 @@ class Cell(IntEnum):
     SNAPSHOTS = 5
     SNAPSHOT_NS = 6
     SNAPSHOT_RECORDS = 7
+    FIRST_PROCESS = 8  # who made the board, and started all others
 
 
 class Board:
@@ -34,14 +35,15 @@ class Board:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._words = memoryview(mmap.mmap(fd, _BYTES)).cast("Q")
-        self._parent = os.getppid()
 
     @classmethod
     def make(cls) -> "Board":
         """A new board; others map it by its descriptor."""
         fd = os.memfd_create("board")
         os.ftruncate(fd, _BYTES)
-        return cls(fd)
+        board = cls(fd)
+        board[Cell.FIRST_PROCESS] = os.getpid()
+        return board
 
     def __getitem__(self, cell: Cell) -> int:
         return self._words[cell]
@@ -51,7 +53,7 @@ class Board:
 
     def is_over(self, cell: Cell) -> bool:
         """Whether a worker that goes by this cell has to end: it was told to, or the demonstration itself is gone."""
-        return bool(self._words[cell]) or os.getppid() != self._parent
+        return bool(self._words[cell]) or os.getppid() != self._words[Cell.FIRST_PROCESS]
 
     def acknowledger(self, writer: int) -> Callable[[int, int], None]:
         """A function (sequence, position) that acknowledges, in an order that a death between two stores cannot spoil.

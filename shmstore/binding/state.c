@@ -1,0 +1,141 @@
+/* What a store tells of itself: header, plan, totals, places, invariants, history. */
+#include "binding.h"
+
+#include <string.h>
+
+/* ---- state -------------------------------------------------------------------------------------------------------- */
+
+PyObject *Store_header(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    return header_object(store->state, &store->header, &store->geometry,
+                         load_relaxed(&store->board->news) & NEWS_UNLINKED);
+}
+
+PyObject *Store_plan(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return plan_object(((Store *)self)->state, &((Store *)self)->geometry);
+}
+
+PyObject *Store_totals(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    uint32_t count = store->geometry.options.partitions;
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (uint32_t p = 0; list && p < count; p++) {
+        struct totals t;
+        ring_totals(&store->ring, p, &store->decided[p], &t);
+        PyObject *totals = new_shape(store->state, SHAPE_TOTALS,
+                                     Py_BuildValue("(KKKKKK)", (number)t.tail, (number)t.oldest, (number)t.length,
+                                                   (number)t.skipped, (number)t.voided, (number)t.in_flight));
+        if (!totals) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)p, totals);
+    }
+    return list;
+}
+
+/* A place as it is in one incarnation, or None when it is free. */
+static PyObject *place_object(Store *store, uint32_t index) {
+    const struct place *place = processes_place(&store->ring, index);
+    for (int look = 0; look < 100; look++) {
+        uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
+        if ((word & 0xff) == PLACE_FREE) break;
+        number pid = load_relaxed(&place->pid), start = load_relaxed(&place->start_time),
+               space = load_relaxed(&place->pid_namespace);
+        number entered = load_relaxed(&place->entered_ns), appended = load_relaxed(&place->appended);
+        number last = load_relaxed(&place->last_append_ns), lapped = load_relaxed(&place->lapped);
+        for (size_t i = 0; i < PROCESS_NAME_BYTES / 8; i++) name[i] = load_relaxed(&place->name[i]);
+        fence_acquire(); /* place_object:fence: the same incarnation before and after */
+        if (load_relaxed(&place->word) != word) continue;
+        const char *state = processes_is_locked(&store->processes, index) ? "alive" : "dead";
+        const char *text = (const char *)name;
+        PyObject *decoded = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strnlen(text, sizeof name), "replace");
+        if (!decoded) return NULL;
+        return new_shape(store->state, SHAPE_PLACE,
+                         Py_BuildValue("(IKsKKKKNKKK)", index, (number)(word >> 8), state, pid, start, space, entered,
+                                       decoded, appended, last, lapped));
+    }
+    return Py_NewRef(Py_None);
+}
+
+PyObject *Store_places(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    PyObject *list = PyList_New(0);
+    for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
+        PyObject *place = place_object(store, index);
+        if (!place || (place != Py_None && PyList_Append(list, place))) Py_CLEAR(list);
+        Py_XDECREF(place);
+    }
+    return list;
+}
+
+static void add_violation(void *context, const char *text) {
+    PyObject *line = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    if (!line || PyList_Append(context, line)) PyErr_Clear(); /* no memory: the count still tells */
+    Py_XDECREF(line);
+}
+
+PyObject *Store_check(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    PyObject *violations = PyList_New(0);
+    if (violations)
+        check_store(&store->ring, &store->processes, &store->table, &(struct check_report){add_violation, violations});
+    return violations;
+}
+
+static PyObject *sample_object(Store *store, const struct sample_values *v) {
+    return new_shape(store->state, SHAPE_SAMPLE,
+                     Py_BuildValue("(KKKKKKKKK)", (number)v->number, (number)v->time_ns, (number)v->appended,
+                                   (number)v->discarded, (number)v->skipped, (number)v->voided, (number)v->lapped,
+                                   (number)v->length, (number)v->processes));
+}
+
+PyObject *Store_sample(PyObject *self, PyObject *argument) {
+    Store *store = (Store *)self;
+    long long time_ns = PyLong_AsLongLong(argument);
+    if ((time_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
+    if (store->coordinator.fd < 0) {
+        PyErr_SetString(PyExc_RuntimeError, "only the coordinator samples; call lock_coordinator first");
+        return NULL;
+    }
+    struct sample_values values = {.time_ns = (uint64_t)time_ns, .lapped = load_relaxed(&store->board->lapped)};
+    for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
+        struct totals t;
+        ring_totals(&store->ring, p, &store->decided[p], &t);
+        values.appended += t.tail - t.skipped - t.voided - t.in_flight;
+        values.length += t.length;
+        values.skipped += t.skipped;
+        values.voided += t.voided;
+    }
+    values.discarded = values.appended > values.length ? values.appended - values.length : 0;
+    for (uint32_t index = 0; index < store->geometry.options.processes; index++)
+        values.processes += (load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_USED;
+    history_write(&store->ring, &values);
+    return sample_object(store, &values);
+}
+
+PyObject *Store_history(PyObject *self, PyObject *const *arguments, Py_ssize_t given) {
+    Store *store = (Store *)self;
+    Py_ssize_t most = HISTORY_SAMPLES;
+    if (given > 1) return PyErr_Format(PyExc_TypeError, "history takes at most 1 argument, found %zd", given);
+    if (given) most = PyNumber_AsSsize_t(arguments[0], NULL);
+    if ((most == -1 && PyErr_Occurred()) || check_open(store)) return NULL;
+    if (most > HISTORY_SAMPLES) most = HISTORY_SAMPLES;
+    if (most < 0) most = 0;
+    uint64_t next = history_next(&store->ring);
+    PyObject *list = PyList_New(0);
+    for (uint64_t n = next > (uint64_t)most ? next - (uint64_t)most : 0; list && n < next; n++) {
+        struct sample_values values;
+        if (!history_read(&store->ring, n, &values)) continue;
+        PyObject *sample = sample_object(store, &values);
+        if (!sample || PyList_Append(list, sample)) Py_CLEAR(list);
+        Py_XDECREF(sample);
+    }
+    return list;
+}

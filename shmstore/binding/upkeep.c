@@ -1,0 +1,113 @@
+/* What keeps a store in order: clearing, purging, entering and reaping, and the coordinator's role. */
+#include "binding.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- clearing ----------------------------------------------------------------------------------------------------- */
+
+PyObject *Store_clear_records(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_writable(store)) return NULL;
+    for (uint32_t p = 0; p < store->geometry.options.partitions; p++)
+        ring_raise_floor(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
+    Py_RETURN_NONE;
+}
+
+/* The first ticket of a partition whose record is not older than `before_ns`, or the first still being written. */
+static uint64_t first_kept(const struct ring *ring, uint32_t partition, int64_t before_ns, unsigned char *row) {
+    const struct geometry *g = ring->geometry;
+    uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail), next = ring_oldest(ring, partition, tail);
+    while (next < tail) {
+        struct destination to = {.room = 1};
+        for (uint32_t i = 0; i < g->options.field_count; i++) to.columns[i] = row + g->fields[i].offset;
+        uint64_t at = next;
+        enum read_status status = ring_read(ring, partition, &next, next + 1, true, &to, &no_gaps);
+        if (status == READ_HELD || status == READ_DAMAGED) return at;
+        int64_t time;
+        memcpy(&time, row + g->fields[g->time_field].offset, 8);
+        if (to.row && time >= before_ns) return at;
+    }
+    return next;
+}
+
+PyObject *Store_purge(PyObject *self, PyObject *argument) {
+    Store *store = (Store *)self;
+    long long before_ns = PyLong_AsLongLong(argument);
+    if ((before_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
+    if (store->geometry.time_field < 0)
+        return raise_error(store->state, ERROR_INVALID_OPTION,
+                           "this store has no Timestamp field, so nothing in it is older than anything");
+    unsigned char *row = PyMem_Malloc(store->geometry.record_bytes);
+    if (!row) return PyErr_NoMemory();
+    uint64_t passed = 0;
+    pin(store);
+    Py_BEGIN_ALLOW_THREADS for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
+        uint64_t oldest = ring_oldest(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
+        uint64_t kept = first_kept(&store->ring, p, before_ns, row);
+        if (kept <= oldest) continue;
+        ring_raise_floor(&store->ring, p, kept);
+        passed += kept - oldest;
+    }
+    Py_END_ALLOW_THREADS unpin(store);
+    PyMem_Free(row);
+    return PyLong_FromUnsignedLongLong(passed);
+}
+
+/* ---- processes ---------------------------------------------------------------------------------------------------- */
+
+PyObject *Store_enter(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_writable(store) || (!processes_owner(&store->processes) && ensure_entered(store))) return NULL;
+    return PyLong_FromUnsignedLong(processes_owner(&store->processes) & 0xfff);
+}
+
+PyObject *Store_reap(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_writable(store)) return NULL;
+    PyObject *list = PyList_New(0);
+    pin(store);
+    for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
+        uint64_t pid, voided, released;
+        bool reaped;
+        if ((load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_FREE) continue;
+        Py_BEGIN_ALLOW_THREADS reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
+        if (reaped && (voided || released)) wait_notify(&store->board->news); /* a cursor may have stopped there */
+        Py_END_ALLOW_THREADS if (!reaped) continue;
+        PyObject *what = new_shape(store->state, SHAPE_REAPED,
+                                   Py_BuildValue("(IKKK)", index, (number)pid, (number)voided, (number)released));
+        if (!what || PyList_Append(list, what)) Py_CLEAR(list);
+        Py_XDECREF(what);
+    }
+    unpin(store);
+    return list;
+}
+
+/* ---- coordinator and history -------------------------------------------------------------------------------------- */
+
+PyObject *Store_lock_coordinator(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_writable(store)) return NULL;
+    if (store->coordinator.fd >= 0)
+        Py_RETURN_FALSE; /* this handle's own: held by another Coordinator of this process */
+    if (processes_lock_coordinator(&store->processes, &store->coordinator)) Py_RETURN_TRUE;
+    if (errno != EAGAIN) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_FALSE;
+}
+
+PyObject *Store_unlock_coordinator(PyObject *self, PyObject *unused) {
+    (void)unused;
+    processes_unlock(&((Store *)self)->coordinator);
+    Py_RETURN_NONE;
+}
+
+PyObject *Store_coordinator_alive(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    return PyBool_FromLong(processes_coordinator_alive(&store->processes));
+}

@@ -1,0 +1,32 @@
+"""The C core on plain memory: hard states, limits, deaths, walks, damage and threads, under each sanitizer.
+
+The cases are in the C files beside; each says in its name what must hold.
+"""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.core.conftest import CORE, KINDS, TESTS, Build
+
+SUPPORT = {"harness", "store", "stopping"}
+SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
+TOGETHER = {
+    "sharing",
+    "threads",
+    "walks",
+}  # in all others one thread runs at a time: no race for ThreadSanitizer to see
+RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
+
+
+@pytest.mark.parametrize(("kind", "suite"), RUNS)
+def test_every_case_holds(kind: str, suite: str, built: Callable[[str], Build], seed: int) -> None:
+    done = built(kind).run(suite, seed)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_point_is_where_some_test_stops() -> None:
+    points = {name for path in CORE.glob("*.c") for name in re.findall(r'POINT\("(.*?)"\)', path.read_text())}
+    tests = "".join(path.read_text() for path in TESTS.glob("*.c"))
+    assert points and sorted(name for name in points if f'"{name}"' not in tests) == []

@@ -1,0 +1,258 @@
+"""Each rule of the core is there for a reason: with one broken in a copy, the case that stands for it fails.
+
+A mutant is a copy of the core with some texts replaced. Those that only a race shows may run a few times. What a missing
+fence does is not seen by running on strongly ordered processors; it is no subject here.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.core.conftest import CORE, TESTS, Build
+
+RACES = 25  # runs of a mutant that only a race shows
+
+
+@dataclass(frozen=True)
+class Mutant:
+    breaks: str  # the rule, in words
+    caught_by: str  # the case that fails
+    file: str
+    changes: dict[str, str]  # each text occurs once
+    by_race: bool = False
+
+
+MUTANTS = (
+    Mutant(
+        "a record is published after its payload",
+        "every_ticket_is_read_once_or_in_one_gap",
+        "ring.c",
+        {
+            "    store_payload(g, slots, claim.where.slot, record);\n": "",
+            "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE;": (
+                "bool done = cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED));"
+                "store_payload(g, slots, claim.where.slot, record);"
+                "if (done) return APPEND_DONE;"
+            ),
+        },
+        by_race=True,
+    ),
+    Mutant(
+        "a reader looks a second time",
+        "every_ticket_is_read_once_or_in_one_gap",
+        "read.c",
+        {"if (ticket + slots > tail) return count;": "if (tail + 1) return count;"},
+        by_race=True,
+    ),
+    Mutant(
+        "a skipped slot is marked STALLED",
+        "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
+        "ring.c",
+        {
+            "cas_acq_rel(shared, &expected, slot_word(lap, word_owner(word), STALLED));": (
+                "expected = load_acquire(&ring_partition(ring, partition)->tail); (void)lap;"
+                "cas_acq_rel(&ring_partition(ring, partition)->tail, &expected, expected + 1);"
+            )
+        },
+    ),
+    Mutant(
+        "only the dead are settled, never the slow",
+        "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
+        "ring.c",
+        {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
+    ),
+    Mutant(
+        "nor by readers",
+        "a_live_writer_is_in_flight_and_a_cursor_stops_there",
+        "read.c",
+        {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
+    ),
+    Mutant(
+        "the tail is moved after the claim",
+        "who_dies_before_its_claim_leaves_nothing",
+        "ring.c",
+        {
+            'POINT("before claim");': 'uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1); POINT("before claim");'
+        },
+    ),
+    Mutant(
+        "a claim is published by CAS, for it may have been overtaken",
+        "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
+        "ring.c",
+        {
+            "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE;": (
+                "store_release(shared, slot_word(claim.where.lap, 0, PUBLISHED)); if (word) return APPEND_DONE;"
+            )
+        },
+    ),
+    Mutant(
+        "who was overtaken releases the slot",
+        "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
+        "ring.c",
+        {"if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED)))": "if (shared)"},
+    ),
+    Mutant(
+        "a void ticket is counted before its slot is taken",
+        "a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger",
+        "ring.c",
+        {"ledger_count(&control->void_ledger, &control->tail, t);": ";"},
+    ),
+    Mutant(
+        "a count names its ticket",
+        "who_dies_with_a_skip_counted_leaves_the_tail_to_another",
+        "ring.c",
+        {" && !ledger_names(seen, ticket)) {": ") {"},
+    ),
+    Mutant(
+        "a skip is counted before the tail is moved",
+        "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
+        "ring.c",
+        {
+            "lap, uint64_t word) {\n    if (word_lap(word) == lap && (": (
+                "lap, uint64_t word) {\n    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
+                "    if (word_lap(word) == lap && ("
+            )
+        },
+    ),
+    Mutant(
+        "a settled claim is announced, or the totals do not look for it",
+        "a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger",
+        "ring.c",
+        {"add_relaxed(&control->voids_begun, 1);": ";"},
+    ),
+    Mutant(
+        "a discarded record is taken before it is overwritten",
+        "the_newest_records_are_kept_for_every_capacity_and_layout",
+        "ring.c",
+        {
+            "    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);\n": "",
+            '    POINT("payload written");': "    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);",
+        },
+    ),
+    Mutant(
+        "what was cleared is not discarded again",
+        "what_was_cleared_is_a_gap_of_its_own_and_discards_nothing",
+        "ring.c",
+        {"claim.ticket >= g->slots + floor": "claim.ticket >= g->slots"},
+    ),
+    Mutant(
+        "what was cleared does not count as there",
+        "what_was_cleared_is_a_gap_of_its_own_and_discards_nothing",
+        "ring.h",
+        {"return floor > oldest ? floor : oldest;": "return oldest;"},
+    ),
+    Mutant(
+        "laps are compared by their signed distance",
+        "laps_cross_2_to_the_40",
+        "ring.h",
+        {"return (int64_t)((a - b) << 24) >> 24;": "return (int64_t)(a - b);"},
+    ),
+    Mutant(
+        "a sweep releases overtaken claims too",
+        "a_stalled_writer_that_dies_is_released_by_repair",
+        "ring.c",
+        {
+            "if (!word_held(word) || word_owner(word) != owner) break;": "if (word_state(word) != WRITING || word_owner(word) != owner) break;"
+        },
+    ),
+    Mutant(
+        "the claims of a place's dead holder are swept before it is taken over",
+        "who_dies_while_entering_leaves_a_place_for_the_next",
+        "process.c",
+        {"if (word_place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
+    ),
+    Mutant(
+        "another generation is another owner",
+        "a_place_is_reused_without_end_and_its_generation_wraps",
+        "process.c",
+        {"return (uint32_t)(word >> 8 & 0x1ff) << 12 | index;": "return (uint32_t)(word >> 8 & 0) << 12 | index;"},
+    ),
+    Mutant(
+        "who holds its lock is alive",
+        "a_stopped_process_is_not_dead_and_releases_its_slot_late",
+        "process.c",
+        {"return !processes_is_locked(table, index);": "return true;"},
+    ),
+    Mutant(
+        "a key is written before it is published",
+        "a_key_that_many_threads_intern_has_one_id",
+        "table.c",
+        {
+            "    write_cell(t, mine, text, length);\n": "",
+            'POINT("key published");': 'write_cell(t, mine, text, length); POINT("key published");',
+        },
+        by_race=True,
+    ),
+    Mutant(
+        "a cell that is not published has no text",
+        "who_loses_the_race_for_a_key_uses_its_cell_for_the_next",
+        "table.c",
+        {"load_acquire(cell_of(t, id)) & CELL_PUBLISHED;": "load_acquire(cell_of(t, id));"},
+    ),
+    Mutant(
+        "a sample that is being written has no number",
+        "a_sampler_that_dies_costs_the_oldest_sample_and_no_number",
+        "history.c",
+        {"store_relaxed(&sample->number, 0);": ";"},
+    ),
+    Mutant(
+        "a sample's number is looked at again after its values",
+        "a_sample_that_is_read_is_whole",
+        "history.c",
+        {"return load_relaxed(&sample->number) == number + 1;": "return true;"},
+        by_race=True,
+    ),
+    Mutant(
+        "a wake-up changes the word that sleepers keep",
+        "a_waiter_does_not_sleep_when_the_word_has_changed",
+        "wait.c",
+        {"(seen + NEWS_WAKE)": "seen"},
+    ),
+    Mutant(
+        "a header's checksum is looked at",
+        "a_header_with_any_byte_changed_is_refused",
+        "layout.c",
+        {"if (checksum != h->checksum) {": "if (checksum == 77) {"},
+    ),
+    Mutant(
+        "a header does not promise more than is there",
+        "a_truncated_segment_is_refused_at_every_length",
+        "layout.c",
+        {"if (length < g->total_bytes) {": "if (length == 77) {"},
+    ),
+)
+
+
+def mutated(mutant: Mutant, folder: Path) -> list[Path]:
+    """The C files to compile for a mutant, in a copy of the core: the changed one, or all when a header is changed."""
+    text = (CORE / mutant.file).read_text()
+    for old, new in mutant.changes.items():
+        assert text.count(old) == 1, f"{mutant.file} has not one but {text.count(old)} times: {old}"
+        text = text.replace(old, new)
+    core = folder / "core"
+    shutil.copytree(CORE, core)
+    (core / mutant.file).write_text(text)
+    return [core / mutant.file] if mutant.file.endswith(".c") else sorted(core.glob("*.c"))
+
+
+def fails(case: str, build: Build, program: Path, seed: int) -> bool:
+    done = build.run(case, seed, program)
+    return f"FAILED {case}\n" in done.stdout
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.breaks.replace(" ", "_"))
+def test_a_broken_rule_is_caught(mutant: Mutant, built: Callable[[str], Build], tmp_path: Path, seed: int) -> None:
+    plain = built("plain")
+    broken = {path.name: path for path in plain.objects(mutated(mutant, tmp_path), tmp_path)}
+    whole = {path.name: path for path in plain.folder.glob("*.o")}
+    program = plain.link((whole | broken).values(), tmp_path)
+    runs = RACES if mutant.by_race else 1
+    assert any(fails(mutant.caught_by, plain, program, seed + run) for run in range(runs))
+
+
+def test_every_case_that_stands_for_a_rule_is_there() -> None:
+    cases = "".join(path.read_text() for path in TESTS.glob("*.c"))
+    assert [mutant.caught_by for mutant in MUTANTS if f"CASE({mutant.caught_by})" not in cases] == []

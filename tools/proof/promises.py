@@ -1,0 +1,90 @@
+"""What is promised, in order, and for each promise the figures that count as shown.
+
+A promise is shown when its tests passed and noted each figure of `least` (added up: at least so much) and of `most`
+(at most so much). Figures are noted by tests through the fixture `scorecard`, under the number of the promise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise and its bar."""
+
+    row: int
+    says: str
+    least: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+
+    def bar(self) -> str:
+        """The bar in words."""
+        least = [f"at least {number:,} {name.replace('_', ' ')}" for name, number in self.least.items()]
+        most = [f"{'at most ' if number else ''}{number:,} {name.replace('_', ' ')}" for name, number in self.most.items()]
+        return ", ".join([*least, *most]) + (f"; {self.note}" if self.note else "")
+
+
+def none(*names: str) -> dict[str, int]:
+    return dict.fromkeys(names, 0)
+
+
+PROMISES = (
+    Promise(1, "an append that returned survives any death", {"kills": 5000}, none("lost", "doubled")),
+    Promise(2, "no read is torn, foreign or stale", {"reads": 10_000_000}, none("torn")),
+    Promise(
+        3,
+        "death at any instruction leaves the rest working",
+        {"operations": 7, "runs": 1},
+        none("missed_boundaries", "violations"),
+        "each operation is killed at every one of its instruction boundaries",
+    ),
+    Promise(4, "whoever repairs may die too, and two may repair at once", {"pairs": 1}, none("violations")),
+    Promise(
+        5,
+        "a frozen process is not dead, and corrupts nothing when it goes on",
+        {"operations": 7, "runs": 1},
+        none("missed_boundaries", "violations", "false_deaths"),
+        "each operation is frozen at every one of its instruction boundaries, lapped and resumed",
+    ),
+    Promise(
+        6,
+        "a frozen process stops nobody, and costs one slot a lap",
+        {"frozen_writers": 5, "appends_beside_them": 20_000},
+        none("slots_lost_beyond_one_a_lap"),
+    ),
+    Promise(7, "loss is counted exactly, by cause", {"tickets": 100_000}, none("unexplained")),
+    Promise(
+        10,
+        "the protocol holds under C11, not only on this processor",
+        {"states": 1, "mutants_caught": 1},
+        none("mutants_survived", "violations"),
+        "every interleaving and every allowed reordering of each model",
+    ),
+    Promise(
+        11,
+        "death is noticed soon",
+        {"kills": 50, "meetings": 15},
+        {"slowest_repair_ms": 2500},
+        "250 ms is meant; ten times that is where it fails, for the tests share the machine",
+    ),
+    Promise(
+        12, "identity survives reuse of numbers, zombies, forks and namespaces", {"ways": 10}, none("false_deaths")
+    ),
+    Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names")),
+    Promise(14, "a full /dev/shm is an exception at creation", {"sizes": 10}, none("signals", "bytes_left")),
+    Promise(
+        15, "a corrupted, truncated or foreign segment is an error", {"mutants": 2000}, none("crashes", "hangs")
+    ),
+    Promise(
+        16,
+        "nobody removes a segment that is not theirs, however they end",
+        {"ends": 24},
+        none("removed", "warnings"),
+    ),
+    Promise(17, "signals do not break operations", {"signals": 500}, none("violations")),
+    Promise(19, "looking does not disturb", {"looks": 2}, none("bytes_changed")),
+    Promise(20, "numbers wrap safely", {"wraps": 4}, none("violations")),
+    Promise(21, "the core is free of data races and of undefined behaviour", {"suites": 2}, none("reports")),
+    Promise(22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown")),
+)

@@ -1,0 +1,117 @@
+"""Reads what the tests noted: figures by promise, and how each test ended."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proof.promises import PROMISES, Promise
+
+Figure = int | float | str
+LARGEST = ("_ms", "_s", "_bytes")  # units of figures of which the largest counts; all others are added up
+
+HOLDS, BROKEN, NOT_SHOWN = "holds", "BROKEN", "NOT SHOWN"
+
+
+@dataclass
+class Outcomes:
+    """How the tests ended, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def passed(self) -> int:
+        return len(self.seconds.keys() - set(self.failed) - self.skipped.keys())
+
+
+@dataclass
+class Shown:
+    """What was got for one promise."""
+
+    promise: Promise
+    notes: list[dict[str, Any]]
+    figures: dict[str, Figure]
+    tests: list[str]
+    seconds: float
+    failed: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """HOLDS only if every figure is there and every test that noted one has passed."""
+        figures, promise = self.figures, self.promise
+        if self.failed or any(number > promise.most.get(name, number) for name, number in numbers(figures).items()):
+            return BROKEN
+        is_there = figures.keys() >= promise.least.keys() | promise.most.keys()
+        enough = is_there and all(numbers(figures)[name] >= number for name, number in promise.least.items())
+        return HOLDS if enough else NOT_SHOWN
+
+
+@dataclass
+class Scorecard:
+    """All that the tests noted."""
+
+    shown: list[Shown]
+    outcomes: Outcomes
+    strays: list[str]
+    """Tests that noted a figure for a promise that nobody made."""
+
+    @property
+    def holds(self) -> bool:
+        return (
+            all(shown.verdict == HOLDS for shown in self.shown) and not self.outcomes.failed and not self.strays
+        )
+
+
+def read(path: Path) -> Scorecard:
+    """Read the file that SHMSTORE_SCORECARD named. Raises ValueError when it holds something else."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    outcomes = outcomes_of(line for line in lines if "outcome" in line)
+    notes = [line for line in lines if "row" in line]
+    known = {promise.row for promise in PROMISES}
+    return Scorecard(
+        [shown_of(promise, [note for note in notes if note["row"] == promise.row], outcomes) for promise in PROMISES],
+        outcomes,
+        sorted({note["test"] for note in notes if note["row"] not in known}),
+    )
+
+
+def outcomes_of(lines: Iterable[Mapping[str, Any]]) -> Outcomes:
+    outcomes = Outcomes()
+    for line in lines:
+        test = line["test"]
+        outcomes.seconds[test] = outcomes.seconds.get(test, 0.0) + line["seconds"]
+        if line["outcome"] == "failed":
+            outcomes.failed.append(test)
+        elif line["outcome"] == "skipped":
+            outcomes.skipped[test] = line["reason"]
+    return outcomes
+
+
+def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes) -> Shown:
+    tests = list(dict.fromkeys(note["test"] for note in notes))
+    # A test that noted something and whose end is not known was interrupted: that is no success.
+    failed = [test for test in tests if test in outcomes.failed or test not in outcomes.seconds]
+    seconds = sum(outcomes.seconds.get(test, 0.0) for test in tests)
+    return Shown(promise, notes, together([note["figures"] for note in notes]), tests, seconds, failed)
+
+
+def together(noted: list[dict[str, Figure]]) -> dict[str, Figure]:
+    """The figures of all notes of a promise in one."""
+    figures: dict[str, Figure] = {}
+    for name in dict.fromkeys(name for each in noted for name in each):
+        values = [each[name] for each in noted if name in each]
+        if any(isinstance(value, str) for value in values):
+            figures[name] = ", ".join(dict.fromkeys(map(str, values)))
+        else:
+            figures[name] = (max if name.endswith(LARGEST) else sum)(values)  # type: ignore[type-var, arg-type]
+    if operations := {each["operation"] for each in noted if "operation" in each}:
+        figures["operations"] = len(operations)
+        stepped = [each for each in noted if "K" in each]
+        figures["missed_boundaries"] = sum(max(0, each["K"] - each["runs"]) for each in stepped)
+    return figures
+
+
+def numbers(figures: Mapping[str, Figure]) -> dict[str, int | float]:
+    return {name: value for name, value in figures.items() if not isinstance(value, str)}
