@@ -97,13 +97,29 @@ def rows(smoke: bool) -> Iterator[Row]:
             if all(sum(is_quiet(window) for window in found) >= QUIET_WINDOWS for found in windows.values()):
                 break
     for layout in LAYOUTS:
-        (alone, _), (apart, apart_note), (same, same_note), (many, many_note) = (
+        (alone, alone_note), (apart, apart_note), (same, same_note), (many, many_note) = (
             typical(windows[layout, case]) for case in CASES
         )
         bars = [at_least(limit) if layout == DEFAULT_LAYOUT else None for limit in (1.8, 0.5, 0.6)]
-        yield Row(f"2 processes, a partition each, against 1, {layout}", apart, "M/s", alone, bars[0], apart_note)
-        yield Row(f"2 processes, the same partition, against 1, {layout}", same, "M/s", alone, bars[1], same_note)
-        yield Row(f"8 processes, the same partition, against 2, {layout}", many, "M/s", same, bars[2], many_note)
+        yield Row(
+            f"2 processes, a partition each, against 1, {layout}",
+            apart,
+            "M/s",
+            alone,
+            bars[0],
+            apart_note or alone_note,
+        )
+        yield Row(
+            f"2 processes, the same partition, against 1, {layout}",
+            same,
+            "M/s",
+            alone,
+            bars[1],
+            same_note or alone_note,
+        )
+        yield Row(
+            f"8 processes, the same partition, against 2, {layout}", many, "M/s", same, bars[2], many_note or same_note
+        )
 
 
 if __name__ == "__main__":

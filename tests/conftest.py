@@ -165,7 +165,8 @@ def note(**line: object) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note how each test ended: a figure counts only if its test passed."""
     if report.when == "call" or report.outcome != "passed":
-        note(test=report.nodeid, outcome=report.outcome, seconds=round(report.duration, 3))
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+        note(test=report.nodeid, outcome=report.outcome, seconds=round(report.duration, 3), reason=reason)
 
 
 @pytest.fixture

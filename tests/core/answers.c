@@ -104,7 +104,9 @@ CASE(a_read_stops_before_a_gap_that_is_not_taken) {
 
 /* ---- damage --------------------------------------------------------------------------------------------------------- */
 
-static void set_word(struct store *store, uint64_t slot, uint64_t word) { store_relaxed(ring_word(&store->ring, 0, slot), word); }
+static void set_word(struct store *store, uint64_t slot, uint64_t word) {
+    store_relaxed(ring_word(&store->ring, 0, slot), word);
+}
 
 CASE(a_word_that_breaks_the_invariant_is_told_and_never_looped_on) {
     struct store *store = make_store((struct wish){.capacity = 3});

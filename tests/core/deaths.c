@@ -1,4 +1,4 @@
-/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, every ticket is accounted for. */
+/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, each ticket is counted. */
 #include "harness.h"
 
 /* The ways in which a death is met. */

@@ -1,6 +1,6 @@
 /* Runs the cases whose file or name is asked for: harness [--seed N] [--effort PERCENT] [--list] [FILE or CASE]...
  *
- * Each case runs in a process of its own, one after the other. Prints "ok CASE" or "FAILED CASE", after the reason; the exit
+ * Each case runs in a process of its own, one after the other. Prints "ok CASE", or the reason and "FAILED CASE". The exit
  * status is 1 when a case failed, 2 when none was found. */
 #define _GNU_SOURCE
 #include "harness.h"
@@ -38,8 +38,8 @@ void fail_at(const char *file, int line, const char *format, ...) {
 
 void expect_equal_at(const char *file, int line, const char *what, uint64_t found, uint64_t expected) {
     if (found == expected) return;
-    fail_at(file, line, "%s is %llu (%llx), expected %llu (%llx)", what, (unsigned long long)found, (unsigned long long)found,
-            (unsigned long long)expected, (unsigned long long)expected);
+    unsigned long long is = found, not = expected;
+    fail_at(file, line, "%s is %llu (%llx), expected %llu (%llx)", what, is, is, not, not);
 }
 
 void expect_text_at(const char *file, int line, const char *found, const char *expected) {
@@ -63,7 +63,8 @@ static bool is_wanted(const struct test_case *test_case, char **wanted) {
     if (!*wanted) return true;
     for (; *wanted; wanted++) {
         size_t length = strlen(*wanted);
-        if (!strcmp(*wanted, test_case->name) || (!strncmp(*wanted, file, length) && !strcmp(file + length, ".c"))) return true;
+        if (!strcmp(*wanted, test_case->name)) return true;
+        if (!strncmp(*wanted, file, length) && !strcmp(file + length, ".c")) return true;
     }
     return false;
 }
@@ -100,7 +101,7 @@ int main(int count, char **arguments) {
         if (!strcmp(arguments[at], "--list")) list = true;
         else if (!strcmp(arguments[at], "--seed") && at + 1 < count) seed = strtoull(arguments[++at], NULL, 0);
         else if (!strcmp(arguments[at], "--effort") && at + 1 < count) effort = strtoull(arguments[++at], NULL, 0);
-        else return fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--list] [FILE or CASE]...\n", arguments[0]), 2;
+        else return fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--list] [FILE or CASE]...\n", *arguments), 2;
     }
     int found = 0, failed = 0;
     printf("seed %llu, effort %llu %%\n", (unsigned long long)seed, (unsigned long long)effort);

@@ -84,23 +84,36 @@ void counted_before(struct store *store, uint32_t count);
 
 /* All fields of a record: the first two are its writer and its sequence, every other byte follows from them. */
 void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, unsigned char record[STAGED_BYTES]);
-void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer, uint64_t *sequence);
+void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer,
+             uint64_t *sequence); /* expects that it is whole */
 
 struct destination make_destination(const struct geometry *geometry, uint64_t room);
 /* Expect that the record in `row` is whole; say whose it is. */
 void free_destination(const struct geometry *geometry, struct destination *to);
 
-void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer, uint64_t *sequence);
+void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer,
+                  uint64_t *sequence);
 
-static inline uint64_t tail_of(const struct store *store) { return load_acquire(&ring_partition(&store->ring, 0)->tail); }
-static inline uint64_t floor_of(const struct store *store) { return load_acquire(&ring_partition(&store->ring, 0)->floor); }
-static inline uint64_t word_at(const struct store *store, uint64_t slot) { return load_acquire(ring_word(&store->ring, 0, slot)); }
-static inline uint64_t word_of(const struct store *store, uint64_t ticket) { return word_at(store, ticket % store->geometry.slots); }
+/* Of partition 0. */
+static inline uint64_t tail_of(const struct store *store) {
+    return load_acquire(&ring_partition(&store->ring, 0)->tail);
+}
+static inline uint64_t floor_of(const struct store *store) {
+    return load_acquire(&ring_partition(&store->ring, 0)->floor);
+}
+static inline uint64_t word_at(const struct store *store, uint64_t slot) {
+    return load_acquire(ring_word(&store->ring, 0, slot));
+}
+static inline uint64_t word_of(const struct store *store, uint64_t ticket) {
+    return word_at(store, ticket % store->geometry.slots);
+}
 /* The slot word of a ticket, told by plain division. */
 static inline uint64_t word_for(const struct store *store, uint64_t ticket, uint32_t owner, enum state state) {
     return slot_word(ticket / store->geometry.slots + 1, owner, state);
 }
-static inline uint64_t published(const struct store *store, uint64_t ticket) { return word_for(store, ticket, 0, PUBLISHED); }
+static inline uint64_t published(const struct store *store, uint64_t ticket) {
+    return word_for(store, ticket, 0, PUBLISHED);
+}
 
 /* ---- owners --------------------------------------------------------------------------------------------------------- */
 

@@ -29,14 +29,20 @@ static void live_a_hard_life(struct store *store) {
     }
 }
 
+static void cross_at(uint64_t first, uint64_t limit, struct wish wish, uint32_t counted) {
+    struct store *store = make_store(wish);
+    start_at(store, first);
+    if (counted) counted_before(store, counted);
+    live_a_hard_life(store);
+    expect(tail_of(store) > limit);
+    free_store(store);
+}
+
 static void cross(uint64_t limit, uint32_t counted) {
-    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES) for (uint64_t before = 1; before < 3 * capacity; before += capacity) {
-        struct store *store = make_store((struct wish){.capacity = capacity, .layout = layout});
-        start_at(store, (limit == LAPS ? (LAPS - 1) * capacity : limit) - before);
-        if (counted) counted_before(store, counted);
-        live_a_hard_life(store);
-        expect(tail_of(store) > store->first + before);
-        free_store(store);
+    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES) {
+        uint64_t ticket = limit == LAPS ? (LAPS - 1) * capacity : limit;
+        for (uint64_t before = 1; before < 3 * capacity; before += capacity)
+            cross_at(ticket - before, ticket, (struct wish){.capacity = capacity, .layout = layout}, counted);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Real processes and the kernel's byte locks: entering, leaving, dying and being reaped, at every named point of process.c. */
+/* Real processes and the kernel's byte locks: entering, leaving, dying, being reaped, at every point of process.c. */
 #define _GNU_SOURCE
 #include "harness.h"
 
@@ -25,7 +25,9 @@ static struct store *make_shared_store(uint32_t processes) {
     return store;
 }
 
-static uint64_t place_of(const struct store *store, uint32_t index) { return load_acquire(&processes_place(&store->ring, index)->word); }
+static uint64_t place_of(const struct store *store, uint32_t index) {
+    return load_acquire(&processes_place(&store->ring, index)->word);
+}
 
 static uint32_t enter(struct store *store) {
     expect_equal(processes_enter(&store->processes, &ME), ENTER_OK);

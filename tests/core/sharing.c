@@ -10,7 +10,9 @@
 
 enum { THREADS = 4 };
 
-static void run_together(void *(*const mains[THREADS])(void *), void *argument) {
+typedef void *thread_main(void *argument);
+
+static void run_together(thread_main *const mains[THREADS], void *argument) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, mains[i], argument);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
@@ -31,7 +33,8 @@ static size_t spell(char text[24], uint64_t key) { return (size_t)snprintf(text,
 static void *intern_in_any_order(void *argument) {
     struct dictionary *dictionary = argument;
     atomic_u32 spare_cell = 0;
-    struct table table = {&dictionary->store->geometry, dictionary->store->ring.memory, &spare_cell}; /* as a process of its own */
+    struct table table = dictionary->store->table; /* as a process of its own */
+    table.spare = &spare_cell;
     seed_thread(add_relaxed(&dictionary->threads, 1));
     for (uint64_t i = 0, at = 0; i < 3 * KEYS; i++, at = (at + 67) % KEYS) { /* abreast, for the most part */
         char text[24], found[24];
@@ -74,7 +77,7 @@ static void *spell_out(void *argument) {
 CASE(a_key_that_many_threads_intern_has_one_id) {
     for (uint64_t round = 0; round < effort; round++) {
         struct dictionary dictionary = {.store = make_store((struct wish){.keys = KEYS}), .interning = THREADS - 1};
-        run_together((void *(*[])(void *)){intern_in_any_order, intern_in_any_order, intern_in_any_order, spell_out}, &dictionary);
+        run_together((thread_main *[]){intern_in_any_order, intern_in_any_order, intern_in_any_order, spell_out}, &dictionary);
         bool taken[KEYS + PLACES] = {false};
         for (uint64_t key = 0; key < KEYS; key++) {
             uint64_t id = dictionary.ids[key] - 1;
@@ -98,7 +101,8 @@ static void *write_samples(void *argument) {
     struct chronicle *chronicle = argument;
     for (uint64_t n = 0; n < chronicle->samples; n++) {
         uint64_t m = mixed(n);
-        history_write(&chronicle->store->ring, &(struct sample_values){n, m, m + 1, m + 2, m + 3, m + 4, m + 5, m + 6, m + 7});
+        struct sample_values values = {n, m, m + 1, m + 2, m + 3, m + 4, m + 5, m + 6, m + 7};
+        history_write(&chronicle->store->ring, &values);
     }
     return NULL;
 }
@@ -122,7 +126,7 @@ static void *read_samples(void *argument) {
 
 CASE(a_sample_that_is_read_is_whole) {
     struct chronicle chronicle = {.store = make_store((struct wish){0}), .samples = 5000 * effort};
-    run_together((void *(*[])(void *)){write_samples, read_samples, read_samples, read_samples}, &chronicle);
+    run_together((thread_main *[]){write_samples, read_samples, read_samples, read_samples}, &chronicle);
 }
 
 /* ---- news --------------------------------------------------------------------------------------------------------- */
@@ -168,7 +172,7 @@ static void *append_each(void *argument) {
 CASE(no_append_is_missed_by_who_sleeps) {
     struct line line = {.store = make_store((struct wish){0}), .registered = wait_register(), .appends = 50 * effort};
     line.news = &((struct board *)(void *)(line.store->ring.memory + line.store->geometry.board_offset))->news;
-    run_together((void *(*[])(void *)){append_each, wait_for_each, wait_for_each, wait_for_each}, &line);
+    run_together((thread_main *[]){append_each, wait_for_each, wait_for_each, wait_for_each}, &line);
 }
 
 CASE(a_waiter_does_not_sleep_when_the_word_has_changed) {

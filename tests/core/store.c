@@ -1,4 +1,4 @@
-/* A store in plain memory for the tests of the core: its records, its owners, and what must have become of every ticket. */
+/* A store in plain memory: its records, its owners, and what must have become of every ticket. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -58,7 +58,8 @@ void free_store(struct store *store) {
 void start_at(struct store *store, uint64_t ticket) {
     const uint64_t slots = store->geometry.slots;
     struct partition *control = ring_partition(&store->ring, 0);
-    for (uint64_t t = ticket - slots; t < ticket; t++) store_relaxed(ring_word(&store->ring, 0, t % slots), published(store, t));
+    for (uint64_t t = ticket - slots; t < ticket; t++)
+        store_relaxed(ring_word(&store->ring, 0, t % slots), published(store, t));
     store_relaxed(&control->tail, ticket);
     store_relaxed(&control->floor, ticket);
     store->first = ticket;
@@ -87,7 +88,8 @@ void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, 
     memcpy(record + geometry->fields[1].offset, &sequence, 8);
 }
 
-void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer, uint64_t *sequence) {
+void unstage(const struct geometry *geometry, const unsigned char record[STAGED_BYTES], uint64_t *writer,
+             uint64_t *sequence) {
     unsigned char whole[STAGED_BYTES];
     memcpy(writer, record + geometry->fields[0].offset, 8);
     memcpy(sequence, record + geometry->fields[1].offset, 8);
@@ -113,7 +115,8 @@ void free_destination(const struct geometry *geometry, struct destination *to) {
     for (uint32_t i = 0; i < geometry->options.field_count; i++) free(to->columns[i]);
 }
 
-void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer, uint64_t *sequence) {
+void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer,
+                  uint64_t *sequence) {
     unsigned char record[STAGED_BYTES] = {0};
     for (uint32_t i = 0; i < geometry->options.field_count; i++) {
         const struct field *field = &geometry->fields[i];
@@ -128,7 +131,8 @@ uint32_t join(struct store *store, uint32_t place) {
     atomic_u64 *shared = &processes_place(&store->ring, place)->word;
     uint64_t word = load_acquire(shared), voided, released;
     store_release(&store->dead[place], false); /* the kernel lock is ours first */
-    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->ring, (uint32_t)(word >> 8 & 0x1ff) << 12 | place, &voided, &released);
+    uint32_t before = (uint32_t)(word >> 8 & 0x1ff) << 12 | place;
+    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->ring, before, &voided, &released);
     uint64_t generation = (word >> 8) + 1;
     store_release(shared, generation << 8 | PLACE_USED);
     return (uint32_t)(generation & 0x1ff) << 12 | place;
@@ -150,7 +154,8 @@ uint64_t repair(struct store *store, uint32_t owner) {
 static void acknowledge(struct store *store, uint64_t sequence, const struct appended *out, const unsigned char *discarded,
                         uint64_t floor) {
     const uint64_t slots = store->geometry.slots, ticket = out->ticket;
-    uint64_t replaced = ticket - store->first >= slots ? store->sequences[(ticket - slots) % REMEMBERED] : 0, writer, found;
+    uint64_t writer, found, replaced = 0;
+    if (ticket - store->first >= slots) replaced = store->sequences[(ticket - slots) % REMEMBERED];
     if (out->discarded) {
         unstage(&store->geometry, discarded, &writer, &found);
         expect_equal(found + 1, replaced);
@@ -206,7 +211,8 @@ static bool note_gap(void *context, uint32_t partition, uint64_t first, uint64_t
     struct reading *reading = context;
     expect_equal(partition, 0);
     note_rows(reading, first);
-    for (; reading->next < end; reading->next++) reading->letters[reading->next - reading->store->first] = " lvsci"[reason];
+    for (; reading->next < end; reading->next++)
+        reading->letters[reading->next - reading->store->first] = " lvsci"[reason];
     return true;
 }
 
@@ -255,16 +261,17 @@ const struct gap_sink ANY_GAP = {take_gap, NULL};
 
 void expect_sound_at(struct store *store, const char *file, int line) {
     const struct check_report report = {print_violation, NULL};
-    if (check_store(&store->ring, &store->processes, &store->table, &report)) fail_at(file, line, "check_store finds violations");
+    if (check_store(&store->ring, &store->processes, &store->table, &report)) fail_at(file, line, "the check fails");
     const char *letters = tickets(store);
     struct totals totals = totals_of(store);
-    unsigned long long readable = 0, length = totals.length, handed_out = totals.tail - store->first, acknowledged = store->acknowledged;
-    unsigned long long skipped = totals.skipped, voided = totals.voided, in_flight = totals.in_flight;
+    uint64_t readable = 0, handed_out = totals.tail - store->first;
     for (const char *letter = letters; *letter; letter++) readable += *letter == 'r';
-    if (length != readable)
-        fail_at(file, line, "the totals say %llu readable records; a reader gets '%s'", length,
+    if (totals.length != readable)
+        fail_at(file, line, "the totals say %llu readable records; a reader gets '%s'", (unsigned long long)totals.length,
                 strlen(letters) > 40 ? letters + strlen(letters) - 40 : letters);
-    if ((uint32_t)(acknowledged + skipped + voided + in_flight - store->counted_before) != (uint32_t)handed_out) /* modulo 2^32 */
-        fail_at(file, line, "%llu acknowledged + %llu skipped + %llu voided + %llu in flight are not the %llu tickets handed out",
-                acknowledged, skipped, voided, in_flight, handed_out);
+    uint64_t sum = store->acknowledged + totals.skipped + totals.voided + totals.in_flight - store->counted_before;
+    if ((uint32_t)sum != (uint32_t)handed_out) /* ledgers count modulo 2^32 */
+        fail_at(file, line, "%llu acknowledged, %llu skipped, %llu voided, %llu in flight: not the %llu tickets handed out",
+                (unsigned long long)store->acknowledged, (unsigned long long)totals.skipped,
+                (unsigned long long)totals.voided, (unsigned long long)totals.in_flight, (unsigned long long)handed_out);
 }

@@ -186,10 +186,15 @@ CASE(check_store_finds_a_damaged_key_table) {
 
 /* ---- samples ------------------------------------------------------------------------------------------------------ */
 
+static struct sample_values values_of(uint64_t n) {
+    return (struct sample_values){n, mixed(n), n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6};
+}
+
 static void write_sample(void *argument) {
     struct store *store = argument;
     uint64_t number = history_next(&store->ring);
-    struct sample_values values = {0, mixed(number), number, number + 1, number + 2, number + 3, number + 4, number + 5, number + 6};
+    struct sample_values values = values_of(number);
+    values.number = 0;
     history_write(&store->ring, &values);
     expect_equal(values.number, number);
 }
@@ -197,8 +202,7 @@ static void write_sample(void *argument) {
 static bool has_sample(struct store *store, uint64_t number) {
     struct sample_values found;
     if (!history_read(&store->ring, number, &found)) return false;
-    const struct sample_values values = {number,     mixed(number), number,     number + 1, number + 2,
-                                         number + 3, number + 4,    number + 5, number + 6};
+    const struct sample_values values = values_of(number);
     expect(!memcmp(&found, &values, sizeof found));
     return true;
 }

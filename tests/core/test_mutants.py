@@ -1,7 +1,7 @@
 """Each rule of the core is there for a reason: with one broken in a copy, the case that stands for it fails.
 
-A mutant is a copy of the core with some texts replaced. Those that only a race shows may run a few times. What a missing
-fence does is not seen by running on strongly ordered processors; it is no subject here.
+A mutant is a copy of the core with some texts replaced. Those that only a race shows may run a few times. What a
+missing fence does is not seen by running on strongly ordered processors: that is no subject here.
 """
 
 import shutil
@@ -75,7 +75,9 @@ MUTANTS = (
         "who_dies_before_its_claim_leaves_nothing",
         "ring.c",
         {
-            'POINT("before claim");': 'uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1); POINT("before claim");'
+            'POINT("before claim");': (
+                'uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1);POINT("before claim");'
+            )
         },
     ),
     Mutant(
@@ -129,7 +131,10 @@ MUTANTS = (
         "ring.c",
         {
             "    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);\n": "",
-            '    POINT("payload written");': "    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);",
+            'POINT("payload written");': (
+                'POINT("payload written");'
+                "if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);"
+            ),
         },
     ),
     Mutant(
@@ -155,7 +160,9 @@ MUTANTS = (
         "a_stalled_writer_that_dies_is_released_by_repair",
         "ring.c",
         {
-            "if (!word_held(word) || word_owner(word) != owner) break;": "if (word_state(word) != WRITING || word_owner(word) != owner) break;"
+            "if (!word_held(word) || word_owner(word) != owner) break;": (
+                "if (word_state(word) != WRITING || word_owner(word) != owner) break;"
+            )
         },
     ),
     Mutant(

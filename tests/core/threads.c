@@ -138,7 +138,8 @@ static void *follow(void *argument) {
         uint64_t tail = tail_of(store);
         r.to.row = r.row = 0;
         r.to.room = 1 + random_number(100);
-        enum read_status status = ring_read(&store->ring, 0, &next, tail, true, &r.to, &(struct gap_sink){note_gap, &r});
+        const struct gap_sink gaps = {note_gap, &r};
+        enum read_status status = ring_read(&store->ring, 0, &next, tail, true, &r.to, &gaps);
         note_rows(&r, next);
         expect(status != READ_DAMAGED && !(over && status == READ_HELD));
         if (over && next == tail) return NULL;
@@ -159,7 +160,8 @@ static void *take_snapshots(void *argument) {
     struct ring ring = store->ring;
     ring.writable = false;
     while (!is_over(trial)) {
-        uint64_t tail = tail_of(store), first = ring_oldest(&ring, 0, tail), next = first, missed = 0, newest[WRITERS] = {0};
+        uint64_t tail = tail_of(store), first = ring_oldest(&ring, 0, tail), next = first, missed = 0;
+        uint64_t newest[WRITERS] = {0};
         to.row = 0;
         expect_equal(ring_read(&ring, 0, &next, tail, false, &to, &(struct gap_sink){pass_gap, &missed}), READ_END);
         expect_equal(to.row + missed, tail - first);
@@ -188,7 +190,8 @@ static void *look_after(void *argument) {
         check_store(&store->ring, &store->processes, &store->table, &(struct check_report){fail_with, NULL});
         ring_totals(&store->ring, 0, &store->decided, &totals);
         expect(totals.length <= store->geometry.slots && totals.oldest <= totals.tail);
-        if (trial->clears && !random_number(20)) ring_raise_floor(&store->ring, 0, totals.oldest + random_number(totals.tail - totals.oldest + 1));
+        uint64_t floor = totals.oldest + random_number(totals.tail - totals.oldest + 1);
+        if (trial->clears && !random_number(20)) ring_raise_floor(&store->ring, 0, floor);
     }
     return NULL;
 }

@@ -62,7 +62,8 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
     for (uint64_t i = 0; i < steps && tail_of(store) - store->first < MOST_TICKETS; i++) {
         struct writer *writer = &writers[random_number(WRITERS)];
         struct appended out;
-        if (!random_number(20)) ring_raise_floor(&store->ring, 0, tail_of(store) - random_number(capacity + 1) % (tail_of(store) + 1));
+        uint64_t tail = tail_of(store), back = random_number(capacity + 1);
+        if (!random_number(20) && back <= tail) ring_raise_floor(&store->ring, 0, tail - back);
         else if (random_number(3) && writer->is != IDLE) step(store, writer);
         else if (is_blocked(store) && random_number(30)) continue;
         else if (random_number(2)) step(store, writer);

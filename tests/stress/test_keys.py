@@ -8,7 +8,7 @@ import shmstore
 from shmstore import Key, Record
 from tests.helpers.processes import Child, Gate, shared_numbers
 
-KEYS = 20_000
+KEYS = 10_000
 PROCESSES = 3
 KILLS = 20
 

@@ -1,1 +1,1 @@
-"""The proof: the tests that show a promise are run, their figures are held against the bars, and one page says it all."""
+"""The proof: the tests that show a promise are run, and one page holds their figures against the bars."""

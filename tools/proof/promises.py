@@ -21,7 +21,9 @@ class Promise:
     def bar(self) -> str:
         """The bar in words."""
         least = [f"at least {number:,} {name.replace('_', ' ')}" for name, number in self.least.items()]
-        most = [f"{'at most ' if number else ''}{number:,} {name.replace('_', ' ')}" for name, number in self.most.items()]
+        most = [
+            f"{'at most ' if number else ''}{number:,} {name.replace('_', ' ')}" for name, number in self.most.items()
+        ]
         return ", ".join([*least, *most]) + (f"; {self.note}" if self.note else "")
 
 
@@ -73,9 +75,7 @@ PROMISES = (
     ),
     Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names")),
     Promise(14, "a full /dev/shm is an exception at creation", {"sizes": 10}, none("signals", "bytes_left")),
-    Promise(
-        15, "a corrupted, truncated or foreign segment is an error", {"mutants": 2000}, none("crashes", "hangs")
-    ),
+    Promise(15, "a corrupted, truncated or foreign segment is an error", {"mutants": 2000}, none("crashes", "hangs")),
     Promise(
         16,
         "nobody removes a segment that is not theirs, however they end",

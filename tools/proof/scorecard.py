@@ -59,9 +59,7 @@ class Scorecard:
 
     @property
     def holds(self) -> bool:
-        return (
-            all(shown.verdict == HOLDS for shown in self.shown) and not self.outcomes.failed and not self.strays
-        )
+        return all(shown.verdict == HOLDS for shown in self.shown) and not self.outcomes.failed and not self.strays
 
 
 def read(path: Path) -> Scorecard:
