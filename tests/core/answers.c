@@ -1,7 +1,7 @@
 /* What an append, a read and a check answer: discarded records, fills, the ends of a read, and damage. */
 #include "harness.h"
 
-/* ---- what an append tells ------------------------------------------------------------------------------------------- */
+/* ---- what an append tells ---------------------------------------------------------------------------------------- */
 
 CASE(capacity_is_reached_once_a_fill) {
     for_each(capacity, SMALL_CAPACITIES) {
@@ -47,7 +47,7 @@ CASE(a_discarded_record_need_not_be_asked_for) {
     }
 }
 
-/* ---- how a read ends ------------------------------------------------------------------------------------------------ */
+/* ---- how a read ends --------------------------------------------------------------------------------------------- */
 
 CASE(a_read_stops_when_there_is_no_room_and_goes_on_later) {
     for_each(layout, BOTH_LAYOUTS) {
@@ -71,7 +71,7 @@ CASE(long_runs_are_read_across_the_end_of_a_lap) {
     for_each(layout, BOTH_LAYOUTS) {
         struct store *store = make_store((struct wish){.capacity = 3001, .layout = layout});
         append_many(store, join(store, 0), 4500);
-        expect_sound(store); /* reads all tickets, more than one run's worth, and holds each against what was appended */
+        expect_sound(store); /* reads all tickets, more than one run, and holds each against what was appended */
         free_store(store);
     }
 }
@@ -102,7 +102,7 @@ CASE(a_read_stops_before_a_gap_that_is_not_taken) {
     expect_equal(to.row, 1);
 }
 
-/* ---- damage --------------------------------------------------------------------------------------------------------- */
+/* ---- damage ------------------------------------------------------------------------------------------------------ */
 
 static void set_word(struct store *store, uint64_t slot, uint64_t word) {
     store_relaxed(ring_word(&store->ring, 0, slot), word);

@@ -1,4 +1,4 @@
-/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, each ticket is counted. */
+/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, no ticket is lost. */
 #include "harness.h"
 
 /* The ways in which a death is met. */
@@ -114,7 +114,7 @@ CASE(a_late_release_that_meets_another_skip_releases_that_one) {
     expect_equal(totals_of(store).skipped, 2);
 }
 
-/* ---- death of who settles ------------------------------------------------------------------------------------------- */
+/* ---- death of who settles ---------------------------------------------------------------------------------------- */
 
 struct sweeping {
     struct store *store;

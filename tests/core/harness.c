@@ -1,7 +1,7 @@
-/* Runs the cases whose file or name is asked for: harness [--seed N] [--effort PERCENT] [--list] [FILE or CASE]...
+/* Runs the cases whose file or name is asked for: harness [--seed N] [--effort PERCENT] [--list] [WHAT]...
  *
- * Each case runs in a process of its own, one after the other. Prints "ok CASE", or the reason and "FAILED CASE". The exit
- * status is 1 when a case failed, 2 when none was found. */
+ * Each case runs in a process of its own, one after the other. Prints "ok CASE", or the reason and "FAILED CASE". The
+ * exit status is 1 when a case failed, 2 when none was found. */
 #define _GNU_SOURCE
 #include "harness.h"
 
@@ -101,7 +101,7 @@ int main(int count, char **arguments) {
         if (!strcmp(arguments[at], "--list")) list = true;
         else if (!strcmp(arguments[at], "--seed") && at + 1 < count) seed = strtoull(arguments[++at], NULL, 0);
         else if (!strcmp(arguments[at], "--effort") && at + 1 < count) effort = strtoull(arguments[++at], NULL, 0);
-        else return fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--list] [FILE or CASE]...\n", *arguments), 2;
+        else return fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--list] [WHAT]...\n", *arguments), 2;
     }
     int found = 0, failed = 0;
     printf("seed %llu, effort %llu %%\n", (unsigned long long)seed, (unsigned long long)effort);

@@ -1,8 +1,8 @@
 /* What every C test of the core stands on: cases, expectations, a store in plain memory, owners that stall and die.
  *
- * A case says in its name what must hold, and runs in a process of its own, so that one that crashes or hangs ends alone.
- * Nothing here is a matter of time: a writer stops at a named POINT of the core, and the kernel's word on who is dead is
- * a flag. A record's fields all follow from its writer and sequence, so a torn or foreign one shows itself. */
+ * A case says in its name what must hold, and runs in a process of its own, so that one that crashes or hangs ends
+ * alone. Nothing here is a matter of time: a writer stops at a named POINT of the core, and the kernel's word on who is
+ * dead is a flag. A record's fields all follow from its writer and sequence, so a torn or foreign one shows itself. */
 #ifndef SHMSTORE_TESTS_HARNESS_H
 #define SHMSTORE_TESTS_HARNESS_H
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- cases and expectations --------------------------------------------------------------------------------------- */
+/* ---- cases and expectations -------------------------------------------------------------------------------------- */
 
 struct test_case {
     const char *name, *file;
@@ -20,12 +20,12 @@ struct test_case {
 };
 void add_case(struct test_case *test_case);
 
-#define CASE(statement)                                                                                                 \
-    static void statement(void);                                                                                        \
-    __attribute__((constructor)) static void add_##statement(void) {                                                    \
-        static struct test_case test_case = {#statement, __FILE__, statement, NULL};                                    \
-        add_case(&test_case);                                                                                           \
-    }                                                                                                                   \
+#define CASE(statement)                                                                                                \
+    static void statement(void);                                                                                       \
+    __attribute__((constructor)) static void add_##statement(void) {                                                   \
+        static struct test_case test_case = {#statement, __FILE__, statement, NULL};                                   \
+        add_case(&test_case);                                                                                          \
+    }                                                                                                                  \
     static void statement(void)
 
 __attribute__((noreturn, format(printf, 3, 4))) void fail_at(const char *file, int line, const char *format, ...);
@@ -33,21 +33,22 @@ void expect_equal_at(const char *file, int line, const char *what, uint64_t foun
 
 #define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
 #define expect(condition) ((condition) ? (void)0 : fail("not so: %s", #condition))
-#define expect_equal(found, expected) expect_equal_at(__FILE__, __LINE__, #found, (uint64_t)(found), (uint64_t)(expected))
+#define expect_equal(found, expected)                                                                                 \
+    expect_equal_at(__FILE__, __LINE__, #found, (uint64_t)(found), (uint64_t)(expected))
 
 uint64_t random_number(uint64_t below); /* from the seed of the run, the case and the thread */
-void seed_thread(uint64_t number);      /* every thread but the first of a case does it before its first random number */
+void seed_thread(uint64_t number);      /* for every thread but the first of a case, before its first random number */
 uint64_t mixed(uint64_t number);        /* a number that looks random and follows from `number` */
 extern uint64_t effort;                 /* percent of the usual amount of work: less under a slow sanitizer */
 
 static const uint64_t SMALL_CAPACITIES[] = {1, 2, 3, 7};
 static const uint32_t BOTH_LAYOUTS[] = {LAYOUT_ROWS, LAYOUT_COLUMNS};
-#define for_each(variable, array)                                                                                       \
-    for (size_t variable##_at = 0; variable##_at < sizeof(array) / sizeof *(array); variable##_at++)                     \
-        for (__typeof__(*(array)) variable = (array)[variable##_at], *once_##variable = &variable; once_##variable;      \
+#define for_each(variable, array)                                                                                      \
+    for (size_t variable##_at = 0; variable##_at < sizeof(array) / sizeof *(array); variable##_at++)                   \
+        for (__typeof__(*(array)) variable = (array)[variable##_at], *once_##variable = &variable; once_##variable;    \
              once_##variable = NULL)
 
-/* ---- a store ------------------------------------------------------------------------------------------------------ */
+/* ---- a store ----------------------------------------------------------------------------------------------------- */
 
 enum { PLACES = 16, REMEMBERED = 1 << 16, STAGED_BYTES = 256 };
 
@@ -115,7 +116,7 @@ static inline uint64_t published(const struct store *store, uint64_t ticket) {
     return word_for(store, ticket, 0, PUBLISHED);
 }
 
-/* ---- owners --------------------------------------------------------------------------------------------------------- */
+/* ---- owners ------------------------------------------------------------------------------------------------------ */
 
 /* Take a place, as a process does that enters: what a dead holder left is swept. Returns the owner. */
 uint32_t join(struct store *store, uint32_t place);
@@ -124,16 +125,16 @@ void die(struct store *store, uint32_t owner);
 /* What processes_reap does for a dead owner: sweep its claims, free its place. Returns how many claims were settled. */
 uint64_t repair(struct store *store, uint32_t owner);
 
-/* ---- appending, with every answer of the core held against what the test knows --------------------------------------- */
+/* ---- appending, with every answer of the core held against what the test knows ----------------------------------- */
 
 enum append_status try_append(struct store *store, uint32_t owner, struct appended *out);
 uint64_t append(struct store *store, uint32_t owner); /* must succeed; returns the ticket */
 void append_many(struct store *store, uint32_t owner, uint64_t count);
 
-/* ---- stopping at a point -------------------------------------------------------------------------------------------- */
+/* ---- stopping at a point ----------------------------------------------------------------------------------------- */
 
-/* Run an operation and leave it for ever, as SIGKILL would, where it comes by a point for the second time if it may pass it
- * once, and so on. Returns whether it came there. */
+/* Run an operation and leave it for ever, as SIGKILL would, where it comes by a point after so many passes. Returns
+ * whether it came there. */
 bool leaves_at(const char *point, int passes, void (*operation)(void *argument), void *argument);
 
 /* Run an operation in a thread of its own up to a point, where it waits, or to its end. */
@@ -154,15 +155,15 @@ enum append_status wake(struct stopping *append);
 extern _Thread_local void (*at_point)(const char *name);
 void reached_point(const char *name);
 
-/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 /* What a snapshot that may not write gets of partition 0 from the first ticket on, one letter for each ticket: r read,
- * l lapped, v voided, s skipped, c cleared, i in flight. Every record must be whole and the one that was acknowledged. */
+ * l lapped, v voided, s skipped, c cleared, i in flight. Each record must be whole, and the one acknowledged. */
 const char *tickets(struct store *store);
 #define expect_tickets(store, letters) expect_text_at(__FILE__, __LINE__, tickets(store), letters)
 void expect_text_at(const char *file, int line, const char *found, const char *expected);
 
-/* check_store reports nothing, and every ticket is accounted for: by the letters, the totals and the test's own count. */
+/* check_store reports nothing, and letters, totals and the test's own count agree on every ticket. */
 #define expect_sound(store) expect_sound_at(store, __FILE__, __LINE__)
 void expect_sound_at(struct store *store, const char *file, int line);
 struct totals totals_of(struct store *store);

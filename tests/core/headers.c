@@ -6,7 +6,14 @@
 #include <stdio.h>
 
 static const struct options USUAL = {
-    .capacity = 10, .partitions = 2, .layout = LAYOUT_ROWS, .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 3};
+    .capacity = 10,
+    .partitions = 2,
+    .layout = LAYOUT_ROWS,
+    .rule = RULE_KEY,
+    .keys = 5,
+    .processes = 3,
+    .field_count = 3,
+};
 static const struct field_spec FIELDS[MAX_FIELDS] = {
     {"writer", KIND_UINT64, 0}, {"sequence", KIND_UINT64, 0}, {"key", KIND_KEY, 16}};
 
@@ -18,15 +25,15 @@ static enum plan_status plan_with(struct options options, const struct field_spe
     return status;
 }
 
-/* ---- plans -------------------------------------------------------------------------------------------------------- */
+/* ---- plans ------------------------------------------------------------------------------------------------------- */
 
-#define expect_bounds(option, least, most)                                                                              \
-    do {                                                                                                                \
-        struct options options = USUAL;                                                                                 \
-        options.option = (least), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                    \
-        options.option = (most), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                     \
-        options.option = (least) - 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                    \
-        options.option = (most) + 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                     \
+#define expect_bounds(option, least, most)                                                                             \
+    do {                                                                                                               \
+        struct options options = USUAL;                                                                                \
+        options.option = (least), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                   \
+        options.option = (most), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                    \
+        options.option = (least) - 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                   \
+        options.option = (most) + 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                    \
     } while (0)
 
 CASE(a_plan_refuses_every_option_beyond_its_bounds) {
@@ -172,7 +179,22 @@ CASE(every_plan_keeps_everything_aligned_apart_and_inside) {
     expect(accepted > 50 * effort);
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------ */
+CASE(a_ticket_lies_where_division_says) {
+    for (int i = 0; i < 20000; i++) {
+        struct options options = USUAL;
+        struct geometry geometry;
+        struct refusal why;
+        options.partitions = 1;
+        options.capacity = 1 + random_number(i % 2 ? 10 : MAX_CAPACITY);
+        expect_equal(layout_plan(&options, FIELDS, &geometry, &why), PLAN_OK);
+        uint64_t ticket = random_number(UINT64_MAX) >> random_number(64);
+        struct where where = ring_where(&geometry, ticket);
+        expect_equal(where.slot, ticket % options.capacity);
+        expect_equal(where.lap, (ticket / options.capacity + 1) & LAP_MASK);
+    }
+}
+
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 struct segment {
     unsigned char *memory; /* of just the segment's length, so that a sanitizer sees a step outside */
@@ -207,7 +229,7 @@ static enum header_status open_with(const struct segment *s, const struct header
 
 static void seal(struct header *header) { header->checksum = fnv1a(header, offsetof(struct header, checksum)); }
 
-/* Every operation on whatever lies in the segment's memory; what comes of it does not matter, only that it ends inside. */
+/* Every operation on whatever lies in the segment's memory; whatever comes of it, it must end inside. */
 static bool nobody_is_dead(void *context, uint32_t owner) {
     (void)context, (void)owner;
     return false;
@@ -232,7 +254,8 @@ static void use(unsigned char *memory, const struct geometry *g) {
             if (ring_append(&ring, p, 0, record, discarded, &out) == APPEND_DAMAGED) break;
         struct destination to = make_destination(g, g->slots + 5);
         for (int whole = 0; whole < 2; whole++) {
-            uint64_t tail = load_acquire(&ring_partition(&ring, p)->tail), next = whole ? 0 : ring_oldest(&ring, p, tail);
+            uint64_t tail = load_acquire(&ring_partition(&ring, p)->tail);
+            uint64_t next = whole ? 0 : ring_oldest(&ring, p, tail);
             to.row = 0;
             ring_read(&ring, p, &next, tail, whole, &to, &ANY_GAP);
         }
@@ -341,7 +364,7 @@ CASE(a_truncated_segment_is_refused_at_every_length) {
     }
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 CASE(whatever_lies_behind_the_header_every_operation_ends_inside_the_segment) {
     for_each(layout, BOTH_LAYOUTS) for (uint64_t i = 0; i < effort; i++) {
@@ -352,7 +375,8 @@ CASE(whatever_lies_behind_the_header_every_operation_ends_inside_the_segment) {
         uint64_t *words = (uint64_t *)(void *)(s.memory + s.geometry.board_offset);
         uint64_t *end = (uint64_t *)(void *)(s.memory + s.length);
         if (i % 2) {
-            for (uint64_t *word = words; word < end; word++) *word = mixed(random_number(UINT64_MAX)) >> random_number(64);
+            for (uint64_t *word = words; word < end; word++)
+                *word = random_number(UINT64_MAX) >> random_number(64);
         } else { /* a store in use, and some of its words changed */
             use(s.memory, &s.geometry);
             uint64_t *slots = (uint64_t *)(void *)(s.memory + s.geometry.partitions_offset);
@@ -360,7 +384,7 @@ CASE(whatever_lies_behind_the_header_every_operation_ends_inside_the_segment) {
                 slots[random_number((uint64_t)(end - slots))] ^= UINT64_C(1) << random_number(64);
         }
         struct partition *partitions = (struct partition *)(void *)(s.memory + s.geometry.partitions_offset);
-        for (int p = 0; p < 2; p++) partitions[p].tail &= 0xffffffffff; /* a tail laps away costs a long time: see answers.c */
+        for (int p = 0; p < 2; p++) partitions[p].tail &= 0xffffffffff; /* else appends may try for long: see answers.c */
         use(s.memory, &s.geometry);
         use(s.memory, &s.geometry);
         free(s.memory);

@@ -34,7 +34,7 @@ static uint32_t enter(struct store *store) {
     return processes_owner(&store->processes) & OWNER_MASK;
 }
 
-/* ---- children ----------------------------------------------------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static const char *signal_point; /* the point at which this child sends itself `signal_there` */
 static int signal_there;
@@ -101,7 +101,7 @@ static void die_in(void (*does)(struct store *store), struct store *store, const
     expect_end(child_that(does, store, point, SIGKILL), SIGKILL);
 }
 
-/* ---- entering and leaving ----------------------------------------------------------------------------------------- */
+/* ---- entering and leaving ---------------------------------------------------------------------------------------- */
 
 CASE(a_process_enters_once_and_says_who_it_is) {
     struct store *store = make_shared_store(3);
@@ -180,7 +180,7 @@ CASE(claims_of_the_dead_are_settled_across_the_wrap_of_a_generation) {
     }
 }
 
-/* ---- dying on the way ----------------------------------------------------------------------------------------------- */
+/* ---- dying on the way -------------------------------------------------------------------------------------------- */
 
 CASE(who_dies_while_entering_leaves_a_place_for_the_next) {
     static const char *const points[] = {"place swept", "entering", "entered"};
@@ -270,7 +270,7 @@ CASE(the_living_and_the_free_are_not_reaped) {
     expect(!reap(store, 1, &settled));
 }
 
-/* ---- who is dead ---------------------------------------------------------------------------------------------------- */
+/* ---- who is dead ------------------------------------------------------------------------------------------------- */
 
 CASE(nobody_is_an_owner_that_never_was) {
     struct store *store = make_shared_store(2);
@@ -334,7 +334,7 @@ CASE(the_end_of_a_forked_child_takes_nothing_from_its_parent) {
     expect_equal(processes_owner(&store->processes) & OWNER_MASK, owner);
 }
 
-/* ---- the coordinator's lock ----------------------------------------------------------------------------------------- */
+/* ---- the coordinator's lock -------------------------------------------------------------------------------------- */
 
 static void coordinate_and_stop(struct store *store) {
     struct held_lock lock;

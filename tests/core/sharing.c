@@ -18,7 +18,7 @@ static void run_together(thread_main *const mains[THREADS], void *argument) {
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 enum { KEYS = 200 };
 
@@ -28,9 +28,11 @@ struct dictionary {
     atomic_u64 threads, interning;
 };
 
-static size_t spell(char text[24], uint64_t key) { return (size_t)snprintf(text, 24, "key %llu", (unsigned long long)key); }
+static size_t spell(char text[24], uint64_t key) {
+    return (size_t)snprintf(text, 24, "key %llu", (unsigned long long)key);
+}
 
-static void *intern_in_any_order(void *argument) {
+static void *intern_all(void *argument) {
     struct dictionary *dictionary = argument;
     atomic_u32 spare_cell = 0;
     struct table table = dictionary->store->table; /* as a process of its own */
@@ -77,7 +79,7 @@ static void *spell_out(void *argument) {
 CASE(a_key_that_many_threads_intern_has_one_id) {
     for (uint64_t round = 0; round < effort; round++) {
         struct dictionary dictionary = {.store = make_store((struct wish){.keys = KEYS}), .interning = THREADS - 1};
-        run_together((thread_main *[]){intern_in_any_order, intern_in_any_order, intern_in_any_order, spell_out}, &dictionary);
+        run_together((thread_main *[]){intern_all, intern_all, intern_all, spell_out}, &dictionary);
         bool taken[KEYS + PLACES] = {false};
         for (uint64_t key = 0; key < KEYS; key++) {
             uint64_t id = dictionary.ids[key] - 1;
@@ -89,7 +91,7 @@ CASE(a_key_that_many_threads_intern_has_one_id) {
     }
 }
 
-/* ---- samples ------------------------------------------------------------------------------------------------------ */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 struct chronicle {
     struct store *store;
@@ -129,7 +131,7 @@ CASE(a_sample_that_is_read_is_whole) {
     run_together((thread_main *[]){write_samples, read_samples, read_samples, read_samples}, &chronicle);
 }
 
-/* ---- news --------------------------------------------------------------------------------------------------------- */
+/* ---- news -------------------------------------------------------------------------------------------------------- */
 
 struct line {
     struct store *store;

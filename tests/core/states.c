@@ -1,7 +1,7 @@
 /* Every state of a slot and of a partition, built by hand, one by one: no threads of its own, no chance. */
 #include "harness.h"
 
-/* ---- plain life --------------------------------------------------------------------------------------------------- */
+/* ---- plain life -------------------------------------------------------------------------------------------------- */
 
 CASE(an_empty_partition_has_nothing_to_read) {
     struct store *store = make_store((struct wish){0});
@@ -25,17 +25,6 @@ CASE(the_newest_records_are_kept_for_every_capacity_and_layout) {
     }
 }
 
-CASE(a_ticket_lies_where_division_says) {
-    for (int i = 0; i < 100000; i++) {
-        struct geometry geometry = {.slots = 1 + random_number(i % 2 ? 10 : MAX_CAPACITY)};
-        uint64_t ticket = mixed(random_number(UINT64_MAX)) >> random_number(64);
-        geometry.reciprocal = geometry.slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / geometry.slots);
-        struct where where = ring_where(&geometry, ticket);
-        expect_equal(where.slot, ticket % geometry.slots);
-        expect_equal(where.lap, (ticket / geometry.slots + 1) & LAP_MASK);
-    }
-}
-
 CASE(partitions_do_not_touch_each_other) {
     for_each(layout, BOTH_LAYOUTS) {
         struct store *store = make_store((struct wish){.capacity = 7, .partitions = 3, .layout = layout});
@@ -55,7 +44,7 @@ CASE(partitions_do_not_touch_each_other) {
     }
 }
 
-/* ---- in flight, dead, stalled --------------------------------------------------------------------------------------- */
+/* ---- in flight, dead, stalled ------------------------------------------------------------------------------------ */
 
 CASE(a_live_writer_is_in_flight_and_a_cursor_stops_there) {
     struct store *store = make_store((struct wish){0});
@@ -211,7 +200,7 @@ CASE(threads_of_one_process_may_hold_several_slots) {
     die(store, both);
     expect_equal(repair(store, both), 2);
     expect_tickets(store, "vrrv");
-    expect_equal(wake(first), APPEND_REVOKED); /* not dead after all: it learns that it lost its slot, and did no harm */
+    expect_equal(wake(first), APPEND_REVOKED); /* not dead after all: it learns that it lost its slot */
     expect_equal(wake(third), APPEND_REVOKED);
     expect_tickets(store, "vrrv");
 }
@@ -230,7 +219,7 @@ CASE(an_appender_that_saw_an_old_tail_helps_and_claims_the_next_ticket) {
     }
 }
 
-/* ---- everything held ------------------------------------------------------------------------------------------------ */
+/* ---- everything held --------------------------------------------------------------------------------------------- */
 
 CASE(a_partition_whose_every_slot_is_held_refuses_the_append) {
     for_each(capacity, SMALL_CAPACITIES) {
@@ -277,7 +266,7 @@ CASE(one_free_slot_is_enough) {
     }
 }
 
-/* ---- clearing ------------------------------------------------------------------------------------------------------- */
+/* ---- clearing ---------------------------------------------------------------------------------------------------- */
 
 CASE(what_was_cleared_is_a_gap_of_its_own_and_discards_nothing) {
     struct store *store = make_store((struct wish){.capacity = 3});

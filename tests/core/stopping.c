@@ -94,7 +94,7 @@ void finish(struct stalled *stalled) {
     free(stalled);
 }
 
-/* ---- appends that stop ---------------------------------------------------------------------------------------------- */
+/* ---- appends that stop ------------------------------------------------------------------------------------------- */
 
 struct stopping {
     struct store *store;

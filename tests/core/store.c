@@ -12,7 +12,7 @@ static const struct field_spec EVERY_KIND[] = {
 };
 enum { FIELDS = sizeof EVERY_KIND / sizeof *EVERY_KIND };
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* The order of looks is that of process.c: the place first, then the lock, which here is a flag. */
 static bool is_dead(void *context, uint32_t owner) {
@@ -74,7 +74,7 @@ void counted_before(struct store *store, uint32_t count) {
     store->counted_before = 2 * count;
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------ */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 void stage(const struct geometry *geometry, uint64_t writer, uint64_t sequence, unsigned char record[STAGED_BYTES]) {
     memset(record, 0, STAGED_BYTES);
@@ -97,8 +97,8 @@ void unstage(const struct geometry *geometry, const unsigned char record[STAGED_
     for (uint32_t i = 0; i < geometry->options.field_count; i++) {
         const struct field *field = &geometry->fields[i];
         if (memcmp(record + field->offset, whole + field->offset, field->bytes))
-            fail("a record is torn: its field %u is not that of writer %llu, sequence %llu", i, (unsigned long long)*writer,
-                 (unsigned long long)*sequence);
+            fail("a record is torn: its field %u is not that of writer %llu, sequence %llu", i,
+                 (unsigned long long)*writer, (unsigned long long)*sequence);
     }
 }
 
@@ -125,7 +125,7 @@ void expect_whole(const struct geometry *geometry, const struct destination *to,
     unstage(geometry, record, writer, sequence);
 }
 
-/* ---- owners ------------------------------------------------------------------------------------------------------- */
+/* ---- owners ------------------------------------------------------------------------------------------------------ */
 
 uint32_t join(struct store *store, uint32_t place) {
     atomic_u64 *shared = &processes_place(&store->ring, place)->word;
@@ -148,11 +148,11 @@ uint64_t repair(struct store *store, uint32_t owner) {
     return voided + released;
 }
 
-/* ---- appending ---------------------------------------------------------------------------------------------------- */
+/* ---- appending --------------------------------------------------------------------------------------------------- */
 
 /* Hold what an append says against what the test knows. Whether its record became readable its slot word tells. */
-static void acknowledge(struct store *store, uint64_t sequence, const struct appended *out, const unsigned char *discarded,
-                        uint64_t floor) {
+static void acknowledge(struct store *store, uint64_t sequence, uint64_t floor, const struct appended *out,
+                        const unsigned char *discarded) {
     const uint64_t slots = store->geometry.slots, ticket = out->ticket;
     uint64_t writer, found, replaced = 0;
     if (ticket - store->first >= slots) replaced = store->sequences[(ticket - slots) % REMEMBERED];
@@ -172,7 +172,7 @@ enum append_status try_append(struct store *store, uint32_t owner, struct append
     uint64_t sequence = store->next_sequence++, floor = floor_of(store);
     stage(&store->geometry, owner, sequence, record);
     enum append_status status = ring_append(&store->ring, 0, owner, record, discarded, out);
-    if (status == APPEND_DONE) acknowledge(store, sequence, out, discarded, floor);
+    if (status == APPEND_DONE) acknowledge(store, sequence, floor, out, discarded);
     return status;
 }
 
@@ -186,7 +186,7 @@ void append_many(struct store *store, uint32_t owner, uint64_t count) {
     while (count--) append(store, owner);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 struct reading {
     struct store *store;
@@ -267,11 +267,12 @@ void expect_sound_at(struct store *store, const char *file, int line) {
     uint64_t readable = 0, handed_out = totals.tail - store->first;
     for (const char *letter = letters; *letter; letter++) readable += *letter == 'r';
     if (totals.length != readable)
-        fail_at(file, line, "the totals say %llu readable records; a reader gets '%s'", (unsigned long long)totals.length,
-                strlen(letters) > 40 ? letters + strlen(letters) - 40 : letters);
+        fail_at(file, line, "the totals say %llu readable records; a reader gets '%s'",
+                (unsigned long long)totals.length, strlen(letters) > 40 ? letters + strlen(letters) - 40 : letters);
     uint64_t sum = store->acknowledged + totals.skipped + totals.voided + totals.in_flight - store->counted_before;
     if ((uint32_t)sum != (uint32_t)handed_out) /* ledgers count modulo 2^32 */
-        fail_at(file, line, "%llu acknowledged, %llu skipped, %llu voided, %llu in flight: not the %llu tickets handed out",
+        fail_at(file, line, "%llu acknowledged, %llu skipped, %llu voided, %llu in flight: not the %llu handed out",
                 (unsigned long long)store->acknowledged, (unsigned long long)totals.skipped,
-                (unsigned long long)totals.voided, (unsigned long long)totals.in_flight, (unsigned long long)handed_out);
+                (unsigned long long)totals.voided, (unsigned long long)totals.in_flight,
+                (unsigned long long)handed_out);
 }

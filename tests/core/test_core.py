@@ -12,11 +12,7 @@ from tests.core.conftest import CORE, KINDS, TESTS, Build
 
 SUPPORT = {"harness", "store", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
-TOGETHER = {
-    "sharing",
-    "threads",
-    "walks",
-}  # in all others one thread runs at a time: no race for ThreadSanitizer to see
+TOGETHER = {"sharing", "threads", "walks"}  # in the others no two threads run, and ThreadSanitizer has nothing to see
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 

@@ -1,6 +1,6 @@
 /* Threads at full speed: writers that stall and die, readers that are lapped, and an exact account of every ticket.
  *
- * Who dies is declared dead before the append that it leaves at its claim, so that no claim is overtaken first by chance. */
+ * Who dies is declared dead before the append that it leaves at its claim, so that no claim is overtaken by chance. */
 #include "harness.h"
 
 #include <pthread.h>
@@ -24,7 +24,7 @@ struct trial {
 
 static bool is_over(const struct trial *trial) { return load_acquire(&trial->running) == 0; }
 
-/* ---- writers ------------------------------------------------------------------------------------------------------ */
+/* ---- writers ----------------------------------------------------------------------------------------------------- */
 
 struct writer {
     struct trial *trial;
@@ -46,7 +46,8 @@ static void stall_here(const char *name) {
     self->stalls_at = NULL;
     uint64_t slots = trial->store->geometry.slots, until = tail_of(trial->store) + slots + random_number(2 * slots);
     add_relaxed(&trial->stalled, 1);
-    while (tail_of(trial->store) < until && load_relaxed(&trial->stalled) < load_relaxed(&trial->running)) sched_yield();
+    while (tail_of(trial->store) < until && load_relaxed(&trial->stalled) < load_relaxed(&trial->running))
+        sched_yield();
     add_relaxed(&trial->stalled, UINT64_MAX);
 }
 
@@ -99,7 +100,7 @@ static void *write_all(void *argument) {
     return NULL;
 }
 
-/* ---- readers ------------------------------------------------------------------------------------------------------ */
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
 
 struct reader {
     struct trial *trial;
@@ -196,7 +197,7 @@ static void *look_after(void *argument) {
     return NULL;
 }
 
-/* ---- the account -------------------------------------------------------------------------------------------------- */
+/* ---- the account ------------------------------------------------------------------------------------------------- */
 
 /* What the follower got agrees with what the writers were told. */
 static void expect_followed(const struct trial *trial, uint64_t tail) {
@@ -208,7 +209,7 @@ static void expect_followed(const struct trial *trial, uint64_t tail) {
     }
 }
 
-/* Every record that is gone was handed out once, but for those that were overtaken, cleared, or replaced by who died. */
+/* Every record that is gone was handed out once, except those overtaken, cleared, or replaced by who died. */
 static void expect_handed_out(const struct trial *trial, uint64_t tail) {
     uint64_t missing = 0, slots = trial->store->geometry.slots;
     for (uint64_t ticket = 0; ticket < tail; ticket++) {
@@ -256,7 +257,7 @@ static void try_out(struct wish wish, bool stalls, bool deaths, bool clears) {
 
 static const uint64_t CAPACITIES[] = {2, 7, 61, 1500};
 
-#define for_each_shape                                                                                                  \
+#define for_each_shape                                                                                                 \
     for_each(layout, BOTH_LAYOUTS) for_each(capacity, CAPACITIES)
 
 CASE(every_ticket_is_read_once_or_in_one_gap) {

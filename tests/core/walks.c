@@ -70,8 +70,9 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
         else try_append(store, steady, &out);
         expect_sound(store);
     }
-    for (uint32_t i = 0; i < WRITERS; i++) { /* whoever is left ends, one way or the other; then the ring is as good as new */
-        if (writers[i].is == STOPPED) expect(wake(writers[i].append) <= APPEND_BLOCKED); /* the others may hold all slots */
+    /* Whoever is left ends, one way or the other, perhaps blocked by the others; then the ring is as good as new. */
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        if (writers[i].is == STOPPED) expect(wake(writers[i].append) <= APPEND_BLOCKED);
         if (writers[i].is == DEAD) repair(store, writers[i].owner);
         expect_sound(store);
     }

@@ -59,7 +59,7 @@ class Campaign:
         assert self.store.check() == []
         self.follower.check_account()
         self.follower.check_promises(self.promises)
-        print("deaths:", self.deaths.total(), dict(self.deaths), self.follower.reasons())
+        print(f"{self.deaths.total()} of {self.victims} died: {dict(self.deaths)}; {self.follower.reasons()}")
         self.store.close()
         shmstore.unlink(self.store.name)
 
@@ -68,7 +68,7 @@ class CampaignAtPoints(Campaign):
     """Victims that die at named points."""
 
     def __init__(self, name: str, seed: int, *, slots: int, deaths: int, batch: int) -> None:
-        super().__init__(name, seed, slots=slots, victims=2 * deaths, appends=STEPS * max(1, batch))
+        super().__init__(name, seed, slots=slots, victims=3 * deaths, appends=STEPS * max(1, batch))
         self.batch = batch
         self.preloaded = points().attach(name)
 

@@ -1,0 +1,351 @@
+"""Whatever a segment's bytes are, every operation ends in its time, with a valid answer or an error of ours.
+
+Each mutant is met in a forked child, many by one child. The kernel kills a child whose operation takes more than a
+second of processor time; a child that only sits there is killed by the watchdog. SHMSTORE_MUTANTS sets how many.
+"""
+
+import mmap
+import os
+import random
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shmstore
+from shmstore import Coordinator, DamagedSegment, EventStore, NotAStore, ShmStoreError, segment
+from shmstore.cli import inspect
+from tests.helpers.mutants import Template, append_one, mutant, scribble, template, write_file
+from tests.helpers.processes import Child, shared_numbers
+from tests.helpers.segments import may_fork
+
+MUTANTS = int(os.environ.get("SHMSTORE_MUTANTS", "2000"))
+CPU_S = 1.0  # of one operation
+STUCK_S = 30.0  # of the clock, in one operation
+SCRIBBLED_S = 3.0
+MEMORY_BYTES = 1 << 30  # that an operation may take
+WORKERS = 2
+
+pytestmark = may_fork
+
+VERBS = ("show", "check", "tail", "top", "processes", "ls")
+OPTIONS: dict[str, tuple[str, ...]] = {"tail": ("-n", "50"), "top": ("--count", "1", "--interval", "1ms")}
+
+
+def inspected(verb: str, name: str, messages: Path, form: str) -> None:
+    """Run the tool as a user would, but in this process. It catches everything, so what it says must be looked at."""
+    argv = [verb, *OPTIONS.get(verb, ()), *([form] if form else []), *([] if verb == "ls" else [name])]
+    with messages.open("w") as told, redirect_stdout(told), redirect_stderr(told):
+        code = inspect.main(argv)
+    text = messages.read_text()
+    assert code in range(6), f"exit code {code}"
+    assert "unexpected" not in text and "Traceback" not in text, text
+    assert code == 0 or text, f"exit code {code} without a word"
+
+
+def follow(store: EventStore[Any]) -> None:
+    with store.cursor() as cursor:
+        while records := cursor.read(7):
+            assert len(records) <= 7
+        cursor.wait(0.0)
+        assert cursor.lag >= 0 and cursor.lost >= 0 and cursor.gaps is not None
+    with store.cursor(start="latest") as cursor:
+        cursor.wait(0.001)
+        cursor.read()
+    store.cursor(start=timedelta(seconds=1)).read()
+    store.cursor(start=0).read()
+
+
+def take(store: EventStore[Any]) -> None:
+    shot = store.snapshot()
+    assert len(shot) == len(shot.to_dicts()) <= store.capacity
+    for gap in shot.gaps:
+        assert gap.first < gap.end
+    store.snapshot(since=timedelta(hours=1), order="time")
+    store.snapshot(where=lambda record: record.gateway == "gw-1", partition=1)
+
+
+def keys_by_id(store: EventStore[Any]) -> None:
+    with suppress(IndexError):  # there are fewer by now
+        for key_id in range(len(store.keys())):
+            store._core.key_text(key_id)
+
+
+def coordinate(store: EventStore[Any]) -> None:
+    if store._core.lock_coordinator():
+        coordinator = Coordinator(store, retention=timedelta(days=1), on_statistics=lambda statistics: None)
+        coordinator._reap()
+        coordinator._each_second()
+        store._core.unlock_coordinator()
+    store._core.history()
+
+
+def append_many(store: EventStore[Any]) -> None:
+    store.append_many([("gw-1", "x", 1.0, 2, True, b"", None)] * 50)
+    store.append_many({name: [value] * 3 for name, value in zip(store.schema.names, ROW, strict=True)})
+
+
+ROW = ("gw-2", "y", 1.0, 2, True, b"", 5)
+
+WRITES: dict[str, Callable[[EventStore[Any]], object]] = {
+    "append": lambda store: [append_one(store, number) for number in range(50)],
+    "append to a partition": lambda store: store.append(ROW, partition=1),
+    "append_many": append_many,
+    "appender": lambda store: store.appender(*store.schema.names)(*ROW),
+    "key": lambda store: [store.key(text) for text in ("gw-1", "new", "newer")],
+    "coordinate": coordinate,
+    "reap": lambda store: store._core.reap(),
+    "purge": lambda store: store.purge(older_than=timedelta(seconds=0)),
+    "clear": lambda store: store.clear(),
+}
+LOOKS: dict[str, Callable[[EventStore[Any]], object]] = {
+    "snapshot": take,
+    "cursor": follow,
+    "read_at": lambda store: [store.read_at(position) for position in (0, 1, 79, 80, 2**40, 2**64 - 1)],
+    "keys": lambda store: store.keys(),
+    "keys by id": keys_by_id,
+    "statistics": lambda store: [store.statistics, store.statistics],
+    "length": lambda store: (len(store), store.is_full, store.is_empty, repr(store)),
+    "query": lambda store: (store.count(), store.max("value"), store.sum("short")),
+    "processes": lambda store: store.processes(),
+    "check": lambda store: store.check(),
+}
+
+
+class Ordeal:
+    """What a child is doing, for its parent to see, and the limits within which it does it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._messages = folder / f"{name}.messages"
+        self._at = shared_numbers(3)  # mutant; number of operations begun; nanoseconds of the longest
+        self._doing = memoryview(mmap.mmap(-1, 4096))
+        self._reports = folder / f"{name}.reports"
+
+    def restrict(self) -> None:
+        """In the child: let the kernel watch it."""
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
+
+    def do(self, mutant: int, what: str, action: Callable[[], object]) -> Any:
+        """Run one operation; None when it ends with an error of ours. Anything else is reported."""
+        words = what.encode()[:4000]
+        self._doing[: len(words) + 1] = words + b"\0"
+        self._at[0], self._at[1] = mutant, self._at[1] + 1
+        signal.setitimer(signal.ITIMER_PROF, CPU_S)
+        begun = time.process_time_ns()
+        try:
+            return action()
+        except ShmStoreError as error:
+            if not str(error):
+                self._report(f"mutant {mutant}: {what}: {type(error).__name__} without a word")
+        except BaseException as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(place.filename)}:{place.lineno}"
+            self._report(f"mutant {mutant}: {what}: {type(error).__name__} at {where}: {error}")
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            self._at[2] = max(self._at[2], time.process_time_ns() - begun)
+        return None
+
+    def live(self, mutant: int, what: str, dice: random.Random) -> bool:
+        """Attach to what is there, do everything in some order, let go. Returns whether it could be attached."""
+        verb, form = dice.choice(VERBS), dice.choice(("", "--json", "--plain"))
+        self.do(mutant, f"{what}: inspect {verb}", lambda: inspected(verb, self.name, self._messages, form))
+        self.do(mutant, f"{what}: list_stores", shmstore.list_stores)
+        attached = False
+        for read_only in (True, False):
+            store = self.do(mutant, f"{what}: attach", lambda: shmstore.attach(self.name, read_only=read_only))  # noqa: B023
+            if store is None:
+                continue
+            attached = True
+            operations = list((LOOKS if read_only else LOOKS | WRITES).items())
+            for operation, action in dice.sample(operations, len(operations)):
+                self.do(mutant, f"{what}: {operation}", lambda: action(store))  # noqa: B023
+            self.do(mutant, f"{what}: close", store.close)
+        if dice.random() < 0.1:
+            self.do(mutant, f"{what}: unlink", lambda: shmstore.unlink(self.name))
+        return attached
+
+    def _report(self, text: str) -> None:
+        with self._reports.open("a") as file:
+            file.write(f"{text}\0")
+
+    # -- in the parent
+
+    @property
+    def mutant(self) -> int:
+        return self._at[0]
+
+    @property
+    def longest_s(self) -> float:
+        return self._at[2] / 1e9
+
+    @property
+    def operations(self) -> int:
+        return self._at[1]
+
+    def note_end(self, code: int) -> None:
+        """Report an end that is not an orderly one."""
+        if code:
+            cause = f"more than {CPU_S} s of processor time" if code == -signal.SIGPROF else f"ended by {code}"
+            doing = bytes(self._doing).partition(b"\0")[0].decode()
+            self._report(f"mutant {self.mutant}: {doing}: {cause}")
+
+    def reports(self) -> list[str]:
+        return self._reports.read_text().split("\0")[:-1] if self._reports.exists() else []
+
+
+def watch(children: dict[Ordeal, Child], again: Callable[[Ordeal], Child | None]) -> None:
+    """Wait for children to end; note how, and let others go on where they ended badly. Kill those that stand still."""
+    seen = {ordeal: (0, time.monotonic()) for ordeal in children}
+    while children:
+        time.sleep(0.01)
+        for ordeal, child in list(children.items()):
+            if ordeal.operations != seen[ordeal][0]:
+                seen[ordeal] = ordeal.operations, time.monotonic()
+            elif time.monotonic() - seen[ordeal][1] > STUCK_S:
+                child.kill()
+            if not child.is_over():
+                continue
+            ordeal.note_end(child.wait())
+            seen[ordeal] = ordeal.operations, time.monotonic()
+            following = again(ordeal) if child.wait() else None
+            if following:
+                children[ordeal] = following
+            else:
+                del children[ordeal]
+
+
+@pytest.fixture
+def templates(name: str) -> list[Template]:
+    return [template(f"{name}-template", layout) for layout in ("rows", "columns")]
+
+
+@pytest.fixture
+def ordeals(name: str, tmp_path: Path) -> Iterator[list[Ordeal]]:
+    yield [Ordeal(f"{name}-{worker}", tmp_path) for worker in range(WORKERS)]
+    for file in Path("/dev/shm").glob(f"{name}-*"):
+        file.unlink(missing_ok=True)
+
+
+def test_no_mutant_ends_or_holds_up_a_process(
+    ordeals: list[Ordeal], templates: list[Template], seed: int, scorecard: Callable[..., None]
+) -> None:
+    attached = shared_numbers(WORKERS)
+
+    def go(ordeal: Ordeal, first: int) -> Child | None:
+        def life() -> None:
+            ordeal.restrict()
+            for number in range(first, MUTANTS, WORKERS):
+                what, data = mutant(templates[number // WORKERS % 2], seed, number)
+                write_file(ordeal.name, data)
+                attached[number % WORKERS] += ordeal.live(number, what, random.Random(f"{seed}/{number}/order"))
+
+        return Child(life) if first < MUTANTS else None
+
+    children = {ordeal: child for worker, ordeal in enumerate(ordeals) if (child := go(ordeal, worker))}
+    watch(children, lambda ordeal: go(ordeal, ordeal.mutant + WORKERS))
+    reports = [report for ordeal in ordeals for report in ordeal.reports()]
+    operations, longest_s = sum(ordeal.operations for ordeal in ordeals), max(ordeal.longest_s for ordeal in ordeals)
+    print(f"{MUTANTS} mutants, {sum(attached)} of them attached, {operations} operations, longest {longest_s:.2f} s")
+    assert not reports, f"{len(reports)} of {MUTANTS} mutants, seed {seed}:\n" + "\n".join(reports[:20])
+    assert MUTANTS < 100 or sum(attached) > MUTANTS / 3, "most mutants are refused at once: they show little"
+    scorecard(15, mutants=MUTANTS, attached=sum(attached), operations=operations, longest_cpu_s=round(longest_s, 3))
+
+
+def test_processes_survive_another_that_scribbles_over_what_they_work_on(
+    ordeals: list[Ordeal], templates: list[Template], seed: int, scorecard: Callable[..., None]
+) -> None:
+    """Each worker has a segment, and a scribbler that spoils a word of it, all the time, and at times makes it whole."""
+    until = time.monotonic() + SCRIBBLED_S
+    scribbles = shared_numbers(WORKERS)
+
+    def scribbler(worker: int, ordeal: Ordeal) -> Child:
+        def life() -> None:
+            dice, source = random.Random(f"{seed}/{worker}"), templates[worker % 2]
+            fd = os.open(f"/dev/shm/{ordeal.name}", os.O_RDWR)
+            target = memoryview(mmap.mmap(fd, len(source.data)))
+            while time.monotonic() < until:
+                scribble(dice, target, source.regions)
+                scribbles[worker] += 1
+                if dice.random() < 0.02:
+                    target[:] = source.data
+
+        return Child(life)
+
+    def go(ordeal: Ordeal) -> Child | None:
+        def life() -> None:
+            ordeal.restrict()
+            dice = random.Random(f"{seed}/{ordeal.operations}")
+            store = shmstore.attach(ordeal.name)
+            operations = list((LOOKS | WRITES).items())
+            while time.monotonic() < until:
+                operation, action = dice.choice(operations)
+                ordeal.do(0, operation, lambda: action(store))  # noqa: B023
+                if dice.random() < 0.01:
+                    ordeal.do(0, "close", store.close)
+                    store = ordeal.do(0, "attach", lambda: shmstore.attach(ordeal.name)) or store
+            ordeal.do(0, "close", store.close)
+
+        return Child(life) if time.monotonic() < until else None
+
+    for worker, ordeal in enumerate(ordeals):
+        write_file(ordeal.name, templates[worker % 2].data)
+    children = {ordeal: child for ordeal in ordeals if (child := go(ordeal))}
+    scribblers = [scribbler(worker, ordeal) for worker, ordeal in enumerate(ordeals)]
+    watch(children, go)
+    assert [child.wait() for child in scribblers] == [0] * WORKERS
+    reports = [report for ordeal in ordeals for report in ordeal.reports()]
+    assert not reports, f"{len(reports)} reports, seed {seed}:\n" + "\n".join(reports[:20])
+    operations = sum(ordeal.operations for ordeal in ordeals)
+    print(f"{operations} operations beside {sum(scribbles)} scribbles")
+    assert operations > 100 and sum(scribbles) > 100
+    longest_s = max(ordeal.longest_s for ordeal in ordeals)
+    scorecard(15, scribbles=sum(scribbles), operations=operations, longest_cpu_s=round(longest_s, 3))
+
+
+def test_a_file_shrunk_to_any_size_is_refused(name: str, templates: list[Template]) -> None:
+    whole = len(templates[0].data)
+    for size in (0, 1, 7, 8, 9, 100, 4095, 4096, 4263, 4264, 4608, whole // 2, whole - 4096, whole - 1):
+        write_file(name, templates[0].data)
+        os.truncate(f"/dev/shm/{name}", size)
+        for read_only in (True, False):
+            with pytest.raises(NotAStore if size < 8 else DamagedSegment):
+                shmstore.attach(name, read_only=read_only)
+        assert inspect.main(["check", name]) in (4, 5)
+    with suppress(ShmStoreError):
+        shmstore.unlink(name)
+
+
+def test_a_file_shrunk_under_a_process_ends_that_process_alone(name: str, templates: list[Template]) -> None:
+    """The kernel answers an access behind the end of a mapped file by SIGBUS, and files of /dev/shm cannot be sealed.
+
+    So this is outside of what is promised. What is shown is the rest: who is not attached, or attaches now, is told.
+    """
+    ready = shared_numbers(1)
+    write_file(name, templates[0].data)
+
+    def life() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        store = shmstore.attach(name)
+        os.truncate(f"/dev/shm/{name}", 8192)
+        ready[0] = 1
+        store.snapshot()
+
+    assert Child(life).wait() == -signal.SIGBUS and ready[0]
+    with pytest.raises(DamagedSegment):
+        segment.attach(name)
+    write_file(name, templates[0].data)
+    with shmstore.attach(name) as store:
+        append_one(store, 1)
+    shmstore.unlink(name)
