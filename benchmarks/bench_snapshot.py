@@ -1,7 +1,7 @@
 """What does another process's snapshot cost, as columns against bytes(memoryview), as tuples against iter_unpack?
 
 A snapshot includes its copy; the rivals have theirs already. A list of a million tuples costs whoever makes it the
-same: four million objects and their memory. Who passes over a snapshot needs no list, and then most objects serve again.
+same: four million objects and their memory. Who passes over a snapshot needs no list; then most objects serve again.
 """
 
 import ctypes

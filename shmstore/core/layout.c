@@ -56,6 +56,22 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
     return true;
 }
 
+/* Is this NUL-terminated text UTF-8? (Unicode, table 3-7: which bytes may follow which.) */
+static bool is_utf8(const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        unsigned char first = *at++, least = 0x80, most = 0xbf;
+        int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : -1;
+        if (first == 0xe0) least = 0xa0;
+        if (first == 0xed) most = 0x9f;
+        if (first == 0xf0) least = 0x90;
+        if (first == 0xf4) most = 0x8f;
+        if (more < 0) return false;
+        for (; more; more--, at++, least = 0x80, most = 0xbf)
+            if (*at < least || *at > most) return false;
+    }
+    return true;
+}
+
 static enum plan_status plan_fields(const struct field_spec *specs, struct geometry *g, struct refusal *why) {
     uint64_t offset = 0;
     uint32_t count = g->options.field_count;
@@ -68,8 +84,8 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
     for (uint32_t i = 0; i < count; i++) {
         const struct field_spec *spec = &specs[i];
         struct field *field = &g->fields[i];
-        if (!spec->name[0] || !memchr(spec->name, 0, sizeof spec->name)) {
-            refuse(why, (int)i, "field %u: a name has 1 to %d bytes", i, MAX_FIELD_NAME_BYTES);
+        if (!spec->name[0] || !memchr(spec->name, 0, sizeof spec->name) || !is_utf8(spec->name)) {
+            refuse(why, (int)i, "field %u: a name has 1 to %d bytes of UTF-8", i, MAX_FIELD_NAME_BYTES);
             return PLAN_BAD_FIELD;
         }
         for (uint32_t k = 0; k < i; k++)

@@ -108,7 +108,10 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     default: return READ_DAMAGED;
     }
     if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {
-        if (ring->writable && !ring_settle(ring, partition, at.slot, word)) return READ_FULL;
+        /* It may have published, and died or left, since we loaded its word: then the word has changed. */
+        bool changed = ring->writable ? !ring_settle(ring, partition, at.slot, word)
+                                      : load_relaxed(ring_word(ring, partition, at.slot)) != word; /* explain:again */
+        if (changed) return READ_FULL;
         *reason = GAP_VOIDED;
         return READ_END;
     }

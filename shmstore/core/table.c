@@ -89,7 +89,11 @@ enum table_status table_intern(struct table *t, const char *text, size_t length,
     if (status == TABLE_OK) mark_published(t, *id, length);
     if (status != TABLE_MISSING) return status;
     uint32_t mine;
-    if (!reserve(t, &mine)) return TABLE_FULL;
+    if (!reserve(t, &mine)) { /* perhaps it was this very text that took the last cell */
+        status = probe(t, text, length, hash, &at, id);
+        if (status == TABLE_OK) mark_published(t, *id, length);
+        return status == TABLE_MISSING ? TABLE_FULL : status;
+    }
     POINT("key reserved");
     write_cell(t, mine, text, length);
     POINT("key written");

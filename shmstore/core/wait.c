@@ -21,6 +21,7 @@ uint32_t wait_announce(atomic_u32 *news, bool registered) {
 
 void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    POINT("going to sleep");
     syscall(SYS_futex, news, FUTEX_WAIT, kept, &timeout, NULL, 0);
 }
 

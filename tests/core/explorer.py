@@ -136,157 +136,367 @@ def wake(location: Hashable) -> Operation:
 
 
 class Node:
-    """Where a program stands: its next operation, or how it ended."""
+    """Where a program stands: its next operation, or how it ended. Compared and hashed as the one object that it is."""
 
-    __slots__ = ("ends", "history", "next", "operation", "place", "result")
+    __slots__ = ("history", "next", "operation", "result")
 
-    def __init__(self, history: tuple[Any, ...], operation: Operation | None, place: int, result: Any) -> None:
-        self.history, self.operation, self.place, self.result = history, operation, place, result
-        self.ends = operation is None
+    def __init__(self, history: tuple[Any, ...], operation: Operation | None, result: Any = None) -> None:
+        self.history, self.operation, self.result = history, operation, result
         self.next: dict[Any, Node] = {}
 
 
+class Status(IntEnum):
+    RUNNING = 0
+    SLEEPING = 1
+    ENDED = 2
+    DEAD = 3
+
+
+RUNNING, SLEEPING, ENDED, DEAD = Status
+
+View = tuple[int, ...]
+
+
 class Thread(NamedTuple):
-    """A running program; `view` is None when nothing it knows matters any more."""
-
     node: Node
-    view: tuple[int, ...] | None
-    after_acquire: tuple[int, ...] = ()
-    after_release: tuple[int, ...] = ()
-    state: int = 0
+    status: Status
+    knows: View
+    after_acquire: View  # what it would know after an acquire fence
+    sealed: View  # what it knew at its last release fence
 
 
-RUNNING, DEAD, SLEEPING, WOKEN = range(4)
+class Message(NamedTuple):
+    value: Any
+    is_update: bool  # of a read-modify-write: nothing comes between it and what it read
+    view: View
 
-Views = tuple[int, ...]
-Message = tuple[Any, bool, Views]  # value, whether it is a read-modify-write's, the view it carries
-State = tuple[tuple[tuple[Message, ...], ...], tuple[Thread, ...], Views]
+
+class State(NamedTuple):
+    memory: tuple[tuple[Message, ...], ...]
+    threads: tuple[Thread, ...]
+    kernel: View  # what those who woke sleepers knew
 
 
 class Found(NamedTuple):
     states: int
-    violation: str | None
-    steps: tuple[str, ...]  # that led to the violation
+    violation: str = ""
+    steps: tuple[str, ...] = ()  # that led to the violation
 
 
-def join(a: Views, b: Views) -> Views:
+class Scene(NamedTuple):
+    """Some programs that share some locations, and what must hold when all immortal ones have ended."""
+
+    locations: Mapping[Any, Any]
+    programs: Sequence[Callable[[], Program]]
+    mortal: frozenset[int] = frozenset()
+    locks: frozenset[Any] = frozenset()
+    at_rest: Callable[[Mapping[Any, Any], Sequence[Any]], None] = lambda values, results: None
+
+
+def join(a: View, b: View) -> View:
     return a if a == b else tuple(map(max, a, b))
 
 
-def put(view: Views, at: int, position: int) -> Views:
+def put(view: View, at: int, position: int) -> View:
     return (*view[:at], position, *view[at + 1 :])
 
 
 class Explorer:
-    """All executions of some programs that share some locations. `weakened` maps labels to what their order loses."""
+    """All executions of a scene. `weakened` maps labels to the orders that their operations lose."""
 
-    def __init__(
-        self,
-        locations: Mapping[Any, Hashable],
-        programs: Sequence[Callable[[], Program]],
-        *,
-        mortal: Sequence[int] = (),
-        held: Mapping[Any, int] | None = None,
-        at_rest: Callable[[dict[Any, Any], tuple[Any, ...]], None] | None = None,
-        weakened: Mapping[str, str] | None = None,
-    ) -> None:
-        self.index = {name: at for at, name in enumerate(locations)}
+    def __init__(self, scene: Scene, weakened: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.scene, self.weakened = scene, weakened or {}
+        self.index = {name: at for at, name in enumerate(scene.locations)}
         self.zero = (0,) * len(self.index)
-        self.values = [*locations.values()]
-        self.programs, self.mortal, self.at_rest = programs, frozenset(mortal), at_rest
-        self.weakened = weakened or {}
-        self.locks = [self.index[name] for name in held or ()]
-        self.nodes: list[dict[Hashable, Node]] = [{} for _ in programs]
-        self.labels: set[str] = set()
-        for name, thread in (held or {}).items():
-            self.values[self.index[name]] = FREE if thread is None else thread
+        self.locks = [self.index[name] for name in scene.locks]
+        self.nodes: list[dict[Hashable, Node]] = [{} for _ in scene.programs]
+        self.labels: dict[str, Operation] = {}
+        self.steps_of = {
+            LOAD: self.load, STORE: self.store, CAS: self.cas, UPDATE: self.update, FENCE: self.fence,
+            IS_DEAD: self.is_dead, LOCK: self.lock, UNLOCK: self.unlock, IS_LOCKED: self.is_locked,
+            BARRIER: self.barrier, SLEEP: self.sleep, WAKE: self.wake,
+        }  # fmt: skip
+
+    def explore(self) -> Found:
+        """Visit every state, or stop at the first that violates something."""
+        start = self.start()
+        came_from: dict[State, State | None] = {start: None}
+        waiting = [start]
+        state = start
+        try:
+            while waiting:
+                state = waiting.pop()
+                for after in self.successors(state):
+                    if after not in came_from:
+                        came_from[after] = state
+                        waiting.append(after)
+        except Violation as violation:
+            return Found(len(came_from), str(violation), self.steps_to(state, came_from))
+        return Found(len(came_from))
+
+    def start(self) -> State:
+        memory = tuple((Message(value, False, self.zero),) for value in self.scene.locations.values())
+        threads = []
+        for t in range(len(self.scene.programs)):
+            threads.append(self.arrive(t, Thread(self.node(t, ()), RUNNING, self.zero, self.zero, self.zero)))
+        return State(memory, tuple(threads), self.zero)
+
+    def steps_to(self, state: State, came_from: Mapping[State, State | None]) -> tuple[str, ...]:
+        steps = []
+        while (before := came_from[state]) is not None:
+            for t, (old, new) in enumerate(zip(before.threads, state.threads, strict=True)):
+                if old.node is not new.node and old.node.operation:
+                    done = old.node.operation
+                    steps.append(f"{t}: {done.label or NAMES[done.kind]} {done.location} {new.node.history[-1:]}")
+                elif new.status is DEAD and old.status is not DEAD:
+                    steps.append(f"{t}: dies")
+            state = before
+        return tuple(reversed(steps))
 
     # Programs.
 
-    def node(self, thread: int, history: tuple[Any, ...]) -> Node:
-        """Where a program stands after these results."""
-        program = self.programs[thread]()
+    def node(self, t: int, history: tuple[Any, ...]) -> Node:
+        """Where program `t` stands after these results."""
+        program = self.scene.programs[t]()
         try:
             operation = next(program)
             for result in history:
                 operation = program.send(result)
         except StopIteration as end:
-            key: Hashable = ("ended", end.value)
-            return self.nodes[thread].setdefault(key, Node(history, None, -1, end.value))
+            return self.nodes[t].setdefault(("ended", end.value), Node(history, None, end.value))
         frames = []
         frame: Any = program
         while frame is not None:
             frames.append((frame.gi_code, frame.gi_frame.f_lasti, *frame.gi_frame.f_locals.items()))
             frame = frame.gi_yieldfrom
-        return self.nodes[thread].setdefault(tuple(frames), self.prepared(history, operation))
-
-    def prepared(self, history: tuple[Any, ...], operation: Operation) -> Node:
-        self.labels.add(operation.label)
-        lost = self.weakened.get(operation.label, "")
+        self.labels.setdefault(operation.label, operation)
+        lost = self.weakened.get(operation.label, ())
         operation = operation._replace(
             acquire=operation.acquire and "acquire" not in lost, release=operation.release and "release" not in lost
         )
-        return Node(history, operation, self.index.get(operation.location, -1), None)
+        return self.nodes[t].setdefault(tuple(frames), Node(history, operation))
 
-    def follow(self, thread: int, node: Node, result: Any) -> Node:
-        found = node.next.get(result)
-        if found is None:
-            found = node.next[result] = self.node(thread, (*node.history, result))
-        return found
+    def follow(self, t: int, node: Node, result: Any) -> Node:
+        if result not in node.next:
+            node.next[result] = self.node(t, (*node.history, result))
+        return node.next[result]
 
-    # Steps.
-
-    def moved(self, t: int, thread: Thread, result: Any, view: Views, acquire: Views, release: Views) -> Thread:
-        """The thread after an operation with this result, and after the fences that follow it."""
-        node = self.follow(t, thread.node, result)
-        while node.operation and node.operation.kind == FENCE and not (node.operation.acquire and t in self.mortal):
+    def arrive(self, t: int, thread: Thread) -> Thread:
+        """The thread once it has executed the fences that come next, or has ended. That a mortal thread has passed an
+        acquire fence is not taken for granted: it may die before."""
+        node, status, knows, after_acquire, sealed = thread
+        while node.operation and node.operation.kind == FENCE and not (node.operation.acquire and t in self.scene.mortal):
             if node.operation.acquire:
-                view = join(view, acquire)
+                knows = after_acquire
             if node.operation.release:
-                release = view
+                sealed = knows
             node = self.follow(t, node, None)
-        if node.ends and t not in self.mortal:
-            return Thread(node, None)
-        return Thread(node, view, join(view, acquire), release)
+        if node.operation:
+            return Thread(node, status, knows, after_acquire, sealed)
+        return Thread(node, ENDED, knows if t in self.scene.mortal else self.zero, self.zero, self.zero)
 
-    def insert(self, state: State, at: int, position: int, value: Any, update: bool) -> tuple[Any, list[Thread], Views]:
-        """Make room in a location and all views for a message at a position; its own view is still to be set."""
-        memory, threads, barred = state
-        messages = memory[at]
-        if position < len(messages):
+    # States.
 
-            def shift(view: Views) -> Views:
-                return put(view, at, view[at] + 1) if view[at] >= position else view
-
-            memory = tuple(tuple((v, u, shift(w)) for v, u, w in location) for location in memory)
-            threads = tuple(
-                h if h.view is None else h._replace(
-                    view=shift(h.view), after_acquire=shift(h.after_acquire), after_release=shift(h.after_release)
-                )
-                for h in threads
-            )  # fmt: skip
-            barred = shift(barred)
-            messages = memory[at]
-        messages = (*messages[:position], (value, update, self.zero), *messages[position:])
-        return (*memory[:at], messages, *memory[at + 1 :]), list(threads), barred
-
-    def write(
-        self, state: State, t: int, at: int, position: int, value: Any, update: bool, view: Views, result: Any,
-        acquire: bool, release: bool, carried: Views | None = None,
-    ) -> State:  # fmt: skip
-        """The state after thread `t` put a message at a position; a read-modify-write carries on what it read."""
-        memory, threads, barred = self.insert(state, at, position, value, update)
-        thread = threads[t]
-        if carried is not None:
-            carried = memory[at][position - 1][2]
-            view = join(thread.view, carried) if acquire else thread.view
-            after_acquire = join(thread.after_acquire, carried)
+    def successors(self, state: State) -> Iterator[State]:
+        going = resting = False
+        for t, thread in enumerate(state.threads):
+            if thread.status is RUNNING and thread.node.operation:
+                going = going or t not in self.scene.mortal
+                yield from self.steps_of[thread.node.operation.kind](state, t, thread, thread.node.operation)
+            resting = resting or thread.status is SLEEPING
+        if going:
+            return
+        if resting:
+            stopped = any(thread.status in (RUNNING, DEAD) for thread in state.threads)
+            for t, thread in enumerate(state.threads):
+                if thread.status is SLEEPING:
+                    yield self.went_on(state, t, thread._replace(status=RUNNING), "nap" if stopped else "never")
         else:
-            view, after_acquire = thread.view, thread.after_acquire
-        view = put(view, at, position)
-        sealed = view if release else put(thread.after_release, at, position)
-        message = (value, update, join(sealed, carried) if carried is not None else sealed)
-        messages = memory[at]
-        memory = (*memory[:at], (*messages[:position], message, *messages[position + 1 :]), *memory[at + 1 :])
-        threads[t] = self.moved(t, thread, result, view, put(after_acquire, at, position), thread.after_release)
-        return memory, tuple(threads), barred
+            values = {name: state.memory[at][-1].value for name, at in self.index.items()}
+            self.scene.at_rest(values, [thread.node.result for thread in state.threads])
+
+    def went_on(self, state: State, t: int, thread: Thread, result: Any) -> State:
+        """The state after thread `t`, with these views, got this result."""
+        thread = self.arrive(t, thread._replace(node=self.follow(t, thread.node, result)))
+        threads = (*state.threads[:t], thread, *state.threads[t + 1 :])
+        return self.without_the_unreadable(State(state.memory, threads, state.kernel))
+
+    def without_the_unreadable(self, state: State) -> State:
+        """The state without messages that are older than what every thread knows."""
+        views = [thread.knows for thread in state.threads if thread.status < ENDED]
+        least = tuple(map(min, *views)) if len(views) > 1 else views[0] if views else None
+        if least is None:
+            least = tuple(len(messages) - 1 for messages in state.memory)
+        if least == self.zero:
+            return state
+
+        def cut(view: View) -> View:
+            return view if view == self.zero else tuple([a - b if a > b else 0 for a, b in zip(view, least, strict=True)])
+
+        memory = tuple(
+            [
+                tuple([Message(value, update and i > 0, cut(view)) for i, (value, update, view) in enumerate(messages[first:])])
+                for messages, first in zip(state.memory, least, strict=True)
+            ]
+        )
+        threads = tuple([Thread(n, status, cut(k), cut(a), cut(s)) for n, status, k, a, s in state.threads])
+        return State(memory, threads, cut(state.kernel))
+
+    def with_room(self, state: State, at: int, position: int) -> State:
+        """The state with the messages of a location from `position` on one further."""
+        if position == len(state.memory[at]):
+            return state
+
+        def shift(view: View) -> View:
+            return put(view, at, view[at] + 1) if view[at] >= position else view
+
+        memory = tuple(tuple(Message(v, u, shift(w)) for v, u, w in messages) for messages in state.memory)
+        threads = tuple(Thread(n, status, shift(k), shift(a), shift(s)) for n, status, k, a, s in state.threads)
+        return State(memory, threads, shift(state.kernel))
+
+    def written(self, state: State, t: int, operation: Operation, at: int, position: int, value: Any, result: Any, read: Message | None) -> State:
+        """The state after thread `t` put a message at a position; `read` is what a read-modify-write took before it."""
+        state = self.with_room(state, at, position)
+        thread = state.threads[t]
+        knows, after_acquire = thread.knows, thread.after_acquire
+        carried = self.zero
+        if read is not None:
+            carried = state.memory[at][position - 1].view
+            after_acquire = join(after_acquire, carried)
+            if operation.acquire:
+                knows = join(knows, carried)
+        knows, after_acquire = put(knows, at, position), put(after_acquire, at, position)
+        view = knows if operation.release else put(thread.sealed, at, position)
+        messages = state.memory[at]
+        message = Message(value, read is not None, join(view, carried))
+        messages = (*messages[:position], message, *messages[position:])
+        memory = (*state.memory[:at], messages, *state.memory[at + 1 :])
+        thread = Thread(thread.node, RUNNING, knows, after_acquire, thread.sealed)
+        return self.went_on(state._replace(memory=memory), t, thread, result)
+
+    def readable(self, state: State, at: int, thread: Thread) -> Iterator[tuple[int, Message, Thread]]:
+        """Each message that the thread may load, with the thread after a relaxed load of it."""
+        node, status, knows, after_acquire, sealed = thread
+        for position in range(knows[at], len(state.memory[at])):
+            message = state.memory[at][position]
+            seen = put(knows, at, position)
+            yield position, message, Thread(node, status, seen, join(put(after_acquire, at, max(position, after_acquire[at])), message.view), sealed)
+
+    # Operations: each gives the states that may follow.
+
+    def load(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        for _, message, after in self.readable(state, self.index[operation.location], thread):
+            if operation.acquire:
+                after = after._replace(knows=join(after.knows, message.view))
+            yield self.went_on(state, t, after, message.value)
+
+    def store(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at = self.index[operation.location]
+        messages = state.memory[at]
+        for position in range(thread.knows[at] + 1, len(messages) + 1):
+            if position == len(messages) or not messages[position].is_update:
+                yield self.written(state, t, operation, at, position, operation.values[0], None, None)
+
+    def cas(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at, (expected, desired) = self.index[operation.location], operation.values
+        messages = state.memory[at]
+        for position, message, after in self.readable(state, at, thread):
+            if message.value != expected:
+                if operation.acquire:
+                    after = after._replace(knows=join(after.knows, message.view))
+                yield self.went_on(state, t, after, (False, message.value))
+            elif position + 1 == len(messages) or not messages[position + 1].is_update:
+                yield self.written(state, t, operation, at, position + 1, desired, (True, expected), message)
+
+    def update(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at, (change,) = self.index[operation.location], operation.values
+        messages = state.memory[at]
+        for position, message, _ in self.readable(state, at, thread):
+            if position + 1 == len(messages) or not messages[position + 1].is_update:
+                yield self.written(state, t, operation, at, position + 1, change(message.value), message.value, message)
+
+    def fence(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        """An acquire fence of a mortal thread; `arrive` executes the others."""
+        yield self.went_on(state, t, thread._replace(knows=thread.after_acquire), None)
+
+    def died(self, state: State, t: int) -> State:
+        """The state after thread `t` died: the kernel drops its locks."""
+        thread = state.threads[t]
+        memory = list(state.memory)
+        knows = thread.knows
+        for at in self.locks:
+            if memory[at][-1].value == t:
+                knows = put(knows, at, len(memory[at]))
+                memory[at] = (*memory[at], Message(FREE, True, knows))
+        dead = Thread(thread.node, DEAD, knows, self.zero, self.zero)
+        return State(tuple(memory), (*state.threads[:t], dead, *state.threads[t + 1 :]), state.kernel)
+
+    def may_die(self, state: State, t: int) -> bool:
+        return t in self.scene.mortal and state.threads[t].status is not DEAD
+
+    def is_dead(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        (whom,) = operation.values
+        if state.threads[whom].status is not DEAD:
+            yield self.went_on(state, t, thread, False)
+            if not self.may_die(state, whom):
+                return
+            state = self.died(state, whom)
+        dead = state.threads[whom].knows
+        after = thread._replace(knows=join(thread.knows, dead), after_acquire=join(thread.after_acquire, dead))
+        yield self.went_on(state, t, after, True)
+
+    def holders_fates(self, state: State, t: int, at: int) -> Iterator[State]:
+        """The state, and, when another mortal thread holds the lock, the one in which it has died."""
+        yield state
+        holder = state.memory[at][-1].value
+        if holder is not FREE and holder != t and self.may_die(state, holder):
+            yield self.died(state, holder)
+
+    def lock(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at = self.index[operation.location]
+        for fate in self.holders_fates(state, t, at):
+            last = fate.memory[at][-1]
+            if last.value is FREE:
+                yield self.written(fate, t, operation, at, len(fate.memory[at]), t, True, last)
+            else:
+                yield self.went_on(fate, t, thread, False)
+
+    def unlock(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at = self.index[operation.location]
+        yield self.written(state, t, operation, at, len(state.memory[at]), FREE, None, state.memory[at][-1])
+
+    def is_locked(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        at = self.index[operation.location]
+        for fate in self.holders_fates(state, t, at):
+            for _, message, after in self.readable(fate, at, thread):
+                after = after._replace(knows=join(after.knows, message.view))
+                yield self.went_on(fate, t, after, message.value is not FREE)
+
+    def barrier(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        known = state.kernel
+        for other in state.threads:
+            known = join(known, other.knows)
+        threads = tuple(
+            other._replace(knows=known, after_acquire=join(known, other.after_acquire)) if other.status < ENDED else other
+            for other in state.threads
+        )
+        yield self.went_on(state._replace(threads=threads, kernel=known), t, threads[t], None)
+
+    def sleep(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        (kept,) = operation.values
+        thread = thread._replace(knows=join(thread.knows, state.kernel))
+        for _, message, after in self.readable(state, self.index[operation.location], thread):
+            if message.value != kept:
+                yield self.went_on(state, t, after, "changed")
+            else:
+                sleeper = after._replace(status=SLEEPING)
+                yield state._replace(threads=(*state.threads[:t], sleeper, *state.threads[t + 1 :]))
+
+    def wake(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
+        state = state._replace(kernel=join(state.kernel, thread.knows))
+        for other, sleeper in enumerate(state.threads):
+            if sleeper.status is SLEEPING and sleeper.node.operation.location == operation.location:
+                known = join(sleeper.knows, state.kernel)
+                awake = Thread(sleeper.node, RUNNING, known, join(known, sleeper.after_acquire), sleeper.sealed)
+                state = self.went_on(state, other, awake, "woken")
+        yield self.went_on(state, t, state.threads[t], None)

@@ -125,6 +125,15 @@ void die(struct store *store, uint32_t owner);
 /* What processes_reap does for a dead owner: sweep its claims, free its place. Returns how many claims were settled. */
 uint64_t repair(struct store *store, uint32_t owner);
 
+/* Operations for leaves_at() and start(): a sweep, and a cursor that follows the whole ring and settles the dead. */
+struct sweeping {
+    struct store *store;
+    uint32_t owner;
+    uint64_t voided, released;
+};
+void sweep(void *sweeping);
+void follow(void *store);
+
 /* ---- appending, with every answer of the core held against what the test knows ----------------------------------- */
 
 enum append_status try_append(struct store *store, uint32_t owner, struct appended *out);

@@ -384,7 +384,7 @@ CASE(whatever_lies_behind_the_header_every_operation_ends_inside_the_segment) {
                 slots[random_number((uint64_t)(end - slots))] ^= UINT64_C(1) << random_number(64);
         }
         struct partition *partitions = (struct partition *)(void *)(s.memory + s.geometry.partitions_offset);
-        for (int p = 0; p < 2; p++) partitions[p].tail &= 0xffffffffff; /* else appends may try for long: see answers.c */
+        for (int p = 0; p < 2; p++) partitions[p].tail &= 0xffffffffff; /* else an append may try for long */
         use(s.memory, &s.geometry);
         use(s.memory, &s.geometry);
         free(s.memory);

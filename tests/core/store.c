@@ -148,6 +148,19 @@ uint64_t repair(struct store *store, uint32_t owner) {
     return voided + released;
 }
 
+void sweep(void *argument) {
+    struct sweeping *sweeping = argument;
+    ring_sweep(&sweeping->store->ring, sweeping->owner, &sweeping->voided, &sweeping->released);
+}
+
+void follow(void *argument) {
+    struct store *store = argument;
+    struct destination to = make_destination(&store->geometry, store->geometry.slots);
+    uint64_t next = store->first;
+    ring_read(&store->ring, 0, &next, tail_of(store), true, &to, &ANY_GAP);
+    free_destination(&store->geometry, &to);
+}
+
 /* ---- appending --------------------------------------------------------------------------------------------------- */
 
 /* Hold what an append says against what the test knows. Whether its record became readable its slot word tells. */

@@ -129,7 +129,7 @@ static bool note_gap(void *context, uint32_t partition, uint64_t first, uint64_t
 }
 
 /* Read every ticket once, in order, in pieces of any size. */
-static void *follow(void *argument) {
+static void *read_each_ticket(void *argument) {
     struct trial *trial = argument;
     struct store *store = trial->store;
     struct reader r = {.trial = trial, .to = make_destination(&store->geometry, 100)};
@@ -226,7 +226,7 @@ static void try_out(struct wish wish, bool stalls, bool deaths, bool clears) {
     struct trial *trial = calloc(1, sizeof *trial);
     struct writer writers[WRITERS];
     pthread_t threads[WRITERS + 3];
-    void *(*const others[])(void *) = {follow, take_snapshots, look_after};
+    void *(*const others[])(void *) = {read_each_ticket, take_snapshots, look_after};
     if (!trial) fail("no memory");
     trial->store = make_store(wish);
     trial->stalls = stalls, trial->deaths = deaths, trial->clears = clears;

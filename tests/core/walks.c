@@ -13,6 +13,8 @@ struct writer {
     uint32_t place, owner;
     enum { FREE, IDLE, STOPPED, DEAD } is;
     struct stopping *append;
+    struct sweeping sweeping;
+    struct stalled *sweep; /* that of a repairer which stopped on the way; NULL: there is none */
 };
 
 static void step(struct store *store, struct writer *writer) {
@@ -35,15 +37,30 @@ static void step(struct store *store, struct writer *writer) {
         }
         break;
     case DEAD:
-        if (random_number(2)) {
+        switch (random_number(4)) {
+        case 0:
             repair(store, writer->owner);
             writer->is = FREE;
-        } else if (random_number(2)) {
+            break;
+        case 1:
             writer->owner = join(store, writer->place);
             writer->is = IDLE;
+            break;
+        case 2:
+            if (writer->sweep) break;
+            writer->sweeping = (struct sweeping){.store = store, .owner = writer->owner};
+            writer->sweep = start(sweep, &writer->sweeping, random_number(2) ? "sweep" : "settle begun");
+            break;
+        default: follow(store);
         }
         break;
     }
+}
+
+/* Let a repairer go on that has been standing still, perhaps long after others have done its work. */
+static void finish_sweep(struct writer *writer) {
+    if (writer->sweep) finish(writer->sweep);
+    writer->sweep = NULL;
 }
 
 /* An append to a partition whose every slot is held takes its time to say so. */
@@ -64,6 +81,7 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
         struct appended out;
         uint64_t tail = tail_of(store), back = random_number(capacity + 1);
         if (!random_number(20) && back <= tail) ring_raise_floor(&store->ring, 0, tail - back);
+        else if (!random_number(10)) finish_sweep(writer);
         else if (random_number(3) && writer->is != IDLE) step(store, writer);
         else if (is_blocked(store) && random_number(30)) continue;
         else if (random_number(2)) step(store, writer);
@@ -73,6 +91,7 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
     /* Whoever is left ends, one way or the other, perhaps blocked by the others; then the ring is as good as new. */
     for (uint32_t i = 0; i < WRITERS; i++) {
         if (writers[i].is == STOPPED) expect(wake(writers[i].append) <= APPEND_BLOCKED);
+        finish_sweep(&writers[i]);
         if (writers[i].is == DEAD) repair(store, writers[i].owner);
         expect_sound(store);
     }
@@ -84,12 +103,12 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
 
 CASE(every_state_on_a_random_walk_is_sound) {
     for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES)
-        for (uint64_t i = 0; i < 4; i++) walk(capacity, layout, 0, effort);
+        for (uint64_t i = 0; i < 4; i++) walk(capacity, layout, 0, 4 * effort);
 }
 
 CASE(every_state_on_a_random_walk_across_a_limit_is_sound) {
     for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES) {
         const uint64_t limits[] = {((UINT64_C(1) << LAP_BITS) - 1) * capacity, UINT64_C(1) << 31, UINT64_C(1) << 32};
-        for_each(limit, limits) walk(capacity, layout, limit - 3 * capacity - random_number(10), effort);
+        for_each(limit, limits) walk(capacity, layout, limit - 3 * capacity - random_number(10), 2 * effort);
     }
 }

@@ -69,7 +69,7 @@ def take(store: EventStore[Any]) -> None:
     for gap in shot.gaps:
         assert gap.first < gap.end
     store.snapshot(since=timedelta(hours=1), order="time")
-    store.snapshot(where=lambda record: record.gateway == "gw-1", partition=1)
+    store.snapshot(where=lambda record: record[0] == "gw-1", partition=1)
 
 
 def keys_by_id(store: EventStore[Any]) -> None:
@@ -337,6 +337,7 @@ def test_a_file_shrunk_under_a_process_ends_that_process_alone(name: str, templa
 
     def life() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)
         store = shmstore.attach(name)
         os.truncate(f"/dev/shm/{name}", 8192)
         ready[0] = 1

@@ -1,0 +1,115 @@
+/* A small store in a real file of tmpfs, the processes that use it, and the account of what has become of every append.
+ *
+ * A victim dies or stands still somewhere in an operation; the others live in this process, each with descriptors and locks
+ * of its own, as processes have. Every field of a record follows from its writer and its number, so a torn or foreign
+ * record shows itself. A violation is told on stderr and counted; nothing stops at the first. */
+#ifndef SHMSTORE_TESTS_WORLD_H
+#define SHMSTORE_TESTS_WORLD_H
+
+#include "../../../shmstore/core/check.h"
+
+#include <sys/types.h>
+
+enum { SLOTS = 4, PLACES = 4, KEYS = 4, BATCH = 8, TICKETS = 160 };
+enum writer { OTHERS = 1, VICTIM };
+
+struct record {
+    uint32_t key, writer;
+    uint64_t number, proof, again;
+};
+struct record make_record(uint32_t writer, uint64_t number);
+bool is_whole(const struct record *record);
+
+/* What a victim says of itself, on a page that it shares with this process. */
+struct report {
+    atomic_u64 begun, returned; /* appends */
+    atomic_u64 tickets[BATCH];
+    atomic_u32 failures; /* of what may not fail */
+    atomic_u32 result;   /* of the operation, where it has one */
+    atomic_u32 owner, ids[2];
+    atomic_u32 ended; /* the operation returned */
+    bool discarded;
+    struct record replaced;
+};
+
+/* One look at the tickets from 0 on: r read, l lapped, v voided, s skipped, c cleared, i in flight, 0 not looked at. */
+struct reading {
+    uint64_t next;
+    char fate[TICKETS];
+};
+
+/* What every test of a state begins with and adds to; copied to go back. */
+struct account {
+    uint64_t count; /* appends that returned */
+    uint32_t writer[TICKETS]; /* of the append that returned with this ticket, or 0 */
+    uint64_t number[TICKETS];
+    bool claimed_by_dead[TICKETS];
+    uint64_t others, reported; /* numbers of the next append of the others, and of the victim */
+    bool seen[BATCH];          /* a record of the victim was read */
+    uint64_t seen_at[BATCH];
+    struct reading cursor;
+    atomic_u64 decided;
+};
+
+struct world {
+    int fd;
+    const char *path; /* where an operation may create another store */
+    unsigned char *memory;
+    struct geometry geometry;
+    struct field_spec fields[MAX_FIELDS];
+    struct ring ring, glance; /* the others' view; the same for who may not write */
+    struct table table;
+    struct report *report;
+
+    struct processes live[PLACES], late[PLACES]; /* here from the start; entered after the victim stopped */
+    uint32_t live_count, late_count;
+    struct processes doomed; /* dies before the victim starts */
+    bool may_skip;           /* some slot is, or was, held by who lives and does not go on */
+    uint32_t held;           /* slots held by the living for ever */
+
+    struct processes mine; /* the victim's own, in its own process */
+    struct ring my_ring;
+    struct table my_table;
+    pid_t victim;
+    bool victim_is_dead;
+
+    struct account account;
+};
+
+void world_make(struct world *world, enum arrangement layout, const char *path);
+
+/* Keep this state; come back to it. The victim's deeds are forgotten by `world_begin` alone. */
+struct state {
+    struct account account;
+    unsigned char *bytes;
+};
+void world_save(const struct world *world, struct state *state);
+void world_restore(struct world *world, const struct state *state);
+bool world_equals(const struct world *world, const struct state *state);
+
+extern const char *now_doing; /* what a violation names */
+extern uint64_t violations;
+__attribute__((format(printf, 1, 2))) void violation(const char *format, ...);
+
+/* ---- what the others do --------------------------------------------------------------------------------------------- */
+
+void enter(struct world *world, struct processes *who, struct ring *ring, uint64_t pid);
+void die(struct processes *who); /* as if killed: its locks are gone, its place and its claims are not */
+uint32_t owner_of(const struct processes *who);
+void append_as(struct world *world, const struct processes *who);
+void append_many(struct world *world, uint64_t count); /* by the first of the living */
+/* Claim the next slot, write half a record, and go no further. */
+void claim_and_stop(struct world *world, const struct processes *who, bool will_die);
+void repair(struct world *world); /* reap every dead place, and no living one */
+/* Newcomers take every place that is to be had, sweeping what they find, and append. */
+void fill_places(struct world *world);
+void leave_places(struct world *world);
+
+/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+
+/* Everything holds: check_store, what was acknowledged, the account of every ticket, who lives is not called dead. */
+void inspect(struct world *world);
+/* ... and no slot is held but by who lives and does not go on. */
+void inspect_settled(struct world *world);
+
+#endif
