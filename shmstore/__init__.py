@@ -39,6 +39,7 @@ from shmstore.errors import (
     StoreExists,
     StoreNotFound,
     StoreUnlinked,
+    TooManyFiles,
 )
 from shmstore.fields import (
     NOW,
@@ -109,6 +110,7 @@ __all__ = [
     "StoreUnlinked",
     "Text",
     "Timestamp",
+    "TooManyFiles",
     "UInt16",
     "UInt32",
     "UInt64",

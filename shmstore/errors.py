@@ -12,6 +12,7 @@
     ├── StoreNotFound (FileNotFoundError)    no segment has this name
     ├── StoreExists (FileExistsError)        a segment of this name exists already
     ├── NoSpace (OSError)                    /dev/shm cannot hold the segment
+    ├── TooManyFiles (OSError)               this process, or the system, may open no further file
     ├── AccessDenied (PermissionError)       the segment's mode keeps this user out
     ├── NotAStore (ValueError)               the bytes are another program's
     ├── AbiMismatch (ValueError)             made by an incompatible version or byte order
@@ -71,6 +72,12 @@ class NoSpace(ShmStoreError, OSError):
     """/dev/shm cannot hold the segment."""
 
     errno = 28  # ENOSPC
+
+
+class TooManyFiles(ShmStoreError, OSError):
+    """This process, or the system, may open no further file. What is open goes on working."""
+
+    errno = 24  # EMFILE
 
 
 class AccessDenied(ShmStoreError, PermissionError):

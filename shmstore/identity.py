@@ -11,10 +11,13 @@ def describe() -> tuple[int, int, int, str]:
 
 
 def _start_time() -> int:
-    with open("/proc/self/stat", "rb") as stat:
-        # The second field is the program's name in parentheses and may itself hold spaces and parentheses;
-        # the field after the last ")" is the third, the start time is the twenty-second.
-        return int(stat.read().rpartition(b")")[2].split()[19])
+    try:
+        with open("/proc/self/stat", "rb") as stat:
+            # The second field is the program's name in parentheses and may itself hold spaces and parentheses;
+            # the field after the last ")" is the third, the start time is the twenty-second.
+            return int(stat.read().rpartition(b")")[2].split()[19])
+    except OSError:  # no descriptor left, or no /proc: it is only told to people
+        return 0
 
 
 def _name() -> str:

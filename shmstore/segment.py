@@ -7,12 +7,13 @@ A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core
 import errno
 import grp
 import os
+import resource
 import secrets
 import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from shmstore import _core, names
 from shmstore.errors import (
@@ -25,6 +26,7 @@ from shmstore.errors import (
     ShmStoreError,
     StoreExists,
     StoreNotFound,
+    TooManyFiles,
 )
 from shmstore.mapping import Segment
 
@@ -35,6 +37,7 @@ _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LIMITED: Final = (errno.ENOMEM, errno.EFBIG)
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
 class SegmentInfo(NamedTuple):
@@ -64,7 +67,7 @@ def create(
 
     `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
     left behind when this fails or is killed. Raises InvalidName, InvalidOption (InvalidCapacity), InvalidSchema,
-    StoreExists, NoSpace and AccessDenied.
+    StoreExists, NoSpace, AccessDenied and TooManyFiles.
     """
     path = names.path_of(names.check_name(name))
     if not 0 <= mode <= 0o777:
@@ -96,7 +99,7 @@ def create(
     except OSError as error:
         if error.errno in _FULL + _LIMITED:
             raise _no_space(path, size, error) from error
-        raise
+        _refuse(path, error)
 
 
 def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segment:
@@ -123,7 +126,11 @@ def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segme
 def list_segments() -> list[SegmentInfo]:
     """Every segment that this user may read, by name, damaged ones too. Files of other programs are left out."""
     found = []
-    for name in sorted(filter(names.is_name, os.listdir(names.DIRECTORY))):
+    try:
+        present = os.listdir(names.DIRECTORY)
+    except OSError as refused:
+        _refuse(names.DIRECTORY, refused)
+    for name in sorted(filter(names.is_name, present)):
         header = error = None
         try:
             status = os.stat(names.path_of(name), follow_symlinks=False)
@@ -182,7 +189,7 @@ def _open(name: str, *, writable: bool) -> Segment:
     except OSError as error:
         if error.errno in _NO_FILE:
             raise _not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
-        raise
+        _refuse(path, error)
     try:
         _refuse_foreign(path, fd)
     except BaseException:
@@ -191,6 +198,8 @@ def _open(name: str, *, writable: bool) -> Segment:
     try:
         return Segment(name, fd, writable=writable)
     except OSError as error:
+        if error.errno in _NO_DESCRIPTOR:
+            _refuse(path, error)
         raise NoSpace(f"this process cannot map {path}: {error.strerror}; raise its limit (ulimit -v)") from error
 
 
@@ -277,6 +286,17 @@ def _access_denied(path: str, writable: bool) -> AccessDenied:
         f"uid {os.geteuid()} may not {asked} {path}: it has mode {mode:#o}, uid {status.st_uid} and "
         f"gid {status.st_gid}; {advice}create it with another mode= or group="
     )
+
+
+def _refuse(path: str, error: OSError) -> NoReturn:
+    """Raise the error that opening a file gave: as one of ours when we know what to do about it."""
+    if error.errno not in _NO_DESCRIPTOR:
+        raise error
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    raise TooManyFiles(
+        f"cannot open {path}: {error.strerror}: this process may have {limit} files open at once; close some, or raise "
+        "the limit (ulimit -n)"
+    ) from error
 
 
 def _no_space(path: str, size: int, error: OSError) -> NoSpace:

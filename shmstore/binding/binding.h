@@ -46,6 +46,7 @@ enum error {
     ERROR_READ_ONLY_STORE,
     ERROR_STORE_CLOSED,
     ERROR_STORE_UNLINKED,
+    ERROR_TOO_MANY_FILES,
     ERROR_COUNT
 };
 
@@ -115,7 +116,8 @@ typedef struct {
 /* ---- module.c ---- */
 extern PyModuleDef shmstore_module;
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
-PyObject *raise_refusal(struct module_state *state, enum error error, const char *prefix, const struct refusal *why);
+/* The error of a system call that `what` needed, from errno. */
+PyObject *raise_system_error(struct module_state *state, const char *what);
 PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
 PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
                         bool unlinked);

@@ -1,6 +1,7 @@
 /* The module: its state, constants, named tuples and errors, and the functions that need no store. */
 #include "binding.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -12,6 +13,13 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
     PyErr_FormatV(state->errors[error], format, arguments);
     va_end(arguments);
     return NULL;
+}
+
+PyObject *raise_system_error(struct module_state *state, const char *what) {
+    if (errno != EMFILE && errno != ENFILE) return PyErr_SetFromErrno(PyExc_OSError);
+    return raise_error(state, ERROR_TOO_MANY_FILES,
+                       "%s needs a file descriptor, and there is none left: close some files, or raise the limit "
+                       "(ulimit -n)", what);
 }
 
 PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values) {
@@ -251,7 +259,7 @@ static PyMethodDef functions[] = {
 static const char *const error_names[ERROR_COUNT] = {
     "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",    "AbiMismatch",
     "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull", "ProcessTableFull",
-    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked"};
+    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked", "TooManyFiles"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},

@@ -123,7 +123,7 @@ CASE(a_word_that_breaks_the_invariant_is_told_and_never_looped_on) {
         struct destination to = make_destination(&store->geometry, 7);
         uint64_t next = 3;
         set_word(store, 0, word);
-        expect_equal(ring_read(&store->ring, 0, &next, 4, false, &to, &ANY_GAP), READ_DAMAGED);
+        expect_equal(ring_read(&store->ring, 0, &next, 4, false, &to, &no_gaps), READ_DAMAGED);
         expect_equal(next, 3);
         expect(violations_of(store) > 0);
         free_destination(&store->geometry, &to);
@@ -143,6 +143,7 @@ CASE(check_store_finds_claims_of_nobody) {
 }
 
 CASE(an_append_gives_up_on_a_partition_that_contradicts_its_tail) {
+    if (effort < 100) return; /* millions of tries are too slow under a sanitizer */
     struct store *store = make_store((struct wish){.capacity = 1});
     uint32_t writer = join(store, 0);
     struct appended out;

@@ -105,6 +105,46 @@ CASE(a_late_release_that_meets_another_skip_releases_that_one) {
     expect_equal(totals_of(store).skipped, 2);
 }
 
+/* ---- who publishes while others ask whether it is dead ----------------------------------------------------------- */
+
+static struct stopping *asked_about;
+
+static bool publishes_and_dies(void *context, uint32_t owner) {
+    struct store *store = context;
+    if (asked_about) expect_equal(wake(asked_about), APPEND_DONE);
+    asked_about = NULL;
+    die(store, owner);
+    return true;
+}
+
+CASE(a_record_that_was_published_before_the_death_is_read) {
+    for (int may_write = 0; may_write < 2; may_write++) {
+        struct store *store = make_store((struct wish){0});
+        struct ring ring = store->ring;
+        struct destination to = make_destination(&store->geometry, 1);
+        uint64_t next = 0, writer, sequence;
+        asked_about = stall(store, join(store, 1), "payload written");
+        ring.writable = may_write;
+        ring.liveness.is_dead = publishes_and_dies;
+        expect_equal(ring_read(&ring, 0, &next, 1, true, &to, &no_gaps), READ_END);
+        expect_equal(to.row, 1);
+        expect_whole(&store->geometry, &to, 0, &writer, &sequence);
+        expect_equal(totals_of(store).voided, 0);
+        expect_sound(store);
+    }
+}
+
+CASE(a_record_that_was_published_before_the_death_is_discarded_as_any_other) {
+    struct store *store = make_store((struct wish){.capacity = 1});
+    uint32_t writer = join(store, 0), mortal = join(store, 1);
+    asked_about = stall(store, mortal, "payload written");
+    store->ring.liveness.is_dead = publishes_and_dies;
+    expect_equal(append(store, writer), 1); /* which expects that record 0 is handed out */
+    expect_equal(totals_of(store).voided, 0);
+    expect_equal(ring_partition(&store->ring, 0)->voids_begun, 0);
+    expect_sound(store);
+}
+
 /* ---- death of who settles ---------------------------------------------------------------------------------------- */
 
 static void append_anything(void *argument) {

@@ -23,9 +23,24 @@ executed together with the operation before it.
 """
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
-LOAD, STORE, CAS, UPDATE, FENCE, IS_DEAD, LOCK, UNLOCK, IS_LOCKED, BARRIER, SLEEP, WAKE = range(12)
+NAMES = (
+    "load",
+    "store",
+    "cas",
+    "update",
+    "fence",
+    "is_dead",
+    "lock",
+    "unlock",
+    "is_locked",
+    "barrier",
+    "sleep",
+    "wake",
+)
+LOAD, STORE, CAS, UPDATE, FENCE, IS_DEAD, LOCK, UNLOCK, IS_LOCKED, BARRIER, SLEEP, WAKE = range(len(NAMES))
 FREE = None  # what a location bears that is used as a lock and is held by nobody
 
 
@@ -190,6 +205,7 @@ class Scene(NamedTuple):
     programs: Sequence[Callable[[], Program]]
     mortal: frozenset[int] = frozenset()
     locks: frozenset[Any] = frozenset()
+    has_barriers: bool = False  # then also those that have ended are remembered: a barrier shows what they did
     at_rest: Callable[[Mapping[Any, Any], Sequence[Any]], None] = lambda values, results: None
 
 
@@ -285,7 +301,9 @@ class Explorer:
         """The thread once it has executed the fences that come next, or has ended. That a mortal thread has passed an
         acquire fence is not taken for granted: it may die before."""
         node, status, knows, after_acquire, sealed = thread
-        while node.operation and node.operation.kind == FENCE and not (node.operation.acquire and t in self.scene.mortal):
+        while (
+            node.operation and node.operation.kind == FENCE and not (node.operation.acquire and t in self.scene.mortal)
+        ):
             if node.operation.acquire:
                 knows = after_acquire
             if node.operation.release:
@@ -293,7 +311,8 @@ class Explorer:
             node = self.follow(t, node, None)
         if node.operation:
             return Thread(node, status, knows, after_acquire, sealed)
-        return Thread(node, ENDED, knows if t in self.scene.mortal else self.zero, self.zero, self.zero)
+        remembered = self.scene.has_barriers or t in self.scene.mortal
+        return Thread(node, ENDED, knows if remembered else self.zero, self.zero, self.zero)
 
     # States.
 
@@ -331,11 +350,18 @@ class Explorer:
             return state
 
         def cut(view: View) -> View:
-            return view if view == self.zero else tuple([a - b if a > b else 0 for a, b in zip(view, least, strict=True)])
+            return (
+                view if view == self.zero else tuple([a - b if a > b else 0 for a, b in zip(view, least, strict=True)])
+            )
 
         memory = tuple(
             [
-                tuple([Message(value, update and i > 0, cut(view)) for i, (value, update, view) in enumerate(messages[first:])])
+                tuple(
+                    [
+                        Message(value, update and i > 0, cut(view))
+                        for i, (value, update, view) in enumerate(messages[first:])
+                    ]
+                )
                 for messages, first in zip(state.memory, least, strict=True)
             ]
         )
@@ -354,7 +380,17 @@ class Explorer:
         threads = tuple(Thread(n, status, shift(k), shift(a), shift(s)) for n, status, k, a, s in state.threads)
         return State(memory, threads, shift(state.kernel))
 
-    def written(self, state: State, t: int, operation: Operation, at: int, position: int, value: Any, result: Any, read: Message | None) -> State:
+    def written(
+        self,
+        state: State,
+        t: int,
+        operation: Operation,
+        at: int,
+        position: int,
+        value: Any,
+        result: Any,
+        read: Message | None,
+    ) -> State:
         """The state after thread `t` put a message at a position; `read` is what a read-modify-write took before it."""
         state = self.with_room(state, at, position)
         thread = state.threads[t]
@@ -380,7 +416,17 @@ class Explorer:
         for position in range(knows[at], len(state.memory[at])):
             message = state.memory[at][position]
             seen = put(knows, at, position)
-            yield position, message, Thread(node, status, seen, join(put(after_acquire, at, max(position, after_acquire[at])), message.view), sealed)
+            yield (
+                position,
+                message,
+                Thread(
+                    node,
+                    status,
+                    seen,
+                    join(put(after_acquire, at, max(position, after_acquire[at])), message.view),
+                    sealed,
+                ),
+            )
 
     # Operations: each gives the states that may follow.
 
@@ -477,7 +523,9 @@ class Explorer:
         for other in state.threads:
             known = join(known, other.knows)
         threads = tuple(
-            other._replace(knows=known, after_acquire=join(known, other.after_acquire)) if other.status < ENDED else other
+            other._replace(knows=known, after_acquire=join(known, other.after_acquire))
+            if other.status < ENDED
+            else other
             for other in state.threads
         )
         yield self.went_on(state._replace(threads=threads, kernel=known), t, threads[t], None)

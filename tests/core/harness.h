@@ -178,6 +178,5 @@ void expect_sound_at(struct store *store, const char *file, int line);
 struct totals totals_of(struct store *store);
 
 uint64_t violations_of(const struct store *store); /* how many check_store finds */
-extern const struct gap_sink ANY_GAP;              /* takes whatever is reported */
 
 #endif

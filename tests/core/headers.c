@@ -64,6 +64,12 @@ CASE(a_plan_refuses_every_field_that_the_format_does_not_have) {
         {{"a", UINT32_MAX, 0}, PLAN_BAD_FIELD},
         {{"", KIND_INT8, 0}, PLAN_BAD_FIELD},
         {{"writer", KIND_INT8, 0}, PLAN_BAD_FIELD}, /* there is one already */
+        {{"\xc3\xa4\xf0\x9f\x8c\x8d", KIND_INT8, 0}, PLAN_OK},
+        {{"\xff", KIND_INT8, 0}, PLAN_BAD_FIELD},
+        {{"a\xc3", KIND_INT8, 0}, PLAN_BAD_FIELD},         /* cut short */
+        {{"\xc0\x80", KIND_INT8, 0}, PLAN_BAD_FIELD},     /* too long for what it says */
+        {{"\xed\xa0\x80", KIND_INT8, 0}, PLAN_BAD_FIELD}, /* half of a pair */
+        {{"\xf4\x90\x80\x80", KIND_INT8, 0}, PLAN_BAD_FIELD},
         {{"a", KIND_TEXT, 0}, PLAN_BAD_FIELD},
         {{"a", KIND_TEXT, 1}, PLAN_OK},
         {{"a", KIND_BYTES, UINT16_MAX - 100}, PLAN_OK},
@@ -257,7 +263,7 @@ static void use(unsigned char *memory, const struct geometry *g) {
             uint64_t tail = load_acquire(&ring_partition(&ring, p)->tail);
             uint64_t next = whole ? 0 : ring_oldest(&ring, p, tail);
             to.row = 0;
-            ring_read(&ring, p, &next, tail, whole, &to, &ANY_GAP);
+            ring_read(&ring, p, &next, tail, whole, &to, &no_gaps);
         }
         ring_totals(&ring, p, &decided, &totals);
         free_destination(g, &to);

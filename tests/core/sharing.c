@@ -113,7 +113,7 @@ static void *read_samples(void *argument) {
     struct chronicle *chronicle = argument;
     uint64_t next = 0, found = 0;
     seed_thread(add_relaxed(&chronicle->threads, 1));
-    while ((next = history_next(&chronicle->store->ring)) < chronicle->samples) {
+    while ((next = history_next(&chronicle->store->ring)) < chronicle->samples || found < 100) {
         uint64_t back = random_number(2) ? HISTORY_SAMPLES - 10 + random_number(20) : 1 + random_number(20);
         struct sample_values values;
         if (next < back || !history_read(&chronicle->store->ring, next - back, &values)) continue;
@@ -122,7 +122,6 @@ static void *read_samples(void *argument) {
         expect(!memcmp(&values, &whole, sizeof whole));
         found++;
     }
-    expect(found > 0);
     return NULL;
 }
 
@@ -132,6 +131,10 @@ CASE(a_sample_that_is_read_is_whole) {
 }
 
 /* ---- news -------------------------------------------------------------------------------------------------------- */
+
+static atomic_u32 *news_of(const struct store *store) {
+    return &((struct board *)(void *)(store->ring.memory + store->geometry.board_offset))->news;
+}
 
 struct line {
     struct store *store;
@@ -173,28 +176,41 @@ static void *append_each(void *argument) {
 
 CASE(no_append_is_missed_by_who_sleeps) {
     struct line line = {.store = make_store((struct wish){0}), .registered = wait_register(), .appends = 50 * effort};
-    line.news = &((struct board *)(void *)(line.store->ring.memory + line.store->geometry.board_offset))->news;
+    line.news = news_of(line.store);
     run_together((thread_main *[]){append_each, wait_for_each, wait_for_each, wait_for_each}, &line);
 }
 
-CASE(a_waiter_does_not_sleep_when_the_word_has_changed) {
-    struct store *store = make_store((struct wish){0});
-    atomic_u32 *news = &((struct board *)(void *)(store->ring.memory + store->geometry.board_offset))->news;
-    uint32_t kept = wait_announce(news, false);
-    expect(kept & NEWS_WAITERS);
-    wait_notify(news);
-    expect(!(load_relaxed(news) & NEWS_WAITERS));
-    expect(wait_announce(news, false) != kept); /* another waiter's flag does not look like ours */
-    wait_sleep(news, kept, INT64_C(600) * 1000000000);
+struct sleeper {
+    atomic_u32 *news;
+    uint32_t kept;
+};
+
+static void sleep_for_good(void *argument) {
+    const struct sleeper *sleeper = argument;
+    wait_sleep(sleeper->news, sleeper->kept, INT64_C(600) * 1000000000);
+}
+
+CASE(a_waiter_that_is_about_to_sleep_is_woken_though_another_waiter_comes) {
+    for (int others = 0; others < 2; others++) {
+        struct store *store = make_store((struct wish){0});
+        struct sleeper sleeper = {.news = news_of(store)};
+        sleeper.kept = wait_announce(sleeper.news, false);
+        expect(sleeper.kept & NEWS_WAITERS);
+        struct stalled *stalled = start(sleep_for_good, &sleeper, "going to sleep");
+        wait_notify(sleeper.news);
+        expect(!(load_relaxed(sleeper.news) & NEWS_WAITERS));
+        if (others) expect(wait_announce(sleeper.news, false) != sleeper.kept);
+        finish(stalled);
+    }
 }
 
 static void notify(void *news) { wait_notify(news); }
 
 CASE(who_dies_while_waking_keeps_no_later_waiter_asleep) {
     struct store *store = make_store((struct wish){0});
-    atomic_u32 *news = &((struct board *)(void *)(store->ring.memory + store->geometry.board_offset))->news;
-    uint32_t kept = wait_announce(news, false);
-    expect(leaves_at("waking", 0, notify, (void *)(uintptr_t)news));
-    wait_sleep(news, kept, INT64_C(600) * 1000000000);
-    expect(!(load_relaxed(news) & NEWS_WAITERS));
+    struct sleeper sleeper = {.news = news_of(store)};
+    sleeper.kept = wait_announce(sleeper.news, false);
+    expect(leaves_at("waking", 0, notify, (void *)(uintptr_t)sleeper.news));
+    sleep_for_good(&sleeper);
+    expect(!(load_relaxed(sleeper.news) & NEWS_WAITERS));
 }

@@ -17,9 +17,15 @@ RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" 
 
 
 @pytest.mark.parametrize(("kind", "suite"), RUNS)
-def test_every_case_holds(kind: str, suite: str, built: Callable[[str], Build], seed: int) -> None:
+def test_every_case_holds(
+    kind: str, suite: str, built: Callable[[str], Build], seed: int, scorecard: Callable[..., None]
+) -> None:
     done = built(kind).run(suite, seed)
     assert done.returncode == 0, done.stdout + done.stderr
+    if suite == "limits":
+        scorecard(20, wraps=sum("cross" in line or "wrap" in line for line in done.stdout.splitlines()), violations=0)
+    if kind != "plain":
+        scorecard(21, **{f"suites_with_{kind}_sanitizer": 1}, reports=0)
 
 
 def test_every_point_is_where_some_test_stops() -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,9 +92,10 @@ def race_rounds(name: str, seed: int, rounds: int) -> None:
 
 
 def test_racing_creators_under_sigkill_show_no_half_made_segment_and_leave_no_stuck_name(
-    name: str, seed: int, way: str
+    name: str, seed: int, way: str, scorecard: Callable[..., None]
 ) -> None:
     race_rounds(name, seed, 300)
+    scorecard(13, rounds=300, half_made=0, stuck_names=0)
 
 
 def test_killed_creators_leak_no_memory(name: str, seed: int, way: str, small: None) -> None:
@@ -255,7 +256,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["unrelated", "fork", "spawn", "forkserver"])
-def test_no_way_to_end_removes_a_segment_or_prints_a_word(name: str, method: str, tmp_path: Path) -> None:
+def test_no_way_to_end_removes_a_segment_or_prints_a_word(
+    name: str, method: str, tmp_path: Path, scorecard: Callable[..., None]
+) -> None:
     program = tmp_path / "attachers.py"
     program.write_text(ATTACHERS)
     with create(name, 1_000_000) as ours:
@@ -271,3 +274,4 @@ def test_no_way_to_end_removes_a_segment_or_prints_a_word(name: str, method: str
             expected = KILLED if (method, ending) == ("unrelated", "kill") else 0
             assert (ended.returncode, ended.stdout, ended.stderr) == (expected, "", ""), ending
             assert ours.is_linked(), ending
+            scorecard(16, ends=1, removed=0, warnings=0)

@@ -187,7 +187,9 @@ def test_a_record_that_was_never_written_is_counted_as_voided_even_when_it_was_l
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_frozen_writers_stop_nobody_and_cost_one_slot_each_a_lap(name: str, count: int) -> None:
+def test_frozen_writers_stop_nobody_and_cost_one_slot_each_a_lap(
+    name: str, count: int, scorecard: Callable[..., None]
+) -> None:
     slots, appends, others = 16, 5000, (8, 9)
     with open_arena(name, slots) as arena, ExitStack() as children:
         for number in range(count):
@@ -209,6 +211,13 @@ def test_frozen_writers_stop_nobody_and_cost_one_slot_each_a_lap(name: str, coun
         assert totals.tail == count + 2 * appends + totals.skipped
         assert count * (laps - 1) <= totals.skipped <= count * laps
         assert arena.store.check() == []
+        scorecard(
+            6,
+            frozen_writers=count,
+            appends_beside_them=2 * appends,
+            slots_lost=totals.skipped,
+            slots_lost_beyond_one_a_lap=max(0, totals.skipped - count * laps),
+        )
 
 
 def test_a_partition_whose_every_slot_is_held_says_so_and_works_again_afterwards(name: str) -> None:

@@ -266,7 +266,7 @@ def test_no_mutant_ends_or_holds_up_a_process(
 def test_processes_survive_another_that_scribbles_over_what_they_work_on(
     ordeals: list[Ordeal], templates: list[Template], seed: int, scorecard: Callable[..., None]
 ) -> None:
-    """Each worker has a segment, and a scribbler that spoils a word of it, all the time, and at times makes it whole."""
+    """Each worker has a segment, and a scribbler that spoils words of it all the time, and at times makes it whole."""
     until = time.monotonic() + SCRIBBLED_S
     scribbles = shared_numbers(WORKERS)
 

@@ -52,7 +52,7 @@ class Campaign:
         self.victims += 1
         return Child(lambda: life(number, dice))
 
-    def finish(self) -> None:
+    def finish(self, scorecard: Callable[..., None]) -> None:
         """Repair, read, and check the whole account."""
         self.store._core.reap()
         self.follower.read_out()
@@ -60,6 +60,8 @@ class Campaign:
         self.follower.check_account()
         self.follower.check_promises(self.promises)
         print(f"{self.deaths.total()} of {self.victims} died: {dict(self.deaths)}; {self.follower.reasons()}")
+        scorecard(1, kills=self.deaths.total(), lost=0, doubled=0)
+        scorecard(7, tickets=len(self.follower.records) + len(self.follower.missed), unexplained=0)
         self.store.close()
         shmstore.unlink(self.store.name)
 
@@ -123,23 +125,27 @@ class CampaignAtPoints(Campaign):
         if victim.code != SURVIVED:
             self.deaths[point] += 1
 
-    def finish(self) -> None:
+    def finish(self, scorecard: Callable[..., None]) -> None:
         self.preloaded.close()
-        super().finish()
+        super().finish(scorecard)
 
 
-def test_no_append_that_returned_is_lost_or_doubled_when_writers_die_at_named_points(name: str, seed: int) -> None:
+def test_no_append_that_returned_is_lost_or_doubled_when_writers_die_at_named_points(
+    name: str, seed: int, scorecard: Callable[..., None]
+) -> None:
     # Slots enough for all that a batch can append: nothing is overwritten unread, so every single record must be there.
     campaign = CampaignAtPoints(name, seed, slots=AT_ONCE * STEPS * BATCH, deaths=2500, batch=BATCH)
     places = [*OF_APPENDING * 3, *OF_REPAIRING, *OF_PLACES]
     while campaign.deaths.total() < 2500:
         armed = [(campaign.dice.choice(places), campaign.dice.choice([signal.SIGKILL, EXIT])) for _ in range(AT_ONCE)]
         campaign.run_batch(armed)
-    campaign.finish()
+    campaign.finish(scorecard)
     assert set(campaign.deaths) == set(places), "points at which nobody died"
 
 
-def test_the_account_balances_when_writers_die_or_stand_still_and_others_lap_them(name: str, seed: int) -> None:
+def test_the_account_balances_when_writers_die_or_stand_still_and_others_lap_them(
+    name: str, seed: int, scorecard: Callable[..., None]
+) -> None:
     # Slots so few that every append meets what others left: dead claims, stalled ones, and ones skipped.
     campaign = CampaignAtPoints(name, seed, slots=4, deaths=2100, batch=0)
     places = [*OF_APPENDING * 2, *OF_REPAIRING, *OF_STALLING[:2]]
@@ -148,12 +154,12 @@ def test_the_account_balances_when_writers_die_or_stand_still_and_others_lap_the
         frozen = campaign.dice.randrange(3)
         armed[:frozen] = [("payload written", signal.SIGSTOP)] * frozen
         campaign.run_batch(armed)
-    campaign.finish()
+    campaign.finish(scorecard)
     assert set(campaign.deaths) == {*places, "late", "stopped"}, "points at which nobody died"
 
 
 def test_no_append_that_returned_is_lost_or_doubled_when_writers_are_killed_at_random_instants(
-    name: str, seed: int
+    name: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
     kills, at_once, appends = 400, 4, 600
     campaign = Campaign(name, seed, slots=at_once * appends, victims=kills, appends=appends)
@@ -177,7 +183,7 @@ def test_no_append_that_returned_is_lost_or_doubled_when_writers_are_killed_at_r
         if campaign.dice.random() < 0.5:
             campaign.store._core.reap()
     campaign.deaths["random"] = kills
-    campaign.finish()
+    campaign.finish(scorecard)
 
 
 class Named(Record):

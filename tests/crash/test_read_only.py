@@ -107,7 +107,9 @@ def refuse_everything(store: EventStore[Any]) -> None:
         store._segment.buffer[0] = 0
 
 
-def test_a_reader_changes_no_byte(store: EventStore[Order], become: Callable[[], None]) -> None:
+def test_a_reader_changes_no_byte(
+    store: EventStore[Order], become: Callable[[], None], scorecard: Callable[..., None]
+) -> None:
     before = digest(store)
 
     def life() -> None:
@@ -118,6 +120,7 @@ def test_a_reader_changes_no_byte(store: EventStore[Order], become: Callable[[],
 
     assert Child(life).wait() == 0
     assert digest(store) == before
+    scorecard(19, looks=1, bytes_changed=0)
 
 
 def test_a_reader_that_stays_sees_what_writers_do(store: EventStore[Order], become: Callable[[], None]) -> None:

@@ -65,7 +65,9 @@ def percentile(seconds: list[float], share: float) -> float:
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
 
 
-def test_a_coordinator_repairs_the_killed_soon(store: EventStore[Any], preloaded: EventStore[Any], seed: int) -> None:
+def test_a_coordinator_repairs_the_killed_soon(
+    store: EventStore[Any], preloaded: EventStore[Any], seed: int, scorecard: Callable[..., None]
+) -> None:
     dice, shown, times = random.Random(seed), shared_numbers(1), []
     with coordinator(store.name, shown, 0):
         assert eventually(lambda: shown[0])
@@ -80,10 +82,11 @@ def test_a_coordinator_repairs_the_killed_soon(store: EventStore[Any], preloaded
     print(f"SIGKILL to repaired: p50 {percentile(times, 0.5) * 1e3:.0f} ms, p99 {percentile(times, 0.99) * 1e3:.0f} ms")
     assert max(times) < SLACK * PROMISED_REPAIR_S
     assert store.check() == []
+    scorecard(11, kills=len(times), slowest_repair_ms=round(max(times) * 1e3))
 
 
 def test_a_standby_takes_over_from_a_killed_coordinator(
-    store: EventStore[Any], preloaded: EventStore[Any], seed: int
+    store: EventStore[Any], preloaded: EventStore[Any], seed: int, scorecard: Callable[..., None]
 ) -> None:
     dice, shown, times = random.Random(seed), shared_numbers(6), []
     active = coordinator(store.name, shown, 0)
@@ -104,6 +107,7 @@ def test_a_standby_takes_over_from_a_killed_coordinator(
         assert eventually(lambda: store.statistics.voided == 1)
     print(f"takeover: longest {max(times) * 1e3:.0f} ms")
     assert max(times) < SLACK * PROMISED_TAKEOVER_S
+    scorecard(11, slowest_takeover_ms=round(max(times) * 1e3))
 
 
 def test_a_coordinator_killed_while_it_samples_leaves_a_history_that_goes_on(
@@ -159,7 +163,11 @@ def meet_by_looking(store: EventStore[Any]) -> None:
 )
 @pytest.mark.parametrize("point", ["claimed", "tail moved", "payload written"])
 def test_without_a_coordinator_whoever_meets_the_slot_of_a_dead_process_repairs_it(
-    store: EventStore[Any], preloaded: EventStore[Any], point: str, meet: Callable[[EventStore[Any]], None]
+    store: EventStore[Any],
+    preloaded: EventStore[Any],
+    point: str,
+    meet: Callable[[EventStore[Any]], None],
+    scorecard: Callable[..., None],
 ) -> None:
     with holder(preloaded, point) as victim:
         victim.kill()
@@ -168,6 +176,7 @@ def test_without_a_coordinator_whoever_meets_the_slot_of_a_dead_process_repairs_
     meet(store)
     assert store.statistics.voided == 1
     assert store.check() == []
+    scorecard(11, meetings=1)
 
 
 def test_a_cursor_that_waits_at_a_slot_hears_of_its_holders_death(

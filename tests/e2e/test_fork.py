@@ -53,7 +53,9 @@ def state_of(store: EventStore[Any], pid: int) -> str:
     return {place.pid: place.state for place in store.processes()}.get(pid, "none")
 
 
-def test_a_forked_child_enters_the_table_by_itself_and_its_parent_stays(store: EventStore[Any]) -> None:
+def test_a_forked_child_enters_the_table_by_itself_and_its_parent_stays(
+    store: EventStore[Any], scorecard: Callable[..., None]
+) -> None:
     work(store, 5)
     with Child(lambda: work(store)) as child:
         assert child.wait() == 0
@@ -63,6 +65,7 @@ def test_a_forked_child_enters_the_table_by_itself_and_its_parent_stays(store: E
     assert state_of(store, os.getpid()) == "alive"
     assert numbers_of(store, child.pid) == list(range(10))
     assert numbers_of(store, os.getpid()) == list(range(6))
+    scorecard(12, ways=1, false_deaths=0)
 
 
 def test_a_child_that_closes_its_copy_leaves_its_parent_in_place(store: EventStore[Any]) -> None:
@@ -79,7 +82,9 @@ def test_a_child_that_closes_its_copy_leaves_its_parent_in_place(store: EventSto
         assert state_of(store, os.getpid()) == "alive" and store._core.reap() == []
 
 
-def test_workers_of_a_preloaded_handle_have_a_place_each(store: EventStore[Any]) -> None:
+def test_workers_of_a_preloaded_handle_have_a_place_each(
+    store: EventStore[Any], scorecard: Callable[..., None]
+) -> None:
     gate, workers = Gate(), 8
 
     def life() -> None:
@@ -92,6 +97,7 @@ def test_workers_of_a_preloaded_handle_have_a_place_each(store: EventStore[Any])
     for child in children:
         assert numbers_of(store, child.pid) == list(range(500))
     assert len({place.place for place in store.processes()}) == workers + 1
+    scorecard(12, ways=1, false_deaths=0)
 
 
 def test_grandchildren_are_processes_like_others(store: EventStore[Any]) -> None:
@@ -155,7 +161,7 @@ def end(orphan: int) -> None:
     ("fork", "child_works"), [(plain_fork, False), (plain_fork, True), (fork_without_handlers, True)]
 )
 def test_a_parent_that_is_killed_is_seen_as_dead_while_its_child_lives(
-    store: EventStore[Any], fork: Callable[[], int], child_works: bool
+    store: EventStore[Any], fork: Callable[[], int], child_works: bool, scorecard: Callable[..., None]
 ) -> None:
     shown = shared_numbers(1)
 
@@ -176,6 +182,7 @@ def test_a_parent_that_is_killed_is_seen_as_dead_while_its_child_lives(
         assert state_of(store, shown[0]) == ("alive" if child_works else "none")
         end(shown[0])
     assert len(numbers_of(store, shown[0])) == (10 if child_works else 0)
+    scorecard(12, ways=1, false_deaths=0)
 
 
 def test_a_parent_that_is_killed_is_seen_as_dead_while_a_program_that_it_started_runs(store: EventStore[Any]) -> None:
@@ -194,7 +201,9 @@ def test_a_parent_that_is_killed_is_seen_as_dead_while_a_program_that_it_started
 
 
 @pytest.mark.parametrize("method", START_METHODS)
-def test_multiprocessing_workers_append_to_a_handle_that_they_were_given(store: EventStore[Any], method: str) -> None:
+def test_multiprocessing_workers_append_to_a_handle_that_they_were_given(
+    store: EventStore[Any], method: str, scorecard: Callable[..., None]
+) -> None:
     context = multiprocessing.get_context(method)
     workers = [context.Process(target=work, args=(store,)) for _ in range(3)]
     for worker in workers:
@@ -206,6 +215,7 @@ def test_multiprocessing_workers_append_to_a_handle_that_they_were_given(store: 
         assert worker.pid is not None and numbers_of(store, worker.pid) == list(range(10))
     store._core.reap()
     assert {place.pid for place in store.processes()} == {os.getpid()}
+    scorecard(12, ways=1, false_deaths=0)
 
 
 def append_one(given: tuple[EventStore[Any], int]) -> int:

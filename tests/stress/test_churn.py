@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import shmstore
@@ -101,7 +102,9 @@ def run(program: str, *arguments: Any) -> Any:
     return json.loads(ended.stdout)
 
 
-def test_after_500_lifetimes_every_place_can_be_used_and_nothing_has_grown(name: str, seed: int) -> None:
+def test_after_500_lifetimes_every_place_can_be_used_and_nothing_has_grown(
+    name: str, seed: int, scorecard: Callable[..., None]
+) -> None:
     with shmstore.create(name, Note, capacity=1000, partitions=2, processes=PROCESSES) as store:
         records, lost, measures = run(RESIDENT, name, seed, LIFETIMES // 4, APPENDS)
         print(measures)
@@ -125,6 +128,8 @@ def test_after_500_lifetimes_every_place_can_be_used_and_nothing_has_grown(name:
         assert store.check() == []
         assert store.statistics.total_appended == LIFETIMES * APPENDS + PROCESSES - 1
         assert set(store.keys()) - {""} == {*(f"key {number}" for number in range(APPENDS)), "last"}
+        growth = max(last["rss"] - first["rss"], last["uss"] - first["uss"])
+        scorecard(22, lifetimes=LIFETIMES, places_lost=0, descriptors_grown=0, growth_bytes=growth)
         shmstore.unlink(name)
 
 

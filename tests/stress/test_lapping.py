@@ -5,7 +5,7 @@ wrote, each in its place.
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -122,7 +122,9 @@ def check_contended(store: EventStore[Any]) -> int:
     return len(snapshot)
 
 
-def test_no_snapshot_holds_a_torn_foreign_or_stale_record(store: EventStore[Any], seed: int) -> None:
+def test_no_snapshot_holds_a_torn_foreign_or_stale_record(
+    store: EventStore[Any], seed: int, scorecard: Callable[..., None]
+) -> None:
     reads, disturbed_s, deadline = 0, time.monotonic(), time.monotonic() + LIMIT_S
     with turmoil(store, seed) as writers:
         while reads < READS:
@@ -138,6 +140,7 @@ def test_no_snapshot_holds_a_torn_foreign_or_stale_record(store: EventStore[Any]
     print(f"{reads} read in snapshots: {statistics.partitions}")
     assert statistics.total_appended > 100 * store.capacity, "the writers did not lap the readers"
     assert statistics.length == len(store.snapshot())
+    scorecard(2, reads=reads, torn=0)
 
 
 class Reader:
@@ -172,7 +175,9 @@ class Reader:
         self.lapped += sum(gap.reason == _core.GAP_LAPPED for gap in gaps)
 
 
-def test_lapped_cursors_read_every_ticket_once_or_report_it_in_one_gap(store: EventStore[Any], seed: int) -> None:
+def test_lapped_cursors_read_every_ticket_once_or_report_it_in_one_gap(
+    store: EventStore[Any], seed: int, scorecard: Callable[..., None]
+) -> None:
     readers = [Reader(store, partition) for partition in (STEADY, CONTENDED)]
 
     def read() -> int:
@@ -196,3 +201,5 @@ def test_lapped_cursors_read_every_ticket_once_or_report_it_in_one_gap(store: Ev
         print(f"{reader.reads} read, {reader.cursor.lost()} lost, lapped {reader.lapped} times: {totals}")
     store._core.reap()
     assert store.check() == []
+    scorecard(2, reads=sum(reader.reads for reader in readers), torn=0)
+    scorecard(7, tickets=sum(totals.tail for totals in store._core.totals()), unexplained=0)

@@ -94,7 +94,7 @@ def test_a_waiter_misses_no_append_while_others_come_and_go(store: EventStore[Ba
         for passer in range(len(shown)):
             children.enter_context(Child(lambda passer=passer: follow(store, shown, passer, timeout_s=20e-6)))
         assert all_see(seen, -1) and all_see(shown, -1)
-        for number in range(1, 40_000):
+        for number in range(1, 20_000):
             begun = time.monotonic()
             store.append(number=number, partition=0)
             assert all_see(seen, number)

@@ -21,6 +21,7 @@ BUILTIN = {
     "StoreNotFound": FileNotFoundError,
     "StoreExists": FileExistsError,
     "NoSpace": OSError,
+    "TooManyFiles": OSError,
     "AccessDenied": PermissionError,
     "NotAStore": ValueError,
     "AbiMismatch": ValueError,
@@ -40,6 +41,7 @@ ERRNO = {
     "StoreNotFound": errno.ENOENT,
     "StoreExists": errno.EEXIST,
     "NoSpace": errno.ENOSPC,
+    "TooManyFiles": errno.EMFILE,
     "AccessDenied": errno.EACCES,
     "ReadOnlyStore": errno.EACCES,
 }

@@ -47,8 +47,6 @@ class Account:
         self._walk(end, ahead)
         if (more := next(ahead, None)) is not None:
             raise Wrong(f"more records came than tickets of {self._named} up to {end}: {more}")
-        if records:
-            self._check_position(end - 1, records[-1])
 
     def close(self, tail: int, voided: int, skipped: int, ended: int) -> None:
         """Balance it when nobody writes any more, `ended` writers having lived. Raises Wrong."""
@@ -68,7 +66,9 @@ class Account:
                 f"{returned} appends returned and {began} began, but {self._named} counts {tail - voided - skipped}"
             )
         if self.missed > self.taken:
-            raise Wrong(f"{self.missed} records did not come, but only {self.taken} tickets of {self._named} were taken")
+            raise Wrong(
+                f"{self.missed} records did not come, but only {self.taken} tickets of {self._named} were taken"
+            )
 
     @property
     def taken(self) -> int:
@@ -81,11 +81,14 @@ class Account:
 
     def _walk(self, end: int, ahead: Iterator[Any]) -> None:
         """The tickets up to this one are those of the next records."""
+        record = None
         while self.next < end:
             if (record := next(ahead, None)) is None:
                 raise Wrong(f"ticket {self.next} of {self._named} was not read, and is in no gap")
             self._enter(self.next, record)
             self.next += 1
+        if record is not None:
+            self._check_position(end - 1, record)
 
     def _enter(self, ticket: int, record: Any) -> None:
         if wrong := wrong_with(record, self.partition):

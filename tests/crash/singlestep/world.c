@@ -75,26 +75,34 @@ void world_make(struct world *world, enum arrangement layout, const char *path) 
     enter(world, &world->live[world->live_count++], &world->ring, (uint64_t)getpid());
 }
 
+void world_unmake(struct world *world) {
+    leave_places(world);
+    while (world->live_count) processes_close(&world->live[--world->live_count]);
+    munmap(world->memory, world->geometry.total_bytes);
+    munmap(world->report, sizeof *world->report);
+    close(world->fd);
+}
+
 /* All bytes that an operation may change lie before and after the bulk of the history. */
 static uint64_t bytes_before(const struct world *world) {
     return world->geometry.history_offset + SAMPLES_KEPT * sizeof(struct sample);
 }
 static uint64_t bytes_after(const struct world *world) { return world->geometry.total_bytes - world->geometry.processes_offset; }
 
-void world_save(const struct world *world, struct state *state) {
+void world_save(const struct world *world, struct kept *state) {
     if (!state->bytes && !(state->bytes = malloc(bytes_before(world) + bytes_after(world)))) give_up("malloc");
     memcpy(state->bytes, world->memory, bytes_before(world));
     memcpy(state->bytes + bytes_before(world), world->memory + world->geometry.processes_offset, bytes_after(world));
     state->account = world->account;
 }
 
-void world_restore(struct world *world, const struct state *state) {
+void world_restore(struct world *world, const struct kept *state) {
     memcpy(world->memory, state->bytes, bytes_before(world));
     memcpy(world->memory + world->geometry.processes_offset, state->bytes + bytes_before(world), bytes_after(world));
     world->account = state->account;
 }
 
-bool world_equals(const struct world *world, const struct state *state) {
+bool world_equals(const struct world *world, const struct kept *state) {
     return !memcmp(state->bytes, world->memory, bytes_before(world)) &&
            !memcmp(state->bytes + bytes_before(world), world->memory + world->geometry.processes_offset, bytes_after(world));
 }
@@ -248,11 +256,16 @@ void append_as(struct world *world, const struct processes *who) {
     enum append_status status = ring_append(&world->ring, 0, owner_of(who), &record, NULL, &appended);
     if (status != APPEND_DONE) violation("an append of the others ended with status %d", (int)status);
     else acknowledge(&world->account, appended.ticket, OTHERS, world->account.others++);
-    read_on(world, &world->ring, &world->account.cursor, true);
+    read_on(world, &world->glance, &world->account.cursor, true);
 }
 
 void append_many(struct world *world, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) append_as(world, &world->live[0]);
+}
+
+void read_as_writer(struct world *world) {
+    struct reading reading = {0};
+    read_on(world, &world->ring, &reading, false);
 }
 
 /* ---- inspecting ---------------------------------------------------------------------------------------------------------- */
@@ -316,7 +329,7 @@ static void check_living(struct world *world) {
 static struct totals inspect_all(struct world *world) {
     const struct check_report report = {told_by_check, NULL};
     hear_victim(world);
-    read_on(world, &world->ring, &world->account.cursor, true);
+    read_on(world, &world->glance, &world->account.cursor, true);
     struct totals totals = check_totals(world, look_around(world));
     check_store(&world->ring, &world->live[0], &world->table, &report);
     check_living(world);

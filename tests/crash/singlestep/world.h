@@ -77,15 +77,16 @@ struct world {
 };
 
 void world_make(struct world *world, enum arrangement layout, const char *path);
+void world_unmake(struct world *world);
 
-/* Keep this state; come back to it. The victim's deeds are forgotten by `world_begin` alone. */
-struct state {
+/* Keep this state; come back to it. */
+struct kept {
     struct account account;
     unsigned char *bytes;
 };
-void world_save(const struct world *world, struct state *state);
-void world_restore(struct world *world, const struct state *state);
-bool world_equals(const struct world *world, const struct state *state);
+void world_save(const struct world *world, struct kept *state);
+void world_restore(struct world *world, const struct kept *state);
+bool world_equals(const struct world *world, const struct kept *state);
 
 extern const char *now_doing; /* what a violation names */
 extern uint64_t violations;
@@ -100,6 +101,7 @@ void append_as(struct world *world, const struct processes *who);
 void append_many(struct world *world, uint64_t count); /* by the first of the living */
 /* Claim the next slot, write half a record, and go no further. */
 void claim_and_stop(struct world *world, const struct processes *who, bool will_die);
+void read_as_writer(struct world *world); /* settles the dead claims that it meets; every other look changes nothing */
 void repair(struct world *world); /* reap every dead place, and no living one */
 /* Newcomers take every place that is to be had, sweeping what they find, and append. */
 void fill_places(struct world *world);

@@ -1,0 +1,64 @@
+/* Starting, exploring and killing victims, however they are stopped. */
+#define _GNU_SOURCE
+#include "victim.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void victim_start(struct victim *victim, struct world *world, const struct operation *operation) {
+    *victim = (struct victim){.pid = fork()};
+    if (victim->pid < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (!victim->pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (operation->ready) operation->ready(world);
+        victim_window(operation->run, world);
+        _exit(0);
+    }
+    victim_await_start(victim);
+}
+
+void victim_kill(struct victim *victim, struct world *world) {
+    kill(victim->pid, SIGKILL);
+    while (waitpid(victim->pid, NULL, 0) == victim->pid) { } /* it may tell of a stop before its end */
+    world->victim_is_dead = true;
+}
+
+void victim_explore(struct world *world, const struct operation *operation, struct path *path) {
+    struct kept before = {0};
+    struct victim victim;
+    bool meddled = !operation->meddle;
+    path->meddle_at = MOST_BOUNDARIES + 1;
+    world_save(world, &before);
+    victim_start(&victim, world, operation);
+    for (;;) {
+        path->place[victim.at] = victim_place(&victim);
+        path->changed[victim.at] = !world_equals(world, &before);
+        if (path->changed[victim.at]) world_save(world, &before);
+        if (!meddled && operation->meddle(world)) {
+            meddled = true;
+            path->meddle_at = victim.at;
+        }
+        if (victim.at == MOST_BOUNDARIES || !victim_step(&victim, world)) break;
+    }
+    if (!victim.ended || !meddled) violation("it has more than %d boundaries, or nobody could meddle", MOST_BOUNDARIES);
+    path->count = victim.at;
+    path->place[victim.at] = victim_place(&victim);
+    path->changed[victim.at] = true;
+    victim_kill(&victim, world);
+    free(before.bytes);
+}
+
+void victim_go(struct victim *victim, struct world *world, const struct operation *operation, const struct path *path, uint64_t to) {
+    if (victim->at <= path->meddle_at && path->meddle_at < to) {
+        victim_advance(victim, world, path, path->meddle_at);
+        operation->meddle(world);
+    }
+    victim_advance(victim, world, path, to);
+}

@@ -1,0 +1,307 @@
+"""Death, and standing still, at every instruction of every operation on the shared bytes: the rest works on.
+
+The programs in singlestep/ run the real, optimized core in a victim process, which is killed, or stopped and later resumed,
+before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair, take over places;
+every ticket must be accounted for. Where victims cannot be stopped so, a build with named points takes the place.
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import tomllib
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "shmstore" / "core"
+HARNESS = Path(__file__).resolve().parent / "singlestep"
+CC = shlex.split(os.environ.get("CC", "cc"))
+FLAGS = (
+    *tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]["extra-compile-args"],
+    "-fPIC",
+    "-pthread",
+)
+STOPPERS = {"by_instruction": (), "by_point": ("-DSHMSTORE_POINTS",)}
+OBSTACLE = 3  # exit status: victims cannot be stopped so; the reason is on stderr
+PAIRS = 60
+LAYOUTS = ("rows", "columns")
+
+OPERATIONS = (
+    "append",
+    "append-discarding",
+    "append-past-stalled",
+    "append-over-dead",
+    "append-over-void",
+    "append-batch",
+    "read-over-dead",
+    "clear",
+    "intern",
+    "intern-outrun",
+    "create",
+    "attach",
+    "attach-over-dead",
+    "close",
+    "repair",
+    "sample",
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The harness and the core, compiled to stop victims in one way."""
+
+    stopper: str
+    folder: Path
+
+    def compile(self, sources: Iterable[Path], folder: Path) -> list[Path]:
+        """Compile each source to an object in `folder`, without a single warning."""
+
+        def compile_one(source: Path) -> Path:
+            target = folder / f"{source.stem}.o"
+            command = [*CC, *FLAGS, *STOPPERS[self.stopper], "-Werror", "-c", source, "-o", target]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return target
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(compile_one, sources))
+
+    def link(self, objects: Iterable[Path], folder: Path) -> None:
+        # Bound at once: how often a victim has called a function of the C library shall not change its path.
+        subprocess.run([*CC, *FLAGS, "-Wl,-z,now", *objects, "-o", folder / "singlestep"], check=True)
+
+    def run(self, *options: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [str((folder or self.folder) / "singlestep"), *map(str, options)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def build(stopper: str, folder: Path) -> Program:
+    program = Program(stopper, folder)
+    shared = [path for path in HARNESS.glob("*.c") if path.stem not in STOPPERS]
+    program.link(program.compile([*CORE.glob("*.c"), *shared, HARNESS / f"{stopper}.c"], folder), folder)
+    return program
+
+
+@pytest.fixture(scope="session")
+def by_point(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    return build("by_point", tmp_path_factory.mktemp("by_point"))
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Program:
+    """By instruction if that works here, else by point, and then it is said why."""
+    obstacle = f"single-stepping is written for x86-64 Linux, and this is {platform.machine()} {platform.system()}"
+    if (platform.machine(), platform.system()) == ("x86_64", "Linux"):
+        stepping = build("by_instruction", tmp_path_factory.mktemp("by_instruction"))
+        done = stepping.run("--list")
+        if done.returncode != OBSTACLE:
+            return stepping
+        obstacle = done.stderr.strip()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"{obstacle}: victims were stopped at named points only", stacklevel=1)
+    fallback: Program = request.getfixturevalue("by_point")
+    return fallback
+
+
+def run_all(program: Program, name: str, jobs: list[tuple[object, ...]]) -> list[dict[str, Any]]:
+    """Run the harness once for each list of options, two at a time; nothing may be violated."""
+
+    def run(number: int) -> dict[str, Any]:
+        done = program.run(*jobs[number], "--name", f"/dev/shm/{name}-{number}")
+        assert done.returncode == 0, f"{jobs[number]}: {done.stdout}{done.stderr}"
+        result: dict[str, Any] = json.loads(done.stdout)
+        print(done.stdout.strip())
+        assert result["runs"] + result["left_out"] >= result["boundaries"] or result["mode"] == "pairs"
+        return result
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, range(len(jobs))))
+
+
+def note(scorecard: Callable[..., None], row: int, results: Iterable[dict[str, Any]]) -> None:
+    for result in results:
+        scorecard(row, **{key: value for key, value in result.items() if key not in ("mode", "seconds")})
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_death_at_any_instruction_leaves_the_rest_working(
+    program: Program, name: str, operation: str, scorecard: Callable[..., None]
+) -> None:
+    jobs: list[tuple[object, ...]] = [("--operation", operation, "--layout", layout) for layout in LAYOUTS]
+    note(scorecard, 3, run_all(program, name, jobs))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
+    program: Program, name: str, operation: str, scorecard: Callable[..., None]
+) -> None:
+    jobs: list[tuple[object, ...]] = [("--operation", operation, "--layout", layout, "--mode", "freeze") for layout in LAYOUTS]
+    note(scorecard, 5, run_all(program, name, jobs))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_who_repairs_may_die_at_any_instruction_too(
+    program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
+) -> None:
+    options = ("--operation", operation, "--pairs", PAIRS, "--seed", seed)
+    jobs: list[tuple[object, ...]] = [(*options, "--layout", layout) for layout in LAYOUTS]
+    note(scorecard, 4, run_all(program, name, jobs))
+
+
+@pytest.mark.parametrize("mode", ["kill", "freeze"])
+def test_the_named_points_do_where_instructions_cannot_be_stepped(by_point: Program, name: str, mode: str) -> None:
+    jobs: list[tuple[object, ...]] = [("--operation", operation, "--mode", mode, "--layout", "rows") for operation in OPERATIONS]
+    assert sum(result["boundaries"] for result in run_all(by_point, name, jobs)) > 2 * len(OPERATIONS)
+
+
+def test_every_operation_of_the_harness_is_run(program: Program) -> None:
+    assert program.run("--list").stdout.split() == list(OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bug, planted by replacing texts of one file of the core, and the run that finds it."""
+
+    bug: str
+    file: str
+    changes: dict[str, str]  # each text occurs once
+    operation: str
+    mode: str
+    finding: str  # a part of what is told
+
+
+PUBLISH = "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */"
+SWEEP = (
+    "    if (word_place_state(word) == PLACE_USED) ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
+)
+CLAIM = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
+CLOSE = "    if (table->place.fd >= 0) close(table->place.fd);\n    table->place.fd = -1;\n    forget(&table->place);\n"
+
+PLANTED = (
+    Planted(
+        "a record is published before its payload is written",
+        "ring.c",
+        {
+            "    store_payload(g, slots, claim.where.slot, record);\n": "",
+            PUBLISH: (
+                "bool done = cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED));"
+                "store_payload(g, slots, claim.where.slot, record);"
+                "if (done) return APPEND_DONE;"
+            ),
+        },
+        "append",
+        "kill",
+        "is torn",
+    ),
+    Planted(
+        "the tail is moved before the claim",
+        "ring.c",
+        {'POINT("before claim");': "uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1);"},
+        "append",
+        "kill",
+        "breaks the invariant of the ring",
+    ),
+    Planted(
+        "a skipped ticket is counted after the tail was moved",
+        "ring.c",
+        {
+            "    if (word_lap(word) == lap && (word_state(word) == STALLED": (
+                "    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
+                "    if (word_lap(word) == lap && (word_state(word) == STALLED"
+            )
+        },
+        "append-past-stalled",
+        "kill",
+        "appends",
+    ),
+    Planted(
+        "one who stands still is taken for dead",
+        "process.c",
+        {"    return !processes_is_locked(table, index);": "    return true;"},
+        "append",
+        "freeze",
+        "called dead",
+    ),
+    Planted(
+        "a place is taken over before its claims are swept",
+        "process.c",
+        {SWEEP: "", CLAIM: CLAIM + SWEEP},
+        "attach-over-dead",
+        "kill",
+        "has left its place",
+    ),
+    Planted(
+        "a place is unlocked before it is freed",
+        "process.c",
+        {"    uint32_t owner = processes_owner(table);\n    if (owner &&": (
+            "    uint32_t owner = processes_owner(table);\n    close(table->place.fd);\n    if (owner &&"
+        )},
+        "close",
+        "freeze",
+        "called dead",
+    ),
+    Planted(
+        "a repairer frees a place before its claims are swept",
+        "process.c",
+        {"        *pid = load_relaxed(&place->pid);\n": (
+            "        *pid = load_relaxed(&place->pid); store_release(&place->word, place_word(word >> 8, PLACE_FREE));\n"
+        )},
+        "repair",
+        "kill",
+        "has left its place",
+    ),
+    Planted(
+        "a reader does not look a second time",
+        "read.c",
+        {"if (ticket + slots > tail) return count;": "if (tail + 1) return count;"},
+        "read-over-dead",
+        "freeze",
+        "the victim's operation failed",
+    ),
+    Planted(
+        "a key is published before its text is written",
+        "table.c",
+        {
+            "    write_cell(t, mine, text, length);\n": "",
+            'POINT("key published");': "write_cell(t, mine, text, length);",
+        },
+        "intern",
+        "kill",
+        "key",
+    ),
+    Planted(
+        "a process loses its spare cell",
+        "table.c",
+        {"    if (t->spare) store_relaxed(t->spare, *id + 1);\n": "", "            if (t->spare) store_relaxed(t->spare, 0);\n": ""},
+        "intern-outrun",
+        "kill",
+        "the table holds",
+    ),
+)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.replace(" ", "_"))
+def test_a_planted_bug_is_found(program: Program, name: str, planted: Planted, tmp_path: Path) -> None:
+    core = tmp_path / "core"
+    core.mkdir()
+    for path in CORE.iterdir():
+        (core / path.name).write_text(path.read_text())
+    text = (core / planted.file).read_text()
+    for old, new in planted.changes.items():
+        assert text.count(old) == 1, f"{planted.file} has not one but {text.count(old)} times: {old}"
+        text = text.replace(old, new)
+    (core / planted.file).write_text(text)
+    broken = {path.name: path for path in program.compile([core / planted.file], tmp_path)}
+    program.link(({path.name: path for path in program.folder.glob("*.o")} | broken).values(), tmp_path)
+    options = ("--operation", planted.operation, "--mode", planted.mode, "--name", f"/dev/shm/{name}")
+    found = program.run(*options, folder=tmp_path)
+    assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr

@@ -1,0 +1,214 @@
+"""The command line of tools/stress: run the ordeal, show how it goes, balance it, and be honest at the end."""
+
+import argparse
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any
+
+import shmstore
+from ordeal.cast import Cast
+from ordeal.deeds import deeds, digest
+from ordeal.ending import wrong_at_rest, wrong_names
+from ordeal.event import KEYS, PARTITIONS, Event
+from ordeal.ledger import Ledger
+from ordeal.stage import PLANTS, Stage, Word
+from shmstore import EventStore
+from shmstore.cli import units
+
+OK, FAILURE = 0, 1
+_SIGNALED = 128  # plus the signal's number, as a shell has it
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_FEWEST_PROCESSES, _MOST_PROCESSES = 5, 200
+_READERS, _COORDINATORS = 2, 2
+_SPARE_PLACES = 16  # of those who died and are not repaired yet
+_LIVES_A_SECOND = 20  # of one writer's place, at most, beside those that are killed
+_TURN_S, _LINE_S = 0.002, 1.0
+
+
+class Interrupted(BaseException):
+    """A signal that ends the ordeal early; its number is the argument."""
+
+
+def main() -> int:
+    """Run it, print what was found, and return 0 when everything held."""
+    args = _parser().parse_args()
+    cast = _cast(args.processes)
+    name = f"stress-{os.getpid()}-{secrets.token_hex(2)}"
+    told = digest(args.seed, args.kill_rate, cast, args.seconds)
+    print(f"tools/stress {_words(args)}: {args.processes} processes beside 2 coordinators; deeds {told}", flush=True)
+    try:
+        with ExitStack() as end:
+            for number in _ENDING:
+                signal.signal(number, _interrupt)
+            store = shmstore.create(
+                name,
+                Event,
+                capacity=args.capacity,
+                partitions=PARTITIONS,
+                partition_by="explicit",
+                layout=args.layout,
+                keys=4 * KEYS,
+                processes=args.processes + _COORDINATORS + _SPARE_PLACES,
+            )
+            end.callback(shmstore.unlink, name)
+            end.enter_context(store)
+            wrong = _play(args, cast, store, end)
+        wrong += wrong_names(name)
+    except (shmstore.ShmStoreError, RuntimeError) as error:
+        print(f"tools/stress: {error}", file=sys.stderr)
+        return FAILURE
+    except Interrupted as interruption:
+        print("tools/stress: interrupted; nothing is left behind", file=sys.stderr)
+        return _SIGNALED + int(interruption.args[0])
+    for each in wrong:
+        print(f"WRONG  {each}")
+    print(
+        "Everything held."
+        if not wrong
+        else f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {_words(args)}"
+    )
+    return FAILURE if wrong else OK
+
+
+def _play(args: argparse.Namespace, cast: dict[str, int], store: EventStore[Any], end: ExitStack) -> list[str]:
+    lives = int(args.seconds * (cast["writer"] * _LIVES_A_SECOND + 2 * args.kill_rate)) + 1000
+    batch = max(3, min(64, args.capacity // PARTITIONS // (8 * cast["writer"])))
+    stage = Stage(store, Ledger(lives), args.seed, cast["reader"], batch, args.plant)
+    players = Cast(stage, cast)
+    end.callback(players.kill)
+    begun_s, line_s = time.monotonic(), _LINE_S
+    wrong: list[str] = []
+    ahead = deeds(args.seed, args.kill_rate, cast)
+    deed = next(ahead, None)
+    while (now_s := time.monotonic() - begun_s) < args.seconds and not (wrong or players.wrong):
+        while deed is not None and deed.at_s <= now_s:
+            players.do(deed)
+            deed = next(ahead, None)
+        players.look_around()
+        if now_s >= line_s:
+            line_s += _LINE_S
+            wrong += store.check()
+            _show(_progress(now_s, stage, players))
+        time.sleep(_TURN_S)
+    players.end()
+    store._core.reap()
+    players.read_out()
+    wrong += [*players.wrong, *wrong_at_rest(stage)]
+    _show("")
+    for line in _figures(time.monotonic() - begun_s, stage, players):
+        print(line)
+    return wrong
+
+
+def _progress(now_s: float, stage: Stage, players: Cast) -> str:
+    appended = stage.store.statistics.total_appended
+    return (
+        f"{now_s:7.1f} s  appended {units.count(appended):>13}  read {units.count(stage.read()):>13}  "
+        f"killed {players.killed.total():>6}  frozen {players.frozen.total():>6}  "
+        f"lives {sum(players.lives.values()):>7}  snapshots {stage.words[Word.SNAPSHOTS]:>8}"
+    )
+
+
+def _show(line: str) -> None:
+    """On a terminal in place of the last line, elsewhere below it."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K{line}", end="", flush=True)
+    elif line:
+        print(line, flush=True)
+
+
+def _figures(took_s: float, stage: Stage, players: Cast) -> list[str]:
+    statistics, words = stage.store.statistics, stage.words
+    appended = statistics.total_appended
+
+    def counted(counter: dict[str, int]) -> str:
+        return ", ".join(f"{units.count(number)} {role}s" for role, number in counter.items()) or "nobody"
+
+    return [
+        f"appended    {units.count(appended)} records, {units.rate(appended / took_s)}; "
+        f"{units.count(statistics.voided)} tickets voided, {units.count(statistics.skipped)} skipped",
+        f"read        {units.count(stage.read())} records by {stage.readers} readers, each one checked",
+        f"copied      {units.count(words[Word.COPIED])} records in {units.count(words[Word.SNAPSHOTS])} snapshots, "
+        f"each one checked; cleared or purged {units.count(words[Word.CLEARED])} times",
+        f"killed      {counted(players.killed)}",
+        f"frozen      {counted(players.frozen)}",
+        f"lived       {counted(players.lives)}; attached {units.count(words[Word.ATTACHED])} times; "
+        f"{units.count(sum(map(bool, stage.store.keys())))} keys",
+    ]
+
+
+def _cast(processes: int) -> dict[str, int]:
+    lookers = max(1, (processes - _READERS) // 4)
+    return {
+        "writer": processes - _READERS - lookers,
+        "reader": _READERS,
+        "looker": lookers,
+        "coordinator": _COORDINATORS,
+    }
+
+
+def _words(args: argparse.Namespace) -> str:
+    """What was asked for, to be given again."""
+    plant = f" --plant {args.plant}" if args.plant else ""
+    return (
+        f"--seconds {args.seconds:g} --processes {args.processes} --seed {args.seed} --kill-rate {args.kill_rate:g} "
+        f"--layout {args.layout} --capacity {args.capacity}{plant}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tools/stress",
+        description="Writers, readers and coordinators of one store are killed and frozen at random, and every record "
+        "and every ticket is accounted for. Exit status 0: everything held; 1: something did not.",
+    )
+    add = parser.add_argument
+    add("--seconds", type=units.seconds, default=60.0, metavar="S", help="how long (default: 60; 10m, 2h are read too)")
+    add("--processes", type=_processes, default=8, metavar="N", help="how many processes use the store (default: 8)")
+    add("--seed", type=units.whole, default=random.randrange(2**32), metavar="N", help="repeats what is done to whom")
+    add("--kill-rate", type=_rate, default=10.0, metavar="R", help="kills of writers a second (default: 10)")
+    add("--layout", choices=("rows", "columns"), default="rows", help="of the records (default: rows)")
+    add("--capacity", type=_capacity, default=8000, metavar="N", help="of the store, in records (default: 8000)")
+    add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
+    return parser
+
+
+def _processes(text: str) -> int:
+    return _within(units.whole(text), _FEWEST_PROCESSES, _MOST_PROCESSES)
+
+
+def _capacity(text: str) -> int:
+    return _within(units.whole(text), 1000, 10**9)
+
+
+def _within(value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{value} is out of bounds: give {least} to {most}")
+    return value
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 200:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give 0 to 200 kills a second")
+    return value
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)  # once is enough; what is to be cleaned up will be
+    raise Interrupted(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

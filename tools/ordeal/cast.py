@@ -1,0 +1,105 @@
+"""Who plays: starts them, does to them what is to be done, notices who ends unasked, and replaces who is gone."""
+
+import heapq
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from ordeal.deeds import KILL, Deed
+from ordeal.reader import FOUND, coordinate, look, read
+from ordeal.stage import Stage, Word
+from ordeal.writer import write
+from tests.helpers.processes import Child, eventually
+
+ENDS_WITHIN_S = 30.0
+
+
+class Cast:
+    """All processes but this one, by role and number."""
+
+    def __init__(self, stage: Stage, cast: dict[str, int]) -> None:
+        self._stage = stage
+        self._playing: dict[tuple[str, int], Child] = {}
+        self._thaws: list[tuple[float, int, Child]] = []
+        self.lives: Counter[str] = Counter()
+        self.killed: Counter[str] = Counter()
+        self.frozen: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        for role in ("reader", "coordinator", "looker", "writer"):  # readers are there before the first record
+            for number in range(cast[role]):
+                self._start(role, number)
+
+    def do(self, deed: Deed) -> None:
+        """Kill one, whom another replaces, or freeze one for a while."""
+        child = self._playing[deed.role, deed.number]
+        if child.is_over():
+            return  # `look_around` has not replaced it yet
+        if deed.what == KILL:
+            child.kill()
+            self.killed[deed.role] += 1
+            self._start(deed.role, deed.number)
+        else:
+            child.send(signal.SIGSTOP)
+            self.frozen[deed.role] += 1
+            heapq.heappush(self._thaws, (time.monotonic() + deed.frozen_s, self.frozen.total(), child))
+
+    def look_around(self) -> None:
+        """Thaw whose time has come; replace writers that have come to their ends; note who ended unasked."""
+        while self._thaws and self._thaws[0][0] <= time.monotonic():
+            heapq.heappop(self._thaws)[2].send(signal.SIGCONT)
+        for (role, number), child in list(self._playing.items()):
+            if child.is_over():
+                if role != "writer" or child.code:
+                    self._note(role, number, child)
+                self._start(role, number)
+
+    def end(self) -> None:
+        """Let all but the readers come to their ends."""
+        while self._thaws:
+            heapq.heappop(self._thaws)[2].send(signal.SIGCONT)
+        self._stage.words[Word.ENDS] = 1
+        self._await(lambda role: role != "reader")
+
+    def read_out(self) -> None:
+        """Let the readers read what is left, and balance."""
+        self._stage.words[Word.RESTS] = self.lives["writer"]
+        self._await(lambda role: role == "reader")
+
+    def kill(self) -> None:
+        """End all that still are."""
+        for child in self._playing.values():
+            child.kill()
+
+    def _await(self, whom: Callable[[str], bool]) -> None:
+        waiting = {key: child for key, child in self._playing.items() if whom(key[0])}
+        eventually(lambda: all(child.is_over() for child in waiting.values()), ENDS_WITHIN_S)
+        for (role, number), child in waiting.items():
+            if not child.is_over():
+                child.kill()
+                self.wrong.append(f"{role} {number} (pid {child.pid}) did not end within {ENDS_WITHIN_S:.0f} s")
+            elif child.code:
+                self._note(role, number, child)
+
+    def _start(self, role: str, number: int) -> None:
+        stage, life = self._stage, self.lives[role]
+        if role == "writer" and life == stage.ledger.writers:
+            raise RuntimeError(f"the ledger has room for {life} writers; give a lower --kill-rate, or fewer --seconds")
+        self.lives[role] += 1
+        plays: dict[str, Callable[[], int | None]] = {
+            "writer": lambda: write(stage, life),
+            "reader": lambda: read(stage, number),
+            "looker": lambda: look(stage, number, life),
+            "coordinator": lambda: coordinate(stage),
+        }
+
+        def play() -> int | None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the first process, which ends the others
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            return plays[role]()
+
+        self._playing[role, number] = Child(play)
+
+    def _note(self, role: str, number: int, child: Child) -> None:
+        what = "found what is said above" if child.code == FOUND else f"ended unasked with status {child.code}"
+        self.wrong.append(f"{role} {number} (pid {child.pid}) {what}")
