@@ -18,8 +18,7 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
 PyObject *raise_system_error(struct module_state *state, const char *what) {
     if (errno != EMFILE && errno != ENFILE) return PyErr_SetFromErrno(PyExc_OSError);
     return raise_error(state, ERROR_TOO_MANY_FILES,
-                       "%s needs a file descriptor, and there is none left: close some files, or raise the limit "
-                       "(ulimit -n)", what);
+                       "too many open files: %s needs one more; close some, or raise the limit (ulimit -n)", what);
 }
 
 PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values) {
@@ -257,8 +256,8 @@ static PyMethodDef functions[] = {
 /* ---- the module itself -------------------------------------------------------------------------------------------- */
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",    "AbiMismatch",
-    "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull", "ProcessTableFull",
+    "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",     "AbiMismatch",
+    "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull",  "ProcessTableFull",
     "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked", "TooManyFiles"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {

@@ -54,7 +54,7 @@ enum { PLACES = 16, REMEMBERED = 1 << 16, STAGED_BYTES = 256 };
 
 /* What a test sets is what it is about; 0 stands for the usual. */
 struct wish {
-    uint64_t capacity;                        /* 7 */
+    uint64_t capacity;                            /* 7 */
     uint32_t layout, partitions, keys, processes; /* rows, 1, 4, PLACES */
 };
 
@@ -71,7 +71,7 @@ struct store {
     /* What must have become of partition 0, as far as the test's own appends tell. */
     uint64_t first;        /* ticket of the first append */
     uint64_t acknowledged; /* appends that returned */
-    uint32_t counted_before;
+    uint32_t counted_before; /* losses that the ledgers began with */
     uint64_t sequences[REMEMBERED]; /* by ticket: sequence + 1 of the record that is, or was, readable */
     uint64_t next_sequence;
 };
@@ -89,9 +89,8 @@ void unstage(const struct geometry *geometry, const unsigned char record[STAGED_
              uint64_t *sequence); /* expects that it is whole */
 
 struct destination make_destination(const struct geometry *geometry, uint64_t room);
-/* Expect that the record in `row` is whole; say whose it is. */
 void free_destination(const struct geometry *geometry, struct destination *to);
-
+/* Expect that the record in `row` is whole; say whose it is. */
 void expect_whole(const struct geometry *geometry, const struct destination *to, uint64_t row, uint64_t *writer,
                   uint64_t *sequence);
 
@@ -156,9 +155,9 @@ void finish(struct stalled *stalled); /* let it go on to its end */
 void abandon(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
 struct stopping *stall(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
 struct stopping *start_append(struct store *store, uint32_t owner, const char *point);
-bool is_stopped(const struct stopping *append); /* or has returned */
-bool stops_again(struct stopping *append, const char *point); /* or returns */
-enum append_status wake(struct stopping *append);
+bool is_stopped(const struct stopping *append);               /* else it has returned */
+bool stops_again(struct stopping *append, const char *point); /* else it returns */
+enum append_status wake(struct stopping *append);             /* let it go on to its end */
 
 /* For threads that a test runs by itself: called at every point that the calling thread comes by. */
 extern _Thread_local void (*at_point)(const char *name);

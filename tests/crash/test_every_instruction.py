@@ -1,8 +1,8 @@
 """Death, and standing still, at every instruction of every operation on the shared bytes: the rest works on.
 
-The programs in singlestep/ run the real, optimized core in a victim process, which is killed, or stopped and later resumed,
-before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair, take over places;
-every ticket must be accounted for. Where victims cannot be stopped so, a build with named points takes the place.
+The program in singlestep/ runs the real, optimized core in a victim process, which is killed, or stopped and later
+resumed, before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair and take
+over places; every ticket must be accounted for. Where victims cannot be stopped so, they are at named points.
 """
 
 import json
@@ -112,7 +112,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     return fallback
 
 
-def run_all(program: Program, name: str, jobs: list[tuple[object, ...]]) -> list[dict[str, Any]]:
+def run_all(program: Program, name: str, jobs: list[list[object]]) -> list[dict[str, Any]]:
     """Run the harness once for each list of options, two at a time; nothing may be violated."""
 
     def run(number: int) -> dict[str, Any]:
@@ -127,40 +127,42 @@ def run_all(program: Program, name: str, jobs: list[tuple[object, ...]]) -> list
         return list(pool.map(run, range(len(jobs))))
 
 
-def note(scorecard: Callable[..., None], row: int, results: Iterable[dict[str, Any]]) -> None:
-    for result in results:
-        scorecard(row, **{key: value for key, value in result.items() if key not in ("mode", "seconds")})
+def in_both_layouts(program: Program, name: str, *options: object) -> list[dict[str, Any]]:
+    return run_all(program, name, [["--layout", layout, *options] for layout in LAYOUTS])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_death_at_any_instruction_leaves_the_rest_working(
     program: Program, name: str, operation: str, scorecard: Callable[..., None]
 ) -> None:
-    jobs: list[tuple[object, ...]] = [("--operation", operation, "--layout", layout) for layout in LAYOUTS]
-    note(scorecard, 3, run_all(program, name, jobs))
+    for done in in_both_layouts(program, name, "--operation", operation):
+        figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
+        scorecard(3, operation=operation, layout=done["layout"], by=done["by"], **figures)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
     program: Program, name: str, operation: str, scorecard: Callable[..., None]
 ) -> None:
-    jobs: list[tuple[object, ...]] = [("--operation", operation, "--layout", layout, "--mode", "freeze") for layout in LAYOUTS]
-    note(scorecard, 5, run_all(program, name, jobs))
+    for done in in_both_layouts(program, name, "--operation", operation, "--mode", "freeze"):
+        figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
+        scorecard(5, operation=operation, layout=done["layout"], by=done["by"], false_deaths=0, **figures)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_who_repairs_may_die_at_any_instruction_too(
     program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
-    options = ("--operation", operation, "--pairs", PAIRS, "--seed", seed)
-    jobs: list[tuple[object, ...]] = [(*options, "--layout", layout) for layout in LAYOUTS]
-    note(scorecard, 4, run_all(program, name, jobs))
+    for done in in_both_layouts(program, name, "--operation", operation, "--pairs", PAIRS, "--seed", seed):
+        scorecard(4, operation=operation, layout=done["layout"], by=done["by"], pairs=done["runs"], violations=0)
 
 
 @pytest.mark.parametrize("mode", ["kill", "freeze"])
 def test_the_named_points_do_where_instructions_cannot_be_stepped(by_point: Program, name: str, mode: str) -> None:
-    jobs: list[tuple[object, ...]] = [("--operation", operation, "--mode", mode, "--layout", "rows") for operation in OPERATIONS]
-    assert sum(result["boundaries"] for result in run_all(by_point, name, jobs)) > 2 * len(OPERATIONS)
+    results = run_all(
+        by_point, name, [["--layout", "rows", "--operation", what, "--mode", mode] for what in OPERATIONS]
+    )
+    assert sum(result["boundaries"] for result in results) > 3 * len(OPERATIONS)
 
 
 def test_every_operation_of_the_harness_is_run(program: Program) -> None:
@@ -179,23 +181,27 @@ class Planted:
     finding: str  # a part of what is told
 
 
-PUBLISH = "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE; /* ring_append:publish */"
-SWEEP = (
-    "    if (word_place_state(word) == PLACE_USED) ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
+STORE = "    store_payload(g, slots, claim.where.slot, record);\n"
+PUBLISH = "    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED)))"
+SKIP_COUNTED = "    if (word_lap(word) == lap &&\n"
+SWEEP = "ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
+ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
+OWNER = "    uint32_t owner = processes_owner(table);\n    if (owner && table->place.fd >= 0) {"
+PID = "        *pid = load_relaxed(&place->pid);\n"
+KEEP, FORGET = (
+    "    if (t->spare) store_relaxed(t->spare, *id + 1);\n",
+    "            if (t->spare) store_relaxed(t->spare, 0);\n",
 )
-CLAIM = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
-CLOSE = "    if (table->place.fd >= 0) close(table->place.fd);\n    table->place.fd = -1;\n    forget(&table->place);\n"
 
 PLANTED = (
     Planted(
-        "a record is published before its payload is written",
+        "publish before payload",
         "ring.c",
         {
-            "    store_payload(g, slots, claim.where.slot, record);\n": "",
+            STORE: "",
             PUBLISH: (
-                "bool done = cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED));"
-                "store_payload(g, slots, claim.where.slot, record);"
-                "if (done) return APPEND_DONE;"
+                "    bool done = cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED));\n"
+                f"{STORE}    if (done)"
             ),
         },
         "append",
@@ -203,7 +209,7 @@ PLANTED = (
         "is torn",
     ),
     Planted(
-        "the tail is moved before the claim",
+        "tail moved before the claim",
         "ring.c",
         {'POINT("before claim");': "uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1);"},
         "append",
@@ -211,20 +217,15 @@ PLANTED = (
         "breaks the invariant of the ring",
     ),
     Planted(
-        "a skipped ticket is counted after the tail was moved",
+        "tail moved before the skip is counted",
         "ring.c",
-        {
-            "    if (word_lap(word) == lap && (word_state(word) == STALLED": (
-                "    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
-                "    if (word_lap(word) == lap && (word_state(word) == STALLED"
-            )
-        },
+        {SKIP_COUNTED: f"    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);\n{SKIP_COUNTED}"},
         "append-past-stalled",
         "kill",
         "appends",
     ),
     Planted(
-        "one who stands still is taken for dead",
+        "repair by timeout",
         "process.c",
         {"    return !processes_is_locked(table, index);": "    return true;"},
         "append",
@@ -232,35 +233,31 @@ PLANTED = (
         "called dead",
     ),
     Planted(
-        "a place is taken over before its claims are swept",
+        "place taken over before its claims are swept",
         "process.c",
-        {SWEEP: "", CLAIM: CLAIM + SWEEP},
+        {f"    if (word_place_state(word) == PLACE_USED) {SWEEP}": "", ENTERING: f"{ENTERING}    {SWEEP}"},
         "attach-over-dead",
         "kill",
         "has left its place",
     ),
     Planted(
-        "a place is unlocked before it is freed",
+        "place freed before its claims are swept",
         "process.c",
-        {"    uint32_t owner = processes_owner(table);\n    if (owner &&": (
-            "    uint32_t owner = processes_owner(table);\n    close(table->place.fd);\n    if (owner &&"
-        )},
-        "close",
-        "freeze",
-        "called dead",
-    ),
-    Planted(
-        "a repairer frees a place before its claims are swept",
-        "process.c",
-        {"        *pid = load_relaxed(&place->pid);\n": (
-            "        *pid = load_relaxed(&place->pid); store_release(&place->word, place_word(word >> 8, PLACE_FREE));\n"
-        )},
+        {PID: f"{PID}        store_release(&place->word, place_word(word >> 8, PLACE_FREE));\n"},
         "repair",
         "kill",
         "has left its place",
     ),
     Planted(
-        "a reader does not look a second time",
+        "place unlocked before it is freed",
+        "process.c",
+        {OWNER: f"    close(table->place.fd);\n{OWNER}"},
+        "close",
+        "freeze",
+        "called dead",
+    ),
+    Planted(
+        "reader without the second check",
         "read.c",
         {"if (ticket + slots > tail) return count;": "if (tail + 1) return count;"},
         "read-over-dead",
@@ -268,7 +265,7 @@ PLANTED = (
         "the victim's operation failed",
     ),
     Planted(
-        "a key is published before its text is written",
+        "key published before its text is written",
         "table.c",
         {
             "    write_cell(t, mine, text, length);\n": "",
@@ -276,21 +273,16 @@ PLANTED = (
         },
         "intern",
         "kill",
-        "key",
+        "which has no text",
     ),
-    Planted(
-        "a process loses its spare cell",
-        "table.c",
-        {"    if (t->spare) store_relaxed(t->spare, *id + 1);\n": "", "            if (t->spare) store_relaxed(t->spare, 0);\n": ""},
-        "intern-outrun",
-        "kill",
-        "the table holds",
-    ),
+    Planted("spare key cell lost", "table.c", {KEEP: "", FORGET: ""}, "intern-outrun", "kill", "the table holds"),
 )
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.replace(" ", "_"))
-def test_a_planted_bug_is_found(program: Program, name: str, planted: Planted, tmp_path: Path) -> None:
+def test_a_planted_bug_is_found(
+    program: Program, name: str, planted: Planted, tmp_path: Path, scorecard: Callable[..., None]
+) -> None:
     core = tmp_path / "core"
     core.mkdir()
     for path in CORE.iterdir():
@@ -305,3 +297,4 @@ def test_a_planted_bug_is_found(program: Program, name: str, planted: Planted, t
     options = ("--operation", planted.operation, "--mode", planted.mode, "--name", f"/dev/shm/{name}")
     found = program.run(*options, folder=tmp_path)
     assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr
+    scorecard(3, planted=planted.bug, caught_by=f"{planted.mode} at each instruction of {planted.operation}")

@@ -81,7 +81,7 @@ def test_appending_reading_and_waiting_cross_the_limits_of_tickets_and_laps(
         assert follower.wait(5) and [record.number for record in follower.read()] == [number]
         assert [record.number for record in store.snapshot()] == list(range(max(0, number - SLOTS + 1), number + 1))
         assert len(store) == min(number + 1, SLOTS) and store.check() == []
-    assert follower.positions == [first + 4 * SLOTS] and follower.lag == 0 and follower.lost == 0
+    assert follower.positions == (first + 4 * SLOTS,) and follower.lag == 0 and follower.lost == 0
     assert [record.number for record in late.read()] == list(range(3 * SLOTS, 4 * SLOTS))
     assert [(gap.first, gap.end, gap.reason) for gap in late.gaps] == [(first, first + 3 * SLOTS, GapReason.LAPPED)]
     assert store.append_many([(number, 0) for number in range(2 * SLOTS)]) == 2 * SLOTS
@@ -207,7 +207,7 @@ def test_timestamps_that_run_backwards_change_no_order_but_their_own(store: Even
     for number in range(2 * SLOTS):
         store.append(number=number, timestamp=10**18 - number * 10**9)
     numbers = list(range(SLOTS, 2 * SLOTS))
-    assert [record.number for record in store.snapshot()] == numbers == [record.number for record in store.cursor()]
+    assert [record.number for record in store.snapshot()] == numbers == [record.number for record in store.cursor().read()]
     assert [record.number for record in store.snapshot(order="time")] == numbers[::-1]
     assert [record.number for record in store.snapshot(since=10**18 - 7 * 10**9)] == [5, 6, 7]
     assert store.purge(older_than=10**18 - 8 * 10**9) == 0, "the oldest ticket is not older, so nothing goes"

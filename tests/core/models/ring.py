@@ -59,7 +59,7 @@ class Ring:
         self.slots, self.rounds = slots, rounds
 
     def locations(self) -> dict[Any, Any]:
-        shared: dict[Any, Any] = {"tail": 0, "skip_ledger": Ledger(NOBODY, 0), "void_ledger": Ledger(NOBODY, 0), "voids_begun": 0}
+        shared: dict[Any, Any] = {"tail": 0, "skip_ledger": Ledger(NOBODY, 0), "void_ledger": Ledger(NOBODY, 0), "voids_begun": 0, "floor": 0}
         for slot in range(self.slots):
             shared |= {word_of(slot): NEVER, unit_of(slot): NOBODY}
         return shared
@@ -181,7 +181,7 @@ class Ring:
 
     def read(self, first: int, writable: bool = True) -> Program:
         """[7, 8] Read tickets from `first` to the tail. Returns what became of each: (ticket, "whole" or a reason)."""
-        tail = yield load_acquire("", "tail")
+        tail = yield load_acquire("report_unreadable:tail", "tail")
         outcomes: tuple[tuple[int, str], ...] = ()
         ticket = first
         while ticket < tail:
@@ -303,5 +303,24 @@ class Ring:
             looks -= 1
         return outcomes
 
-    def scene(self, *programs: Any, mortal: Sequence[int] = ()) -> Scene:
-        return Scene(self.locations(), programs, frozenset(mortal), at_rest=self.at_rest)
+    def publishes(self, me: int) -> Program:
+        """The rest of an append whose claim of ticket 0 and move are done when the scene begins."""
+        yield from self.write_and_publish(me, 0, 1, 0)
+        return (0,)
+
+    def raises_floor(self, ticket: int) -> Program:
+        """Raise the floor; it never falls."""
+        seen = yield load_acquire("", "floor")
+        raised = False
+        while seen < ticket and not raised:
+            raised, seen = yield cas_acq_rel("ring_raise_floor:raise", "floor", seen, ticket)
+        floor = yield load_relaxed("", "floor")
+        require(floor >= ticket, f"the floor was raised to {ticket} and is {floor}")
+        return ()
+
+    def scene(self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False) -> Scene:
+        """With `claimed`, thread 0 holds ticket 0 when it begins."""
+        shared = self.locations()
+        if claimed:
+            shared |= {"tail": 1, word_of(0): Word(1, 0, WRITING)}
+        return Scene(shared, programs, frozenset(mortal), at_rest=self.at_rest)

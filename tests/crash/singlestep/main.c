@@ -179,7 +179,7 @@ static struct tally run_pairs(struct world *world, const struct operation *opera
 
 /* ---- everything ---------------------------------------------------------------------------------------------------------- */
 
-/* A boundary in a long loop of the victim's own, which has changed no shared byte, is the same death as the one before. */
+/* In a long loop of the victim's own, with nothing changed that others can see, death is what it was a boundary before. */
 static bool is_repeated(uint64_t boundary) {
     uint64_t passes = 0;
     for (uint64_t at = 0; at < boundary; at++) passes += path.place[at] == path.place[boundary];

@@ -33,14 +33,15 @@ void victim_kill(struct victim *victim, struct world *world) {
 void victim_explore(struct world *world, const struct operation *operation, struct path *path) {
     struct kept before = {0};
     struct victim victim;
-    bool meddled = !operation->meddle;
+    bool meddled = !operation->meddle, there = false;
     path->meddle_at = MOST_BOUNDARIES + 1;
     world_save(world, &before);
     victim_start(&victim, world, operation);
     for (;;) {
         path->place[victim.at] = victim_place(&victim);
-        path->changed[victim.at] = !world_equals(world, &before);
+        path->changed[victim.at] = !world_equals(world, &before) || there != !access(world->path, F_OK);
         if (path->changed[victim.at]) world_save(world, &before);
+        there = !access(world->path, F_OK);
         if (!meddled && operation->meddle(world)) {
             meddled = true;
             path->meddle_at = victim.at;

@@ -32,7 +32,7 @@ struct path {
     uint64_t count;     /* the operation returns at the last, whose number this is */
     uint64_t meddle_at; /* past the last: never */
     uint64_t place[MOST_BOUNDARIES + 1]; /* address of the instruction there */
-    bool changed[MOST_BOUNDARIES + 1];   /* shared bytes are not those of the boundary before */
+    bool changed[MOST_BOUNDARIES + 1];   /* what others can see is not what it was before */
 };
 
 /* Why victims cannot be stopped here, in one sentence; NULL when they can. */
