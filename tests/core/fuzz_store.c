@@ -1,10 +1,10 @@
-/* A fuzz target: a store in use, spoiled as the input says, then worked on as the input says; all must end inside its bytes.
+/* A fuzz target: a store in use, spoiled as the input says, then worked on as it says; all must end inside its bytes.
  *
- * tools/fuzz builds it with libFuzzer, which finds its own inputs. In the C tests of the core it has cases, which give it
- * random ones. Either way under AddressSanitizer and UndefinedBehaviorSanitizer, on memory of just the segment's length.
+ * tools/fuzz builds it with libFuzzer, which finds its own inputs. In the C tests of the core it has cases, which give
+ * it random ones. Either way the memory is of just the segment's length, for AddressSanitizer to watch.
  *
- * An input is: one byte of options; a byte that says how many changes follow; changes of 11 bytes (where, how, value); one byte
- * for each operation. What comes of an operation does not matter, except that answers keep their own bounds. */
+ * An input is: one byte of options; a byte that says how many changes follow; changes of 11 bytes (where, how, value);
+ * one byte for each operation. What comes of an operation does not matter, but answers keep their own bounds. */
 #include "../../shmstore/core/check.h"
 #include "../../shmstore/core/history.h"
 
@@ -13,7 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CAPACITY = 12, RECORD_ROOM = 128, MOST_OPERATIONS = 64, MOST_LAPS_BEHIND = 1000, CHANGE_BYTES = 11, KEY_BYTES = 13 };
+enum { CAPACITY = 12, KEY_BYTES = 13, MOST_LAPS_BEHIND = 1000 };
+enum { CHANGE_BYTES = 11, MOST_CHANGES = 15, MOST_OPERATIONS = 64 };
 
 static const struct field_spec FIELDS[MAX_FIELDS] = {
     {"key", KIND_KEY, KEY_BYTES}, {"text", KIND_TEXT, 9}, {"number", KIND_UINT16, 0},
@@ -35,7 +36,7 @@ static void require(bool condition) {
     if (!condition) abort();
 }
 
-/* ---- a segment and its users -------------------------------------------------------------------------------------- */
+/* ---- a segment and its users ------------------------------------------------------------------------------------ */
 
 static uint8_t alive; /* one bit for each place, as the kernel would say */
 static bool is_dead(void *context, uint32_t owner) {
@@ -44,7 +45,8 @@ static bool is_dead(void *context, uint32_t owner) {
 }
 static bool take_gap(void *context, uint32_t partition, uint64_t first, uint64_t end, enum gap_reason reason) {
     const struct geometry *g = context;
-    require(partition < g->options.partitions && first < end && reason >= GAP_LAPPED && reason <= GAP_IN_FLIGHT);
+    require(partition < g->options.partitions && first < end);
+    require(reason >= GAP_LAPPED && reason <= GAP_IN_FLIGHT);
     return true;
 }
 static void take_violation(void *context, const char *text) {
@@ -64,16 +66,18 @@ struct users {
 };
 
 static unsigned char *format(struct users *users, uint64_t choice) {
-    struct options options = {.capacity = CAPACITY, .partitions = 1 + (choice >> 1 & 1), .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
-                              .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 6};
+    struct options options = {
+        .capacity = CAPACITY, .partitions = 1 + (choice >> 1 & 1), .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
+        .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 6};
     struct refusal why;
     require(layout_plan(&options, FIELDS, &users->geometry, &why) == PLAN_OK);
-    static unsigned char *memories[4]; /* one for each choice, and for good: most of the time would go into new pages */
-    unsigned char *memory = memories[choice & 3] ? memories[choice & 3] : aligned_alloc(4096, users->geometry.total_bytes);
-    require((memories[choice & 3] = memory));
-    memset(memory, 0, users->geometry.total_bytes);
-    layout_format(memory, &users->geometry, FIELDS, (const uint8_t[16]){1}, 1);
-    return memory;
+    static unsigned char *memories[4]; /* one for each choice, and for good: new pages would take most of the time */
+    unsigned char **memory = &memories[choice & 3];
+    if (!*memory) *memory = aligned_alloc(4096, users->geometry.total_bytes);
+    require(*memory);
+    memset(*memory, 0, users->geometry.total_bytes);
+    layout_format(*memory, &users->geometry, FIELDS, (const uint8_t[16]){1}, 1);
+    return *memory;
 }
 
 /* Open it as who attaches does; false when the header is refused. */
@@ -91,13 +95,15 @@ static bool open_store(struct users *users, unsigned char *memory, uint64_t leng
     return true;
 }
 
-/* ---- operations --------------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------------------------- */
 
 /* Lies the tail so far behind a slot's lap that a whole second goes by before the partition is called damaged? */
 static bool takes_long(const struct users *users, uint32_t partition) {
     uint64_t lap = ring_where(&users->geometry, load_relaxed(&ring_partition(&users->ring, partition)->tail)).lap;
-    for (uint64_t slot = 0; slot < users->geometry.slots; slot++)
-        if (lap_distance(word_lap(load_relaxed(ring_word(&users->ring, partition, slot))), lap) > MOST_LAPS_BEHIND) return true;
+    for (uint64_t slot = 0; slot < users->geometry.slots; slot++) {
+        uint64_t word = load_relaxed(ring_word(&users->ring, partition, slot));
+        if (lap_distance(word_lap(word), lap) > MOST_LAPS_BEHIND) return true;
+    }
     return false;
 }
 
@@ -116,7 +122,8 @@ static void read_some(struct users *users, uint32_t partition, uint64_t *next, u
     struct destination to = {.room = room};
     for (uint32_t i = 0; i < g->options.field_count; i++) require((to.columns[i] = malloc(room * g->fields[i].bytes)));
     uint64_t tail = load_acquire(&ring_partition(&users->ring, partition)->tail), before = *next;
-    ring_read(&users->ring, partition, next, tail, stop_at_held, &to, &(struct gap_sink){take_gap, (void *)(uintptr_t)g});
+    const struct gap_sink gaps = {take_gap, (void *)(uintptr_t)g};
+    ring_read(&users->ring, partition, next, tail, stop_at_held, &to, &gaps);
     require(*next >= before && to.row <= room);
     for (uint32_t i = 0; i < g->options.field_count; i++) free(to.columns[i]);
 }
@@ -129,7 +136,8 @@ static void intern(struct users *users, uint64_t number) {
     require(text);
     memset(key, (int)('a' + number % 7), sizeof key);
     if (table_intern(&users->table, (char *)key, length, &id) == TABLE_OK) require(id < users->geometry.cell_count);
-    for (id = 0; id < table_count(&users->table) + 1; id++) require(table_text(&users->table, id, (char *)text) <= (int64_t)users->geometry.key_bytes);
+    for (id = 0; id <= table_count(&users->table); id++)
+        require(table_text(&users->table, id, (char *)text) <= (int64_t)users->geometry.key_bytes);
     free(text);
 }
 
@@ -155,7 +163,7 @@ static void operate(struct users *users, uint8_t byte) {
     }
 }
 
-/* ---- the target --------------------------------------------------------------------------------------------------- */
+/* ---- the target ------------------------------------------------------------------------------------------------- */
 
 /* Change one value: how says its size, whether it lies in the header, and whether it is set or flipped. */
 static void change(struct users *users, unsigned char *memory, uint64_t where, uint8_t how, uint64_t value) {
@@ -175,14 +183,15 @@ static void change(struct users *users, unsigned char *memory, uint64_t where, u
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, data + size};
     struct users users = {0};
-    uint64_t choice = take(&input, 1), changes = take(&input, 1) % 16;
+    uint64_t choice = take(&input, 1), changes = take(&input, 1) % (MOST_CHANGES + 1);
     unsigned char *memory = format(&users, choice);
     uint64_t length = users.geometry.total_bytes;
     alive = (uint8_t)(choice >> 2);
     require(open_store(&users, memory, length));
     for (uint32_t i = 0; i < 3; i++) store_relaxed(&processes_place(&users.ring, i)->word, 1 << 8 | PLACE_USED);
     for (int i = 0; i < 4; i++) intern(&users, (uint64_t)i * 3);
-    for (uint32_t i = 0; i < CAPACITY * 3 / 2; i++) append_to(&users, i % users.geometry.options.partitions, i % 3 | 1 << 12);
+    for (uint32_t i = 0; i < CAPACITY * 3 / 2; i++)
+        append_to(&users, i % users.geometry.options.partitions, i % 3 | 1 << 12);
     for (uint64_t i = 0; i < changes; i++) {
         uint64_t where = take(&input, 2);
         uint8_t how = (uint8_t)take(&input, 1);
@@ -198,13 +207,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /* Inputs of which the most change what leads somewhere: words of partitions and slots, to values at the edges. */
 static size_t random_input(uint8_t input[]) {
-    static const uint64_t EDGES[] = {0, 1, UINT64_MAX, INT64_MAX, UINT32_MAX, UINT64_C(1) << 40, UINT64_C(1) << 63, 3 << 24 | 1, 2 << 24 | 11};
-    uint8_t *at = input, changes = (uint8_t)random_number(16);
+    static const uint64_t EDGES[] = {
+        0, 1, UINT64_MAX, INT64_MAX, UINT32_MAX, UINT64_C(1) << 40, UINT64_C(1) << 63, 3 << 24 | 1, 2 << 24 | 11};
+    uint8_t *at = input, changes = (uint8_t)random_number(MOST_CHANGES + 1);
     *at++ = (uint8_t)random_number(256);
     *at++ = changes;
     for (int i = 0; i < changes; i++, at += CHANGE_BYTES) {
-        uint64_t edge = EDGES[random_number(sizeof EDGES / sizeof *EDGES)] + random_number(3) - 1, any = random_number(UINT64_MAX);
-        uint64_t value = random_number(3) ? edge : any, where = random_number(1 << 16);
+        uint64_t edge = EDGES[random_number(sizeof EDGES / sizeof *EDGES)] + random_number(3) - 1;
+        uint64_t value = random_number(3) ? edge : random_number(UINT64_MAX), where = random_number(1 << 16);
         memcpy(at, &where, 2);
         at[2] = (uint8_t)(random_number(4) ? 0x19 : random_number(256)); /* a whole word from the partitions on */
         memcpy(at + 3, &value, 8);
@@ -215,14 +225,14 @@ static size_t random_input(uint8_t input[]) {
 
 CASE(no_change_of_any_bytes_leads_an_operation_outside_the_segment) {
     for (uint64_t i = 0; i < 500 * effort; i++) {
-        uint8_t input[2 + 16 * CHANGE_BYTES + MOST_OPERATIONS];
+        uint8_t input[2 + MOST_CHANGES * CHANGE_BYTES + MOST_OPERATIONS];
         LLVMFuzzerTestOneInput(input, random_input(input));
     }
 }
 
 CASE(an_input_that_ends_early_ends_the_target) {
     for (uint64_t i = 0; i < 50 * effort; i++) {
-        uint8_t input[2 + 16 * CHANGE_BYTES + MOST_OPERATIONS];
+        uint8_t input[2 + MOST_CHANGES * CHANGE_BYTES + MOST_OPERATIONS];
         LLVMFuzzerTestOneInput(input, random_number(random_input(input)));
     }
 }

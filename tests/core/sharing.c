@@ -114,7 +114,7 @@ static void *read_samples(void *argument) {
     uint64_t next = 0, found = 0;
     seed_thread(add_relaxed(&chronicle->threads, 1));
     while ((next = history_next(&chronicle->store->ring)) < chronicle->samples || found < 100) {
-        uint64_t back = random_number(2) ? HISTORY_SAMPLES - 10 + random_number(20) : 1 + random_number(20);
+        uint64_t back = random_number(2) ? HISTORY_SAMPLES - random_number(3) : 1 + random_number(20);
         struct sample_values values;
         if (next < back || !history_read(&chronicle->store->ring, next - back, &values)) continue;
         uint64_t m = mixed(next - back);

@@ -14,7 +14,7 @@ import pytest
 
 from tests.core.conftest import CORE, TESTS, Build
 
-RACES = 25  # runs of a mutant that only a race shows
+RACES = 100  # runs of a mutant that only a race shows; on an idle machine the first will do
 
 
 @dataclass(frozen=True)
@@ -202,13 +202,12 @@ MUTANTS = (
     ),
     Mutant(
         "a key is written before it is published",
-        "a_key_that_many_threads_intern_has_one_id",
+        "a_death_after_publishing_leaves_a_key_like_any_other",
         "table.c",
         {
             "    write_cell(t, mine, text, length);\n": "",
-            'POINT("key published");': 'write_cell(t, mine, text, length); POINT("key published");',
+            'POINT("key published");': 'POINT("key published"); write_cell(t, mine, text, length);',
         },
-        by_race=True,
     ),
     Mutant(
         "a cell that is not published has no text",

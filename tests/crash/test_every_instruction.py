@@ -43,14 +43,14 @@ OPERATIONS = (
     "append-batch",
     "read-over-dead",
     "clear",
-    "intern",
-    "intern-outrun",
-    "create",
     "attach",
     "attach-over-dead",
     "close",
     "repair",
+    "intern",
+    "intern-outrun",
     "sample",
+    "create",
 )
 
 
@@ -188,10 +188,7 @@ SWEEP = "ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
 ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
 OWNER = "    uint32_t owner = processes_owner(table);\n    if (owner && table->place.fd >= 0) {"
 PID = "        *pid = load_relaxed(&place->pid);\n"
-KEEP, FORGET = (
-    "    if (t->spare) store_relaxed(t->spare, *id + 1);\n",
-    "            if (t->spare) store_relaxed(t->spare, 0);\n",
-)
+FORGET = "            if (t->spare) store_relaxed(t->spare, 0);\n"
 
 PLANTED = (
     Planted(
@@ -275,7 +272,9 @@ PLANTED = (
         "kill",
         "which has no text",
     ),
-    Planted("spare key cell lost", "table.c", {KEEP: "", FORGET: ""}, "intern-outrun", "kill", "the table holds"),
+    Planted(
+        "spare key cell used twice", "table.c", {FORGET: ""}, "intern-outrun", "kill", "is not found under its own text"
+    ),
 )
 
 
@@ -294,7 +293,16 @@ def test_a_planted_bug_is_found(
     (core / planted.file).write_text(text)
     broken = {path.name: path for path in program.compile([core / planted.file], tmp_path)}
     program.link(({path.name: path for path in program.folder.glob("*.o")} | broken).values(), tmp_path)
-    options = ("--operation", planted.operation, "--mode", planted.mode, "--name", f"/dev/shm/{name}")
+    options = (
+        "--operation",
+        planted.operation,
+        "--mode",
+        planted.mode,
+        "--layout",
+        "rows",
+        "--name",
+        f"/dev/shm/{name}",
+    )
     found = program.run(*options, folder=tmp_path)
     assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr
     scorecard(3, planted=planted.bug, caught_by=f"{planted.mode} at each instruction of {planted.operation}")

@@ -88,11 +88,13 @@ def test_appending_reading_and_waiting_cross_the_limits_of_tickets_and_laps(
     assert store.statistics.partitions[0].appended == first + 6 * SLOTS
     store.clear()
     assert len(store) == 0 and store.check() == []
-    scorecard(20, limit=limit, violations=0)
+    scorecard(20, wraps=1, violations=0)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_deaths_and_stalls_are_told_apart_across_the_limits(store: EventStore[Step], limit: str) -> None:
+def test_deaths_and_stalls_are_told_apart_across_the_limits(
+    store: EventStore[Step], limit: str, scorecard: Callable[..., None]
+) -> None:
     first = LIMITS[limit] - SLOTS
     start_at(store, first)
     preloaded = points().attach(store.name)
@@ -120,10 +122,13 @@ def test_deaths_and_stalls_are_told_apart_across_the_limits(store: EventStore[St
         assert stopped.resume() == 0
     store._core.reap()
     assert store.check() == [] and store.append(number=1) == start + 2 * SLOTS + 4
+    scorecard(20, wraps=1, violations=0)
 
 
 @pytest.mark.parametrize("generation", [2**9, 2**32, 2**56])
-def test_a_place_whose_generation_wraps_is_used_again_and_again(store: EventStore[Step], generation: int) -> None:
+def test_a_place_whose_generation_wraps_is_used_again_and_again(
+    store: EventStore[Step], generation: int, scorecard: Callable[..., None]
+) -> None:
     """In a slot word it has nine bits, in its place 56."""
     own = store._core.enter()
     place = next(index for index in range(4) if index != own)
@@ -143,9 +148,10 @@ def test_a_place_whose_generation_wraps_is_used_again_and_again(store: EventStor
         assert dead.state == "dead" and store._core.reap()[0].voided == 1
         assert store.check() == [] and store.statistics.voided == turn + 1
     assert seen == [(place, (generation - 2 + turn) % 2**56) for turn in range(6)]
+    scorecard(20, wraps=1, violations=0)
 
 
-def test_the_count_of_wake_ups_wraps_and_wakes(store: EventStore[Step]) -> None:
+def test_the_count_of_wake_ups_wraps_and_wakes(store: EventStore[Step], scorecard: Callable[..., None]) -> None:
     """The news word counts by four in 32 bits; the flags below it stay what they are."""
     news = next(first for name, first, _ in store._core.plan().regions if name == "header and board") + 4352
     struct.pack_into("I", store._segment.buffer, news, 2**32 - 12)
@@ -170,9 +176,10 @@ def test_the_count_of_wake_ups_wraps_and_wakes(store: EventStore[Step]) -> None:
         assert child.wait() in range(4, 9)
     (word,) = struct.unpack_from("I", store._segment.buffer, news)
     assert word < 2**31 and not store.unlinked
+    scorecard(20, wraps=1, violations=0)
 
 
-def test_numbers_of_samples_and_counts_of_loss_wrap(store: EventStore[Step]) -> None:
+def test_numbers_of_samples_and_counts_of_loss_wrap(store: EventStore[Step], scorecard: Callable[..., None]) -> None:
     start_at(store, 10_000)
     history = region(store, "history") - 4608 + 4352 + 128  # the line of the board before the history
     put(store, history, 2**63 - 2)
@@ -198,6 +205,7 @@ def test_numbers_of_samples_and_counts_of_loss_wrap(store: EventStore[Step]) -> 
         store.append_many([(number, 0) for number in range(SLOTS)])
         assert store.check() == []
     assert (store.statistics.voided - before) % 2**32 == 3
+    scorecard(20, wraps=2, violations=0)
 
 
 # -- clocks
@@ -207,7 +215,9 @@ def test_timestamps_that_run_backwards_change_no_order_but_their_own(store: Even
     for number in range(2 * SLOTS):
         store.append(number=number, timestamp=10**18 - number * 10**9)
     numbers = list(range(SLOTS, 2 * SLOTS))
-    assert [record.number for record in store.snapshot()] == numbers == [record.number for record in store.cursor().read()]
+    assert (
+        [record.number for record in store.snapshot()] == numbers == [record.number for record in store.cursor().read()]
+    )
     assert [record.number for record in store.snapshot(order="time")] == numbers[::-1]
     assert [record.number for record in store.snapshot(since=10**18 - 7 * 10**9)] == [5, 6, 7]
     assert store.purge(older_than=10**18 - 8 * 10**9) == 0, "the oldest ticket is not older, so nothing goes"
@@ -279,9 +289,7 @@ with shmstore.create(sys.argv[1], Step, capacity=50, partitions=1, processes=4) 
 """
 
 
-def test_a_wall_clock_set_back_and_forth_shifts_timestamps_and_nothing_else(
-    name: str, tmp_path: Path, scorecard: Callable[..., None]
-) -> None:
+def test_a_wall_clock_set_back_and_forth_shifts_timestamps_and_nothing_else(name: str, tmp_path: Path) -> None:
     """Waiting, ticking, repairing and sampling go by the monotonic clock."""
     source, library = tmp_path / "clock.c", tmp_path / "clock.so"
     source.write_text(CLOCK)
@@ -290,5 +298,5 @@ def test_a_wall_clock_set_back_and_forth_shifts_timestamps_and_nothing_else(
     done = subprocess.run([sys.executable, "-c", PROGRAM, name], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     jumps, samples = map(int, done.stdout.split())
-    scorecard(17, clock_jumps=jumps, samples_meanwhile=samples)
+    assert samples >= jumps
     shmstore.unlink(name)

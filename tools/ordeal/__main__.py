@@ -4,11 +4,9 @@ import argparse
 import os
 import random
 import secrets
-import signal
 import sys
 import time
 from contextlib import ExitStack
-from types import FrameType
 from typing import Any
 
 import shmstore
@@ -17,13 +15,14 @@ from ordeal.deeds import deeds, digest
 from ordeal.ending import wrong_at_rest, wrong_names
 from ordeal.event import KEYS, PARTITIONS, Event
 from ordeal.ledger import Ledger
+from ordeal.signals import Interrupted, listen, raise_noted
 from ordeal.stage import PLANTS, Stage, Word
 from shmstore import EventStore
 from shmstore.cli import units
+from tests.helpers.points import points
 
 OK, FAILURE = 0, 1
 _SIGNALED = 128  # plus the signal's number, as a shell has it
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _FEWEST_PROCESSES, _MOST_PROCESSES = 5, 200
 _READERS, _COORDINATORS = 2, 2
@@ -32,21 +31,16 @@ _LIVES_A_SECOND = 20  # of one writer's place, at most, beside those that are ki
 _TURN_S, _LINE_S = 0.002, 1.0
 
 
-class Interrupted(BaseException):
-    """A signal that ends the ordeal early; its number is the argument."""
-
-
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
     cast = _cast(args.processes)
     name = f"stress-{os.getpid()}-{secrets.token_hex(2)}"
     told = digest(args.seed, args.kill_rate, cast, args.seconds)
-    print(f"tools/stress {_words(args)}: {args.processes} processes beside 2 coordinators; deeds {told}", flush=True)
+    print(f"tools/stress {_words(args)}\nstore {name}, {sum(cast.values())} processes, deeds {told}", flush=True)
     try:
         with ExitStack() as end:
-            for number in _ENDING:
-                signal.signal(number, _interrupt)
+            listen()
             store = shmstore.create(
                 name,
                 Event,
@@ -78,9 +72,10 @@ def main() -> int:
 
 
 def _play(args: argparse.Namespace, cast: dict[str, int], store: EventStore[Any], end: ExitStack) -> list[str]:
-    lives = int(args.seconds * (cast["writer"] * _LIVES_A_SECOND + 2 * args.kill_rate)) + 1000
+    lives = int(args.seconds * (cast["writer"] * _LIVES_A_SECOND * (1 + 2 * args.points) + 2 * args.kill_rate)) + 1000
     batch = max(3, min(64, args.capacity // PARTITIONS // (8 * cast["writer"])))
-    stage = Stage(store, Ledger(lives), args.seed, cast["reader"], batch, args.plant)
+    preloaded = end.enter_context(points().attach(store.name)) if args.points else None
+    stage = Stage(store, Ledger(lives), args.seed, cast["reader"], batch, args.plant, preloaded)
     players = Cast(stage, cast)
     end.callback(players.kill)
     begun_s, line_s = time.monotonic(), _LINE_S
@@ -91,6 +86,7 @@ def _play(args: argparse.Namespace, cast: dict[str, int], store: EventStore[Any]
         while deed is not None and deed.at_s <= now_s:
             players.do(deed)
             deed = next(ahead, None)
+        raise_noted()
         players.look_around()
         if now_s >= line_s:
             line_s += _LINE_S
@@ -98,6 +94,8 @@ def _play(args: argparse.Namespace, cast: dict[str, int], store: EventStore[Any]
             _show(_progress(now_s, stage, players))
         time.sleep(_TURN_S)
     players.end()
+    if preloaded is not None:
+        preloaded.close()  # it has a place of its own
     store._core.reap()
     players.read_out()
     wrong += [*players.wrong, *wrong_at_rest(stage)]
@@ -156,10 +154,10 @@ def _cast(processes: int) -> dict[str, int]:
 
 def _words(args: argparse.Namespace) -> str:
     """What was asked for, to be given again."""
-    plant = f" --plant {args.plant}" if args.plant else ""
+    more = " --points" * args.points + (f" --plant {args.plant}" if args.plant else "")
     return (
         f"--seconds {args.seconds:g} --processes {args.processes} --seed {args.seed} --kill-rate {args.kill_rate:g} "
-        f"--layout {args.layout} --capacity {args.capacity}{plant}"
+        f"--layout {args.layout} --capacity {args.capacity}{more}"
     )
 
 
@@ -176,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kill-rate", type=_rate, default=10.0, metavar="R", help="kills of writers a second (default: 10)")
     add("--layout", choices=("rows", "columns"), default="rows", help="of the records (default: rows)")
     add("--capacity", type=_capacity, default=8000, metavar="N", help="of the store, in records (default: 8000)")
+    add("--points", action="store_true", help="let every second writer die at a named point of a core built for that")
     add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
     return parser
 
@@ -202,12 +201,6 @@ def _rate(text: str) -> float:
     if not 0 <= value <= 200:
         raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give 0 to 200 kills a second")
     return value
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)  # once is enough; what is to be cleaned up will be
-    raise Interrupted(number)
 
 
 if __name__ == "__main__":

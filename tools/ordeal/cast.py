@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ordeal.deeds import KILL, Deed
 from ordeal.reader import FOUND, coordinate, look, read
+from ordeal.signals import forget, raise_noted
 from ordeal.stage import Stage, Word
 from ordeal.writer import write
 from tests.helpers.processes import Child, eventually
@@ -26,6 +27,7 @@ class Cast:
         self.killed: Counter[str] = Counter()
         self.frozen: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self._doomed: set[int] = set()
         for role in ("reader", "coordinator", "looker", "writer"):  # readers are there before the first record
             for number in range(cast[role]):
                 self._start(role, number)
@@ -50,8 +52,7 @@ class Cast:
             heapq.heappop(self._thaws)[2].send(signal.SIGCONT)
         for (role, number), child in list(self._playing.items()):
             if child.is_over():
-                if role != "writer" or child.code:
-                    self._note(role, number, child)
+                self._note_end(role, number, child)
                 self._start(role, number)
 
     def end(self) -> None:
@@ -73,13 +74,18 @@ class Cast:
 
     def _await(self, whom: Callable[[str], bool]) -> None:
         waiting = {key: child for key, child in self._playing.items() if whom(key[0])}
-        eventually(lambda: all(child.is_over() for child in waiting.values()), ENDS_WITHIN_S)
+
+        def are_over() -> bool:
+            raise_noted()
+            return all(child.is_over() for child in waiting.values())
+
+        eventually(are_over, ENDS_WITHIN_S)
         for (role, number), child in waiting.items():
             if not child.is_over():
                 child.kill()
                 self.wrong.append(f"{role} {number} (pid {child.pid}) did not end within {ENDS_WITHIN_S:.0f} s")
             elif child.code:
-                self._note(role, number, child)
+                self._note_end(role, number, child)
 
     def _start(self, role: str, number: int) -> None:
         stage, life = self._stage, self.lives[role]
@@ -94,12 +100,17 @@ class Cast:
         }
 
         def play() -> int | None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the first process, which ends the others
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            forget()
             return plays[role]()
 
-        self._playing[role, number] = Child(play)
+        self._playing[role, number] = child = Child(play)
+        if role == "writer" and stage.is_doomed(life):
+            self._doomed.add(child.pid)
 
-    def _note(self, role: str, number: int, child: Child) -> None:
+    def _note_end(self, role: str, number: int, child: Child) -> None:
+        """Note who ended unasked; writers may end, and the doomed may die."""
+        if role == "writer" and (not child.code or (child.code, child.pid in self._doomed) == (-signal.SIGKILL, True)):
+            self.killed["doomed writer"] += bool(child.code)
+            return
         what = "found what is said above" if child.code == FOUND else f"ended unasked with status {child.code}"
         self.wrong.append(f"{role} {number} (pid {child.pid}) {what}")

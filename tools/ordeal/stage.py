@@ -13,6 +13,8 @@ from tests.helpers.processes import shared_numbers
 CALM = 0
 """The partition in which nothing is overwritten unread, for writers wait for readers there: every record must come."""
 
+_DOOMED = 0.5  # this part of all writers
+
 PLANTS = ("torn", "lost", "doubled", "foreign")
 
 
@@ -40,6 +42,8 @@ class Stage:
     batch: int
     """The most records of one append_many."""
     plant: str | None = None
+    preloaded: EventStore[Any] | None = None
+    """A handle of the core with named points, if some writers shall die at one."""
 
     def __post_init__(self) -> None:
         self.words = shared_numbers(Word.READERS + 2 * self.readers)
@@ -48,6 +52,10 @@ class Stage:
     def dice(self, *names: object) -> Random:
         """Dice of somebody's own, the same whenever the seed is."""
         return Random("/".join(map(str, (self.seed, *names))))
+
+    def is_doomed(self, writer: int) -> bool:
+        """Whether this writer will die at a named point of the core."""
+        return self.preloaded is not None and self.dice("doom", writer).random() < _DOOMED
 
     def add(self, word: Word, count: int = 1) -> None:
         """Count something; one that counts at the same instant may be forgotten, so this is for people only."""

@@ -10,8 +10,12 @@ import shmstore
 from ordeal.event import PARTITIONS, event, key_of
 from ordeal.stage import CALM, Stage, Word
 from shmstore import EventStore
+from tests.helpers.points import points
 from tests.helpers.proofs import proof_columns
 
+_OF_APPENDING = ("before claim", "claimed", "tail moved", "payload written")
+_POINTS = (*_OF_APPENDING, "settle begun", "skip marked", "key reserved", "entering", "entered", "left")
+_MOST_ARRIVALS = 3000
 _FEWEST_DEEDS, _MOST_DEEDS = 100, 20_000
 
 
@@ -19,7 +23,10 @@ def write(stage: Stage, writer: int) -> None:
     """Live, until the end of the ordeal at the latest."""
     dice = stage.dice("writer", writer)
     inherits = dice.random() < 0.5
-    store = stage.store if inherits else shmstore.attach(stage.store.name)
+    if stage.is_doomed(writer):
+        store = _doomed(stage, dice)
+    else:
+        store = stage.store if inherits else shmstore.attach(stage.store.name)
     stage.add(Word.ATTACHED)
     if stage.plant and writer == 0:
         _plant(stage, store, writer)
@@ -29,6 +36,14 @@ def write(stage: Stage, writer: int) -> None:
         _append(stage, store, writer, dice)
     if dice.random() < 0.5:
         store.close()  # otherwise it ends like a dead one, and is repaired
+
+
+def _doomed(stage: Stage, dice: Random) -> EventStore[Any]:
+    """A handle with which the process dies in the middle of something."""
+    assert stage.preloaded is not None
+    point = dice.choice(_POINTS)
+    points().arm(point, dice.randrange(1, _MOST_ARRIVALS) if point in _OF_APPENDING else 1)
+    return stage.preloaded
 
 
 def _append(stage: Stage, store: EventStore[Any], writer: int, dice: Random) -> None:

@@ -30,8 +30,9 @@ def main() -> int:
         return FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
+    words = ("--seed", str(args.seed))
     facts = {
-        "command": shlex.join(["tools/prove", *sys.argv[1:]]) if not args.scorecard else "tools/prove --from SCORECARD",
+        "command": "tools/prove --from FILE" if args.scorecard else shlex.join(["tools/prove", *words, *arguments]),
         "seed": str(args.seed),
         **({} if args.scorecard else {"seconds": f"{time.monotonic() - begun:.0f}"}),
         **machine(),

@@ -6,8 +6,7 @@ from typing import Any
 
 from proof.scorecard import HOLDS, Figure, Scorecard, Shown, numbers
 
-_STEPPED = {3: "killed", 4: "killed while repairing", 5: "frozen"}
-_OF_STEPS = ("operation", "layout", "K", "runs", "violations")
+_STEPPED = {3: "killed", 5: "frozen", 4: "pairs with a repairer"}
 
 
 def page(scorecard: Scorecard, facts: Mapping[str, str]) -> str:
@@ -33,7 +32,8 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
     )
     yield from ("", f"**{verdict(scorecard)}**", "", "## Bars, and what shows that they are met", "")
     for shown in scorecard.shown:
-        yield f"{shown.promise.row}. {shown.promise.bar()} – {_tests(shown.tests) or 'no test noted anything'}"
+        yield f"- **{shown.promise.row}** {shown.promise.bar()}"
+        yield from (f"  - {line}" for line in _tests(shown.tests))
     yield from _details(scorecard)
     yield from ("", "## Totals", "")
     yield from (f"- {name}: {value}" for name, value in {**_totals(scorecard), **facts}.items())
@@ -41,13 +41,7 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
 
 def _details(scorecard: Scorecard) -> Iterator[str]:
     notes = [(shown.promise.row, note) for shown in scorecard.shown for note in shown.notes]
-    stepped = [(row, note["figures"]) for row, note in notes if "operation" in note["figures"]]
-    if stepped:
-        yield from ("", "## Every instruction", "", "K is the number of instruction boundaries of an operation.", "")
-        yield from _table(
-            (*_OF_STEPS, "how"),
-            ((*(figures.get(name, "") for name in _OF_STEPS), _STEPPED.get(row, "")) for row, figures in stepped),
-        )
+    yield from _stepped(scorecard)
     models = [note["figures"] for _, note in notes if "model" in note["figures"]]
     if models:
         names = list(dict.fromkeys(name for figures in models for name in figures))
@@ -57,16 +51,37 @@ def _details(scorecard: Scorecard) -> Iterator[str]:
         )
     planted = [note for _, note in notes if "planted" in note["figures"]]
     if planted:
-        yield from ("", "## Planted errors", "", "Each of these rules was broken on purpose, and this caught it:", "")
+        yield from ("", "## Planted errors", "", "Each of these rules was broken on purpose, and this found it:", "")
         for note in planted:
-            figures = note["figures"]
-            case = f"`{figures['caught_by']}` of " if "caught_by" in figures else ""
-            yield f"- {figures['planted']} – {case}{_tests([note['test']])}"
+            found_by = note["figures"].get("caught_by") or _name(note["test"])
+            yield f"- {note['figures']['planted']} – `{found_by}`"
     for title, tests in (("Failed", scorecard.outcomes.failed), ("Of no promise", scorecard.strays)):
         if tests:
             yield from ("", f"## {title}", "", *(f"- `{test}`" for test in sorted(tests)))
     if skipped := scorecard.outcomes.skipped:
         yield from ("", "## Not run here", "", *(f"- `{test}`: {why}" for test, why in sorted(skipped.items())))
+
+
+def _stepped(scorecard: Scorecard) -> Iterator[str]:
+    """A line for each operation and layout: its boundaries, and how often it was stopped at them in each way."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for shown in scorecard.shown:
+        for figures in (note["figures"] for note in shown.notes if "operation" in note["figures"]):
+            line = lines.setdefault((figures["operation"], figures["layout"]), Counter())
+            line["boundaries"] = max(line["boundaries"], figures["boundaries"])
+            line["violations"] += figures["violations"]
+            line[_STEPPED[shown.promise.row]] += figures["runs"]
+    if lines:
+        names = ("boundaries", *_STEPPED.values(), "violations")
+        yield from (
+            "",
+            "## Every instruction",
+            "",
+            "How many instruction boundaries an operation has, and how often it",
+        )
+        yield from ("was killed or frozen at one. Of a long loop that changes no shared byte one pass is tried.", "")
+        rows = ((*key, *(line[name] for name in names)) for key, line in lines.items())
+        yield from _table(("operation", "layout", *names), rows)
 
 
 def _totals(scorecard: Scorecard) -> dict[str, str]:
@@ -85,8 +100,7 @@ def _totals(scorecard: Scorecard) -> dict[str, str]:
 
 
 _SUMMED = {
-    "K": "instruction boundaries",
-    "runs": "runs that ended or stood still at one",
+    "runs": "runs that were stopped at an instruction",
     "kills": "other kills",
     "violations": "violations",
     "states": "states explored",
@@ -106,10 +120,19 @@ def _figure(name: str, value: Figure) -> str:
     return f"{number} {name.replace('_', ' ')}"
 
 
-def _tests(tests: Iterable[str]) -> str:
-    """Tests by file and name; one with parameters once, with how many there were."""
-    times = Counter(test.partition("[")[0] for test in tests)
-    return ", ".join(f"`{test}`{f' (× {count})' if count > 1 else ''}" for test, count in times.items())
+def _tests(tests: Iterable[str]) -> Iterator[str]:
+    """A line for each file, with its tests; one with parameters once, with how many there were."""
+    files: dict[str, Counter[str]] = {}
+    for test in tests:
+        files.setdefault(test.partition("::")[0], Counter())[_name(test)] += 1
+    for file, names in files.items():
+        yield f"`{file}`: " + ", ".join(
+            f"{name}{f' (× {count})' if count > 1 else ''}" for name, count in names.items()
+        )
+
+
+def _name(test: str) -> str:
+    return test.partition("::")[2].partition("[")[0]
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from proof.promises import PROMISES, Promise
 Figure = int | float | str
 LARGEST = ("_ms", "_s", "_bytes")  # units of figures of which the largest counts; all others are added up
 
+NO_FIGURES = ("seed",)  # what a run was given, not what it got
+
 HOLDS, BROKEN, NOT_SHOWN = "holds", "BROKEN", "NOT SHOWN"
 
 
@@ -92,13 +94,17 @@ def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes) 
     # A test that noted something and whose end is not known was interrupted: that is no success.
     failed = [test for test in tests if test in outcomes.failed or test not in outcomes.seconds]
     seconds = sum(outcomes.seconds.get(test, 0.0) for test in tests)
-    return Shown(promise, notes, together([note["figures"] for note in notes]), tests, seconds, failed)
+    noted = [note["figures"] for note in notes]
+    figures = together(noted)
+    if noted and "missed_boundaries" in promise.most:
+        figures["missed_boundaries"] = sum(map(_missed, noted))
+    return Shown(promise, notes, figures, tests, seconds, failed)
 
 
 def together(noted: list[dict[str, Figure]]) -> dict[str, Figure]:
     """The figures of all notes of a promise in one."""
     figures: dict[str, Figure] = {}
-    for name in dict.fromkeys(name for each in noted for name in each):
+    for name in dict.fromkeys(name for each in noted for name in each if name not in NO_FIGURES):
         values = [each[name] for each in noted if name in each]
         if any(isinstance(value, str) for value in values):
             figures[name] = ", ".join(dict.fromkeys(map(str, values)))
@@ -106,10 +112,13 @@ def together(noted: list[dict[str, Figure]]) -> dict[str, Figure]:
             figures[name] = (max if name.endswith(LARGEST) else sum)(values)  # type: ignore[type-var, arg-type]
     if operations := {each["operation"] for each in noted if "operation" in each}:
         figures["operations"] = len(operations)
-        stepped = [each for each in noted if "K" in each]
-        figures["missed_boundaries"] = sum(max(0, each["K"] - each["runs"]) for each in stepped)
     return figures
 
 
 def numbers(figures: Mapping[str, Figure]) -> dict[str, int | float]:
     return {name: value for name, value in figures.items() if not isinstance(value, str)}
+
+
+def _missed(stepped: Mapping[str, Any]) -> int:
+    """Boundaries of an operation at which nothing was tried; one left out is the same as one that was tried."""
+    return max(0, int(stepped["boundaries"]) - int(stepped["runs"]) - int(stepped["left_out"]))

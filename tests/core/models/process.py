@@ -49,7 +49,7 @@ class Processes(Ring):
 
     def locations(self) -> dict[Any, Any]:
         places = {place_of(0): Place(0, PLACE_FREE), place_of(1): Place(1, PLACE_USED)}
-        return super().locations() | places | {lock_of(0): FREE, lock_of(1): 1, "fields": 0}
+        return super().locations() | places | {lock_of(0): FREE, lock_of(1): 1, "pid": 0, "start_time": 0, "own": None}
 
     # [2] Entering and leaving.
 
@@ -71,9 +71,13 @@ class Processes(Ring):
     def describe(self, index: int, generation: int) -> Program:
         yield store_relaxed("take_place:entering", place_of(index), Place(generation, PLACE_ENTERING))
         yield fence_release("take_place:fence")
-        yield store_relaxed("", "fields", generation)
+        last = yield load_relaxed("", "pid")
+        yield store_relaxed("", "pid", last + 1)
+        yield store_relaxed("", "start_time", last + 1)
         yield store_release("take_place:used", place_of(index), Place(generation, PLACE_USED))
-        return owner_of(index, Place(generation, PLACE_USED))
+        owner = owner_of(index, Place(generation, PLACE_USED))
+        yield store_release("take_place:own", "own", owner)  # for the other threads of the process
+        return owner
 
     def leave(self, index: int) -> Program:
         place = yield load_relaxed("", place_of(index))
@@ -122,11 +126,12 @@ class Processes(Ring):
     def fields(self, index: int) -> Program:
         """What the binding tells people of a place: the fields of one incarnation."""
         before = yield load_acquire("place_object:word", place_of(index))
-        fields = yield load_relaxed("", "fields")
+        pid = yield load_relaxed("", "pid")
+        start_time = yield load_relaxed("", "start_time")
         yield fence_acquire("place_object:fence")
         after = yield load_relaxed("", place_of(index))
         if before == after and before.state == PLACE_USED:
-            require(fields == before.generation, f"place {before} is described by the fields of {fields}")
+            require(pid == start_time, f"{before} has the pid of incarnation {pid}, the start time of {start_time}")
 
     # What must hold.
 
@@ -139,11 +144,10 @@ class Processes(Ring):
                 place, holder = values[place_of(index)], values[lock_of(index)]
                 gone = place.state == PLACE_FREE or owner_of(index, place) != word.owner
                 require(not gone, f"{word} is held by a process that has left its place, now {place}")
-                require(place.state != PLACE_USED or self.holds(holder, word, results), f"{word} is nobody's")
 
-    def holds(self, holder: Any, word: Word, results: Sequence[Any]) -> bool:
-        """Who holds the place's lock and has ended holds no slot."""
-        return holder is FREE or results[holder] is None
+    def has_ended(self, owner: Any, values: Mapping[Any, Any], results: Sequence[Any]) -> bool:
+        holder = values[lock_of(owner[0])]
+        return holder is not FREE and all(result is not None for result in results)
 
     # Threads.
 
@@ -160,6 +164,18 @@ class Processes(Ring):
             yield from self.leave(index)
         return tickets
 
+    def only_enters(self) -> Program:
+        yield from self.enter(0)
+        return ()
+
+    def appends_beside(self) -> Program:
+        """Another thread of the process that enters place 0."""
+        owner = yield load_acquire("processes_owner:own", "own")
+        if owner is None:
+            return ()
+        tickets = yield from self.appends(owner)
+        return tickets
+
     def reaps(self) -> Program:
         yield from self.reap(0)
         return ()
@@ -172,8 +188,120 @@ class Processes(Ring):
         """A scene in which thread `holder` has entered place 0 already."""
         shared = self.locations()
         if holder is not None:
-            shared |= {place_of(0): Place(1, PLACE_USED), lock_of(0): holder, "fields": 1}
+            shared |= {place_of(0): Place(1, PLACE_USED), lock_of(0): holder}
         return Scene(shared, programs, frozenset(mortal), frozenset({lock_of(0), lock_of(1)}), at_rest=self.at_rest)
+
+
+# One rule broken each; the docstring is the rule.
+
+
+class KeepsTheGeneration(Processes):
+    """The generation rises with every holder of a place."""
+
+    def describe(self, index: int, generation: int) -> Program:
+        owner = yield from super().describe(index, max(generation - 1, 1))
+        return owner
+
+
+class SweepsAfterTheGeneration(Processes):
+    """What the last holder left is settled before the generation rises."""
+
+    def take_place(self, index: int) -> Program:
+        place = yield load_acquire("", place_of(index))
+        owner = yield from self.describe(index, place.generation + 1)
+        if place.state == PLACE_USED:
+            yield from self.sweep(owner_of(index, place))
+        return owner
+
+
+class SweepsNothing(Processes):
+    """Who takes over a place settles what its last holder left."""
+
+    def sweep(self, owner: Any) -> Program:
+        yield from ()
+
+
+class SweepsOnce(Processes):
+    """A sweep looks at a slot until it is no longer the dead one's: an appender may mark it meanwhile."""
+
+    def sweep(self, owner: Any) -> Program:
+        word = yield load_acquire("ring_sweep:word", word_of(0))
+        if word.state in HELD and word.owner == owner:
+            yield from self.settle(0, word)
+
+
+class FreesBeforeTheSweep(Processes):
+    """A place is freed when all is settled."""
+
+    def repair(self, index: int) -> Program:
+        place = yield load_acquire("", place_of(index))
+        if place.state != PLACE_FREE:
+            yield store_release("processes_reap:free", place_of(index), Place(place.generation, PLACE_FREE))
+            yield from self.sweep(owner_of(index, place))
+
+
+class RepairsWithoutTheLock(Processes):
+    """Who repairs holds the lock of the place."""
+
+    def reap(self, index: int) -> Program:
+        held = yield is_locked(lock_of(index))
+        if not held:
+            yield from self.repair(index)
+
+
+class RepairsWhatItSawBefore(Processes):
+    """Who repairs looks at the place again when it has the lock."""
+
+    def reap(self, index: int) -> Program:
+        place = yield load_acquire("", place_of(index))
+        locked = yield lock(lock_of(index))
+        if locked:
+            yield from self.sweep(owner_of(index, place))
+            yield store_release("processes_reap:free", place_of(index), Place(place.generation, PLACE_FREE))
+            yield unlock(lock_of(index))
+
+
+class EntersWithoutTheLock(Processes):
+    """A place belongs to who holds its lock."""
+
+    def enter(self, index: int) -> Program:
+        held = yield is_locked(lock_of(index))
+        if held:
+            return None
+        owner = yield from self.take_place(index)
+        return owner
+
+
+class UnlocksBeforeFreeing(Processes):
+    """Only the holder of its lock writes a place."""
+
+    def leave(self, index: int) -> Program:
+        place = yield load_relaxed("", place_of(index))
+        yield unlock(lock_of(index))
+        yield store_release("processes_leave:free", place_of(index), Place(place.generation, PLACE_FREE))
+
+
+class LeavesBeforePublishing(Processes):
+    """Nobody leaves while an append of its process runs."""
+
+    def append(self, me: Any) -> Program:
+        claim = yield from self.claim_next(me)
+        if claim is None:
+            return None
+        ticket, _ = claim
+        lap, slot = self.where(ticket)
+        if me == FIRST:
+            yield from self.leave(0)
+        yield from self.write_and_publish(me, ticket, lap, slot)
+        return ticket
+
+
+class CallsTheSlowDead(Processes):
+    """Who holds its lock is alive."""
+
+    def is_dead(self, owner: Any) -> Program:
+        yield from ()
+        return True
 
 
 FIRST = (0, 1)  # the owner of place 0 in its first generation
@@ -195,11 +323,26 @@ def scenes(model: type[Processes] = Processes) -> Mapping[str, Scene]:
         "a new owner is read": table.stage(enters, other, lambda: table.reads(0)),
         "a reader meets who leaves": table.stage(leaves, other, lambda: table.reads(0, 1, False)),
         "a place changes hands": table.stage(first, enters, mortal=[0], holder=0),
+        "one leaves and another enters": table.stage(leaves, enters, mortal=[1]),
         "two repair": table.stage(first, table.reaps, table.reaps, mortal=[0, 1], holder=0),
         "a repairer meets an appender": table.stage(first, other, table.reaps, mortal=[0], holder=0),
         "a place changes hands twice": table.stage(first, enters, enters, mortal=[0, 1], holder=0),
+        "a process has two threads": table.stage(table.only_enters, other, table.appends_beside),
+        "a repairer is late": table.stage(first, enters, table.reaps, mortal=[0, 1], holder=0),
         "people look": table.stage(first, enters, table.looks_at_fields, mortal=[0], holder=0),
     }
 
 
-BROKEN: dict[type[Processes], str] = {}
+BROKEN = {
+    KeepsTheGeneration: "people look",
+    SweepsAfterTheGeneration: "a place changes hands twice",
+    SweepsNothing: "two repair",
+    SweepsOnce: "a repairer meets an appender",
+    FreesBeforeTheSweep: "two repair",
+    RepairsWithoutTheLock: "a repairer is late",
+    RepairsWhatItSawBefore: "a repairer is late",
+    EntersWithoutTheLock: "a place changes hands twice",
+    UnlocksBeforeFreeing: "one leaves and another enters",
+    LeavesBeforePublishing: "a new owner is met",
+    CallsTheSlowDead: "a new owner is met",
+}

@@ -258,8 +258,12 @@ class Ring:
         """(tail, skipped, voided, in flight) at rest, as ring_totals finds them."""
         tail, skips, voids = values["tail"], values["skip_ledger"], values["void_ledger"]
         skipped, voided, in_flight = skips.count - (skips.names == tail), voids.count, 0
-        for ticket in range(max(tail - self.slots, 0), tail):
-            lap, slot = self.where(ticket)
+        newest = [(t, *self.where(t)) for t in range(max(tail - self.slots, 0), tail)]
+        held = any(values[word_of(slot)].state in HELD for _, _, slot in newest)
+        skipped_lately = skips.count and tail - skips.names <= self.slots
+        if not (held or skipped_lately or voids.names == tail or voids.count != values["voids_begun"]):
+            newest = []  # nobody need look
+        for ticket, lap, slot in newest:
             word = values[word_of(slot)]
             current, ahead = word.lap == lap, voids.names == tail and ticket + self.slots == tail
             in_flight += word.state == STALLED or (word.state == WRITING and current)
@@ -276,6 +280,8 @@ class Ring:
             tail - skipped - voided - in_flight == len(appended),
             f"tail {tail}, skipped {skipped}, voided {voided}, in flight {in_flight}; appended {appended}",
         )
+        for word in (values[word_of(slot)] for slot in range(self.slots)):
+            require(word.state not in HELD or not self.has_ended(word.owner, values, results), f"{word} is never released")
         for result in results:
             outcomes = [outcome for outcome in result or () if not isinstance(outcome, int)]
             for ticket, what in outcomes:
@@ -284,7 +290,10 @@ class Ring:
                 require(not (passed and (ticket, "whole") in outcomes), f"ticket {ticket} was read, and also {what}")
                 require(what != "whole" or ticket in appended, f"ticket {ticket} was read, but nobody appended it")
 
-    # Scenes.
+    def has_ended(self, owner: Any, values: Mapping[Any, Any], results: Sequence[Any]) -> bool:
+        return results[owner] is not None
+
+    # Threads.
 
     def appends(self, me: int, count: int = 1) -> Program:
         tickets: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
 /* Stops a victim before each machine instruction, by ptrace; a system call is one instruction. For x86-64.
  *
- * To come to a boundary far ahead, a breakpoint is set at its instruction and passed as often as the path passes it: a step
- * costs two switches of processes, and there are many instructions between two boundaries of the same place. */
+ * To come to a boundary far ahead, a breakpoint is set at its instruction and passed as often as the path passes it: a
+ * step costs two switches of processes, and there are many instructions between two passes of the same. */
 #define _GNU_SOURCE
 #include "victim.h"
 
@@ -109,6 +109,7 @@ const char *victim_obstacle(void) {
     pid_t child = fork();
     if (!child) _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) ? errno : 0);
     if (child > 0 && waitpid(child, &status, 0) == child && !status) return NULL;
-    snprintf(text, sizeof text, "ptrace is not allowed here (%s), so victims are stopped at named points only", strerror(WEXITSTATUS(status)));
+    snprintf(text, sizeof text, "ptrace is not allowed here (%s), so victims are stopped at named points only",
+             strerror(WEXITSTATUS(status)));
     return text;
 }

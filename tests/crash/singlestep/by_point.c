@@ -50,7 +50,7 @@ void victim_advance(struct victim *victim, const struct world *world, const stru
 }
 
 void victim_resume(struct victim *victim, const struct world *world) {
-    while (victim_step(victim, world)) { }
+    while (victim_step(victim, world)) {}
 }
 
 const char *victim_obstacle(void) { return NULL; }

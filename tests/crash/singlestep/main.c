@@ -1,10 +1,12 @@
 /* Kills, or freezes and resumes, a victim at each boundary of an operation, and looks at what is left.
  *
- *   singlestep [--operation NAME] [--layout rows|columns] [--mode kill|freeze] [--pairs N|all] [--seed N] [--name PATH] [--list]
+ *   singlestep [--operation NAME] [--layout rows|columns] [--mode kill|freeze] [--pairs N|all] [--seed N] [--name PATH]
+ *   singlestep --list
  *
- * Without a name: every operation; without a layout: both. --pairs kills a victim at one boundary, then a process that
- * repairs at one of its own; N of them drawn by the seed (odd), or all. Prints one line of JSON for each operation and layout. Exit status
- * 0: no violation; 1: some; 2: it could not be run; 3: victims cannot be stopped here, and why. */
+ * Without an operation: every one; without a layout: both. --pairs kills a victim at one boundary, then a process that
+ * repairs at one of its own; N of them drawn by the seed (made odd), or all. --name is where a store may be created.
+ * Prints one line of JSON for each operation and layout. Exit status 0: no violation; 1: some, told on stderr; 2: it
+ * could not be run; 3: victims cannot be stopped here, and why. */
 #define _GNU_SOURCE
 #include "victim.h"
 
@@ -47,7 +49,7 @@ static void begin(struct world *world, const struct kept *state) {
     world->victim_is_dead = false;
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------------------- */
+/* ---- death ------------------------------------------------------------------------------------------------------ */
 
 static void meet_death(struct world *world, enum way way) {
     switch (way) {
@@ -81,7 +83,8 @@ static void examine_death(struct world *world, const struct operation *operation
     }
 }
 
-static void kill_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary, const char *where) {
+static void kill_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary,
+                    const char *where) {
     struct victim victim;
     begin(world, state);
     victim_start(&victim, world, operation);
@@ -90,9 +93,10 @@ static void kill_at(struct world *world, const struct operation *operation, cons
     examine_death(world, operation, victim.ended, where);
 }
 
-/* ---- standing still ---------------------------------------------------------------------------------------------------- */
+/* ---- standing still --------------------------------------------------------------------------------------------- */
 
-static void freeze_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary, const char *where) {
+static void freeze_at(struct world *world, const struct operation *operation, const struct kept *state,
+                      uint64_t boundary, const char *where) {
     struct victim victim;
     bool might_skip = world->may_skip;
     begin(world, state);
@@ -124,7 +128,7 @@ static void freeze_at(struct world *world, const struct operation *operation, co
     world->may_skip = might_skip;
 }
 
-/* ---- pairs -------------------------------------------------------------------------------------------------------------- */
+/* ---- pairs ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t random_number(uint64_t *seed, uint64_t below) {
     ++*seed;
@@ -140,8 +144,8 @@ static uint64_t draw_boundary(const struct path *from, uint64_t *seed) {
 }
 
 /* A victim has died: one that repairs dies at so many of its own boundaries, drawn or all. */
-static void kill_repairers(struct world *world, const struct operation *operation, bool ended, uint64_t pairs, uint64_t *seed, struct tally *tally,
-                           const char *where) {
+static void kill_repairers(struct world *world, const struct operation *operation, bool ended, uint64_t pairs,
+                           uint64_t *seed, struct tally *tally, const char *where) {
     static struct kept left;
     static struct path second; /* large */
     char both[200];
@@ -154,13 +158,15 @@ static void kill_repairers(struct world *world, const struct operation *operatio
         victim_start(&repairer, world, &repairing);
         victim_go(&repairer, world, &repairing, &second, boundary);
         victim_kill(&repairer, world);
-        snprintf(both, sizeof both, "%s, repairer at %llu of %llu", where, (unsigned long long)boundary, (unsigned long long)second.count);
+        snprintf(both, sizeof both, "%s, repairer at %llu of %llu", where, (unsigned long long)boundary,
+                 (unsigned long long)second.count);
         examine_death(world, operation, ended, both);
     }
 }
 
 /* `pairs` drawn with `seed`, some for each death of a victim; or all when `seed` is 0. */
-static struct tally run_pairs(struct world *world, const struct operation *operation, const struct kept *state, uint64_t pairs, uint64_t seed) {
+static struct tally run_pairs(struct world *world, const struct operation *operation, const struct kept *state,
+                              uint64_t pairs, uint64_t seed) {
     struct tally tally = {.boundaries = path.count + 1};
     char where[160];
     for (uint64_t i = 0; tally.runs < pairs && (seed || i <= path.count); i++) {
@@ -171,24 +177,27 @@ static struct tally run_pairs(struct world *world, const struct operation *opera
         victim_start(&victim, world, operation);
         victim_go(&victim, world, operation, &path, boundary);
         victim_kill(&victim, world);
-        snprintf(where, sizeof where, "%s, killed at %llu of %llu", operation->name, (unsigned long long)boundary, (unsigned long long)path.count);
+        snprintf(where, sizeof where, "%s, killed at %llu of %llu", operation->name, (unsigned long long)boundary,
+                 (unsigned long long)path.count);
         kill_repairers(world, operation, victim.ended, some, &seed, &tally, where);
     }
     return tally;
 }
 
-/* ---- everything ---------------------------------------------------------------------------------------------------------- */
+/* ---- everything ------------------------------------------------------------------------------------------------- */
 
-/* In a long loop of the victim's own, with nothing changed that others can see, death is what it was a boundary before. */
+/* In a long loop of the victim's own, with nothing changed that others see, death is what it was a boundary before. */
 static bool is_repeated(uint64_t boundary) {
     uint64_t passes = 0;
     for (uint64_t at = 0; at < boundary; at++) passes += path.place[at] == path.place[boundary];
     return passes > LONG_LOOP && !path.changed[boundary];
 }
 
-typedef void run_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary, const char *where);
+typedef void run_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary,
+                    const char *where);
 
-static struct tally run_all(struct world *world, const struct operation *operation, const struct kept *state, run_at *run, const char *mode) {
+static struct tally run_all(struct world *world, const struct operation *operation, const struct kept *state,
+                            run_at *run, const char *mode) {
     struct tally tally = {.boundaries = path.count + 1};
     char where[160];
     for (uint64_t boundary = 0; boundary <= path.count; boundary++) {
@@ -196,7 +205,8 @@ static struct tally run_all(struct world *world, const struct operation *operati
             tally.left_out++;
             continue;
         }
-        snprintf(where, sizeof where, "%s, %s at %llu of %llu", operation->name, mode, (unsigned long long)boundary, (unsigned long long)path.count);
+        snprintf(where, sizeof where, "%s, %s at %llu of %llu", operation->name, mode, (unsigned long long)boundary,
+                 (unsigned long long)path.count);
         run(world, operation, state, boundary, where);
         tally.runs++;
     }
@@ -207,6 +217,7 @@ struct wish {
     const char *operation, *mode, *path;
     uint32_t layouts; /* a bit for each */
     uint64_t pairs, seed;
+    bool list;
 };
 
 static double clock_seconds(void) {
@@ -227,16 +238,19 @@ static void run_operation(const struct operation *operation, enum arrangement la
     world_save(&world, &state);
     begin(&world, &state);
     victim_explore(&world, operation, &path);
-    struct tally tally = wish->pairs                     ? run_pairs(&world, operation, &state, wish->pairs, wish->pairs == UINT64_MAX ? 0 : wish->seed)
+    struct tally tally = wish->pairs                     ? run_pairs(&world, operation, &state, wish->pairs,
+                                                                     wish->pairs == UINT64_MAX ? 0 : wish->seed)
                          : !strcmp(wish->mode, "freeze") ? run_all(&world, operation, &state, freeze_at, wish->mode)
                                                          : run_all(&world, operation, &state, kill_at, wish->mode);
     begin(&world, &state);
     alarm(0);
-    printf("{\"operation\": \"%s\", \"layout\": \"%s\", \"mode\": \"%s\", \"by\": \"%s\", \"seed\": %llu, \"boundaries\": %llu, "
+    printf("{\"operation\": \"%s\", \"layout\": \"%s\", \"mode\": \"%s\", \"by\": \"%s\", \"seed\": %llu, "
+           "\"boundaries\": %llu, "
            "\"runs\": %llu, \"left_out\": %llu, \"violations\": %llu, \"seconds\": %.2f}\n",
-           operation->name, layout == LAYOUT_ROWS ? "rows" : "columns", wish->pairs ? "pairs" : wish->mode, boundary_word,
-           (unsigned long long)wish->seed, (unsigned long long)tally.boundaries, (unsigned long long)tally.runs,
-           (unsigned long long)tally.left_out, (unsigned long long)(violations - before), clock_seconds() - began);
+           operation->name, layout == LAYOUT_ROWS ? "rows" : "columns", wish->pairs ? "pairs" : wish->mode,
+           boundary_word, (unsigned long long)wish->seed, (unsigned long long)tally.boundaries,
+           (unsigned long long)tally.runs, (unsigned long long)tally.left_out,
+           (unsigned long long)(violations - before), clock_seconds() - began);
     fflush(stdout);
     world_unmake(&world);
     free(state.bytes);
@@ -254,26 +268,35 @@ static bool take_option(struct wish *wish, const char *option, const char *value
     return true;
 }
 
+/* Run, or list, what is asked for. Returns how many operations that are. */
+static uint32_t run_table(const struct operation *operation, const struct wish *wish) {
+    uint32_t found = 0;
+    for (; operation->name; operation++) {
+        if (wish->operation && strcmp(wish->operation, operation->name)) continue;
+        found++;
+        if (wish->list) printf("%s\n", operation->name);
+        for (enum arrangement layout = LAYOUT_ROWS; !wish->list && layout <= LAYOUT_COLUMNS; layout++)
+            if (wish->layouts & 1U << layout) run_operation(operation, layout, wish);
+    }
+    return found;
+}
+
 int main(int count, char **arguments) {
     char usual_path[64];
     snprintf(usual_path, sizeof usual_path, "/dev/shm/shmstore-singlestep-%d", (int)getpid());
-    struct wish wish = {.mode = "kill", .path = usual_path, .layouts = 1 << LAYOUT_ROWS | 1 << LAYOUT_COLUMNS, .seed = 1};
-    bool list = false;
+    struct wish wish = {
+        .mode = "kill", .path = usual_path, .layouts = 1 << LAYOUT_ROWS | 1 << LAYOUT_COLUMNS, .seed = 1};
     uint32_t found = 0;
     for (int at = 1; at < count; at++) {
-        if (!strcmp(arguments[at], "--list")) list = true;
+        if (!strcmp(arguments[at], "--list")) wish.list = true;
         else if (at + 1 < count && take_option(&wish, arguments[at], arguments[at + 1])) at++;
         else return fprintf(stderr, "%s: unknown or incomplete option %s\n", arguments[0], arguments[at]), 2;
     }
     const char *obstacle = victim_obstacle();
     if (obstacle) return fprintf(stderr, "%s\n", obstacle), 3;
-    for (const struct operation *operation = operations; operation->name; operation++) {
-        if (wish.operation && strcmp(wish.operation, operation->name)) continue;
-        found++;
-        if (list) printf("%s\n", operation->name);
-        for (enum arrangement layout = LAYOUT_ROWS; !list && layout <= LAYOUT_COLUMNS; layout++)
-            if (wish.layouts & 1U << layout) run_operation(operation, layout, &wish);
-    }
+    const struct operation *const tables[] = {ring_operations, place_operations, key_operations, sample_operations,
+                                              creation_operations};
+    for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) found += run_table(tables[table], &wish);
     if (!found) return fprintf(stderr, "no operation is called %s\n", wish.operation), 2;
     return violations != 0;
 }

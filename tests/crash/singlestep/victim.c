@@ -26,7 +26,7 @@ void victim_start(struct victim *victim, struct world *world, const struct opera
 
 void victim_kill(struct victim *victim, struct world *world) {
     kill(victim->pid, SIGKILL);
-    while (waitpid(victim->pid, NULL, 0) == victim->pid) { } /* it may tell of a stop before its end */
+    while (waitpid(victim->pid, NULL, 0) == victim->pid) {} /* it may tell of a stop before its end */
     world->victim_is_dead = true;
 }
 
@@ -56,7 +56,8 @@ void victim_explore(struct world *world, const struct operation *operation, stru
     free(before.bytes);
 }
 
-void victim_go(struct victim *victim, struct world *world, const struct operation *operation, const struct path *path, uint64_t to) {
+void victim_go(struct victim *victim, struct world *world, const struct operation *operation, const struct path *path,
+               uint64_t to) {
     if (victim->at <= path->meddle_at && path->meddle_at < to) {
         victim_advance(victim, world, path, path->meddle_at);
         operation->meddle(world);

@@ -1,23 +1,11 @@
 /* A process that runs one operation and can be stopped at each of its boundaries.
  *
- * What a boundary is, one of two files says: by_instruction.c, before each machine instruction of the operation and after
- * its last (ptrace; x86-64); by_point.c, at each named POINT of a build that has them, before the first and after the last. */
+ * What a boundary is, one of two files says: by_instruction.c, before each machine instruction of the operation and
+ * after its last (ptrace; x86-64); by_point.c, at each named POINT, before the first and after the last. */
 #ifndef SHMSTORE_TESTS_VICTIM_H
 #define SHMSTORE_TESTS_VICTIM_H
 
-#include "world.h"
-
-struct operation {
-    const char *name;
-    void (*prepare)(struct world *world);         /* the state in which it begins */
-    void (*ready)(struct world *world);           /* in the victim, before the first boundary */
-    void (*run)(struct world *world);             /* in the victim: the operation */
-    bool (*meddle)(struct world *world);          /* when the time has come, does something meanwhile and returns true */
-    void (*meanwhile)(struct world *world);       /* what others do, besides appending, while the victim stands still */
-    void (*verify)(struct world *world, bool ended); /* what must hold after it, whole or not, besides the account */
-};
-extern const struct operation operations[]; /* the last has no name */
-extern const struct operation repairing;    /* reaps every place: the second of a pair */
+#include "operation.h"
 
 struct victim {
     pid_t pid;
@@ -29,8 +17,8 @@ enum { MOST_BOUNDARIES = 1 << 17 };
 
 /* The boundaries of an operation, counted; it goes the same way each time. */
 struct path {
-    uint64_t count;     /* the operation returns at the last, whose number this is */
-    uint64_t meddle_at; /* past the last: never */
+    uint64_t count;                      /* the operation returns at the last, whose number this is */
+    uint64_t meddle_at;                  /* past the last: never */
     uint64_t place[MOST_BOUNDARIES + 1]; /* address of the instruction there */
     bool changed[MOST_BOUNDARIES + 1];   /* what others can see is not what it was before */
 };
@@ -43,12 +31,14 @@ void victim_kill(struct victim *victim, struct world *world);
 /* Count the boundaries and see what happens at each. */
 void victim_explore(struct world *world, const struct operation *operation, struct path *path);
 /* Come to a boundary of the path. */
-void victim_go(struct victim *victim, struct world *world, const struct operation *operation, const struct path *path, uint64_t to);
+void victim_go(struct victim *victim, struct world *world, const struct operation *operation, const struct path *path,
+               uint64_t to);
 
-/* ---- in by_instruction.c or by_point.c ---------------------------------------------------------------------------------- */
+/* ---- in by_instruction.c or by_point.c -------------------------------------------------------------------------- */
 
 extern const char *const boundary_word; /* "instructions" or "points" */
-void victim_window(void (*run)(struct world *world), struct world *world); /* in the victim: stops before and after `run` */
+void victim_window(void (*run)(struct world *world),
+                   struct world *world); /* in the victim: stops before and after `run` */
 void victim_await_start(struct victim *victim);
 bool victim_step(struct victim *victim, const struct world *world); /* to the next boundary; false at the last */
 uint64_t victim_place(const struct victim *victim);

@@ -1,8 +1,8 @@
 /* A small store in a real file of tmpfs, the processes that use it, and the account of what has become of every append.
  *
- * A victim dies or stands still somewhere in an operation; the others live in this process, each with descriptors and locks
- * of its own, as processes have. Every field of a record follows from its writer and its number, so a torn or foreign
- * record shows itself. A violation is told on stderr and counted; nothing stops at the first. */
+ * A victim dies or stands still somewhere in an operation; the others live in this process, each with descriptors and
+ * locks of its own, as processes have. Every field of a record follows from its writer and its number, so a torn or
+ * foreign record shows itself. A violation is told on stderr and counted; nothing stops at the first. */
 #ifndef SHMSTORE_TESTS_WORLD_H
 #define SHMSTORE_TESTS_WORLD_H
 
@@ -26,7 +26,7 @@ struct report {
     atomic_u64 tickets[BATCH];
     atomic_u32 failures; /* of what may not fail */
     atomic_u32 result;   /* of the operation, where it has one */
-    atomic_u32 owner, ids[2];
+    atomic_u32 owner, ids[KEYS];
     atomic_u32 ended; /* the operation returned */
     bool discarded;
     struct record replaced;
@@ -40,7 +40,7 @@ struct reading {
 
 /* What every test of a state begins with and adds to; copied to go back. */
 struct account {
-    uint64_t count; /* appends that returned */
+    uint64_t count;           /* appends that returned */
     uint32_t writer[TICKETS]; /* of the append that returned with this ticket, or 0 */
     uint64_t number[TICKETS];
     bool claimed_by_dead[TICKETS];
@@ -91,8 +91,9 @@ bool world_equals(const struct world *world, const struct kept *state);
 extern const char *now_doing; /* what a violation names */
 extern uint64_t violations;
 __attribute__((format(printf, 1, 2))) void violation(const char *format, ...);
+__attribute__((noreturn)) void give_up(const char *what); /* the harness cannot go on; tells errno */
 
-/* ---- what the others do --------------------------------------------------------------------------------------------- */
+/* ---- what the others do ----------------------------------------------------------------------------------------- */
 
 void enter(struct world *world, struct processes *who, struct ring *ring, uint64_t pid);
 void die(struct processes *who); /* as if killed: its locks are gone, its place and its claims are not */
@@ -101,13 +102,13 @@ void append_as(struct world *world, const struct processes *who);
 void append_many(struct world *world, uint64_t count); /* by the first of the living */
 /* Claim the next slot, write half a record, and go no further. */
 void claim_and_stop(struct world *world, const struct processes *who, bool will_die);
-void read_as_writer(struct world *world); /* settles the dead claims that it meets; every other look changes nothing */
-void repair(struct world *world); /* reap every dead place, and no living one */
+void read_as_writer(struct world *world); /* settles what it meets of the dead; other looks change nothing */
+void repair(struct world *world);         /* reap every dead place, and no living one */
 /* Newcomers take every place that is to be had, sweeping what they find, and append. */
 void fill_places(struct world *world);
 void leave_places(struct world *world);
 
-/* ---- looking ---------------------------------------------------------------------------------------------------------- */
+/* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 /* Everything holds: check_store, what was acknowledged, the account of every ticket, who lives is not called dead. */
 void inspect(struct world *world);
