@@ -100,7 +100,8 @@ void call_back(Store *store, const struct appended *appended, const unsigned cha
 }
 
 static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t partition) {
-    return PyLong_FromLong((long)(ticket * store->geometry.options.partitions + partition)); /* quick when small */
+    uint64_t position = ticket * store->geometry.options.partitions + partition;
+    return position <= LONG_MAX ? PyLong_FromLong((long)position) : PyLong_FromUnsignedLongLong(position);
 }
 
 /* The same while other Python code may run: callbacks, or threads without the GIL, may close the store meanwhile. */

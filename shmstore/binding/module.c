@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- errors and shapes -------------------------------------------------------------------------------------------- */
 
@@ -16,6 +17,10 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
 }
 
 PyObject *raise_system_error(struct module_state *state, const char *what) {
+    if (errno == EACCES || errno == EPERM)
+        return raise_error(state, ERROR_ACCESS_DENIED,
+                           "uid %ld may not open the segment for writing, which %s needs; append once before rights are "
+                           "dropped, or create the store with another mode= or group=", (long)geteuid(), what);
     if (errno != EMFILE && errno != ENFILE) return PyErr_SetFromErrno(PyExc_OSError);
     return raise_error(state, ERROR_TOO_MANY_FILES,
                        "too many open files: %s needs one more; close some, or raise the limit (ulimit -n)", what);
@@ -258,7 +263,7 @@ static PyMethodDef functions[] = {
 static const char *const error_names[ERROR_COUNT] = {
     "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",     "AbiMismatch",
     "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull",  "ProcessTableFull",
-    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked", "TooManyFiles"};
+    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked", "TooManyFiles", "AccessDenied"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},

@@ -42,6 +42,7 @@ static PyObject *place_object(Store *store, uint32_t index) {
     for (int look = 0; look < 100; look++) {
         uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
         if ((word & 0xff) == PLACE_FREE) break;
+        if ((word & 0xff) == PLACE_ENTERING) continue; /* its fields are still the last holder's, or half written */
         number pid = load_relaxed(&place->pid), start = load_relaxed(&place->start_time),
                space = load_relaxed(&place->pid_namespace);
         number entered = load_relaxed(&place->entered_ns), appended = load_relaxed(&place->appended);

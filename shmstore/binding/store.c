@@ -81,7 +81,7 @@ int ensure_entered(Store *store) {
             "the store with a larger processes=",
             store->geometry.options.processes);
         return -1;
-    default: raise_system_error(store->state, "to enter the process table"); return -1;
+    default: raise_system_error(store->state, "entering the process table"); return -1;
     }
 }
 
@@ -120,7 +120,7 @@ static int open_bytes(Store *store, int fd) {
     store->board = (struct board *)(void *)(store->ring.memory + store->geometry.board_offset);
     store->barriers = wait_register();
     if (!processes_open(&store->processes, &store->ring, fd)) {
-        raise_system_error(store->state, "to attach");
+        raise_system_error(store->state, "attaching");
         return -1;
     }
     store->table.spare = &store->processes.own->spare_cell;

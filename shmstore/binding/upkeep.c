@@ -95,7 +95,7 @@ PyObject *Store_lock_coordinator(PyObject *self, PyObject *unused) {
     if (store->coordinator.fd >= 0)
         Py_RETURN_FALSE; /* this handle's own: held by another Coordinator of this process */
     if (processes_lock_coordinator(&store->processes, &store->coordinator)) Py_RETURN_TRUE;
-    if (errno != EAGAIN) return raise_system_error(store->state, "to become the coordinator");
+    if (errno != EAGAIN) return raise_system_error(store->state, "becoming the coordinator");
     Py_RETURN_FALSE;
 }
 

@@ -10,7 +10,7 @@ static struct sample *sample_of(const struct ring *ring, uint64_t number) {
     return (struct sample *)(void *)(ring->memory + ring->geometry->history_offset) + number % HISTORY_SAMPLES;
 }
 
-uint64_t history_next(const struct ring *ring) { return load_acquire(&board_of(ring)->history_next); }
+uint64_t history_next(const struct ring *ring) { return load_acquire(&board_of(ring)->history_next); } /* history_next:next */
 
 void history_write(const struct ring *ring, struct sample_values *values) {
     values->number = history_next(ring);
@@ -22,7 +22,7 @@ void history_write(const struct ring *ring, struct sample_values *values) {
     atomic_u64 *to = &sample->time_ns;
     for (int i = 0; i < 8; i++) store_relaxed(to + i, from[i]); /* history_write:values */
     store_release(&sample->number, values->number + 1); /* history_write:number */
-    store_release(&board_of(ring)->history_next, values->number + 1);
+    store_release(&board_of(ring)->history_next, values->number + 1); /* history_write:next */
 }
 
 bool history_read(const struct ring *ring, uint64_t number, struct sample_values *values) {

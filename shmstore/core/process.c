@@ -142,7 +142,7 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
     word = place_word(generation, PLACE_USED);
     store_release(&place->word, word); /* take_place:used */
     POINT("entered");
-    store_relaxed(&table->own->owner, owner_of(index, word) | OWNER_ENTERED);
+    store_release(&table->own->owner, owner_of(index, word) | OWNER_ENTERED); /* take_place:own */
 }
 
 static enum enter_status enter_locked(struct processes *table, const struct identity *identity) {

@@ -16,7 +16,8 @@
  *
  * Pairs: take_place:used with processes_is_dead:word (a process that holds slots bears its place's generation; the slot word
  * that led there was read by an acquire: see ring.h); take_place:fence with place_object:fence of the binding (the fields of one
- * incarnation); processes_leave:free and processes_reap:free with processes_is_dead:word (every claim was settled before). */
+ * incarnation); take_place:own with processes_owner:own (the place, for the other threads of the process: their claims
+ * carry it on); processes_leave:free and processes_reap:free with processes_is_dead:word (every claim was settled before). */
 #ifndef SHMSTORE_PROCESS_H
 #define SHMSTORE_PROCESS_H
 
@@ -68,7 +69,7 @@ void processes_leave(struct processes *table);
 void processes_close(struct processes *table);
 
 /* This process's owner with OWNER_ENTERED, or 0. */
-static inline uint32_t processes_owner(const struct processes *table) { return load_relaxed(&table->own->owner); }
+static inline uint32_t processes_owner(const struct processes *table) { return load_acquire(&table->own->owner); /* processes_owner:own */ }
 
 static inline struct place *processes_place(const struct ring *ring, uint32_t index) {
     return (struct place *)(void *)(ring->memory + ring->geometry->processes_offset) + index;

@@ -123,7 +123,8 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
 static bool report_unreadable(const struct ring *ring, uint32_t partition, uint64_t *next, uint64_t end,
                               const struct gap_sink *gaps) {
     struct partition *control = ring_partition(ring, partition);
-    uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), floor = load_acquire(&control->floor);
+    uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), /* report_unreadable:tail */
+             floor = load_acquire(&control->floor);
     uint64_t bounds[2] = {floor < end ? floor : end, tail > slots ? tail - slots : 0};
     const enum gap_reason reasons[2] = {GAP_CLEARED, GAP_LAPPED};
     if (bounds[1] > end) bounds[1] = end;

@@ -9,7 +9,7 @@
 enum {
     PATIENCE_SPINS = 100,   /* looks at a held slot before it is called stalled: a live writer needs far less */
     LEAST_ROUNDS = 4096,    /* skips before a partition counts as blocked, however few its slots */
-    MOST_TRIES = 1 << 24,   /* rounds that no working partition can make one append lose: its bytes are damaged */
+    MOST_TRIES = 1 << 20,   /* rounds that no working partition can make one append lose: its bytes are damaged */
     MOST_LOOKS = 10,        /* at totals that change while they are looked at: seldom more than one is needed */
     MOST_BACKOFF_SPINS = 64 /* after a lost claim: leave the winner its cache lines for a while */
 };

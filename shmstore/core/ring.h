@@ -53,7 +53,7 @@
  *
  *   release side            acquire side             what is then seen
  *   claim_next:move,        claim_next:tail,         the word of every ticket below the tail: decided, or with its owner
- *     help:move               the readers' tails       (the invariant)
+ *     help:move               report_unreadable:tail   (the invariant)
  *   ring_append:publish     read_run:before          the payload of a PUBLISHED word (read_run:words)
  *   ring_append:publish     claim_next:claim         the record that the claim replaces, for the one who discards it
  *   claim_next:claim        pass_held:fence,         the place of an owner that stands in a word: who is seen to hold a

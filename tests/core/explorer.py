@@ -1,163 +1,46 @@
-"""An exhaustive explorer of small concurrent programs under C11's relaxed, acquire and release atomics, with mortal threads.
+"""An exhaustive explorer of small concurrent programs under C11's atomics and fences, with mortal threads.
 
 It is a view machine. A location is its modification order: a list of messages, each a value and the view it carries. A
-view is a position in every location. A thread has three views: what it knows, what an acquire fence would add, and what a
-release fence has sealed.
+view is a position in every location. A thread has three views: what it knows, what an acquire fence would add, and what
+a release fence has sealed.
 
-1. A load may take any message that is not older than the thread's view; an acquire adds the message's view to the thread's.
-2. A store may go anywhere after the thread's view, but never between a message and the read-modify-write that read it.
-3. A read-modify-write takes a message and goes right after it. A compare-exchange that fails is a load of another value.
+1. A load may take any message that is not older than what the thread knows; an acquire adds the message's view to it.
+2. A store may go anywhere after what the thread knows, but never between a message and the read-modify-write of it.
+3. A read-modify-write takes a message and goes right after it. A compare-exchange that fails is a load.
 4. A mortal thread may stop for ever before any of its operations. Stopped and slow look alike until somebody asks the
    kernel (`is_dead`, `lock`, `is_locked`), so it dies when asked, or never; and whatever holds at the end must hold
    wherever the mortal ones then stand.
 5. Loads are not taken from stores that come later in the program (no load buffering), and nothing is sequentially
    consistent but `barrier`, which is membarrier: a full fence in every thread at once.
 
-A thread is a generator that yields operations and is sent their results. Where it stands is told by its frames: the
-instruction and the local variables of each. Two histories that lead there are one state, so a program may loop. For this a
-result must go straight into a variable (`x = yield ...`), and what is yielded, kept and returned must be hashable. What was
-forgotten in a frame that has returned merges states, so programs are written as many small generators.
-
 States that differ only by messages that no thread can read any more are one. A fence concerns its thread alone, and is
 executed together with the operation before it.
 """
 
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-NAMES = (
-    "load",
-    "store",
-    "cas",
-    "update",
-    "fence",
-    "is_dead",
-    "lock",
-    "unlock",
-    "is_locked",
-    "barrier",
-    "sleep",
-    "wake",
+from tests.core.operations import (
+    BARRIER,
+    CAS,
+    FENCE,
+    FREE,
+    IS_DEAD,
+    IS_LOCKED,
+    LOAD,
+    LOCK,
+    NAMES,
+    SLEEP,
+    STORE,
+    UNLOCK,
+    UPDATE,
+    WAKE,
+    Operation,
+    Scene,
+    Violation,
 )
-LOAD, STORE, CAS, UPDATE, FENCE, IS_DEAD, LOCK, UNLOCK, IS_LOCKED, BARRIER, SLEEP, WAKE = range(len(NAMES))
-FREE = None  # what a location bears that is used as a lock and is held by nobody
-
-
-class Operation(NamedTuple):
-    """One step that others can see. The label is that of the C source, or empty where the order buys nothing."""
-
-    kind: int
-    label: str
-    location: Hashable = None
-    values: tuple[Any, ...] = ()
-    acquire: bool = False
-    release: bool = False
-
-
-Program = Generator[Operation, Any, Any]
-
-
-class Violation(Exception):
-    """Something that must hold does not."""
-
-
-def require(holds: bool, what: str) -> None:
-    if not holds:
-        raise Violation(what)
-
-
-# Operations, named as in atomics.h.
-
-
-def load_relaxed(label: str, location: Hashable) -> Operation:
-    return Operation(LOAD, label, location)
-
-
-def load_acquire(label: str, location: Hashable) -> Operation:
-    return Operation(LOAD, label, location, acquire=True)
-
-
-def store_relaxed(label: str, location: Hashable, value: Hashable) -> Operation:
-    return Operation(STORE, label, location, (value,))
-
-
-def store_release(label: str, location: Hashable, value: Hashable) -> Operation:
-    return Operation(STORE, label, location, (value,), release=True)
-
-
-def cas_release(label: str, location: Hashable, expected: Hashable, desired: Hashable) -> Operation:
-    """The result is (whether it was exchanged, the value seen)."""
-    return Operation(CAS, label, location, (expected, desired), release=True)
-
-
-def cas_acq_rel(label: str, location: Hashable, expected: Hashable, desired: Hashable) -> Operation:
-    """The result is (whether it was exchanged, the value seen)."""
-    return Operation(CAS, label, location, (expected, desired), acquire=True, release=True)
-
-
-def add_relaxed(label: str, location: Hashable, count: int) -> Operation:
-    return Operation(UPDATE, label, location, (lambda value: value + count,))
-
-
-def update_acq_rel(label: str, location: Hashable, change: Callable[[Any], Hashable]) -> Operation:
-    """The result is the value before."""
-    return Operation(UPDATE, label, location, (change,), acquire=True, release=True)
-
-
-def fence_acquire(label: str) -> Operation:
-    return Operation(FENCE, label, acquire=True)
-
-
-def fence_release(label: str) -> Operation:
-    return Operation(FENCE, label, release=True)
-
-
-# What the kernel does.
-
-
-def is_dead(thread: int) -> Operation:
-    """Has this thread stopped for ever? Who learns that it has sees all that it did."""
-    return Operation(IS_DEAD, "", values=(thread,))
-
-
-def lock(location: Hashable) -> Operation:
-    """Take a lock that its holder's death drops; the result is whether it could be had."""
-    return Operation(LOCK, "", location, acquire=True, release=True)
-
-
-def unlock(location: Hashable) -> Operation:
-    return Operation(UNLOCK, "", location, release=True)
-
-
-def is_locked(location: Hashable) -> Operation:
-    """Ask, without taking it. The answer may be older than what others know, but not older than what the asker knows."""
-    return Operation(IS_LOCKED, "", location, acquire=True)
-
-
-def barrier() -> Operation:
-    """membarrier."""
-    return Operation(BARRIER, "")
-
-
-def sleep(location: Hashable, kept: Hashable) -> Operation:
-    """Sleep while the location bears `kept`. The result is why it ended: "changed" (it slept not at all), "woken", or, when
-    nothing else can happen, "nap" (a mortal thread stands still) or "never" (none does: only a time limit ends it)."""
-    return Operation(SLEEP, "", location, (kept,))
-
-
-def wake(location: Hashable) -> Operation:
-    return Operation(WAKE, "", location)
-
-
-class Node:
-    """Where a program stands: its next operation, or how it ended. Compared and hashed as the one object that it is."""
-
-    __slots__ = ("history", "next", "operation", "result")
-
-    def __init__(self, history: tuple[Any, ...], operation: Operation | None, result: Any = None) -> None:
-        self.history, self.operation, self.result = history, operation, result
-        self.next: dict[Any, Node] = {}
+from tests.core.programs import Node, Places
 
 
 class Status(IntEnum):
@@ -198,17 +81,6 @@ class Found(NamedTuple):
     steps: tuple[str, ...] = ()  # that led to the violation
 
 
-class Scene(NamedTuple):
-    """Some programs that share some locations, and what must hold when all immortal ones have ended."""
-
-    locations: Mapping[Any, Any]
-    programs: Sequence[Callable[[], Program]]
-    mortal: frozenset[int] = frozenset()
-    locks: frozenset[Any] = frozenset()
-    has_barriers: bool = False  # then also those that have ended are remembered: a barrier shows what they did
-    at_rest: Callable[[Mapping[Any, Any], Sequence[Any]], None] = lambda values, results: None
-
-
 def join(a: View, b: View) -> View:
     return a if a == b else tuple(map(max, a, b))
 
@@ -221,17 +93,21 @@ class Explorer:
     """All executions of a scene. `weakened` maps labels to the orders that their operations lose."""
 
     def __init__(self, scene: Scene, weakened: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.scene, self.weakened = scene, weakened or {}
+        self.scene = scene
         self.index = {name: at for at, name in enumerate(scene.locations)}
         self.zero = (0,) * len(self.index)
         self.locks = [self.index[name] for name in scene.locks]
-        self.nodes: list[dict[Hashable, Node]] = [{} for _ in scene.programs]
-        self.labels: dict[str, Operation] = {}
+        self.places = Places(scene.programs, weakened or {})
         self.steps_of = {
             LOAD: self.load, STORE: self.store, CAS: self.cas, UPDATE: self.update, FENCE: self.fence,
             IS_DEAD: self.is_dead, LOCK: self.lock, UNLOCK: self.unlock, IS_LOCKED: self.is_locked,
             BARRIER: self.barrier, SLEEP: self.sleep, WAKE: self.wake,
         }  # fmt: skip
+
+    @property
+    def labels(self) -> Mapping[str, Operation]:
+        """The operation of each label that was met."""
+        return self.places.labels
 
     def explore(self) -> Found:
         """Visit every state, or stop at the first that violates something."""
@@ -254,7 +130,7 @@ class Explorer:
         memory = tuple((Message(value, False, self.zero),) for value in self.scene.locations.values())
         threads = []
         for t in range(len(self.scene.programs)):
-            threads.append(self.arrive(t, Thread(self.node(t, ()), RUNNING, self.zero, self.zero, self.zero)))
+            threads.append(self.arrive(t, Thread(self.places.node(t, ()), RUNNING, self.zero, self.zero, self.zero)))
         return State(memory, tuple(threads), self.zero)
 
     def steps_to(self, state: State, came_from: Mapping[State, State | None]) -> tuple[str, ...]:
@@ -269,34 +145,6 @@ class Explorer:
             state = before
         return tuple(reversed(steps))
 
-    # Programs.
-
-    def node(self, t: int, history: tuple[Any, ...]) -> Node:
-        """Where program `t` stands after these results."""
-        program = self.scene.programs[t]()
-        try:
-            operation = next(program)
-            for result in history:
-                operation = program.send(result)
-        except StopIteration as end:
-            return self.nodes[t].setdefault(("ended", end.value), Node(history, None, end.value))
-        frames = []
-        frame: Any = program
-        while frame is not None:
-            frames.append((frame.gi_code, frame.gi_frame.f_lasti, *frame.gi_frame.f_locals.items()))
-            frame = frame.gi_yieldfrom
-        self.labels.setdefault(operation.label, operation)
-        lost = self.weakened.get(operation.label, ())
-        operation = operation._replace(
-            acquire=operation.acquire and "acquire" not in lost, release=operation.release and "release" not in lost
-        )
-        return self.nodes[t].setdefault(tuple(frames), Node(history, operation))
-
-    def follow(self, t: int, node: Node, result: Any) -> Node:
-        if result not in node.next:
-            node.next[result] = self.node(t, (*node.history, result))
-        return node.next[result]
-
     def arrive(self, t: int, thread: Thread) -> Thread:
         """The thread once it has executed the fences that come next, or has ended. That a mortal thread has passed an
         acquire fence is not taken for granted: it may die before."""
@@ -308,7 +156,7 @@ class Explorer:
                 knows = after_acquire
             if node.operation.release:
                 sealed = knows
-            node = self.follow(t, node, None)
+            node = self.places.follow(t, node, None)
         if node.operation:
             return Thread(node, status, knows, after_acquire, sealed)
         remembered = self.scene.has_barriers or t in self.scene.mortal
@@ -336,7 +184,7 @@ class Explorer:
 
     def went_on(self, state: State, t: int, thread: Thread, result: Any) -> State:
         """The state after thread `t`, with these views, got this result."""
-        thread = self.arrive(t, thread._replace(node=self.follow(t, thread.node, result)))
+        thread = self.arrive(t, thread._replace(node=self.places.follow(t, thread.node, result)))
         threads = (*state.threads[:t], thread, *state.threads[t + 1 :])
         return self.without_the_unreadable(State(state.memory, threads, state.kernel))
 
@@ -350,19 +198,15 @@ class Explorer:
             return state
 
         def cut(view: View) -> View:
-            return (
-                view if view == self.zero else tuple([a - b if a > b else 0 for a, b in zip(view, least, strict=True)])
-            )
+            if view not in done:
+                done[view] = tuple([a - b if a > b else 0 for a, b in zip(view, least, strict=True)])
+            return done[view]
 
+        done = {self.zero: self.zero}
         memory = tuple(
             [
-                tuple(
-                    [
-                        Message(value, update and i > 0, cut(view))
-                        for i, (value, update, view) in enumerate(messages[first:])
-                    ]
-                )
-                for messages, first in zip(state.memory, least, strict=True)
+                tuple([Message(v, is_update and i > 0, cut(view)) for i, (v, is_update, view) in enumerate(kept)])
+                for kept in [m[first:] if first else m for m, first in zip(state.memory, least, strict=True)]
             ]
         )
         threads = tuple([Thread(n, status, cut(k), cut(a), cut(s)) for n, status, k, a, s in state.threads])

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.core.explorer import (
+from tests.core.explorer import Explorer
+from tests.core.operations import (
     FREE,
-    Explorer,
     Operation,
     Program,
     Scene,
@@ -74,7 +74,9 @@ LITMUS = {
     "message passing, release only": ([runs(x(1), Y_RELEASE), runs(Y, X)], (1, 0), True),
     "message passing, acquire only": ([runs(x(1), y(1)), runs(Y_ACQUIRE, X)], (1, 0), True),
     "message passing, fences": ([runs(x(1), RELEASE, y(1)), runs(Y, ACQUIRE, X)], (1, 0), False),
-    "message passing, a release fence that comes too late": ([runs(x(1), y(1), RELEASE), runs(Y, ACQUIRE, X)], (1, 0), True),
+    "message passing, a release fence that comes too late": (
+        [runs(x(1), y(1), RELEASE), runs(Y, ACQUIRE, X)], (1, 0), True,
+    ),
     "message passing, an acquire fence that comes too early": (
         [runs(x(1), RELEASE, y(1)), runs(ACQUIRE, Y, X)], (1, 0), True,
     ),

@@ -95,11 +95,13 @@ def append_many(store: EventStore[Any]) -> None:
 
 ROW = ("gw-2", "y", 1.0, 2, True, b"", 5)
 
-WRITES: dict[str, Callable[[EventStore[Any]], object]] = {
+APPENDS: dict[str, Callable[[EventStore[Any]], object]] = {
     "append": lambda store: [append_one(store, number) for number in range(50)],
     "append to a partition": lambda store: store.append(ROW, partition=1),
     "append_many": append_many,
-    "appender": lambda store: store.appender(*store.schema.names)(*ROW),
+    "appender": lambda store: store.appender(*store.schema.names)(*ROW[: len(store.schema.names)]),
+}
+WRITES: dict[str, Callable[[EventStore[Any]], object]] = {
     "key": lambda store: [store.key(text) for text in ("gw-1", "new", "newer")],
     "coordinate": coordinate,
     "reap": lambda store: store._core.reap(),
@@ -170,7 +172,7 @@ class Ordeal:
             if store is None:
                 continue
             attached = True
-            operations = list((LOOKS if read_only else LOOKS | WRITES).items())
+            operations = [*LOOKS.items(), *([] if read_only else [*WRITES.items(), dice.choice([*APPENDS.items()])])]
             for operation, action in dice.sample(operations, len(operations)):
                 self.do(mutant, f"{what}: {operation}", lambda: action(store))  # noqa: B023
             self.do(mutant, f"{what}: close", store.close)
@@ -292,7 +294,7 @@ def test_processes_survive_another_that_scribbles_over_what_they_work_on(
             ordeal.restrict()
             dice = random.Random(f"{seed}/{ordeal.operations}")
             store = shmstore.attach(ordeal.name)
-            operations = list((LOOKS | WRITES).items())
+            operations = list((LOOKS | WRITES | APPENDS).items())
             while time.monotonic() < until:
                 operation, action = dice.choice(operations)
                 ordeal.do(0, operation, lambda: action(store))  # noqa: B023

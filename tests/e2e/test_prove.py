@@ -72,7 +72,7 @@ def test_a_figure_is_held_against_its_bar(tmp_path: Path, figures: dict[str, int
 
 
 def test_a_boundary_at_which_nothing_was_tried_is_told(tmp_path: Path) -> None:
-    step = {"operation": "append", "layout": "rows", "boundaries": 10, "runs": 8, "left_out": 1, "violations": 0}
+    step = {"operation": "append", "layout": "rows", "K": 10, "runs": 8, "left_out": 1, "violations": 0}
     done = prove_from(tmp_path / "noted", lines_of(3, [step]))
     assert verdict(done.stdout, 3) == "BROKEN" and "1 missed boundaries" in done.stdout
 

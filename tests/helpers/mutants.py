@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import shmstore
-from shmstore import Bytes, Key, Record, Text, Timestamp, UInt16, _core
+from shmstore import Bytes, Key, Record, Text, Timestamp, UInt16
 from tests.helpers.processes import Child
 
 HEADER_BYTES = 4264  # as in core/layout.h, with its checksum in the last eight
@@ -228,19 +228,8 @@ _KINDS: tuple[Callable[[random.Random, bytearray, dict[str, Region]], str], ...]
 
 
 def write_file(name: str, data: bytes) -> None:
-    """Make these bytes the whole file of this name, in place."""
-    fd = os.open(f"/dev/shm/{name}", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.ftruncate(fd, len(data))
-        os.pwrite(fd, data, 0)
-    finally:
-        os.close(fd)
-
-
-def is_sound(data: bytes) -> bool:
-    """Whether a header would be accepted."""
-    try:
-        _core.read_header(data)
-    except shmstore.ShmStoreError:
-        return False
-    return True
+    """Give the name to a new file of these bytes: to shrink the old one would end who is just mapping it."""
+    path = f"/dev/shm/{name}"
+    with open(f"{path}.new", "wb") as file:
+        file.write(data)
+    os.replace(f"{path}.new", path)

@@ -6,6 +6,10 @@ from typing import Any
 
 from proof.scorecard import HOLDS, Figure, Scorecard, Shown, numbers
 
+_OF_STEPS = (
+    "K is the number of instruction boundaries of an operation. In a long loop that changes no shared byte, the later "
+    "passes are left out: to die there is to die in the first."
+)
 _STEPPED = {3: "killed", 5: "frozen", 4: "pairs with a repairer"}
 
 
@@ -42,12 +46,16 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
 def _details(scorecard: Scorecard) -> Iterator[str]:
     notes = [(shown.promise.row, note) for shown in scorecard.shown for note in shown.notes]
     yield from _stepped(scorecard)
-    models = [note["figures"] for _, note in notes if "model" in note["figures"]]
+    models: dict[str, dict[str, Figure]] = {}
+    for _, note in notes:
+        if "model" in note["figures"]:
+            models.setdefault(note["figures"]["model"], {}).update(note["figures"])
     if models:
-        names = list(dict.fromkeys(name for figures in models for name in figures))
+        names = list(dict.fromkeys(name for figures in models.values() for name in figures))
         yield from ("", "## Models", "")
         yield from _table(
-            [name.replace("_", " ") for name in names], ([each.get(name, "") for name in names] for each in models)
+            [name.replace("_", " ") for name in names],
+            ([each.get(name, "") for name in names] for each in models.values()),
         )
     planted = [note for _, note in notes if "planted" in note["figures"]]
     if planted:
@@ -68,18 +76,12 @@ def _stepped(scorecard: Scorecard) -> Iterator[str]:
     for shown in scorecard.shown:
         for figures in (note["figures"] for note in shown.notes if "operation" in note["figures"]):
             line = lines.setdefault((figures["operation"], figures["layout"]), Counter())
-            line["boundaries"] = max(line["boundaries"], figures["boundaries"])
+            line["K"] = max(line["K"], figures.get("K", 0))
             line["violations"] += figures["violations"]
-            line[_STEPPED[shown.promise.row]] += figures["runs"]
+            line[_STEPPED[shown.promise.row]] += figures.get("runs", figures.get("pairs", 0))
     if lines:
-        names = ("boundaries", *_STEPPED.values(), "violations")
-        yield from (
-            "",
-            "## Every instruction",
-            "",
-            "How many instruction boundaries an operation has, and how often it",
-        )
-        yield from ("was killed or frozen at one. Of a long loop that changes no shared byte one pass is tried.", "")
+        names = ("K", *_STEPPED.values(), "violations")
+        yield from ("", "## Every instruction", "", _OF_STEPS, "")
         rows = ((*key, *(line[name] for name in names)) for key, line in lines.items())
         yield from _table(("operation", "layout", *names), rows)
 
@@ -101,6 +103,7 @@ def _totals(scorecard: Scorecard) -> dict[str, str]:
 
 _SUMMED = {
     "runs": "runs that were stopped at an instruction",
+    "pairs": "pairs of deaths",
     "kills": "other kills",
     "violations": "violations",
     "states": "states explored",

@@ -97,7 +97,7 @@ def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes) 
     noted = [note["figures"] for note in notes]
     figures = together(noted)
     if noted and "missed_boundaries" in promise.most:
-        figures["missed_boundaries"] = sum(map(_missed, noted))
+        figures["missed_boundaries"] = sum(_missed(each) for each in noted if "K" in each)
     return Shown(promise, notes, figures, tests, seconds, failed)
 
 
@@ -121,4 +121,4 @@ def numbers(figures: Mapping[str, Figure]) -> dict[str, int | float]:
 
 def _missed(stepped: Mapping[str, Any]) -> int:
     """Boundaries of an operation at which nothing was tried; one left out is the same as one that was tried."""
-    return max(0, int(stepped["boundaries"]) - int(stepped["runs"]) - int(stepped["left_out"]))
+    return max(0, int(stepped["K"]) - int(stepped["runs"]) - int(stepped["left_out"]))

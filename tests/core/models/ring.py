@@ -1,14 +1,13 @@
 """The ring: claim, publish, read, settle and count. The numbers are the sentences at the top of ring.h.
 
-One partition; a payload is one unit, which bears its record's ticket: a copy is whole, its own and not stale exactly when
-it is that ticket. Owners are threads; the kernel says at once who is dead (the way there is in process.py).
+One partition; a payload is one unit, which bears its record's ticket: a copy is whole, its own and not stale exactly
+when it is that ticket. Owners are threads; the kernel says at once who is dead (the way there is in process.py).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tests.core.explorer import (
-    Operation,
+from tests.core.operations import (
     Program,
     Scene,
     add_relaxed,
@@ -59,7 +58,13 @@ class Ring:
         self.slots, self.rounds = slots, rounds
 
     def locations(self) -> dict[Any, Any]:
-        shared: dict[Any, Any] = {"tail": 0, "skip_ledger": Ledger(NOBODY, 0), "void_ledger": Ledger(NOBODY, 0), "voids_begun": 0, "floor": 0}
+        shared: dict[Any, Any] = {
+            "tail": 0,
+            "skip_ledger": Ledger(NOBODY, 0),
+            "void_ledger": Ledger(NOBODY, 0),
+            "voids_begun": 0,
+            "floor": 0,
+        }
         for slot in range(self.slots):
             shared |= {word_of(slot): NEVER, unit_of(slot): NOBODY}
         return shared
@@ -240,7 +245,7 @@ class Ring:
         if word.lap > lap:
             return "lapped"
         if word.state != WRITING:
-            return {STALLED: "skipped", SKIPPED: "skipped", ABANDONED: "skipped", VOID: "voided", PUBLISHED: ""}[word.state]
+            return {PUBLISHED: "", VOID: "voided"}.get(word.state, "skipped")
         dead = yield from self.is_dead(word.owner)
         if not dead:
             return "in flight"
@@ -281,12 +286,13 @@ class Ring:
             f"tail {tail}, skipped {skipped}, voided {voided}, in flight {in_flight}; appended {appended}",
         )
         for word in (values[word_of(slot)] for slot in range(self.slots)):
-            require(word.state not in HELD or not self.has_ended(word.owner, values, results), f"{word} is never released")
+            is_left = word.state in HELD and self.has_ended(word.owner, values, results)
+            require(not is_left, f"{word} is never released")
         for result in results:
             outcomes = [outcome for outcome in result or () if not isinstance(outcome, int)]
             for ticket, what in outcomes:
                 passed = what in ("skipped", "voided")
-                require(not (passed and ticket in appended), f"ticket {ticket} was appended, but a reader was told {what}")
+                require(not (passed and ticket in appended), f"ticket {ticket} was appended, but read as {what}")
                 require(not (passed and (ticket, "whole") in outcomes), f"ticket {ticket} was read, and also {what}")
                 require(what != "whole" or ticket in appended, f"ticket {ticket} was read, but nobody appended it")
 
@@ -317,19 +323,31 @@ class Ring:
         yield from self.write_and_publish(me, 0, 1, 0)
         return (0,)
 
+    def filled(self) -> Program:
+        """Who has published the first lap before the scene begins."""
+        yield from ()
+        return tuple(range(self.slots))
+
     def raises_floor(self, ticket: int) -> Program:
         """Raise the floor; it never falls."""
-        seen = yield load_acquire("", "floor")
-        raised = False
-        while seen < ticket and not raised:
-            raised, seen = yield cas_acq_rel("ring_raise_floor:raise", "floor", seen, ticket)
+        yield from self.raise_floor(ticket)
         floor = yield load_relaxed("", "floor")
         require(floor >= ticket, f"the floor was raised to {ticket} and is {floor}")
         return ()
 
-    def scene(self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False) -> Scene:
-        """With `claimed`, thread 0 holds ticket 0 when it begins."""
+    def raise_floor(self, ticket: int) -> Program:
+        seen = yield load_acquire("", "floor")
+        raised = False
+        while seen < ticket and not raised:
+            raised, seen = yield cas_acq_rel("ring_raise_floor:raise", "floor", seen, ticket)
+
+    def scene(self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False, filled: bool = False) -> Scene:
+        """With `claimed`, thread 0 holds ticket 0 when it begins; with `filled`, the first lap has been published."""
         shared = self.locations()
+        if filled:
+            shared["tail"], programs = self.slots, (*programs, self.filled)
+            for slot in range(self.slots):
+                shared |= {word_of(slot): Word(1, NOBODY, PUBLISHED), unit_of(slot): slot}
         if claimed:
             shared |= {"tail": 1, word_of(0): Word(1, 0, WRITING)}
         return Scene(shared, programs, frozenset(mortal), at_rest=self.at_rest)

@@ -1,0 +1,123 @@
+"""The core's protocols are right under C11, not only on strongly ordered processors, and each of their rules is needed.
+
+Every protocol is a model that the explorer visits exhaustively. A mutant breaks one rule of it (a class of the model's
+file), or takes an acquire or release from one operation; each must be caught. The models bear the labels of the C
+source, and spell the same operations there.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+
+import pytest
+
+from tests.core.conftest import CORE
+from tests.core.explorer import Explorer, Found
+from tests.core.models import history, process, ring_rules, table, waiting
+from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation
+
+MODELS = {"ring": ring_rules, "process": process, "table": table, "history": history, "waiting": waiting}
+SOURCES = [*CORE.glob("*.[ch]"), *(CORE.parent / "binding").glob("*.c")]
+ATOMICS = re.compile(r"\b((?:load|store|cas|add|or|fence)_(?:relaxed|acquire|release|acq_rel))")
+LABEL = re.compile(r"\b[a-z_]+:[a-z_]+\b")
+
+
+@cache
+def explored(model: str) -> tuple[dict[str, Found], dict[str, Operation]]:
+    """What the scenes of a model gave, and the operation of each label in it."""
+    found, labels = {}, {}
+    for name, scene in MODELS[model].scenes().items():
+        explorer = Explorer(scene)
+        found[name] = explorer.explore()
+        labels |= explorer.labels
+    return found, {label: operation for label, operation in labels.items() if label}
+
+
+def weakened(names: str) -> dict[str, list[str]]:
+    """From "label order, label order" to the explorer's form."""
+    return {label: [order] for label, order in (name.split() for name in names.split(", "))}
+
+
+def mutants(module: ModuleType) -> dict[str, Callable[[], Found]]:
+    """How to explore each mutant of a model: by its rule, or by what its operations lose."""
+    made = {}
+    for mutant, scene in module.BROKEN.items():
+        made[mutant.__doc__] = Explorer(module.scenes(mutant)[scene]).explore
+    for names, scene in module.WEAKER.items():
+        made[f"without {names}"] = Explorer(module.scenes()[scene], weakened(names)).explore
+    return made
+
+
+def spelled(operation: Operation) -> str:
+    """An operation as atomics.h names it."""
+    orders = {(False, False): "relaxed", (True, False): "acquire", (False, True): "release", (True, True): "acq_rel"}
+    order = orders[operation.acquire, operation.release]
+    names = {LOAD: "load", STORE: "store", CAS: "cas", FENCE: "fence"}
+    return f"{names.get(operation.kind, 'add' if order == 'relaxed' else 'or')}_{order}"
+
+
+def labels_in_c() -> dict[str, list[str]]:
+    """The lines that bear each label. In a header only lines of code count; its tables of pairs speak about them."""
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for line in path.read_text().splitlines():
+            code, _, comment = line.partition("/*")
+            if path.suffix == ".c" or code.strip(" *"):
+                for label in LABEL.findall(comment):
+                    found.setdefault(label, []).append(line)
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_protocol_holds_in_every_execution(model: str, scorecard: Callable[..., None]) -> None:
+    found, _ = explored(model)
+    print(*(f"{model}, {name}: {scene.states:,} states" for name, scene in found.items()), sep="\n")
+    for name, scene in found.items():
+        assert not scene.violation, "\n  ".join((f"{name}: {scene.violation}", *scene.steps))
+    scorecard(10, model=model, scenes=len(found), states=sum(scene.states for scene in found.values()), violations=0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_broken_rule_is_caught(model: str, scorecard: Callable[..., None]) -> None:
+    caught = {rule: explore().violation for rule, explore in mutants(MODELS[model]).items()}
+    print(*(f"{model}: {rule} {what or 'SURVIVED'}" for rule, what in caught.items()), sep="\n")
+    score = sum(map(bool, caught.values()))
+    print(f"{model}: {score} of {len(caught)} mutants caught, {100 * score // len(caught)} %")
+    scorecard(10, model=model, mutants_caught=score, mutants_survived=len(caught) - score)
+    assert [rule for rule, what in caught.items() if not what] == []
+
+
+def test_every_order_has_its_mutant_or_is_known_to_buy_nothing() -> None:
+    orders = {
+        f"{label} {order}"
+        for model in MODELS
+        for label, operation in explored(model)[1].items()
+        for order in ("acquire", "release")
+        if getattr(operation, order)
+    }
+    needed = {name for module in MODELS.values() for names in module.WEAKER for name in names.split(", ")}
+    superfluous = {name for module in MODELS.values() for name in module.SUPERFLUOUS}
+    assert sorted(orders ^ (needed | superfluous)) == []
+
+
+def test_the_models_bear_the_labels_of_the_source() -> None:
+    modelled = {label for model in MODELS for label in explored(model)[1]}
+    assert sorted(modelled ^ labels_in_c().keys()) == []
+
+
+def test_the_tables_of_pairs_speak_of_labels_that_are_there() -> None:
+    headers = "".join(path.read_text() for path in CORE.glob("*.h"))
+    spoken = set(LABEL.findall(" ".join(re.findall(r"/\*.*?\*/", headers, re.DOTALL)))) - {"function:what"}
+    assert sorted(spoken - labels_in_c().keys()) == []
+
+
+def test_the_models_spell_the_operations_of_the_source() -> None:
+    lines = labels_in_c()
+    other = []
+    for model in MODELS:
+        for label, operation in explored(model)[1].items():
+            there = set(ATOMICS.findall(" ".join(lines.get(label, ()))))
+            if there and spelled(operation) not in there:
+                other.append(f"{label} is {sorted(there)} in the source and {spelled(operation)} in the model")
+    assert other == []
