@@ -61,9 +61,10 @@
  *   ring_append:fence       read_run:after           (fences, through store_payload:unit and copy_column:unit) a reader that
  *                                                      copied a newer unit finds, at read_run:tail or read_run:again, that
  *                                                      its slot was claimed over
- *   pass_held:mark,         claim_next:tail by       the decision about a held slot, by whoever helps the tail past it
- *     ring_settle:settle      way of help:move
+ *   help:move               claim_next:tail          the decision about a held slot (pass_held:mark, ring_settle:settle),
+ *                                                      which the helper has read
  *   release_stalled:release claim_next:claim         the late payload, before the next claim writes its own
+ *   ring_settle:settle      claim_next:claim         the same for the payload of a dead owner
  *   ledger_count:count      ledger_count:ledger      that a ticket is counted, before the tail is found moved past it
  */
 #ifndef SHMSTORE_RING_H
