@@ -156,8 +156,8 @@ def format(
     The header is valid only when this returns.
     """
 
-def read_header(buffer: Buffer) -> Header:
-    """Validate a header and return what it says.
+def read_header(buffer: Buffer, *, size: int = -1) -> Header:
+    """Validate a header and return what it says. With `size`, `buffer` begins a segment of that many bytes.
 
     Raises NotAStore (another program's bytes), AbiMismatch (another version or byte order), DamagedSegment
     (checksum, size or offsets do not hold).

@@ -32,6 +32,7 @@ from shmstore.mapping import Segment
 
 __all__ = ["Segment", "SegmentInfo", "attach", "create", "list_segments", "unlink"]
 
+_HEADER_BYTES: Final = 1 << 13  # more than a header and its board
 _RESERVE_BYTES: Final = 1 << 20
 _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
@@ -134,8 +135,7 @@ def list_segments() -> list[SegmentInfo]:
         header = error = None
         try:
             status = os.stat(names.path_of(name), follow_symlinks=False)
-            with _open(name, writable=False) as segment:
-                header = _read_header(segment)
+            header = _read_only_header(name)
         except (FileNotFoundError, NotAStore, AccessDenied):
             continue
         except ShmStoreError as why:
@@ -179,8 +179,8 @@ def unlink(name: str, *, force: bool = False) -> None:
                 _core.mark_unlinked(segment.buffer)
 
 
-def _open(name: str, *, writable: bool) -> Segment:
-    """Map the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
+def _open_file(name: str, *, writable: bool) -> int:
+    """Open the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
     path = names.path_of(name)
     try:
         fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -195,6 +195,13 @@ def _open(name: str, *, writable: bool) -> Segment:
     except BaseException:
         os.close(fd)
         raise
+    return fd
+
+
+def _open(name: str, *, writable: bool) -> Segment:
+    """Map the file of this name, as `_open_file` opens it."""
+    path = names.path_of(name)
+    fd = _open_file(name, writable=writable)
     try:
         return Segment(name, fd, writable=writable)
     except OSError as error:
@@ -230,6 +237,17 @@ def _read_header(segment: Segment) -> _core.Header:
         return _core.read_header(segment.buffer)
     except ShmStoreError as error:
         raise type(error)(f"{names.path_of(segment.name)}: {error}") from None
+
+
+def _read_only_header(name: str) -> _core.Header:
+    """The header of a segment, read and not mapped: whoever truncates the file meanwhile must not end us by SIGBUS."""
+    fd = _open_file(name, writable=False)
+    try:
+        return _core.read_header(os.pread(fd, _HEADER_BYTES, 0), size=os.fstat(fd).st_size)
+    except ShmStoreError as error:
+        raise type(error)(f"{names.path_of(name)}: {error}") from None
+    finally:
+        os.close(fd)
 
 
 def _reserve(fd: int, size: int) -> None:

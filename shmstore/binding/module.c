@@ -18,9 +18,11 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
 
 PyObject *raise_system_error(struct module_state *state, const char *what) {
     if (errno == EACCES || errno == EPERM)
-        return raise_error(state, ERROR_ACCESS_DENIED,
-                           "uid %ld may not open the segment for writing, which %s needs; append once before rights are "
-                           "dropped, or create the store with another mode= or group=", (long)geteuid(), what);
+        return raise_error(
+            state, ERROR_ACCESS_DENIED,
+            "uid %ld may not open the segment for writing, which %s needs; append once before rights are "
+            "dropped, or create the store with another mode= or group=",
+            (long)geteuid(), what);
     if (errno != EMFILE && errno != ENFILE) return PyErr_SetFromErrno(PyExc_OSError);
     return raise_error(state, ERROR_TOO_MANY_FILES,
                        "too many open files: %s needs one more; close some, or raise the limit (ulimit -n)", what);
@@ -36,8 +38,8 @@ PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *valu
 static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t i = 0; list && i < count; i++) {
-        PyObject *field =
-            new_shape(state, SHAPE_FIELD_SPEC, Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
+        PyObject *field = new_shape(state, SHAPE_FIELD_SPEC,
+                                    Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
         if (!field) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, field);
     }
@@ -46,9 +48,9 @@ static PyObject *fields_object(struct module_state *state, const struct field_sp
 
 PyObject *header_object(struct module_state *state, const struct header *h, const struct geometry *g, bool unlinked) {
     const struct options *o = &h->options;
-    PyObject *options =
-        Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions", o->partitions,
-                      "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
+    PyObject *options = Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions",
+                                      o->partitions, "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes",
+                                      o->processes);
     PyObject *fields = fields_object(state, h->fields, o->field_count);
     if (!options || !fields) {
         Py_XDECREF(options);
@@ -62,14 +64,14 @@ PyObject *header_object(struct module_state *state, const struct header *h, cons
 }
 
 PyObject *plan_object(struct module_state *state, const struct geometry *g) {
-    PyObject *regions =
-        Py_BuildValue("[(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)]", "header and board", (number)0, (number)g->history_offset,
-                      "history", (number)g->history_offset, (number)(g->processes_offset - g->history_offset),
-                      "processes", (number)g->processes_offset, (number)(g->buckets_offset - g->processes_offset),
-                      "key buckets", (number)g->buckets_offset, (number)(g->cells_offset - g->buckets_offset),
-                      "key cells", (number)g->cells_offset, (number)(g->partitions_offset - g->cells_offset),
-                      "partitions", (number)g->partitions_offset, (number)(g->slots_offset - g->partitions_offset),
-                      "slots", (number)g->slots_offset, (number)(g->total_bytes - g->slots_offset));
+    PyObject *regions = Py_BuildValue(
+        "[(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)]", "header and board", (number)0, (number)g->history_offset, "history",
+        (number)g->history_offset, (number)(g->processes_offset - g->history_offset), "processes",
+        (number)g->processes_offset, (number)(g->buckets_offset - g->processes_offset), "key buckets",
+        (number)g->buckets_offset, (number)(g->cells_offset - g->buckets_offset), "key cells", (number)g->cells_offset,
+        (number)(g->partitions_offset - g->cells_offset), "partitions", (number)g->partitions_offset,
+        (number)(g->slots_offset - g->partitions_offset), "slots", (number)g->slots_offset,
+        (number)(g->total_bytes - g->slots_offset));
     if (!regions) return NULL;
     return new_shape(state, SHAPE_PLAN,
                      Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots,
@@ -217,16 +219,26 @@ static struct board *board_of(const Py_buffer *buffer, const struct geometry *ge
     return (struct board *)(void *)((char *)buffer->buf + geometry->board_offset);
 }
 
-static PyObject *core_read_header(PyObject *module, PyObject *object) {
+static PyObject *core_read_header(PyObject *module, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"buffer", "size", NULL};
     struct module_state *state = PyModule_GetState(module);
     Py_buffer buffer;
+    Py_ssize_t size = -1;
     struct header header;
     struct geometry geometry;
     PyObject *result = NULL;
-    if (PyObject_GetBuffer(object, &buffer, PyBUF_SIMPLE)) return NULL;
-    if (!open_header(state, &buffer, &header, &geometry))
-        result =
-            header_object(state, &header, &geometry, load_relaxed(&board_of(&buffer, &geometry)->news) & NEWS_UNLINKED);
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "y*|$n:read_header", (char **)(uintptr_t)known, &buffer,
+                                     &size))
+        return NULL;
+    Py_ssize_t there = buffer.len;
+    if (size >= 0 && there >= (Py_ssize_t)sizeof header)
+        buffer.len = size; /* the first bytes of a segment of this size */
+    if (!open_header(state, &buffer, &header, &geometry)) {
+        bool has_board = (uint64_t)there >= geometry.board_offset + sizeof(struct board);
+        bool unlinked = has_board && load_relaxed(&board_of(&buffer, &geometry)->news) & NEWS_UNLINKED;
+        result = header_object(state, &header, &geometry, unlinked);
+    }
+    buffer.len = there;
     PyBuffer_Release(&buffer);
     return result;
 }
@@ -252,7 +264,8 @@ static PyMethodDef functions[] = {
     {"format", (PyCFunction)(void (*)(void))core_format, METH_VARARGS | METH_KEYWORDS,
      "format(buffer, fields, options, *, store_id, created_ns)\n--\n\nMake an empty store of a zeroed writable "
      "buffer."},
-    {"read_header", core_read_header, METH_O, "read_header(buffer)\n--\n\nValidate a header and return what it says."},
+    {"read_header", (PyCFunction)(void (*)(void))core_read_header, METH_VARARGS | METH_KEYWORDS,
+     "read_header(buffer, *, size=-1)\n--\n\nValidate a header and return what it says."},
     {"mark_unlinked", core_mark_unlinked, METH_O,
      "mark_unlinked(buffer)\n--\n\nTell every attached process that the name was removed."},
     {NULL, NULL, 0, NULL},
@@ -261,9 +274,9 @@ static PyMethodDef functions[] = {
 /* ---- the module itself -------------------------------------------------------------------------------------------- */
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidSchema",    "InvalidOption", "InvalidCapacity", "NotAStore",     "AbiMismatch",
-    "DamagedSegment",   "FieldError",    "FieldTypeError",  "KeyTableFull",  "ProcessTableFull",
-    "PartitionStalled", "ReadOnlyStore", "StoreClosed",     "StoreUnlinked", "TooManyFiles", "AccessDenied"};
+    "InvalidSchema", "InvalidOption",  "InvalidCapacity", "NotAStore",        "AbiMismatch",      "DamagedSegment",
+    "FieldError",    "FieldTypeError", "KeyTableFull",    "ProcessTableFull", "PartitionStalled", "ReadOnlyStore",
+    "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "AccessDenied"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},
@@ -344,8 +357,8 @@ static int load_datetime(struct module_state *state) {
     PyObject *zone = datetime ? PyObject_GetAttrString(datetime, "timezone") : NULL;
     PyObject *utc = zone ? PyObject_GetAttrString(zone, "utc") : NULL;
     state->datetime_type = utc ? PyObject_GetAttrString(datetime, "datetime") : NULL;
-    state->unix_epoch =
-        state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc) : NULL;
+    state->unix_epoch = state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc)
+                                             : NULL;
     Py_XDECREF(utc);
     Py_XDECREF(zone);
     Py_XDECREF(datetime);
