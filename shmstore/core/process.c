@@ -20,7 +20,7 @@
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
-static struct held_lock registry = {-1, &registry, &registry};
+static struct held_lock registry = {.fd = -1, .next = &registry, .previous = &registry};
 
 static void remember(struct held_lock *lock) {
     lock->next = registry.next;
@@ -38,11 +38,17 @@ static void forget(struct held_lock *lock) {
 
 static void before_fork(void) { pthread_mutex_lock(&registry_mutex); }
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry_mutex); }
+static void clear_own_page(struct own_page *own) {
+    store_relaxed(&own->owner, 0);
+    store_relaxed(&own->pins, 0);
+    store_relaxed(&own->spare_cell, 0);
+}
 static void after_fork_in_child(void) {
     while (registry.next != &registry) {
         struct held_lock *lock = registry.next;
         if (lock->fd >= 0) close(lock->fd); /* never unlock: the parent's lock is the same */
         lock->fd = -1;
+        if (lock->own) clear_own_page(lock->own); /* some emulators do not wipe it */
         forget(lock); /* it may lie on the stack of a thread that the child does not have */
     }
     pthread_mutex_unlock(&registry_mutex);
@@ -175,6 +181,7 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd) {
         return false;
     }
     table->own = page;
+    table->place.own = page;
     if (!madvise(page, 4096, MADV_WIPEONFORK)) return true; /* Linux 4.14 */
     munmap(page, 4096);
     close(table->fd);

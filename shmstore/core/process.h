@@ -25,9 +25,17 @@
 
 enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
+/* What a forked child must not take over: on a page of its own, which reads zero in the child. */
+struct own_page {
+    atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
+    atomic_u32 pins;  /* operations that use the bytes while other code may run; for the caller's use */
+    atomic_u32 spare_cell; /* of the key table: see table.h */
+};
+
 /* A descriptor that holds one byte lock; a forked child drops its copy. */
 struct held_lock {
-    int fd; /* -1 when nothing is held */
+    int fd;               /* -1 when nothing is held */
+    struct own_page *own; /* what the child clears with it, or NULL */
     struct held_lock *next, *previous;
 };
 
@@ -35,13 +43,6 @@ struct held_lock {
 struct identity {
     uint64_t pid, start_time, pid_namespace, entered_ns;
     char name[PROCESS_NAME_BYTES];
-};
-
-/* What a forked child must not take over: on a page of its own, which reads zero in the child. */
-struct own_page {
-    atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
-    atomic_u32 pins;  /* operations that use the bytes while other code may run; for the caller's use */
-    atomic_u32 spare_cell; /* of the key table: see table.h */
 };
 
 /* This process's view of the table of one segment. */

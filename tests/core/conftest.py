@@ -21,12 +21,16 @@ KINDS = {
     # gcc warns that it does not model fences: it reports data races, and payloads are copied by atomic units.
     "thread": ("-O1", "-fsanitize=thread", "-Wno-tsan"),
     "address": ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "aarch64": ("-O1", "-static"),
 }
-EFFORT_PERCENT = {"plain": 100, "thread": 15, "address": 30}
+EFFORT_PERCENT = {"plain": 100, "thread": 15, "address": 30, "aarch64": 10}
+# For another processor: its compiler, and what runs its programs here.
+CROSS = {"aarch64": ("aarch64-linux-gnu-gcc", "qemu-aarch64")}
 
 
-def compiler(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CC, *arguments], capture_output=True, text=True, check=False)
+def compiler(kind: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [CROSS[kind][0]] if kind in CROSS else CC
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Build:
 
         def compile_one(source: Path) -> Path:
             target = folder / f"{source.stem}.o"
-            done = compiler(*FLAGS, *KINDS[self.kind], "-c", source, "-o", target)
+            done = compiler(self.kind, *FLAGS, *KINDS[self.kind], "-c", source, "-o", target)
             assert done.returncode == 0, done.stderr
             return target
 
@@ -51,7 +55,7 @@ class Build:
 
     def link(self, objects: Iterable[Path], folder: Path) -> Path:
         program = folder / "core_tests"
-        done = compiler(*FLAGS, *KINDS[self.kind], *objects, "-o", program)
+        done = compiler(self.kind, *FLAGS, *KINDS[self.kind], *objects, "-o", program)
         assert done.returncode == 0, done.stderr
         return program
 
@@ -64,9 +68,13 @@ class Build:
 
 def launcher(kind: str, folder: Path) -> Sequence[str]:
     """What must stand before a program of this kind so that it runs here. Skips when it cannot even be linked."""
+    if kind in CROSS:
+        if missing := [tool for tool in CROSS[kind] if not shutil.which(tool)]:
+            pytest.skip(f"{' and '.join(missing)} are not here (on Debian: gcc-aarch64-linux-gnu, qemu-user)")
+        return CROSS[kind][1:]
     source, program = folder / "empty.c", folder / "empty"
     source.write_text("int main(void) { return 0; }\n")
-    done = compiler(*FLAGS, *KINDS[kind], source, "-o", program)
+    done = compiler(kind, *FLAGS, *KINDS[kind], source, "-o", program)
     if done.returncode:
         pytest.skip(f"{CC[0]} cannot link {KINDS[kind][1]}: {done.stderr.strip().splitlines()[-1]}")
     fixed = [setarch, "-R"] if (setarch := shutil.which("setarch")) else []

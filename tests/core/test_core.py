@@ -24,7 +24,9 @@ def test_every_case_holds(
     assert done.returncode == 0, done.stdout + done.stderr
     if suite == "limits":
         scorecard(20, wraps=sum("cross" in line or "wrap" in line for line in done.stdout.splitlines()), violations=0)
-    if kind != "plain":
+    if kind == "aarch64":
+        scorecard(21, suites_on_aarch64=1)
+    elif kind != "plain":
         scorecard(21, **{f"suites_with_{kind}_sanitizer": 1}, reports=0)
 
 

@@ -246,6 +246,26 @@ MUTANTS = (
         "layout.c",
         {"if (length < g->total_bytes) {": "if (length == 77) {"},
     ),
+    Mutant(
+        "a header's offsets lead nobody",
+        "no_change_of_any_bytes_leads_an_operation_outside_the_segment",
+        "layout.c",
+        {
+            "if (!offsets_match(h, g)) {": (
+                "g->partitions_offset = h->partitions_offset; g->slots_offset = h->slots_offset; "
+                "if (!offsets_match(h, g)) {"
+            )
+        },
+    ),
+    Mutant(
+        "a forked child is not its parent",
+        "a_forked_child_keeps_no_dead_parent_alive",
+        "process.c",
+        {
+            "if (!madvise(page, 4096, MADV_WIPEONFORK)) return true;": "return true;",
+            "if (lock->own) clear_own_page(lock->own);": "(void)clear_own_page;",
+        },
+    ),
 )
 
 
