@@ -14,7 +14,7 @@ import shmstore
 from shmstore import EventStore, PartitionStalled, ProcessTableFull
 from tests.helpers.accounting import Follower, Promises
 from tests.helpers.points import points
-from tests.helpers.processes import Child, Gate
+from tests.helpers.processes import Child
 from tests.helpers.proofs import Proof, is_proved, proof, unproved
 
 SLOTS = 8
