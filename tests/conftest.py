@@ -35,7 +35,12 @@ OF_A_RUN = re.compile(r"shmstore-test-(\d+)-")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Adopt orphaned grandchildren, so that they are seen as left; remove names of runs that were killed."""
+    """Adopt orphaned grandchildren, so that they are seen as left; remove names of runs that were killed.
+
+    Ctrl-C means what it means at a terminal, also to the programs that tests start: whoever runs the tests in the
+    background may have them ignore it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for name in os.listdir(SHM):
         run = OF_A_RUN.search(name)
