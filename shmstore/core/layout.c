@@ -98,6 +98,7 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
                    spec->size);
             return PLAN_BAD_FIELD;
         }
+        field->summary = spec->kind == KIND_TEXT || spec->kind == KIND_BYTES ? -1 : (int)g->summary_count++;
         offset = round_up(offset, field->unit);
         field->offset = (uint32_t)offset;
         offset += field->bytes;
@@ -138,6 +139,14 @@ static enum plan_status plan_options(struct geometry *g, struct refusal *why) {
     return PLAN_OK;
 }
 
+/* A question about a window reads a summary a block, and the records of two blocks a partition: sizes that grow with the
+ * root of the slots keep both small. */
+static void plan_blocks(struct geometry *g) {
+    g->block_slots = LEAST_BLOCK_SLOTS;
+    while (g->block_slots * g->block_slots < 4 * g->slots) g->block_slots *= 2;
+    g->block_count = (g->slots + g->block_slots - 1) / g->block_slots;
+}
+
 static void place_slots(struct geometry *g) {
     if (g->options.layout == LAYOUT_ROWS) {
         g->word_base = 0;
@@ -170,6 +179,7 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
 
     g->slots = (options->capacity + options->partitions - 1) / options->partitions;
     g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
+    plan_blocks(g);
     place_slots(g);
 
     g->board_offset = round_up(sizeof(struct header), 128);
@@ -185,7 +195,9 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     }
     g->cells_offset = g->buckets_offset + round_up(g->bucket_count * 8, 128);
     g->partitions_offset = g->cells_offset + round_up(g->cell_count * g->cell_bytes, 128);
-    g->slots_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
+    g->summaries_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
+    g->slots_offset = round_up(g->summaries_offset + options->partitions * g->block_count * g->summary_count *
+                                                         sizeof(struct summary), 128);
     /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay below 2^62 */
     g->total_bytes = round_up(g->slots_offset + options->partitions * g->partition_bytes, 4096);
     return PLAN_OK;
@@ -209,6 +221,7 @@ void layout_format(void *memory, const struct geometry *g, const struct field_sp
     header.buckets_offset = g->buckets_offset;
     header.cells_offset = g->cells_offset;
     header.partitions_offset = g->partitions_offset;
+    header.summaries_offset = g->summaries_offset;
     header.slots_offset = g->slots_offset;
     memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
     header.checksum = fnv1a(&header, offsetof(struct header, checksum));
@@ -223,7 +236,8 @@ static bool offsets_match(const struct header *h, const struct geometry *g) {
     return h->board_offset == g->board_offset && h->history_offset == g->history_offset &&
            h->processes_offset == g->processes_offset && h->buckets_offset == g->buckets_offset &&
            h->cells_offset == g->cells_offset && h->partitions_offset == g->partitions_offset &&
-           h->slots_offset == g->slots_offset && h->total_bytes == g->total_bytes;
+           h->summaries_offset == g->summaries_offset && h->slots_offset == g->slots_offset &&
+           h->total_bytes == g->total_bytes;
 }
 
 enum header_status layout_open(const void *memory, uint64_t length, struct header *h, struct geometry *g,

@@ -1,11 +1,11 @@
 /* Every shared byte: where it lies and what it means.
  *
- *   offset 0                                                                                   total_bytes
- *   +--------+-------+---------+-----------+-------------+-----------+------------+------------------------+
- *   | header | board | history | processes | key buckets | key cells | partitions | slots of partition 0,1.. |
- *   +--------+-------+---------+-----------+-------------+-----------+------------+------------------------+
- *     never    news    one       who is      hash -> id    id -> text  tail, floor   rows:    word f0 f1 | word f0 f1 |
- *     changes  word    sample    attached                              and ledgers   columns: words | f0 f0 .. | f1 f1 ..
+ *   offset 0                                                                                             total_bytes
+ *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
+ *   | header | board | history | processes | key buckets | key cells | partitions | summaries | slots of partition 0,1.. |
+ *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
+ *     never    news    one       who is      hash -> id    id -> text  tail, floor  of blocks   rows:    word f0 f1 | word f0 f1 |
+ *     changes  word    sample    attached                              and ledgers  of slots    columns: words | f0 f0 .. | f1 f1 ..
  *     after            a second
  *     creation
  *
@@ -22,7 +22,7 @@
 #include "atomics.h"
 
 enum {
-    ABI_MAJOR = 1, /* another major cannot be read */
+    ABI_MAJOR = 2, /* another major cannot be read */
     ABI_MINOR = 0, /* a larger minor only adds */
     MAX_FIELDS = 64,
     MAX_FIELD_NAME_BYTES = 55,
@@ -32,6 +32,7 @@ enum {
     MAX_KEYS = 1 << 24,
     MAX_KEY_BYTES = 4096,
     HISTORY_SAMPLES = 3600, /* one a second for an hour */
+    LEAST_BLOCK_SLOTS = 256,
     CACHE_LINE = 64,
     PROCESS_NAME_BYTES = 64,
 };
@@ -91,7 +92,7 @@ struct header {
     int64_t created_ns;
     struct options options;
     uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
-        slots_offset;
+        summaries_offset, slots_offset;
     struct field_spec fields[MAX_FIELDS];
     uint64_t checksum; /* FNV-1a of all bytes above */
 };
@@ -131,17 +132,24 @@ struct partition {
     atomic_u64 voids_begun;
 };
 
+/* What one field was over all records of a block of slots, during one lap; see summary.h. */
+struct summary {
+    atomic_u64 low, high, sum[2];
+    atomic_u64 check; /* of the words above, and of what they are about */
+};
+
 _Static_assert(sizeof(struct field_spec) == 64, "field specs are part of the format");
 _Static_assert(sizeof(struct options) == 32, "options are part of the format");
 _Static_assert(offsetof(struct header, options) == 72, "the header's fixed part is part of the format");
-_Static_assert(offsetof(struct header, fields) == 160, "field specs follow the offsets");
-_Static_assert(sizeof(struct header) == 4264, "the header is part of the format");
+_Static_assert(offsetof(struct header, fields) == 168, "field specs follow the offsets");
+_Static_assert(sizeof(struct header) == 4272, "the header is part of the format");
 _Static_assert(sizeof(struct board) == 192, "news, keys and history lie on lines of their own");
 _Static_assert(sizeof(struct sample) == 128, "a sample is two cache lines");
 _Static_assert(sizeof(struct place) == 256, "a place is four cache lines");
 _Static_assert(offsetof(struct place, appended) == 128,
                "counters share no line with what others read to find the dead");
 _Static_assert(sizeof(struct partition) == 256, "a partition's tail shares no line pair with anything");
+_Static_assert(sizeof(struct summary) == 40, "a summary is five words");
 
 /* ---- private geometry -------------------------------------------------------------------------------------------- */
 
@@ -151,6 +159,7 @@ struct field {
     uint32_t bytes;  /* stored bytes: TEXT and BYTES carry their length in the last two */
     uint32_t unit, units;
     uint32_t offset; /* within a staged record */
+    int summary;     /* its number among the fields of a block that are summed up; -1: it holds no numbers */
     uint64_t base, stride;
 };
 
@@ -161,8 +170,10 @@ struct geometry {
     uint64_t reciprocal;     /* floor(2^64 / slots): see ring_where */
     uint64_t record_bytes;   /* of a staged record, a multiple of 8 */
     uint64_t word_base, word_stride, partition_bytes;
+    uint64_t block_slots, block_count; /* slots of a block (the last may have fewer), blocks of a partition */
+    uint32_t summary_count;            /* summaries of a block */
     uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
-        slots_offset;
+        summaries_offset, slots_offset;
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
     int key_field, time_field; /* -1 when there is none */

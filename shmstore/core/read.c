@@ -11,37 +11,34 @@ static bool ignore_gap(void *context, uint32_t partition, uint64_t first, uint64
 }
 const struct gap_sink no_gaps = {ignore_gap, NULL};
 
+/* Eight bytes of neighbouring units in one load. That they are no longer each a load of its own makes no difference: a copy
+ * counts only when nobody has begun to write to any of its slots. */
+typedef atomic_u64 __attribute__((may_alias)) atomic_units;
+
+#define COPY_UNITS(plain, shared) \
+    for (; row < count; row++) \
+    ((plain *)(void *)to)[row] = load_relaxed((const shared *)(const void *)(from + row * stride))
+
 /* Copy `count` values of one field from consecutive slots to consecutive rows. Every load here is copy_column:unit. */
 static void copy_column(const struct field *field, unsigned char *to, const unsigned char *from, uint64_t count) {
-    uint64_t stride = field->stride;
+    uint64_t stride = field->stride, row = 0;
+    if (field->units > 1) {
+        uint64_t *out = (uint64_t *)(void *)to;
+        for (; row < count; row++, from += stride)
+            for (uint32_t i = 0; i < field->units; i++)
+                *out++ = load_relaxed((const atomic_u64 *)(const void *)from + i);
+        return;
+    }
+    if (stride == field->unit && stride < 8 && !(((uintptr_t)to | (uintptr_t)from) & 7)) {
+        uint64_t *out = (uint64_t *)(void *)to, loads = count * stride / 8;
+        for (uint64_t i = 0; i < loads; i++) out[i] = load_relaxed((const atomic_units *)(const void *)from + i);
+        row = loads * 8 / stride;
+    }
     switch (field->unit) {
-    case 8:
-        if (field->units == 1) {
-            uint64_t *out = (uint64_t *)(void *)to;
-            for (uint64_t row = 0; row < count; row++)
-                out[row] = load_relaxed((const atomic_u64 *)(const void *)(from + row * stride));
-        } else {
-            uint64_t *out = (uint64_t *)(void *)to;
-            for (uint64_t row = 0; row < count; row++, from += stride)
-                for (uint32_t i = 0; i < field->units; i++)
-                    *out++ = load_relaxed((const atomic_u64 *)(const void *)from + i);
-        }
-        break;
-    case 4: {
-        uint32_t *out = (uint32_t *)(void *)to;
-        for (uint64_t row = 0; row < count; row++)
-            out[row] = load_relaxed((const atomic_u32 *)(const void *)(from + row * stride));
-        break;
-    }
-    case 2: {
-        uint16_t *out = (uint16_t *)(void *)to;
-        for (uint64_t row = 0; row < count; row++)
-            out[row] = load_relaxed((const atomic_u16 *)(const void *)(from + row * stride));
-        break;
-    }
-    default:
-        for (uint64_t row = 0; row < count; row++) to[row] = load_relaxed((const atomic_u8 *)(from + row * stride));
-        break;
+    case 8: COPY_UNITS(uint64_t, atomic_u64); break;
+    case 4: COPY_UNITS(uint32_t, atomic_u32); break;
+    case 2: COPY_UNITS(uint16_t, atomic_u16); break;
+    default: COPY_UNITS(uint8_t, atomic_u8); break;
     }
 }
 
@@ -51,6 +48,7 @@ static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot
     const unsigned char *slots = ring_slots(ring, partition);
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
+        if (!to->columns[i]) continue;
         copy_column(field, to->columns[i] + to->row * field->bytes, slots + field->base + slot * field->stride, count);
     }
 }
@@ -81,6 +79,16 @@ static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t t
             return 0; /* the caller reports these and comes back for the rest */
         }
     return count;
+}
+
+bool ring_copy_published(const struct ring *ring, uint32_t partition, uint64_t ticket, uint64_t count,
+                         struct destination *to) {
+    copy_rows(ring, partition, ring_where(ring->geometry, ticket).slot, count, to);
+    fence_acquire(); /* ring_copy_published:after: whoever overwrote what we copied is seen below */
+    uint64_t tail = load_relaxed(&ring_partition(ring, partition)->tail); /* ring_copy_published:tail */
+    if (ticket + ring->geometry->slots <= tail) return false;
+    to->row += count;
+    return true;
 }
 
 /* [8] Ticket `ticket` is not PUBLISHED of its lap: why? Sets `*end` to the end of the range with that reason. READ_END

@@ -124,7 +124,7 @@ enum gap_reason { GAP_LAPPED = 1, GAP_VOIDED, GAP_SKIPPED, GAP_CLEARED, GAP_IN_F
 
 /* A reader's destination: one contiguous array per field, filled from `row` up to `room` rows. */
 struct destination {
-    unsigned char *columns[MAX_FIELDS];
+    unsigned char *columns[MAX_FIELDS]; /* NULL: the field is not wanted */
     uint64_t row, room;
 };
 
@@ -146,6 +146,11 @@ enum read_status {
 /* Copy the readable records of tickets [*next, end) in order; *next moves past all that was copied or reported. */
 enum read_status ring_read(const struct ring *ring, uint32_t partition, uint64_t *next, uint64_t end, bool stop_at_held,
                            struct destination *to, const struct gap_sink *gaps);
+
+/* Copy the records of tickets [ticket, ticket + count): consecutive slots of one lap, whose words the caller has once seen
+ * PUBLISHED of that lap. False, and nothing is added, when some may have been claimed over since. */
+bool ring_copy_published(const struct ring *ring, uint32_t partition, uint64_t ticket, uint64_t count,
+                         struct destination *to);
 
 /* Void or release every claim of a dead owner. Returns the counts through the pointers. */
 void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint64_t *released);

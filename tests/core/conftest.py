@@ -55,7 +55,7 @@ class Build:
 
     def link(self, objects: Iterable[Path], folder: Path) -> Path:
         program = folder / "core_tests"
-        done = compiler(self.kind, *FLAGS, *KINDS[self.kind], *objects, "-o", program)
+        done = compiler(self.kind, *FLAGS, *KINDS[self.kind], *objects, "-lm", "-o", program)
         assert done.returncode == 0, done.stderr
         return program
 

@@ -1,5 +1,6 @@
-/* Death at each named point of append, settle and sweep, met in each way: nothing stays behind, no ticket is lost. */
-#include "harness.h"
+/* Death at each named point of append, settle, sweep and summarise, met in each way: nothing stays behind, no ticket is
+ * lost. */
+#include "asking.h"
 
 /* The ways in which a death is met. */
 enum way { SWEPT, MET_BY_THE_NEXT_LAP, MET_BY_A_READER, PLACE_TAKEN_OVER };
@@ -233,5 +234,63 @@ CASE(a_repairer_meets_an_appender_that_passes_the_same_slot) {
         expect_equal(totals_of(store).voided, 7);
         expect_equal(totals_of(store).skipped, 2);
         free_store(store);
+    }
+}
+
+/* ---- summaries --------------------------------------------------------------------------------------------------- */
+
+static void ask_once(void *asker) { ask(asker); }
+
+/* A store of two blocks, one of them whole and marked by this asker. */
+static struct asker make_marked(enum arrangement layout, uint32_t *writer) {
+    struct store *store = make_store((struct wish){.capacity = 2 * LEAST_BLOCK_SLOTS, .layout = layout});
+    struct asker asker = make_asker(store, true);
+    *writer = join(store, 0);
+    append_many(store, *writer, LEAST_BLOCK_SLOTS + 5);
+    ask(&asker);
+    return asker;
+}
+
+/* Who comes now and asks about one field finds what one does that believes in no summary. */
+static void expect_agreement_on_each_field(struct store *store) {
+    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
+        struct asker newcomer = make_asker(store, true), doubter = make_asker(store, false);
+        newcomer.needs = doubter.needs = UINT64_C(1) << i;
+        struct answer found = ask(&newcomer), expected = ask(&doubter);
+        expect_equal_answers(&found, &expected);
+        free_asker(&newcomer);
+        free_asker(&doubter);
+    }
+}
+
+CASE(who_dies_while_it_summarises_leaves_nothing_that_changes_an_answer) {
+    for_each(layout, BOTH_LAYOUTS) {
+        int written = 0;
+        for (bool died = true; died; written++) {
+            uint32_t writer;
+            struct asker mortal = make_marked(layout, &writer), other = make_asker(mortal.store, true);
+            died = leaves_at("summary begun", written, ask_once, &mortal);
+            expect_agreement_on_each_field(mortal.store);
+            expect_agreement(&other, LEAST_BLOCK_SLOTS + 5);
+            append_many(mortal.store, writer, 2 * LEAST_BLOCK_SLOTS);
+            expect_agreement(&other, 2 * LEAST_BLOCK_SLOTS);
+        }
+        expect(written > 3);
+    }
+}
+
+CASE(who_is_overtaken_while_it_summarises_leaves_a_mixture_that_nobody_believes) {
+    for_each(layout, BOTH_LAYOUTS) {
+        uint32_t writer;
+        struct asker slow = make_marked(layout, &writer), other = make_asker(slow.store, true);
+        struct stalled *stalled = start(ask_once, &slow, "summary begun");
+        for (uint64_t count = LEAST_BLOCK_SLOTS + 5; !has_returned(stalled); count = 2 * LEAST_BLOCK_SLOTS) {
+            expect_agreement(&other, count);
+            append_many(slow.store, writer, 2 * LEAST_BLOCK_SLOTS);
+            expect_agreement(&other, 2 * LEAST_BLOCK_SLOTS);
+            move_on(stalled, "summary begun");
+            expect_agreement_on_each_field(slow.store);
+        }
+        finish(stalled);
     }
 }

@@ -4,16 +4,19 @@
  * it random ones. Either way the memory is of just the segment's length, for AddressSanitizer to watch.
  *
  * An input is: one byte of options; a byte that says how many changes follow; changes of 11 bytes (where, how, value);
- * one byte for each operation. What comes of an operation does not matter, but answers keep their own bounds. */
+ * one byte for each operation, one more for a question. What comes of an operation does not matter, but answers keep
+ * their own bounds. */
 #include "../../shmstore/core/check.h"
 #include "../../shmstore/core/history.h"
+#include "fuzz_questions.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CAPACITY = 12, KEY_BYTES = 13, MOST_LAPS_BEHIND = 1000 };
+enum { CAPACITY = 12, SEVERAL_BLOCKS = 2 * LEAST_BLOCK_SLOTS + 60, KEY_BYTES = 13, MOST_BEHIND = 12000 /* tickets */ };
+enum { PARTITIONS = 2, BLOCKS = 8 }; /* at most */
 enum { CHANGE_BYTES = 11, MOST_CHANGES = 15, MOST_OPERATIONS = 64 };
 
 static const struct field_spec FIELDS[MAX_FIELDS] = {
@@ -60,19 +63,23 @@ struct users {
     struct processes processes; /* only for check_store, which looks at the places */
     struct table table;
     atomic_u32 spare;
-    atomic_u64 decided[2];
-    uint64_t next[2];
-    bool given_up[2]; /* an append failed: it took all its rounds */
+    atomic_u64 decided[PARTITIONS], marks[PARTITIONS * BLOCKS];
+    uint64_t next[PARTITIONS];
+    bool given_up[PARTITIONS]; /* an append failed: it took all its rounds */
 };
+
+static const uint8_t SUMMARISING[] = {1, 1 << 3, 3 << 3}; /* questions that need the flag and numbers, the key, the time */
 
 static unsigned char *format(struct users *users, uint64_t choice) {
     struct options options = {
-        .capacity = CAPACITY, .partitions = 1 + (choice >> 1 & 1), .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
+        .capacity = choice >> 5 == 7 ? SEVERAL_BLOCKS : CAPACITY, .partitions = 1 + (choice >> 1 & 1),
+        .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
         .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 6};
     struct refusal why;
     require(layout_plan(&options, FIELDS, &users->geometry, &why) == PLAN_OK);
-    static unsigned char *memories[4]; /* one for each choice, and for good: new pages would take most of the time */
-    unsigned char **memory = &memories[choice & 3];
+    static unsigned char *memories[8]; /* one for each choice, and for good: new pages would take most of the time */
+    unsigned char **memory = &memories[(choice & 3) | (choice >> 5 == 7 ? 4 : 0)];
+    require(users->geometry.block_count <= BLOCKS);
     if (!*memory) *memory = aligned_alloc(4096, users->geometry.total_bytes);
     require(*memory);
     memset(*memory, 0, users->geometry.total_bytes);
@@ -102,13 +109,12 @@ static bool takes_long(const struct users *users, uint32_t partition) {
     uint64_t lap = ring_where(&users->geometry, load_relaxed(&ring_partition(&users->ring, partition)->tail)).lap;
     for (uint64_t slot = 0; slot < users->geometry.slots; slot++) {
         uint64_t word = load_relaxed(ring_word(&users->ring, partition, slot));
-        if (lap_distance(word_lap(word), lap) > MOST_LAPS_BEHIND) return true;
+        if (lap_distance(word_lap(word), lap) > (int64_t)(MOST_BEHIND / users->geometry.slots)) return true;
     }
     return false;
 }
 
 static void append_to(struct users *users, uint32_t partition, uint32_t owner) {
-    if (users->given_up[partition] || takes_long(users, partition)) return;
     unsigned char *record = calloc(1, users->geometry.record_bytes), *discarded = malloc(users->geometry.record_bytes);
     struct appended out;
     require(record && discarded);
@@ -141,13 +147,21 @@ static void intern(struct users *users, uint64_t number) {
     free(text);
 }
 
-static void operate(struct users *users, uint8_t byte) {
+static void ask(struct users *users, uint8_t choice) {
+    const struct geometry *g = &users->geometry;
+    if (g->options.partitions > PARTITIONS || g->block_count > BLOCKS) return; /* another header */
+    inquire(&(struct inquirer){&users->ring, FIELDS, users->marks, table_count(&users->table)}, choice);
+}
+
+static void operate(struct users *users, struct input *input) {
+    uint8_t byte = (uint8_t)take(input, 1);
     uint32_t partition = (byte >> 3 & 1) % users->geometry.options.partitions, owner = (byte >> 4) % 3 | 1 << 12;
     uint64_t ignored, voided, *next = &users->next[partition];
     struct sample_values values = {0};
     struct totals totals;
     switch (byte & 7) {
-    case 0: case 1: append_to(users, partition, owner); break;
+    case 0: if (!users->given_up[partition] && !takes_long(users, partition)) append_to(users, partition, owner); break;
+    case 1: ask(users, (uint8_t)take(input, 1)); break;
     case 2: read_some(users, partition, next, 1 + (byte >> 4), true); break;
     case 3: ignored = 0, read_some(users, partition, &ignored, users->geometry.slots, false); break;
     case 4: intern(users, byte >> 3); break;
@@ -165,12 +179,17 @@ static void operate(struct users *users, uint8_t byte) {
 
 /* ---- the target ------------------------------------------------------------------------------------------------- */
 
-/* Change one value: how says its size, whether it lies in the header, and whether it is set or flipped. */
+/* Change one value: how says its size, whether it lies in the header, and whether it is set or flipped. Or forge a
+ * summary. */
 static void change(struct users *users, unsigned char *memory, uint64_t where, uint8_t how, uint64_t value) {
     const struct geometry *g = &users->geometry;
     uint64_t first = how & 1 ? g->partitions_offset : how & 2 ? g->processes_offset : how & 4 ? g->board_offset : 0;
     uint64_t bytes = (size_t)1 << (how >> 3 & 3), end = first ? g->total_bytes : sizeof(struct header), old = 0;
     uint64_t at = first + where % ((end - first) / bytes) * bytes;
+    if (first && how >> 7) {
+        forge_summary(&users->ring, value);
+        return;
+    }
     memcpy(&old, memory + at, bytes);
     value = how >> 5 & 1 ? old ^ value : how >> 6 & 1 ? old + value : value;
     memcpy(memory + at, &value, bytes);
@@ -190,15 +209,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(open_store(&users, memory, length));
     for (uint32_t i = 0; i < 3; i++) store_relaxed(&processes_place(&users.ring, i)->word, 1 << 8 | PLACE_USED);
     for (int i = 0; i < 4; i++) intern(&users, (uint64_t)i * 3);
-    for (uint32_t i = 0; i < CAPACITY * 3 / 2; i++)
+    for (uint32_t i = 0; i < users.geometry.options.capacity * 3 / 2; i++)
         append_to(&users, i % users.geometry.options.partitions, i % 3 | 1 << 12);
+    for (int times = 0; times < 3; times++) /* once, blocks are marked; again, summarised */
+        for (uint32_t i = 0; i < sizeof SUMMARISING; i++) ask(&users, SUMMARISING[i]);
     for (uint64_t i = 0; i < changes; i++) {
         uint64_t where = take(&input, 2);
         uint8_t how = (uint8_t)take(&input, 1);
         change(&users, memory, where, how, take(&input, 8));
     }
     if (open_store(&users, memory, length))
-        for (int i = 0; i < MOST_OPERATIONS && input.at < input.end; i++) operate(&users, (uint8_t)take(&input, 1));
+        for (int i = 0; i < MOST_OPERATIONS && input.at < input.end; i++) operate(&users, &input);
     return 0;
 }
 
@@ -224,7 +245,7 @@ static size_t random_input(uint8_t input[]) {
 }
 
 CASE(no_change_of_any_bytes_leads_an_operation_outside_the_segment) {
-    for (uint64_t i = 0; i < 500 * effort; i++) {
+    for (uint64_t i = 0; i < 250 * effort; i++) {
         uint8_t input[2 + MOST_CHANGES * CHANGE_BYTES + MOST_OPERATIONS];
         LLVMFuzzerTestOneInput(input, random_input(input));
     }

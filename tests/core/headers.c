@@ -173,13 +173,14 @@ CASE(every_plan_keeps_everything_aligned_apart_and_inside) {
             {g.buckets_offset, g.buckets_offset + 8 * g.bucket_count},
             {g.cells_offset, g.cells_offset + g.cell_count * g.cell_bytes},
             {g.partitions_offset, g.partitions_offset + o.partitions * sizeof(struct partition)},
+            {g.summaries_offset, g.summaries_offset + o.partitions * g.block_count * g.summary_count * sizeof(struct summary)},
             {g.slots_offset, g.slots_offset + o.partitions * g.partition_bytes},
             {g.total_bytes, UINT64_MAX},
         };
         for (size_t k = 0; k + 1 < sizeof parts / sizeof *parts; k++) expect(parts[k].end <= parts[k + 1].first);
         expect(g.board_offset % 64 == 0 && g.history_offset % 64 == 0 && g.processes_offset % 64 == 0);
         expect(g.buckets_offset % 8 == 0 && g.cells_offset % 8 == 0);
-        expect(g.partitions_offset % 128 == 0 && g.slots_offset % 64 == 0 && g.total_bytes % 4096 == 0);
+        expect(g.partitions_offset % 128 == 0 && g.summaries_offset % 128 == 0 && g.slots_offset % 64 == 0 && g.total_bytes % 4096 == 0);
         if (g.key_field >= 0) expect(g.bucket_count >= 2 * g.cell_count && !(g.bucket_count & (g.bucket_count - 1)));
     }
     expect(accepted > 50 * effort);

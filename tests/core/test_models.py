@@ -14,10 +14,17 @@ import pytest
 
 from tests.core.conftest import CORE
 from tests.core.explorer import Explorer, Found
-from tests.core.models import history, process, ring_rules, table, waiting
+from tests.core.models import history, process, ring_rules, summary, table, waiting
 from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation
 
-MODELS = {"ring": ring_rules, "process": process, "table": table, "history": history, "waiting": waiting}
+MODELS = {
+    "ring": ring_rules,
+    "summary": summary,
+    "process": process,
+    "table": table,
+    "history": history,
+    "waiting": waiting,
+}
 SOURCES = [*CORE.glob("*.[ch]"), *(CORE.parent / "binding").glob("*.c")]
 ATOMICS = re.compile(r"\b((?:load|store|cas|add|or|fence)_(?:relaxed|acquire|release|acq_rel))")
 LABEL = re.compile(r"\b[a-z_]+:[a-z_]+\b")

@@ -1,30 +1,19 @@
 """Each rule of the core is there for a reason: with one broken in a copy, the case that stands for it fails.
 
-A mutant is a copy of the core with some texts replaced. Those that only a race shows may run a few times. What a
-missing fence does is not seen by running on strongly ordered processors: that is no subject here.
+Mutants that only a race shows may run a few times. What a missing fence does is not seen by running on strongly ordered
+processors: that is no subject here.
 """
 
-import re
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.core.conftest import CORE, TESTS, Build
+from tests.core.broken_blocks import BLOCKS
+from tests.core.conftest import TESTS, Build
+from tests.core.mutant import Mutant
 
 RACES = 100  # runs of a mutant that only a race shows; on an idle machine the first will do
-
-
-@dataclass(frozen=True)
-class Mutant:
-    breaks: str  # the rule, in words
-    caught_by: str  # the case that fails
-    file: str
-    changes: dict[str, str]  # each text occurs once
-    by_race: bool = False
-
 
 MUTANTS = (
     Mutant(
@@ -266,21 +255,8 @@ MUTANTS = (
             "if (lock->own) clear_own_page(lock->own);": "(void)clear_own_page;",
         },
     ),
+    *BLOCKS,
 )
-
-
-def mutated(mutant: Mutant, folder: Path) -> list[Path]:
-    """The C files to compile for a mutant, in a copy of the core: the changed one, or all when a header is changed."""
-    text = (CORE / mutant.file).read_text()
-    for old, new in mutant.changes.items():
-        pattern = re.compile(r"\s+".join(map(re.escape, old.split())))  # lines may be wrapped anywhere
-        found = len(pattern.findall(text))
-        assert found == 1, f"{mutant.file} has not one but {found} times: {old}"
-        text = pattern.sub(lambda _, new=new: new, text)
-    core = folder / "core"
-    shutil.copytree(CORE, core)
-    (core / mutant.file).write_text(text)
-    return [core / mutant.file] if mutant.file.endswith(".c") else sorted(core.glob("*.c"))
 
 
 def fails(case: str, build: Build, program: Path, seed: int) -> bool:
@@ -293,7 +269,7 @@ def test_a_broken_rule_is_caught(
     mutant: Mutant, built: Callable[[str], Build], tmp_path: Path, seed: int, scorecard: Callable[..., None]
 ) -> None:
     plain = built("plain")
-    broken = {path.name: path for path in plain.objects(mutated(mutant, tmp_path), tmp_path)}
+    broken = {path.name: path for path in plain.objects(mutant.copy(tmp_path), tmp_path)}
     whole = {path.name: path for path in plain.folder.glob("*.o")}
     program = plain.link((whole | broken).values(), tmp_path)
     runs = RACES if mutant.by_race else 1
