@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypedDict, TypeVar
 
 from shmstore.errors import InvalidOption
+from shmstore.expression import Expression
 from shmstore.schema import Schema
 
 R = TypeVar("R")
@@ -20,13 +21,13 @@ _EARLIEST_NS, _LATEST_NS = -(1 << 63), (1 << 63) - 1
 class Selection(TypedDict, Generic[R], total=False):
     """What every snapshot, query and aggregate accepts; whatever is left out means all.
 
-    `since` and `until` bound the records' timestamps: since <= timestamp < until. `where` is a Python callable that
-    says of each record whether it counts (the slowest way to choose: a Python call a record). `partition` is one
-    partition's number."""
+    `since` and `until` bound the records' timestamps: since <= timestamp < until. `where` is an expression, as
+    field("value") > 100, or a Python callable that says of each record whether it counts (the slowest way to choose: a
+    Python call a record). `partition` is one partition's number."""
 
     since: Moment | None
     until: Moment | None
-    where: Callable[[R], object] | None
+    where: Expression | Callable[[R], object] | None
     partition: int | None
 
 
@@ -38,13 +39,13 @@ def nanoseconds(moment: Moment, name: str, now_ns: int) -> int:
     if isinstance(moment, timedelta):
         if moment < timedelta(0):
             raise InvalidOption(f"{name} is {moment!r}; a timedelta says how long ago: give 0 or more, or a datetime")
-        ns = now_ns - _length_ns(moment)
+        ns = now_ns - length_ns(moment)
     elif isinstance(moment, datetime):
         if moment.utcoffset() is None:
             raise InvalidOption(
                 f"{name} is {moment!r}, which has no time zone; add one, as in datetime.now(timezone.utc)"
             )
-        ns = _length_ns(moment - _UNIX_EPOCH)
+        ns = length_ns(moment - _UNIX_EPOCH)
     elif isinstance(moment, int) and not isinstance(moment, bool):
         ns = moment
     else:
@@ -76,6 +77,23 @@ def window(schema: Schema, since: Moment | None, until: Moment | None) -> tuple[
     return since_ns, until_ns
 
 
+def condition(
+    where: Expression | Callable[[R], object] | None,
+) -> tuple[Expression | None, Callable[[R], object] | None]:
+    """`where` as what the core works out, and what Python says of each record: at most one of them.
+
+    Raises InvalidOption for what is neither.
+    """
+    if where is None or isinstance(where, Expression):
+        return where, None
+    if callable(where):
+        return None, where
+    raise InvalidOption(
+        f"where is {where!r} ({type(where).__name__}); expected an expression, as field('value') > 100, or a callable "
+        "that says of a record whether it counts"
+    )
+
+
 def require_time(schema: Schema, purpose: str) -> int:
     """The index of the Timestamp field. Raises InvalidOption, saying what needs it, when there is none."""
     if schema.time_field is None:
@@ -93,11 +111,12 @@ def one_partition(partition: int | None, count: int) -> list[int] | None:
     """
     if partition is None:
         return None
-    if not isinstance(partition, int) or not 0 <= partition < count:
+    if not isinstance(partition, int) or isinstance(partition, bool) or not 0 <= partition < count:
         raise InvalidOption(f"partition is {partition!r}; this store has partitions 0 to {count - 1}")
     return [partition]
 
 
-def _length_ns(length: timedelta) -> int:
+def length_ns(length: timedelta) -> int:
+    """A length of time in ns."""
     # Not total_seconds(): a float loses the microseconds of today's dates.
     return (length.days * 86400 + length.seconds) * 10**9 + length.microseconds * 1000

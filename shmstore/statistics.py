@@ -60,10 +60,18 @@ class Statistics:
 class Meter:
     """Takes the statistics of one store, and remembers one earlier look to tell a rate by."""
 
-    __slots__ = ("_clock", "_core", "_look", "_slots", "_time_name")
+    __slots__ = ("_clock", "_core", "_count", "_look", "_slots", "_time_name")
 
-    def __init__(self, core: _core.Store, schema: Schema, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        core: _core.Store,
+        schema: Schema,
+        count: Callable[[int, int, int], int],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`count(partition, since_ns, until_ns)` tells how many records a partition has of a window."""
         self._core = core
+        self._count = count
         self._time_name = None if schema.time_field is None else schema.names[schema.time_field]
         self._slots = core.plan().slots
         self._clock = clock
@@ -108,7 +116,7 @@ class Meter:
     def _partition_rate(self, partition: int, counts: _core.Totals, now_ns: int) -> float:
         """Records of the last second, or of the time that the partition reaches back when that is less."""
         since_ns = now_ns - _SECOND_NS
-        count = len(self._core.snapshot([partition], since_ns, now_ns))
+        count = self._count(partition, since_ns, now_ns)
         if count and counts.tail - counts.oldest >= self._slots:
             oldest_ns = self._time_of(partition, counts.oldest)
             if oldest_ns is not None and since_ns < oldest_ns < now_ns:

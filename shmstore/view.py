@@ -1,15 +1,20 @@
 """What can be seen of a store: snapshots, cursors, single records, counts and state."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, TypeVar
 
 from shmstore import _core
+from shmstore.compiler import compiled
 from shmstore.cursor import Cursor, Start, start_tickets
 from shmstore.errors import InvalidOption
+from shmstore.expression import Expression
 from shmstore.gap import gaps_of
+from shmstore.matches import Order, Query
 from shmstore.query import Questions
 from shmstore.schema import Schema
-from shmstore.selection import Moment, one_partition, require_time, window
+from shmstore.scope import Scope
+from shmstore.selection import Moment, condition, one_partition, require_time, window
 from shmstore.snapshot import Snapshot
 from shmstore.statistics import Meter, Statistics
 
@@ -19,7 +24,10 @@ R = TypeVar("R")
 class View(Questions[R]):
     """The half of `EventStore` that changes nothing."""
 
-    __slots__ = ("_core", "_header", "_meter", "_name", "_schema", "_slots")
+    __slots__ = ("_core", "_header", "_meter", "_name", "_schema", "_slots", "summaries")
+
+    summaries: bool
+    """Whether block summaries may answer questions of this handle; on at first, off for measurements and doubts."""
 
     def __init__(self, core: _core.Store, name: str, schema: Schema) -> None:
         self._core = core
@@ -27,14 +35,15 @@ class View(Questions[R]):
         self._schema = schema
         self._header = core.header()
         self._slots = core.plan().slots
-        self._meter = Meter(core, schema)
+        self._meter = Meter(core, schema, partial(_count, core, schema))  # none of ours: it would never be let go
+        self.summaries = True
 
     def snapshot(
         self,
         *,
         since: Moment | None = None,
         until: Moment | None = None,
-        where: Callable[[R], object] | None = None,
+        where: Expression | Callable[[R], object] | None = None,
         partition: int | None = None,
         order: Literal["partition", "time"] = "partition",
     ) -> Snapshot[R]:
@@ -42,21 +51,88 @@ class View(Questions[R]):
 
         since, until  only records with since <= timestamp < until; each is a timedelta (that long ago), an aware
                       datetime, or an int (ns since the Unix epoch)
-        where         only records of which this Python callable says so: one call a record, slower than a window
+        where         only records that match: an expression, as field("value") > 100, or a Python callable that says
+                      so of each record (one call a record, many times slower)
         partition     only this partition
         order         "partition": one after the other, oldest first in each; "time": all by timestamp
 
-        Raises InvalidOption.
+        Raises FieldError, FieldTypeError (an expression that these records do not allow), InvalidOption.
         """
         if order not in ("partition", "time"):
             raise InvalidOption(f"order is {order!r}; expected 'partition' or 'time'")
-        bounds = window(self._schema, since, until)
-        columns = self._core.snapshot(one_partition(partition, self.partitions), *bounds)
+        expression, accept = condition(where)
+        scope = self._live(expression, since, until, partition)
+        columns = self._core.snapshot(scope.partitions, scope.program(), scope.ends, self.summaries)
         gaps = gaps_of(columns.gaps())
         if order == "time":
             columns = columns.order_by(require_time(self._schema, "order by time"))
         taken = Snapshot[R](columns, self._schema, gaps)
-        return taken if where is None else taken.where(where)
+        return taken if accept is None else taken.where(accept)
+
+    def query(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Expression | Callable[[R], object] | None = None,
+        partition: int | None = None,
+        limit: int | None = None,
+        order: Order = "partition",
+    ) -> Query[R]:
+        """The records that match, found while they are taken: iterate over it, as often as you like.
+
+        limit  at most so many
+        order  "partition": one after the other, oldest first in each; "newest": the last appended first in each
+               partition, and among partitions by timestamp
+
+        All else, and what is raised, as for `snapshot`.
+        """
+        expression, accept = condition(where)
+
+        def ask() -> Scope:
+            return self._live(expression, since, until, partition)
+
+        def snapshot() -> Snapshot[R]:
+            ordered: Literal["partition", "time"] = "time" if order == "newest" and self._has_time else "partition"
+            return self.snapshot(since=since, until=until, where=where, partition=partition, order=ordered)
+
+        found = Query(ask, accept, snapshot, limit, order)
+        ask().program()  # a mistake is told now, not when the records are taken
+        return found
+
+    @property
+    def _has_time(self) -> bool:
+        return self._schema.time_field is not None
+
+    def _live(
+        self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
+    ) -> Scope:
+        """The live records as they are now, the tails before all else: who compiles later knows every key of theirs."""
+        since_ns, until_ns = window(self._schema, since, until)
+        partitions = one_partition(partition, self.partitions)
+        return Scope(
+            self._core,
+            self._schema,
+            self._core.keys,
+            {"where": where, "since_ns": since_ns, "until_ns": until_ns},
+            partitions,
+            [tail for _, tail in self._core.ranges()],
+            self.summaries,
+        )
+
+    def _scope(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Expression | Callable[[R], object] | None = None,
+        partition: int | None = None,
+    ) -> Scope:
+        expression, accept = condition(where)
+        if accept is None:
+            return self._live(expression, since, until, partition)
+        columns = self.snapshot(since=since, until=until, where=accept, partition=partition)._columns
+        return Scope(columns, self._schema, columns.keys)
 
     def cursor(self, start: Start = "oldest", *, partition: int | None = None) -> Cursor[R]:
         """Follow the store, or one partition of it, from a place of its own.
@@ -146,3 +222,10 @@ class View(Questions[R]):
     def unlinked(self) -> bool:
         """Whether the name was removed by `unlink`."""
         return self._core.unlinked
+
+
+def _count(core: _core.Store, schema: Schema, partition: int, since_ns: int, until_ns: int) -> int:
+    """How many records a partition has of a window."""
+    program = compiled(schema, core.keys, since_ns=since_ns, until_ns=until_ns)
+    count: int = core.tally(program, (), partitions=[partition])[0]
+    return count

@@ -12,11 +12,14 @@ from typing import Literal, NamedTuple
 import shmstore
 from shmstore import Bytes, Key, Record, Text, Timestamp, UInt16
 from tests.helpers.processes import Child
+from tests.helpers.questions import questions
 
-HEADER_BYTES = 4264  # as in core/layout.h, with its checksum in the last eight
+HEADER_BYTES = 4272  # as in core/layout.h, with its checksum in the last eight
 HEADER_FIXED = 160
-PARTITIONS, SLOTS, PROCESSES = 2, 20, 4
+PARTITIONS, PROCESSES = 2, 4
+SLOTS = 260  # of a partition: a block of 256, and a short one
 EDGES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**39, 2**40 - 1, 2**40, 2**62, 2**63 - 1, 2**63)
+DOUBLES = (0x7FF0000000000000, 0x7FF8000000000000, 0xFFEFFFFFFFFFFFFF)  # infinity, NaN, the least
 _STATES = 8
 _MASK = 2**64 - 1
 
@@ -51,17 +54,22 @@ class Template(NamedTuple):
 
 
 def template(name: str, layout: Layout) -> Template:
-    """A store in use: keys, records of a second lap, samples, a floor, a live place and a dead one, a claim of each."""
+    """A store in use: keys, records of a second lap, samples, a live place and a dead one, a claim of each in one
+    partition, and in the other a whole block, which is summarised.
+    """
     with shmstore.create(
         name, Order, capacity=PARTITIONS * SLOTS, partitions=PARTITIONS, layout=layout, keys=8, processes=PROCESSES
     ) as store:
-        for number in range(PARTITIONS * SLOTS * 2):
-            append_one(store, number)
+        for number in range(PARTITIONS * (SLOTS * 2 - 2)):
+            append_one(store, number, number % 2)
 
         def die() -> None:
-            append_one(shmstore.attach(name), 0)
+            append_one(shmstore.attach(name), 0, 1)
 
         Child(die).wait()
+        for _ in range(3):  # who asks leaves a mark, then summaries
+            for ask in questions(store).values():
+                ask(store)
         assert store._core.lock_coordinator()
         for second in range(3):
             store._core.sample(second * 10**9)
@@ -69,7 +77,8 @@ def template(name: str, layout: Layout) -> Template:
         plan = store._core.plan()
         regions = {region: Region(region, first, first + size) for region, first, size in plan.regions}
         data = bytearray(store._segment.buffer)
-        first = regions["slots"].first
+        assert any(data[slice(*regions["summaries"][1:])])
+        first = (regions["slots"].first + regions["slots"].end) // 2
         stride = 8 + plan.record_bytes if layout == "rows" else 8
         for slot, place in ((3, 0), (5, 1)):
             (word,) = struct.unpack_from("Q", data, first + slot * stride)
@@ -78,12 +87,10 @@ def template(name: str, layout: Layout) -> Template:
     return Template(bytes(data), regions)
 
 
-def append_one(store: "shmstore.EventStore[Order]", number: int) -> int:
+def append_one(store: "shmstore.EventStore[Order]", number: int, partition: int | None = None) -> int:
     """A record like all of them."""
-    raw = b"\xff\0"
-    return store.append(
-        gateway=f"gw-{number % 5}", id=f"ö-{number}", value=number / 2, short=number, flag=number % 2 == 1, raw=raw
-    )
+    record = (f"gw-{number % 5}", f"ö-{number % 30}", number / 2, number % 40, number % 3 == 1, b"\xff\0", None)
+    return store.append(record, partition=partition)
 
 
 def checksum(data: bytes | bytearray) -> int:
@@ -105,7 +112,7 @@ def mutant(source: Template, seed: int, number: int) -> tuple[str, bytes]:
 
 def scribble(dice: random.Random, data: "bytearray | memoryview", regions: dict[str, Region]) -> None:
     """Change bytes behind the header of a segment in use: once, somewhere."""
-    kind: Callable[..., str] = dice.choice((flips, edges, edges, slot_words, slot_words, swaps, stamps))
+    kind: Callable[..., str] = dice.choice((flips, edges, edges, slot_words, slot_words, swaps, stamps, forged))
     kind(dice, data, {name: region for name, region in regions.items() if name != "header and board"})
 
 
@@ -178,6 +185,29 @@ def stamps(dice: random.Random, data: bytearray, regions: dict[str, Region]) -> 
     return f"on {region.name}"
 
 
+def forged(dice: random.Random, data: bytearray, regions: dict[str, Region]) -> str:
+    """A summary of any numbers, of the whole block of partition 0, with a right check: then it is believed."""
+    for _ in range(dice.choice((1, 1, 5))):
+        number, field = dice.choice(tuple(enumerate((0, 2, 3, 4, 6))))  # the fields that hold numbers
+        words = [(dice.choice((*EDGES, *DOUBLES)) + dice.randrange(-2, 3)) % 2**64 for _ in range(3)]
+        words.append(dice.choice((0, 1, 2**62 - 1, 2**64 - 2**62, 2**64 - 1)))  # the upper half of a sum that Arrow has
+        at = regions["summaries"].first + 40 * number
+        struct.pack_into("5Q", data, at, *words, summary_check(words, partition=0, block=0, lap=2, field=field))
+    return "summary"
+
+
+def summary_check(words: list[int], partition: int, block: int, lap: int, field: int) -> int:
+    """What makes a summary fit, as in core/summary.c."""
+
+    def mix(value: int, word: int) -> int:
+        value = (value ^ word) * 0x9FB21C651E98DF25 & _MASK
+        return value ^ value >> 32
+
+    about = mix(mix(mix(0, lap), block), partition << 32 | field)
+    bounds, total = mix(mix(about, words[0]), words[1]), mix(mix(about ^ _MASK, words[2]), words[3])
+    return mix(bounds, total << 32 & _MASK | total >> 32)
+
+
 def sealed(dice: random.Random, data: bytearray, regions: dict[str, Region]) -> str:
     """Another header with a right checksum, so that only what it says can betray it."""
     for _ in range(dice.choice((1, 1, 2))):
@@ -223,7 +253,7 @@ def foreign(dice: random.Random, data: bytearray, regions: dict[str, Region]) ->
 
 
 _KINDS: tuple[Callable[[random.Random, bytearray, dict[str, Region]], str], ...] = (
-    *(flips, edges, edges, tails, slot_words, slot_words, swaps, stamps, sealed, other_versions, cut, foreign),
+    *(flips, edges, edges, tails, slot_words, slot_words, swaps, stamps, forged, sealed, other_versions, cut, foreign),
 )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import Coordinator, EventStore
+from shmstore import Coordinator, EventStore, Int8, Record, Timestamp
 from tests.helpers.accounting import Follower, Promises
 from tests.helpers.processes import Child, eventually, shared_numbers
 from tests.helpers.proofs import Proof, is_proved
@@ -166,3 +167,87 @@ def test_a_handler_that_does_not_raise_lengthens_or_shortens_no_wait(store: Even
         return 0 if not woken and 0.3 <= time.monotonic() - begun < 3 and len(calls) > 30 else 1
 
     assert Child(life).wait() == 0
+
+
+# Questions that take long.
+
+HELD = 1 << 21  # tickets of which each is asked after in the process table
+PANES, OVERLAP = 4000, 10_000
+
+
+class Small(Record):
+    value: Int8
+
+
+class Timed(Record):
+    value: Int8
+    at: Timestamp
+
+
+def count_what_is_held(store: EventStore[Any]) -> object:
+    return store.count()
+
+
+def quantile_of_what_is_held(store: EventStore[Any]) -> object:
+    return store.group_by("value").quantile("value", 0.5)
+
+
+def overlapping_windows(store: EventStore[Any]) -> object:
+    return store.windows("value", every=1, period=OVERLAP)
+
+
+@pytest.fixture
+def held(name: str) -> Iterator[EventStore[Any]]:
+    """A store whose every slot is claimed by this process, and being written."""
+    with shmstore.create(f"{name}-held", Small, capacity=HELD, partitions=1, layout="columns") as store:
+        store.append(value=1)
+        (place,), regions = store.processes(), {name: first for name, first, _ in store._core.plan().regions}
+        word = 1 << 24 | (place.place | place.generation << 12) << 3 | 1
+        store._segment.buffer[regions["slots"] : regions["slots"] + 8 * HELD] = struct.pack("Q", word) * HELD
+        struct.pack_into("Q", store._segment.buffer, regions["partitions"], HELD)
+        yield store
+        shmstore.unlink(store.name)
+
+
+@pytest.fixture
+def timed(name: str) -> Iterator[EventStore[Any]]:
+    """A record a nanosecond."""
+    with shmstore.create(f"{name}-timed", Timed, capacity=PANES, partitions=1) as store:
+        store.append_many([(1, number) for number in range(PANES)])
+        yield store
+        shmstore.unlink(store.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ask"),
+    [("held", count_what_is_held), ("held", quantile_of_what_is_held), ("timed", overlapping_windows)],
+)
+def test_ctrl_c_ends_a_long_question_soon(
+    kind: str, ask: Callable[[EventStore[Any]], object], request: pytest.FixtureRequest, scorecard: Callable[..., None]
+) -> None:
+    """By the processor time of this process, which is what the signal is sent by: others may use the machine."""
+    store: EventStore[Any] = request.getfixturevalue(kind)
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise Rung
+
+    def used_s() -> float:
+        begun_s = time.process_time()
+        ask(store)
+        return time.process_time() - begun_s
+
+    whole_s = used_s()
+    before = signal.signal(signal.SIGPROF, ring)
+    begun_s = time.process_time()
+    try:
+        signal.setitimer(signal.ITIMER_PROF, whole_s / 10)
+        with pytest.raises(Rung):
+            ask(store)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    heard_s = time.process_time() - begun_s
+    print(f"heard after {heard_s:.3f} s of {whole_s:.3f} s")
+    assert whole_s > 0.1, "it is too quick to show anything"
+    assert heard_s < whole_s / 2
+    scorecard(17, long_questions_ended=1, violations=0)

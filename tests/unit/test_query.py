@@ -1,4 +1,4 @@
-"""Queries and aggregates: what they answer, over which records, and what they refuse."""
+"""Totals and folds: what they answer, over which records, and what they refuse."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 import shmstore
 from shmstore import Bool, EventStore, Float32, Int8, Key, Record, Text, Timestamp, UInt64
-from shmstore.errors import FieldError, FieldTypeError, InvalidOption
+from shmstore.errors import FieldError, FieldTypeError
 
 
 class Reading(Record):
@@ -120,29 +120,6 @@ def test_a_window_by_length_of_time(store: EventStore[Reading]) -> None:
     assert store.count(since=timedelta(minutes=10)) == 1
     assert store.sum("value", since=timedelta(minutes=10)) == 7.0
     assert store.count(until=timedelta(minutes=10)) == 10
-
-
-def test_a_query_is_lazy_and_keeps_to_what_was_there(store: EventStore[Reading]) -> None:
-    looked_at: list[Reading] = []
-
-    def where(record: Reading) -> bool:
-        looked_at.append(record)
-        return record.good
-
-    found = store.query(where=where)
-    assert looked_at == []
-    assert next(found) == reading(6)
-    assert len(looked_at) == 4
-    store.append(reading(99))
-    store.clear()
-    assert [record.timestamp for record in found] == [8, 7, 9]
-
-
-def test_a_query_refuses_at_once_not_at_the_first_record(store: EventStore[Reading]) -> None:
-    with pytest.raises(InvalidOption):
-        store.query(since=5, until=3)
-    with pytest.raises(InvalidOption):
-        store.query(partition=5)
 
 
 def test_any_fold(store: EventStore[Reading]) -> None:

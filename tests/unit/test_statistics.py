@@ -142,8 +142,8 @@ class Core:
     def history(self, count: int) -> list[_core.Sample]:
         return self.samples[-count:]
 
-    def snapshot(self, partitions: list[int], since_ns: int, until_ns: int) -> list[int]:
-        return [time_ns for time_ns in self.times_ns if since_ns <= time_ns < until_ns]
+    def count(self, partition: int, since_ns: int, until_ns: int) -> int:
+        return sum(since_ns <= time_ns < until_ns for time_ns in self.times_ns)
 
     def read_at(self, partition: int, ticket: int) -> Tick | None:
         row = ticket - (self.tail - len(self.times_ns))
@@ -163,7 +163,7 @@ def sample(age_s: float, appended: int) -> _core.Sample:
 
 
 def meter(core: Core, record: type[Record] = Tick, clock: Clock | None = None) -> Meter:
-    return Meter(core, Schema.of(record), clock or Clock())
+    return Meter(core, Schema.of(record), core.count, clock or Clock())
 
 
 def test_a_fresh_history_tells_the_rate() -> None:

@@ -1,0 +1,45 @@
+/* One question on its way: where its batches come from, and who is told of them. */
+#ifndef SHMSTORE_RUN_H
+#define SHMSTORE_RUN_H
+
+#include "binding.h"
+
+#include "../core/scan.h"
+
+enum told { TOLD_OK, TOLD_NO_MEMORY, TOLD_DAMAGED };
+
+struct listener {
+    enum told (*hear)(void *context, const struct batch *batch, const struct found *found); /* without the GIL */
+    void *context;
+    bool (*take)(void *context, const struct block *block); /* whole blocks, by their summaries; NULL: records alone will do */
+};
+
+/* Whom is asked, and of what. */
+struct source {
+    Store *store;
+    Columns *columns;               /* the records of a snapshot; NULL: those of the live store */
+    PyObject *program;
+    PyObject *partitions, *ends;    /* None or NULL: all, as they are now */
+    int summaries;
+    uint64_t needs;                 /* fields besides those of the program */
+};
+
+struct run {
+    Store *store;
+    const Columns *columns;
+    PyObject *held;
+    const struct program *program;
+    struct scan scan;
+    struct range *ranges; /* as the run began */
+    void *memory, *buffer, *scratch, *room;
+};
+
+/* Fix which tickets are asked about, and keep the store. 0, or -1 with an exception; then there is nothing to end. */
+int run_begin(struct run *run, const struct source *source);
+
+/* Read all of them once. 0, or -1 with an exception: also when Ctrl-C was pressed. */
+int run_pass(struct run *run, const struct listener *listener);
+
+void run_end(struct run *run);
+
+#endif

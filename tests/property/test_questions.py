@@ -1,0 +1,284 @@
+"""Random questions put to random stores and to plain Python models of them: all ways to ask must give the same answer.
+
+Each question is asked with an expression and with a Python callable, with block summaries and without, of handles that
+have and have not seen the records before, and several times in a row: the first time seals blocks, the second makes
+summaries, the third uses them.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shmstore import EventStore, Expression, Float32
+from tests.helpers import answers
+from tests.helpers.asked import Asked, Play
+from tests.helpers.processes import Child
+
+ROUNDS = 12
+QUESTIONS = 8
+
+Ask = Callable[..., Any]
+"""Puts a question to a store, about a selection."""
+
+
+def told(records: Any) -> list[tuple[Any, ...]]:
+    """Records as tuples, in which NaN is equal to NaN."""
+    return [tuple("nan" if value != value else value for value in record) for record in records]
+
+
+class Question:
+    """One question with one selection: how to ask it, and the model's records that it is about."""
+
+    def __init__(self, play: Play) -> None:
+        self.play, self.dice = play, play.dice
+        dice = play.dice
+        self.selection: dict[str, Any] = {}
+        partition = dice.choice([None, dice.randrange(play.store.partitions)])
+        if partition is not None:
+            self.selection["partition"] = partition
+        accepts: list[Callable[[Any], Any]] = []
+        time = play.time
+        if time and dice.random() < 0.6:
+            since, until = sorted((play.some_time(), play.some_time()))
+            if dice.random() < 0.7:
+                self.selection["since"] = since
+                accepts.append(lambda record: getattr(record, time) >= since)
+            if dice.random() < 0.7:
+                self.selection["until"] = until
+                accepts.append(lambda record: getattr(record, time) < until)
+        self.condition: Asked | None = None
+        if dice.random() < 0.6:
+            self.condition = play.condition()
+            accepts.append(self.condition.of)
+        self.partitions = [
+            [record for record in records if all(accept(record) for accept in accepts)]
+            for records in play.records(partition)
+        ]
+        self.records = [record for records in self.partitions for record in records]
+        self.asked = ""
+
+    def answers(self, ask: Ask) -> Iterator[Any]:
+        """The answers, in all ways to ask."""
+        where: Any = self.condition.expression if self.condition else None
+        accept = self.condition.of if self.condition else lambda _: True
+        ways: list[tuple[EventStore[Any], bool, Any]] = [(self.play.store, True, where)] * 3
+        ways += [(self.play.store, False, where), (self.play.store, self.dice.random() < 0.5, accept)]
+        other = self.dice.choice(self.play.handles)
+        ways += [(other, True, where), (other, False, where), (other, True, where)]
+        for turn, (store, summaries, chosen) in enumerate(ways):
+            store.summaries = summaries
+            way = "an expression" if isinstance(chosen, Expression) else "a callable" if chosen else "no condition"
+            self.asked = f"turn {turn}, summaries {'on' if summaries else 'off'}, {way}, {store!r}"
+            choice = {} if chosen is None else {"where": chosen}
+            yield ask(store, **self.selection, **choice)
+
+
+def ask_for_totals(question: Question) -> tuple[Ask, Any]:
+    value = question.play.value()
+    if value is None:
+        return EventStore.count, len(question.records)
+    values = [value.of(record) for record in question.records]
+    number, is_float = value.expression, value.is_float
+    count, total, mean, low, high = answers.summary(values, is_float)
+    ddof, q = question.dice.randrange(3), question.dice.choice([0, 1, 0.5, 0.25, question.dice.random()])
+    wanted = [question.dice.random() for _ in range(20)] if question.dice.random() < 0.1 else [q, 0.9]
+    return question.dice.choice(
+        [
+            (EventStore.count, count),
+            (lambda store, **chosen: store.sum(number, **chosen), total),
+            (lambda store, **chosen: store.mean(number, **chosen), mean),
+            (lambda store, **chosen: store.min(number, **chosen), low),
+            (lambda store, **chosen: store.max(number, **chosen), high),
+            (lambda store, **chosen: store.summary(number, **chosen), (count, total, mean, low, high)),
+            (lambda store, **chosen: store.variance(number, ddof, **chosen), answers.variance(values, ddof)),
+            (lambda store, **chosen: store.stddev(number, ddof, **chosen), answers.variance(values, ddof, root=True)),
+            (lambda store, **chosen: store.quantile(number, q, **chosen), answers.quantile(values, q, is_float)),
+            (
+                lambda store, **chosen: store.quantiles(number, wanted, **chosen),
+                [answers.quantile(values, each, is_float) for each in wanted],
+            ),
+        ]
+    )
+
+
+def ask_of_any_field(question: Question) -> tuple[Ask, Any]:
+    name = question.dice.choice(list(question.play.kinds))
+    values = [getattr(record, name) for record in question.records]
+    if question.dice.random() < 0.3:
+        return lambda store, **chosen: store.distinct(name, **chosen), answers.different(values)
+    latest = question.dice.random() < 0.5
+    found = answers.edge(question.records, question.play.time, latest)
+    value = None if found is None else getattr(found, name)
+    ask = EventStore.last if latest else EventStore.first
+    expected = answers.Nan() if value != value else value if value is None else answers.Exactly(value)
+    return lambda store, **chosen: ask(store, name, **chosen), expected
+
+
+def ask_for_records(question: Question) -> tuple[Ask, Any]:
+    limit = question.dice.choice([None, None, 0, 1, 5, 300])
+    by_newest = answers.newest(question.partitions, question.play.time)
+    in_order = told(question.records)
+    return question.dice.choice(
+        [
+            (lambda store, **chosen: told(store.snapshot(**chosen)), in_order),
+            (lambda store, **chosen: told(store.query(**chosen).snapshot()), in_order),
+            (lambda store, **chosen: told(store.query(**chosen, limit=limit)), in_order[:limit]),
+            (lambda store, **chosen: told(store.query(**chosen, limit=limit, order="newest")), told(by_newest)[:limit]),
+            (lambda store, **chosen: store.aggregate([], _gathered, **chosen), in_order),
+        ]
+    )
+
+
+def _gathered(so_far: list[Any], record: Any) -> list[Any]:
+    return so_far + told([record])
+
+
+def rows(table: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in table]
+
+
+def ask_for_groups(question: Question) -> tuple[Ask, Any]:
+    by = question.dice.choice(
+        [name for name, kind in question.play.kinds.items() if kind not in (float, Float32)] or [""]
+    )
+    if not by:
+        return EventStore.count, len(question.records)
+    grouped = answers.groups(question.records, by)
+    value = question.play.value()
+    name = question.dice.choice(list(question.play.kinds))
+
+    def each(answer: Callable[[list[Any]], Any]) -> list[tuple[Any, ...]]:
+        found = []
+        for label, records in grouped:
+            said = answer(records)
+            found.append((answers.Exactly(label), *(said if isinstance(said, tuple) else (said,))))
+        return found
+
+    def values_of(field: str) -> Callable[[list[Any]], int]:
+        return lambda records: answers.different(getattr(record, field) for record in records)
+
+    choices: list[tuple[Ask, Any]] = [
+        (lambda store, **chosen: rows(store.group_by(by, **chosen).count()), each(len)),
+        (lambda store, **chosen: rows(store.group_by(by, **chosen).distinct(name)), each(values_of(name))),
+    ]
+    for method, latest in (("first", False), ("last", True)):
+        edges = [
+            (label, getattr(answers.edge(records, question.play.time, latest), name)) for label, records in grouped
+        ]
+        choices.append(
+            (
+                lambda store, method=method, **chosen: told(getattr(store.group_by(by, **chosen), method)(name)),
+                told(edges),
+            )
+        )
+    if value is None:
+        return question.dice.choice(choices)
+    number, is_float, of = value.expression, value.is_float, value.of
+
+    def numbers(records: list[Any]) -> list[Any]:
+        return [of(record) for record in records]
+
+    def summary(records: list[Any]) -> tuple[Any, ...]:
+        return answers.summary(numbers(records), is_float, answers.GROUP_ROWS)
+
+    for place, method in enumerate(("sum", "mean", "min", "max"), 1):
+        choices.append(
+            (
+                lambda store, method=method, **chosen: rows(getattr(store.group_by(by, **chosen), method)(number)),
+                each(lambda records, place=place: summary(records)[place]),
+            )
+        )
+    q, ddof = question.dice.random(), question.dice.randrange(2)
+    choices += [
+        (lambda store, **chosen: rows(store.group_by(by, **chosen).summary(number)), each(summary)),
+        (
+            lambda store, **chosen: rows(store.group_by(by, **chosen).variance(number, ddof)),
+            each(lambda records: answers.variance(numbers(records), ddof)),
+        ),
+        (
+            lambda store, **chosen: rows(store.group_by(by, **chosen).quantile(number, q)),
+            as_column(each(lambda records: answers.quantile(numbers(records), q, is_float))),
+        ),
+    ]
+    return question.dice.choice(choices)
+
+
+def as_column(found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """A column of which any number is a float has floats alone."""
+    if not any(isinstance(value, answers.Nearly) for _, value in found):
+        return found
+    return [(label, value.real() if isinstance(value, answers.Exactly) else value) for label, value in found]
+
+
+def ask_for_windows(question: Question) -> tuple[Ask, Any]:
+    play, dice = question.play, question.dice
+    if play.time is None:
+        return EventStore.count, len(question.records)
+    every = dice.choice([1, 1000, 7000, 10**5, 10**9])
+    period = dice.choice([every, every, every * 2, every * 5 // 2 or 1, every // 2 or 1])
+    asked = {"every": every} if period == every else {"every": every, "period": period}
+    by = dice.choice([None, *(name for name, kind in play.kinds.items() if kind not in (float, Float32))])
+    value = dice.choice([None, play.value()])
+    expected = []
+    grouped = answers.groups(question.records, by) if by else [(None, question.records)]
+    for label, records in grouped:
+        for start, inside in answers.windows(records, play.time, every, period):
+            answer: tuple[Any, ...] = (len(inside),)
+            if value:
+                answer = answers.summary([value.of(record) for record in inside], value.is_float, answers.GROUP_ROWS)
+            expected.append((*((answers.Exactly(label),) if by else ()), start, *answer))
+    number = value.expression if value else None
+    return lambda store, **chosen: rows(store.windows(number, **asked, by=by, **chosen)), expected
+
+
+ASKED = [ask_for_totals] * 3 + [ask_of_any_field, ask_for_records] + [ask_for_groups] * 2 + [ask_for_windows]
+CHANGES = [Play.append] * 12 + [Play.clear, Play.purge]
+
+
+def put(play: Play) -> None:
+    """A random question, asked in all ways."""
+    question = Question(play)
+    kind = play.dice.choice(ASKED)
+    ask, expected = kind(question)
+    try:
+        for answer in question.answers(ask):
+            assert answer == expected
+    except BaseException:
+        print(f"{kind.__name__} of {play.kinds}: {question.selection} where {question.condition}; {question.asked}")
+        raise
+
+
+@pytest.mark.parametrize("part", range(40))
+def test_every_way_to_ask_gives_the_answer_of_plain_python(name: str, seed: int, part: int) -> None:
+    play = Play(name, random.Random(f"{seed}/{part}"))
+    try:
+        for _ in range(ROUNDS):
+            for _ in range(play.dice.randrange(4)):
+                play.dice.choice(CHANGES)(play)
+            for _ in range(QUESTIONS):
+                put(play)
+    finally:
+        play.close()
+
+
+def test_another_process_gives_the_same_answers(name: str, seed: int) -> None:
+    """Each of the two makes summaries that the other uses."""
+    for part in range(5):
+        play = Play(f"{name}-{part}", random.Random(f"{seed}/{part}"))
+        try:
+            for _ in range(3):
+                for _ in range(8):
+                    play.append()
+                for _ in range(QUESTIONS):
+                    put(play)
+                with Child(lambda play=play: put_many(play)) as child:
+                    assert child.wait() == 0
+        finally:
+            play.close()
+
+
+def put_many(play: Play) -> None:
+    for _ in range(QUESTIONS):
+        put(play)

@@ -1,0 +1,136 @@
+"""Windows: the count, sum, mean, least and greatest of every stretch of time that holds a record."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import shmstore
+from shmstore import EventStore, Key, Record, Timestamp, field
+from shmstore.errors import FieldError, FieldTypeError, InvalidOption
+
+
+class Reading(Record):
+    sensor: Key
+    value: float
+    number: int
+    timestamp: Timestamp
+
+
+TIMES = [0, 5, 9, 10, 19, 35, 36]  # ns
+
+
+@pytest.fixture
+def store(name: str) -> Iterator[EventStore[Reading]]:
+    with shmstore.create(name, Reading, capacity=100, partitions=2) as store:
+        store.append_many([Reading(f"s-{place % 2}", time / 2, time, time) for place, time in enumerate(TIMES)])
+        yield store
+
+
+def rows(table: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in table]
+
+
+def test_windows_side_by_side(store: EventStore[Reading]) -> None:
+    table = store.windows("value", every=10)
+    assert rows(table) == [
+        (0, 3, 7.0, 7 / 3, 0.0, 4.5),
+        (10, 2, 14.5, 7.25, 5.0, 9.5),
+        (30, 2, 35.5, 17.75, 17.5, 18.0),
+    ]
+    assert table.names == ("start", "count", "sum", "mean", "min", "max")
+    assert table.kinds == ("timestamp", "integer", "real", "real", "real", "real")
+
+
+def test_without_a_value_they_count(store: EventStore[Reading]) -> None:
+    assert rows(store.windows(every=10)) == [(0, 3), (10, 2), (30, 2)]
+    assert store.windows(every=10).names == ("start", "count")
+
+
+def test_windows_that_overlap(store: EventStore[Reading]) -> None:
+    assert rows(store.windows(every=10, period=20)) == [(-10, 3), (0, 5), (10, 2), (20, 2), (30, 2)]
+    assert rows(store.windows(every=10, period=15)) == [(-10, 1), (0, 4), (10, 2), (30, 2)]
+    slid = store.windows("number", every=4, period=10)
+    for start, count, total, mean, low, high in slid:
+        inside = [time for time in TIMES if start <= time < start + 10]
+        assert (count, total, mean) == (len(inside), sum(inside), sum(inside) / len(inside))
+        assert (low, high) == (min(inside), max(inside))
+    assert [start for start, *_ in slid] == [
+        start for start in range(-8, 40, 4) if any(start <= time < start + 10 for time in TIMES)
+    ]
+
+
+def test_windows_with_gaps_between_them(store: EventStore[Reading]) -> None:
+    assert rows(store.windows(every=10, period=6)) == [(0, 2), (10, 1), (30, 1)]
+
+
+def test_windows_of_each_group(store: EventStore[Reading]) -> None:
+    table = store.windows("number", every=20, by="sensor")
+    assert rows(table) == [
+        ("s-0", 0, 3, 28, 28 / 3, 0, 19),
+        ("s-0", 20, 1, 36, 36.0, 36, 36),
+        ("s-1", 0, 2, 15, 7.5, 5, 10),
+        ("s-1", 20, 1, 35, 35.0, 35, 35),
+    ]
+    assert table.names == ("sensor", "start", "count", "sum", "mean", "min", "max")
+
+
+def test_they_begin_at_multiples_since_1970_also_before(store: EventStore[Reading]) -> None:
+    store.append(Reading("s-0", 0.0, 0, -1))
+    assert [start for start, _ in store.windows(every=7)] == [-7, 0, 7, 14, 35]
+    assert store.windows(every=timedelta(microseconds=1))["start"].tolist() == [-1000, 0]
+
+
+def test_since_and_until_may_cut_the_first_and_the_last(store: EventStore[Reading]) -> None:
+    assert rows(store.windows(every=10, since=5, until=36)) == [(0, 2), (10, 2), (30, 1)]
+    assert rows(store.windows(every=10, where=field("sensor") == "s-1")) == [(0, 1), (10, 1), (30, 1)]
+    assert store.windows(every=10, where=lambda record: record.sensor == "s-1") == store.windows(
+        every=10, where=field("sensor") == "s-1"
+    )
+    assert len(store.windows(every=10, since=1000)) == 0
+
+
+def test_a_record_is_in_as_many_windows_as_they_overlap(store: EventStore[Reading]) -> None:
+    table = store.windows(every=1, period=10_000, since=36)
+    assert len(table) == 10_000 and set(table["count"]) == {1}
+
+
+@pytest.mark.parametrize("length", [0, -1, timedelta(0), timedelta(seconds=-1), 2**62])
+@pytest.mark.parametrize("which", ["every", "period"])
+def test_a_length_that_is_none(store: EventStore[Reading], which: str, length: Any) -> None:
+    lengths = {"every": 1, which: length}
+    with pytest.raises(InvalidOption, match=re.escape(f"{which} is {length!r}")):
+        store.windows(**lengths)
+
+
+@pytest.mark.parametrize("length", [1.5, "1s", True, None])
+def test_a_length_of_another_type(store: EventStore[Reading], length: Any) -> None:
+    with pytest.raises(InvalidOption, match=f"every is {length!r}"):
+        store.windows(every=length)
+
+
+def test_too_many_windows_at_once(store: EventStore[Reading]) -> None:
+    with pytest.raises(InvalidOption, match=r"period is 10001 and every is 1.*10,000"):
+        store.windows(every=1, period=10_001)
+
+
+def test_what_else_is_refused(store: EventStore[Reading], name: str) -> None:
+    with pytest.raises(InvalidOption, match=r"since \(5\) lies after until \(3\)"):
+        store.windows(every=1, since=5, until=3)
+    with pytest.raises(FieldTypeError, match="'value'"):
+        store.windows(every=1, by="value")
+    with pytest.raises(FieldError, match="colour"):
+        store.windows(every=1, by="colour")
+    with pytest.raises(FieldTypeError, match="'sensor'"):
+        store.windows("sensor", every=1)
+    with pytest.raises(TypeError, match="every"):
+        store.windows("value")
+
+    class Plain(Record):
+        value: float
+
+    with shmstore.create(f"{name}-plain", Plain, capacity=10) as plain:
+        with pytest.raises(InvalidOption, match="windows needs a Timestamp field"):
+            plain.windows(every=1)
