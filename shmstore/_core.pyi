@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypedDict, final
+from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, final
 
 from typing_extensions import Buffer
 
@@ -166,8 +166,90 @@ def read_header(buffer: Buffer, *, size: int = -1) -> Header:
 def mark_unlinked(buffer: Buffer) -> None:
     """Tell every attached process that the name was removed: appends raise StoreUnlinked from now on, waiters wake."""
 
+_ArrowColumn: TypeAlias = tuple[str, str, int, bytes | None, int, int, tuple[Buffer | None, ...], Any]
+"""(name, format, flags, metadata, length, null_count, buffers, dictionary); the dictionary is such a tuple or None."""
+
+def arrow_schema(columns: Iterable[_ArrowColumn]) -> object:
+    """The schema of a table, in a PyCapsule `arrow_schema`."""
+
+def arrow_array(columns: Iterable[_ArrowColumn], rows: int) -> object:
+    """The values of a table, in a PyCapsule `arrow_array`. It holds the buffers until it is released, on any thread."""
+
+def arrow_stream(columns: Iterable[_ArrowColumn], rows: int) -> object:
+    """A table as a stream of one array, in a PyCapsule `arrow_array_stream`."""
+
+def pack_bits(values: Buffer) -> bytearray:
+    """One bit for each byte, the least first, set where the byte is not zero."""
+
+def pack_rows(format: str, rows: int, parts: Iterable[tuple[Buffer, int]]) -> memoryview:
+    """Columns, each with the bytes of one value, as packed rows: a read-only buffer of this PEP 3118 format.
+
+    Raises ValueError when a column does not have just that many values.
+    """
+
+class _Asked:
+    """What a Store answers from its live records, and Columns from theirs. (At run time there is no such base.)
+
+    `partitions` and `ends` are those of Store.snapshot; for Columns they mean nothing, nor does `summaries`. `by` is a
+    field, -1 for none. Raises DamagedSegment, FieldError (integer arithmetic that leaves 64 bits).
+    """
+
+    def tally(
+        self,
+        program: Program,
+        what: Sequence[int],
+        *,
+        partitions: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
+        by: int = -1,
+        pane_ns: int = 0,
+        every_ns: int = 0,
+        period_ns: int = 0,
+        summaries: bool = True,
+    ) -> Any:
+        """Of each value of the program: 1 its sum, 2 its least and greatest, 4 its squared distances from its mean.
+
+        (count, [(sum, low, high, squares) of each value]). With `by` or `pane_ns` (groups of that length of time
+        from the Unix epoch on): (labels or None, panes or None, counts, [lists of the same]); with `every_ns` and
+        `period_ns`, multiples of `pane_ns`, the panes are windows: their numbers, in steps of `every_ns`.
+        """
+    def edge(
+        self,
+        program: Program,
+        field: int,
+        latest: bool,
+        *,
+        partitions: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
+        by: int = -1,
+        summaries: bool = True,
+    ) -> tuple[list[Any] | None, list[Any]]:
+        """(labels or None, the field's values in the earliest or latest record of each group)."""
+    def quantiles(
+        self,
+        program: Program,
+        wanted: Sequence[float],
+        *,
+        partitions: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
+        by: int = -1,
+        summaries: bool = True,
+    ) -> Any:
+        """Up to 16 quantiles of the program's one value: a list; by groups (labels, [list of each quantile])."""
+    def distinct(
+        self,
+        program: Program,
+        field: int,
+        *,
+        partitions: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
+        by: int = -1,
+        summaries: bool = True,
+    ) -> Any:
+        """How many different values a field has; by groups (labels, [list])."""
+
 @final
-class Columns:
+class Columns(_Asked):
     """Records copied out of a store: one private contiguous array per field. Immutable; outlives the store."""
 
     def __len__(self) -> int: ...
@@ -184,12 +266,75 @@ class Columns:
         """
     def values(self, field: int) -> list[Any]:
         """One field as Python values (keys as str)."""
+    def dictionary(self, field: int) -> list[str | None]:
+        """The texts of all keys by id, for a KEY field; None for one lost to a death. Every id of the field has one.
+
+        Raises DamagedSegment.
+        """
+    def ragged(self, field: int) -> tuple[bytearray, bytearray] | None:
+        """A TEXT or BYTES field as one more offset than rows and what lies between them; None when a text is no UTF-8.
+
+        The offsets are int32, or int64 when there are 2 GiB of data or more. GIL released.
+        """
     def take(self, rows: Iterable[int]) -> Columns:
         """A new Columns of these rows, in this order."""
+    def keep(self, mask: bytes) -> Columns:
+        """A new Columns of the rows whose byte in `mask` is not 0, in the same order."""
+    def keys(self) -> list[str]:
+        """Every key that a row may name; the index is its id. As `Store.keys`, when this was copied or later."""
     def order_by(self, field: int) -> Columns:
         """A new Columns ordered by a numeric field; equal values keep their order."""
     def gaps(self) -> list[Gap]:
         """Ticket ranges that lie between oldest and tail but are not here, with the reason."""
+
+# (operation, to, left, right, constant), see Program.
+_Step = tuple[str, int, int, int, Any]
+
+@final
+class Program:
+    """Which records match, and up to eight numbers of each: what an expression is compiled to. Immutable.
+
+    A program is a list of steps over registers, each with one number (a lane) or one truth (a mask) for every row. An
+    operand below MAX_FIELDS is a field, read in place; MAX_FIELDS + r is lane register r, up to 32 of them. Mask
+    register 0 says at the end which records match; a program that never writes it matches all. What a step does not
+    need is 0, or None.
+
+    ==================  ====================================================================================
+    to a lane register
+    "load"              field `left` as lanes; needless for INT64, UINT64, FLOAT64 and TIMESTAMP
+    "constant"          the int or float `constant`
+    "float"             integers `left` as floats
+    + - * // % /        of two integers or two floats, as Python has them. `constant` is whether an integer result is
+                        unsigned. / of integers gives a correctly rounded float
+    to a mask register
+    "range"             `constant` is (low, high): low <= left <= high; `left` may be any field but TEXT and BYTES
+    "member"            left is in `constant`, a list of ascending numbers
+    == < <=             left against right: lanes of any two types, compared exactly
+    "ids"               KEY field `left` is an id whose bit is set in the bytes `constant`, lowest bit first
+    "text =="           TEXT or BYTES field `left` against [bytes], or against field `right` when `constant` is None; as
+                        well "text <", "text <=", "text starts"
+    "text member"       left is in `constant`, a list of ascending bytes
+    "and" "or" "not"    of masks
+    "fill"              `constant` in every row
+    ==================  ====================================================================================
+
+    An integer that leaves 64 bits or is divided by zero is an error, FieldError, when an answer hangs on it.
+    """
+
+    def __new__(
+        cls, fields: Iterable[tuple[str, int, int]], steps: Iterable[_Step], values: Iterable[int], text: str
+    ) -> Program:
+        """Verify every step. `values` are operands after the last step; `text` names the expression in errors.
+
+        Raises ValueError, TypeError, OverflowError for what is no program.
+        """
+    def matches(self, columns: Columns) -> bytes:
+        """One byte a row: 1 where it matches, 0 where not. GIL released.
+
+        Raises ValueError (compiled for other fields), FieldError.
+        """
+    def values(self, columns: Columns, index: int) -> memoryview:
+        """One of the values in each row, of format q, Q or d, also where it does not match. Raises as `matches`."""
 
 @final
 class Cursor:
@@ -215,7 +360,7 @@ class Cursor:
         """Make a `wait` of another thread return False."""
 
 @final
-class Store:
+class Store(_Asked):
     """A store over mapped bytes. Holds a buffer export of `buffer` until `close`."""
 
     def __init__(
@@ -250,14 +395,18 @@ class Store:
     def append(self, record: Any = ..., /, *, partition: int | None = ..., **fields: Any) -> int:
         """Append one record, given by fields or as a record (a None timestamp is now). Returns its position."""
     def appender(self, names: Sequence[str], partition: int | None = None) -> Callable[..., int]:
-        """A fast callable that takes exactly these fields, in this order; a timestamp left out is now; every other
-        field must be named.
+        """A fast callable that takes exactly these fields, in this order; a timestamp left out, here or at the end of a
+        call, is now; every other field must be named.
         """
     def append_rows(self, rows: Iterable[Any], partition: int | None = None) -> int:
         """Append records. All are checked before the first is written. Returns how many."""
     def append_columns(self, columns: Mapping[str, Any], partition: int | None = None) -> int:
         """Append columns of equal length: buffers of the field's format (KEY: uint32 ids), or sequences of values.
         All checked before the first is written.
+        """
+    def append_arrow(self, capsules: object, partition: int | None = None) -> int:
+        """Append a table of Arrow's: a PyCapsule `arrow_array_stream`, or a tuple of `arrow_schema` and `arrow_array`.
+        All checked before the first is written. OSError when the stream fails.
         """
     def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
     def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
@@ -273,12 +422,20 @@ class Store:
         """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
 
     # -- reading
+    def ranges(self) -> list[tuple[int, int]]:
+        """The oldest readable ticket and the tail of each partition."""
     def snapshot(
-        self, partitions: Sequence[int] | None = None, since_ns: int | None = None, until_ns: int | None = None
+        self,
+        partitions: Sequence[int] | None = None,
+        program: Program | None = None,
+        ends: Sequence[int] | None = None,
+        summaries: bool = True,
     ) -> Columns:
-        """Copy what is readable now, oldest first within each partition; with bounds, only records with since <=
-        timestamp < until. GIL released.
+        """Copy what is readable now and matches, oldest first within each partition; up to the tickets `ends` of each
+        partition. GIL released. Where `summaries` tell that nothing in a block matches, it is not read.
         """
+    def read(self, partition: int, first: int, end: int, program: Program | None, summaries: bool) -> Columns:
+        """The same of tickets [first, end)."""
     def cursor(self, tickets: Sequence[tuple[int, int]]) -> Cursor:
         """Follow these partitions from these tickets."""
     def read_at(self, partition: int, ticket: int) -> Any:

@@ -1,16 +1,24 @@
 """A private, immutable copy of a store's records, column by column; it stays whole whatever happens to the store."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, overload
 
-from shmstore import _core
+from shmstore import _core, arrow
+from shmstore._core import FieldSpec
+from shmstore.arrow import ArrowColumn
+from shmstore.column import kind_of
+from shmstore.compiler import compiled
+from shmstore.expression import Expression
+from shmstore.fields import KINDS, Marker
 from shmstore.gap import Gap, GapReason
+from shmstore.lines import ColumnKind
 from shmstore.schema import Schema
+from shmstore.tabular import Packable, Tabular
 
 R = TypeVar("R")
 
 
-class Snapshot(Generic[R]):
+class Snapshot(Tabular[R]):
     """Records copied out of a store: oldest first within each partition, or all by time, as it was asked for.
 
     Each record is whole; across partitions the cut is best-effort: partitions are copied one after the other.
@@ -64,14 +72,23 @@ class Snapshot(Generic[R]):
         """The same one at a time: much quicker, and without the memory, for who does not keep them."""
         return self._columns.iter_plain()
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Every record as a dictionary by field name."""
-        return [dict(zip(self._schema.names, row, strict=True)) for row in self.rows()]
+    def where(self, accept: Expression | Callable[[R], object]) -> "Snapshot[R]":
+        """A snapshot of the records that match, in the same order.
 
-    def where(self, accept: Callable[[R], object]) -> "Snapshot[R]":
-        """A snapshot of the records for which `accept(record)` is true, in the same order. One Python call a record."""
+        `accept` is an expression, as in `field("value") > 100`, or a Python callable that says of each record whether
+        it matches: the same answer, at the price of a Python call a record. Raises FieldError, FieldTypeError for an
+        expression that these records do not allow.
+        """
+        if isinstance(accept, Expression):
+            program = compiled(self._schema, self._columns.keys, where=accept)
+            return Snapshot(self._columns.keep(program.matches(self._columns)), self._schema, self._gaps)
         chosen = [row for row, record in enumerate(self) if accept(record)]
         return Snapshot(self._columns.take(chosen), self._schema, self._gaps)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return self._schema.names
 
     @property
     def schema(self) -> Schema:
@@ -91,3 +108,47 @@ class Snapshot(Generic[R]):
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"
         return f"<Snapshot of {len(self)} records ({', '.join(self._schema.names)}){state}>"
+
+    # -- as a table
+
+    def _kinds(self) -> Sequence[ColumnKind]:
+        return [kind_of(field) for field in self._schema.fields]
+
+    def _arrow_columns(self) -> list[ArrowColumn]:
+        """Each carries the marker of its field as metadata, so that what is kept elsewhere can come back."""
+        return [
+            arrow.described(self._arrow_column(index, field), {"shmstore": repr(Marker(field.kind, field.size))})
+            for index, field in enumerate(self._schema.fields)
+        ]
+
+    def _arrow_column(self, index: int, field: FieldSpec) -> ArrowColumn:
+        rows = len(self)
+        if field.kind in (_core.TEXT, _core.BYTES):
+            if poured := self._columns.ragged(index):
+                return arrow.poured(field.name, field.kind == _core.TEXT, rows, *poured)
+            return arrow.strings(
+                field.name, self._columns.values(index)
+            )  # damaged text: what cannot be read is replaced
+        values = self._columns.column(index)
+        if field.kind == _core.KEY:
+            return arrow.keys(field.name, rows, values, self._columns.dictionary(index))
+        if field.kind == _core.BOOL:
+            return arrow.truths(field.name, rows, values)
+        return arrow.fixed(
+            field.name, arrow.TIME if field.kind == _core.TIMESTAMP else arrow.NUMBERS[values.format], rows, values
+        )
+
+    def _packable_columns(self) -> list[Packable]:
+        columns = [self._columns.column(index) for index in range(len(self.names))]
+        return [
+            Packable(field.name, column.format, _numpy_type(field, column.itemsize), column.itemsize, column)
+            for field, column in zip(self._schema.fields, columns, strict=True)
+        ]
+
+
+def _numpy_type(field: FieldSpec, size: int) -> str:
+    """NumPy's name for the items of a field's column, in native byte order."""
+    if field.kind == _core.TIMESTAMP:
+        return "=M8[ns]"
+    letter = {"f": "f", "d": "f", "?": "b", "s": "S"}.get(KINDS[field.kind].format[-1])
+    return f"={letter or ('u' if KINDS[field.kind].format.isupper() else 'i')}{size}"

@@ -279,7 +279,7 @@ PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count
 typedef struct {
     PyObject_HEAD Store *store;
     int64_t partition;
-    uint32_t count, time_count;
+    uint32_t count, least, time_count; /* values: all, and all but the Timestamps at the end; timestamps left out */
     struct step {
         uint32_t field, kind, offset;
     } steps[MAX_FIELDS]; /* what is taken, in the order of the values */
@@ -289,8 +289,12 @@ typedef struct {
 static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count) {
     Appender *appender = (Appender *)self;
     Store *store = appender->store;
-    if (count != (Py_ssize_t)appender->count) {
-        PyErr_Format(PyExc_TypeError, "this appender takes %u values, found %zd", appender->count, count);
+    if (count > (Py_ssize_t)appender->count || count < (Py_ssize_t)appender->least) {
+        if (appender->least == appender->count)
+            PyErr_Format(PyExc_TypeError, "this appender takes %u values, found %zd", appender->count, count);
+        else
+            PyErr_Format(PyExc_TypeError, "this appender takes %u to %u values, found %zd", appender->least,
+                         appender->count, count);
         return NULL;
     }
     uint64_t stack[STACK_WORDS];
@@ -298,6 +302,7 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     if (!record) return PyErr_NoMemory();
     int64_t now = now_ns();
     for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + appender->times[i], &now, 8);
+    for (uint32_t i = (uint32_t)count; i < appender->count; i++) memcpy(record + appender->steps[i].offset, &now, 8);
     PyObject *position = NULL;
     uint32_t key;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -358,6 +363,7 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         given[field] = true;
         appender->steps[i] =
             (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
+        if (!is_time(store, (uint32_t)field)) appender->least = (uint32_t)i + 1;
     }
     appender->count = (uint32_t)count;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {

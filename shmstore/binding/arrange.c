@@ -1,4 +1,4 @@
-/* Columns in another order: rows picked by number, or sorted by a field. */
+/* Columns of other rows, or in another order: rows picked by number or by a mask, or sorted by a field. */
 #include "binding.h"
 
 #include <stdlib.h>
@@ -23,6 +23,58 @@ PyObject *Columns_take(PyObject *self, PyObject *rows) {
     }
     Py_DECREF(list);
     return (PyObject *)taken;
+}
+
+enum { CHUNK_ROWS = 1024 };
+
+/* Copy chosen rows of a field, one behind the other. */
+static inline void gather_field(const unsigned char *from, unsigned char *to, size_t bytes, const uint16_t *chosen,
+                                uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) memcpy(to + i * bytes, from + chosen[i] * bytes, bytes);
+}
+
+/* Append the rows of [first, end) that a mask keeps: listed without a branch, which no processor could foretell. */
+static void keep_chunk(const Columns *columns, Columns *kept, const unsigned char *mask, uint64_t first, uint64_t end) {
+    const struct geometry *g = &columns->store->geometry;
+    uint16_t chosen[CHUNK_ROWS];
+    uint32_t count = 0;
+    for (uint64_t row = first; row < end; row++) {
+        chosen[count] = (uint16_t)(row - first);
+        count += mask[row] != 0;
+    }
+    for (uint32_t f = 0; f < g->options.field_count; f++) {
+        size_t bytes = g->fields[f].bytes;
+        const unsigned char *from = columns->base[f] + first * bytes;
+        unsigned char *to = kept->base[f] + kept->rows * bytes;
+        if (bytes == 8) gather_field(from, to, 8, chosen, count); /* constant sizes become single moves */
+        else if (bytes == 4) gather_field(from, to, 4, chosen, count);
+        else gather_field(from, to, bytes, chosen, count);
+    }
+    kept->rows += count;
+}
+
+PyObject *Columns_keep(PyObject *self, PyObject *given) {
+    Columns *columns = (Columns *)self;
+    const uint64_t rows = columns->rows;
+    char *bytes;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(given, &bytes, &length)) return NULL; /* nobody changes it meanwhile */
+    const unsigned char *mask = (const unsigned char *)bytes;
+    Columns *kept = NULL;
+    uint64_t count = 0;
+    if ((uint64_t)length == rows) {
+        for (uint64_t row = 0; row < rows; row++) count += mask[row] != 0;
+        kept = new_columns(columns->store, count);
+    } else {
+        PyErr_Format(PyExc_ValueError, "a mask of %zd bytes for %llu rows", length, (unsigned long long)rows);
+    }
+    if (kept) {
+        Py_BEGIN_ALLOW_THREADS;
+        for (uint64_t row = 0; row < rows; row += CHUNK_ROWS)
+            keep_chunk(columns, kept, mask, row, rows - row < CHUNK_ROWS ? rows : row + CHUNK_ROWS);
+        Py_END_ALLOW_THREADS;
+    }
+    return (PyObject *)kept;
 }
 
 struct ranked {

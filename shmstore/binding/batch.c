@@ -3,20 +3,13 @@
 
 #include <string.h>
 
-/* Where the values of many records lie: field i of record r at base[i] + r * stride[i], in staged form. */
-struct batch {
-    Py_ssize_t count;
-    const unsigned char *base[MAX_FIELDS];
-    size_t stride[MAX_FIELDS];
-};
-
 struct outcome {
     enum append_status status;
     uint32_t partition; /* where it failed */
     Py_ssize_t done;
 };
 
-static void gather(const struct geometry *g, const struct batch *batch, Py_ssize_t row, unsigned char *record) {
+static void gather(const struct geometry *g, const struct staged *batch, Py_ssize_t row, unsigned char *record) {
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const unsigned char *from = batch->base[i] + (size_t)row * batch->stride[i];
         switch (g->fields[i].bytes) { /* constant sizes become single moves */
@@ -30,7 +23,7 @@ static void gather(const struct geometry *g, const struct batch *batch, Py_ssize
 }
 
 /* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
-static struct outcome append_some(Store *store, const struct batch *batch, Py_ssize_t first, int64_t forced,
+static struct outcome append_some(Store *store, const struct staged *batch, Py_ssize_t first, int64_t forced,
                                   int64_t now, unsigned char *record, unsigned char *discarded,
                                   struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
@@ -46,7 +39,7 @@ static struct outcome append_some(Store *store, const struct batch *batch, Py_ss
     return outcome;
 }
 
-static PyObject *append_batch(Store *store, const struct batch *batch, int64_t forced, int64_t now) {
+PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, int64_t now) {
     if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
         choose_partition(store, NULL, -1); /* says what is missing */
         return NULL;
@@ -113,12 +106,12 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
         count++;
     }
     if (PyErr_Occurred()) goto done;
-    struct batch batch = {.count = count};
+    struct staged batch = {.count = count};
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         batch.base[i] = staged + g->fields[i].offset;
         batch.stride[i] = g->record_bytes;
     }
-    result = append_batch(store, &batch, forced, now_ns());
+    result = append_all(store, &batch, forced, now_ns());
 done:
     PyMem_Free(staged);
     Py_DECREF(iterator);
@@ -145,7 +138,7 @@ static bool format_fits(const char *format, uint32_t kind) {
            !(standard && (*format == 'l' || *format == 'L'));
 }
 
-static int check_key_ids(Store *store, uint32_t field, const struct batch *batch) {
+static int check_key_ids(Store *store, uint32_t field, const struct staged *batch) {
     uint32_t count = table_count(&store->table);
     for (Py_ssize_t row = 0; row < batch->count; row++) {
         uint32_t id;
@@ -159,7 +152,7 @@ static int check_key_ids(Store *store, uint32_t field, const struct batch *batch
 }
 
 static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column,
-                            struct batch *batch) {
+                            struct staged *batch) {
     PyObject *list = PySequence_List(values);
     if (!list) return -1;
     Py_ssize_t count = PyList_Size(list);
@@ -175,7 +168,7 @@ static int translate_column(Store *store, uint32_t field, PyObject *values, stru
     return PyErr_Occurred() ? -1 : 0;
 }
 
-static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct batch *batch) {
+static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct staged *batch) {
     uint32_t kind = store->geometry.fields[field].kind;
     if (PyObject_CheckBuffer(values) && !PyObject_GetBuffer(values, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
         const Py_buffer *view = &column->view;
@@ -193,7 +186,7 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
     return translate_column(store, field, values, column, batch);
 }
 
-static int take_columns(Store *store, PyObject *mapping, struct column *columns, struct batch *batch) {
+static int take_columns(Store *store, PyObject *mapping, struct column *columns, struct staged *batch) {
     Py_ssize_t rows = -1, used = 0, first = -1;
     const struct geometry *g = &store->geometry;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
@@ -248,9 +241,9 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     if (forced == -2 || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
-    struct batch batch = {.count = 0};
+    struct staged batch = {.count = 0};
     PyObject *result =
-        take_columns(store, mapping, columns, &batch) ? NULL : append_batch(store, &batch, forced, now_ns());
+        take_columns(store, mapping, columns, &batch) ? NULL : append_all(store, &batch, forced, now_ns());
     for (uint32_t i = 0; i < MAX_FIELDS; i++) {
         if (columns[i].view.obj) PyBuffer_Release(&columns[i].view);
         PyMem_Free(columns[i].translated);

@@ -69,7 +69,8 @@ struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT]; /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
-    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type;
+    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
+        *program_type;
 };
 
 enum { RECENT_KEYS = 64 };
@@ -89,9 +90,11 @@ typedef struct {
     struct held_lock coordinator;
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
+    bool left;           /* what close does is done: at once, or by the last operation that was running */
     uint32_t turn;   /* round-robin */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
+    atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -129,6 +132,7 @@ PyObject *plan_object(struct module_state *state, const struct geometry *geometr
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...);
 /* Translate one value into its place `to` (geometry.fields[field].bytes). Returns 0, or -1 with an exception. */
 int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row);
+int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to, Py_ssize_t row);
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row);
 /* Find a field by name; -1 without an exception when there is none. */
 int field_index(Store *store, PyObject *name);
@@ -161,6 +165,14 @@ int raise_unknown_field(Store *store, PyObject *name);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
 
 /* ---- batch.c ---- */
+/* Where the values of many records lie: field i of record r at base[i] + r * stride[i], in staged form. */
+struct staged {
+    Py_ssize_t count;
+    const unsigned char *base[MAX_FIELDS];
+    size_t stride[MAX_FIELDS];
+};
+/* Append checked values; returns how many as an int. `forced` is as for choose_partition. */
+PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, int64_t now);
 PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *names);
 PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *names);
 
@@ -195,8 +207,9 @@ PyObject *Store_coordinator_alive(PyObject *self, PyObject *unused);
 
 /* ---- columns.c ---- */
 extern PyType_Spec columns_spec;
-PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
-                           int64_t since_ns, int64_t until_ns);
+struct range;
+/* The records of some ranges of tickets for which a Program (None or NULL: any) says so. */
+PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count, PyObject *program, bool summaries);
 
 /* A growing list of gaps; neighbours of the same reason are joined. */
 struct gap {
@@ -235,6 +248,51 @@ PyObject *Columns_column(PyObject *self, PyObject *field);
 /* ---- arrange.c ---- */
 PyObject *Columns_take(PyObject *self, PyObject *rows);
 PyObject *Columns_order_by(PyObject *self, PyObject *field);
+
+/* A new Columns of the rows whose byte in `mask` is not 0. */
+PyObject *Columns_keep(PyObject *self, PyObject *mask);
+
+/* ---- program.c ---- */
+extern PyType_Spec program_spec;
+struct program;
+/* The program of a Program that was compiled for these fields, or NULL with an exception. */
+const struct program *program_argument(struct module_state *state, PyObject *object, const struct geometry *geometry);
+/* The error of PROGRAM_OVERFLOW, which names what the Program was compiled from. */
+PyObject *raise_overflow(struct module_state *state, PyObject *object);
+
+/* ---- tabular.c ---- */
+extern PyType_Spec packed_spec;
+PyObject *Columns_dictionary(PyObject *self, PyObject *field);
+PyObject *Columns_ragged(PyObject *self, PyObject *field);
+PyObject *core_pack_bits(PyObject *module, PyObject *object);
+PyObject *core_pack_rows(PyObject *module, PyObject *arguments);
+
+/* ---- arrow.c ---- */
+PyObject *core_arrow_schema(PyObject *module, PyObject *columns);
+PyObject *core_arrow_array(PyObject *module, PyObject *arguments);
+PyObject *core_arrow_stream(PyObject *module, PyObject *arguments);
+
+/* ---- arrow_in.c ---- */
+PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *names);
+
+/* ---- read.c: what a question or a snapshot is about ---- */
+/* A list of ranges of the readable tickets, of some partitions (None or NULL: all), up to the tickets `ends` of each
+ * partition (None or NULL: all). Freed by PyMem_Free; NULL with an exception. */
+struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, uint32_t *count);
+PyObject *Store_snapshot(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Store_read(PyObject *self, PyObject *arguments);
+PyObject *Store_read_at(PyObject *self, PyObject *arguments);
+PyObject *Store_ranges(PyObject *self, PyObject *unused);
+
+/* ---- tally.c, order.c: questions ---- */
+PyObject *Store_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Columns_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Store_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Columns_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Store_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Columns_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Store_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *Columns_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
 
 /* ---- rows.c ---- */
 extern PyType_Spec rows_spec;

@@ -2,11 +2,12 @@
 #define _GNU_SOURCE
 #include "binding.h"
 
+#include "../core/scan.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { CHUNK_ROWS = 4096 };                   /* copied before a window is applied to them */
 #define HUGE_BYTES ((size_t)4 << 20)          /* from here on, ask for huge pages: fewer faults on fresh memory */
 
 /* ---- gaps --------------------------------------------------------------------------------------------------------- */
@@ -101,70 +102,82 @@ void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t 
     }
 }
 
-/* Keep those of rows [first, end) whose time lies in the window; returns the new end. */
-static uint64_t keep_window(const struct geometry *g, unsigned char *const *base, uint64_t first, uint64_t end,
-                            int64_t since_ns, int64_t until_ns) {
-    const int64_t *times = (const int64_t *)(const void *)base[g->time_field];
+enum copy_status { COPY_DONE, COPY_NO_MEMORY, COPY_DAMAGED, COPY_OVERFLOW };
+
+struct copy {
+    Columns *columns;
+    const struct program *program; /* NULL: every record is wanted */
+    bool summaries;                /* with a program: they may tell of a block that nothing in it matches */
+    void *scratch;
+};
+
+/* Keep those of rows [first, end) that match; returns the new end, or UINT64_MAX: integer arithmetic left 64 bits. */
+static uint64_t keep_matching(const struct copy *copy, uint64_t first, uint64_t end) {
+    const struct geometry *g = &copy->columns->store->geometry;
+    unsigned char *const *base = copy->columns->base;
+    struct batch batch = {.rows = (uint32_t)(end - first)};
+    struct found found;
+    for (uint32_t i = 0; i < g->options.field_count; i++) batch.columns[i] = base[i] + first * g->fields[i].bytes;
+    if (program_run(copy->program, g, &batch, NULL, copy->scratch, &found) != PROGRAM_OK) return UINT64_MAX;
+    if (!found.mask || found.matched == batch.rows) return end;
     uint64_t kept = first;
     for (uint64_t row = first; row < end; row++) {
-        if (times[row] < since_ns || times[row] >= until_ns) continue;
+        if (!found.mask[row - first]) continue;
         if (kept != row) move_row(g, base, kept, base, row);
         kept++;
     }
     return kept;
 }
 
-struct window {
-    bool bounded;
-    int64_t since_ns, until_ns;
-};
-
-static enum read_status copy_partition(Columns *columns, uint32_t partition, uint64_t first, uint64_t end,
-                                       uint64_t room, const struct window *window) {
+/* Copy one range, up to `room` rows in all. range->next moves past what was looked at. */
+static enum copy_status copy_range(struct copy *copy, struct range *range, uint64_t room) {
+    Columns *columns = copy->columns;
     const struct ring *ring = &columns->store->ring;
     const struct gap_sink sink = {gap_list_report, &columns->gaps};
-    struct destination to = {.row = columns->rows};
+    struct destination to;
     memcpy(to.columns, columns->base, sizeof to.columns);
-    enum read_status status = READ_FULL;
-    while (status == READ_FULL && columns->rows < room) {
+    while (range->next < range->end && columns->rows < room) {
+        uint64_t end = copy->summaries ? scan_pass_over(ring, copy->program, range) : range->end;
         to.row = columns->rows;
-        to.room = window->bounded && room - to.row > CHUNK_ROWS ? to.row + CHUNK_ROWS : room;
-        uint64_t before = first;
-        status = ring_read(ring, partition, &first, end, false, &to, &sink);
-        if (status == READ_FULL && before == first) break; /* no memory for the list of gaps */
-        columns->rows = window->bounded ? keep_window(ring->geometry, columns->base, columns->rows, to.row,
-                                                      window->since_ns, window->until_ns)
-                                        : to.row;
+        to.room = copy->program && room - to.row > BATCH_ROWS ? to.row + BATCH_ROWS : room;
+        uint64_t before = range->next;
+        enum read_status status = ring_read(ring, range->partition, &range->next, end, false, &to, &sink);
+        if (status == READ_DAMAGED) return COPY_DAMAGED;
+        if (range->next == before && before < end) return COPY_NO_MEMORY; /* for the list of gaps */
+        columns->rows = copy->program ? keep_matching(copy, columns->rows, to.row) : to.row;
+        if (columns->rows == UINT64_MAX) return COPY_OVERFLOW;
     }
-    return first == end ? READ_END : status;
+    return COPY_DONE;
 }
 
-PyObject *columns_snapshot(Store *store, const uint32_t *partitions, uint32_t partition_count, bool windowed,
-                           int64_t since_ns, int64_t until_ns) {
-    struct range {
-        uint64_t first, end;
-    } *ranges = PyMem_Malloc((partition_count + 1) * sizeof *ranges);
-    if (!ranges) return PyErr_NoMemory();
+PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count, PyObject *program, bool summaries) {
     uint64_t room = 0;
-    for (uint32_t i = 0; i < partition_count; i++) {
-        ranges[i].end = load_acquire(&ring_partition(&store->ring, partitions[i])->tail);
-        ranges[i].first = ring_oldest(&store->ring, partitions[i], ranges[i].end);
-        room += ranges[i].end - ranges[i].first;
+    for (uint32_t i = 0; i < range_count; i++)
+        room += ranges[i].end > ranges[i].next ? ranges[i].end - ranges[i].next : 0;
+    struct copy copy = {.program = NULL};
+    if (program && program != Py_None) {
+        copy.program = program_argument(store->state, program, &store->geometry);
+        if (!copy.program) return NULL;
+        if (!copy.program->filters) copy.program = NULL;
+        copy.summaries = copy.program && summaries;
     }
-    Columns *columns = new_columns(store, room);
-    enum read_status status = READ_END;
-    if (columns) {
-        const struct window window = {windowed, since_ns, until_ns};
+    void *memory = copy.program ? PyMem_Malloc(program_scratch_bytes(copy.program) + CACHE_LINE) : NULL;
+    if (copy.program && !memory) return PyErr_NoMemory();
+    copy.scratch = (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+    copy.columns = new_columns(store, room);
+    enum copy_status status = COPY_DONE;
+    if (copy.columns) {
         pin(store);
-        Py_BEGIN_ALLOW_THREADS for (uint32_t i = 0; i < partition_count && status == READ_END; i++) status =
-            copy_partition(columns, partitions[i], ranges[i].first, ranges[i].end, room, &window);
-        Py_END_ALLOW_THREADS if (status == READ_END && load_keys(store)) Py_CLEAR(columns);
+        Py_BEGIN_ALLOW_THREADS for (uint32_t i = 0; i < range_count && status == COPY_DONE; i++) status =
+            copy_range(&copy, &ranges[i], room);
+        Py_END_ALLOW_THREADS if (status == COPY_DONE && load_keys(store)) Py_CLEAR(copy.columns);
         unpin(store);
     }
-    PyMem_Free(ranges);
-    if (!columns || status == READ_END) return (PyObject *)columns;
-    Py_DECREF(columns);
-    if (status == READ_FULL) return PyErr_NoMemory();
+    PyMem_Free(memory);
+    if (!copy.columns || status == COPY_DONE) return (PyObject *)copy.columns;
+    Py_DECREF(copy.columns);
+    if (status == COPY_NO_MEMORY) return PyErr_NoMemory();
+    if (status == COPY_OVERFLOW) return raise_overflow(store->state, program);
     return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
                        "a slot word contradicts its partition's tail: the segment was overwritten from outside; run "
                        "'shmstore-inspect check'");
@@ -251,6 +264,17 @@ static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
     return gap_list_objects(columns->store->state, &columns->gaps);
 }
 
+static PyObject *columns_keys(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *texts = ((Columns *)self)->store->key_texts, *keys = PyList_New(0), *lost = PyUnicode_FromString("");
+    for (Py_ssize_t id = 0; keys && lost && id < PyList_Size(texts); id++) {
+        PyObject *text = PyList_GetItem(texts, id);
+        if (PyList_Append(keys, text == Py_None ? lost : text)) Py_CLEAR(keys);
+    }
+    Py_XDECREF(lost);
+    return keys;
+}
+
 static PyObject *columns_iter(PyObject *self) { return columns_iterate((Columns *)self, false); }
 
 static PyObject *columns_iter_plain(PyObject *self, PyObject *unused) {
@@ -265,9 +289,24 @@ static PyMethodDef columns_methods[] = {
      "plain tuples."},
     {"column", Columns_column, METH_O, "column($self, field)\n--\n\nA read-only memoryview of one field's array."},
     {"values", columns_values, METH_O, "values($self, field)\n--\n\nOne field as a list of Python values."},
+    {"dictionary", Columns_dictionary, METH_O,
+     "dictionary($self, field)\n--\n\nThe texts of all keys by id; None for a lost one."},
+    {"ragged", Columns_ragged, METH_O,
+     "ragged($self, field)\n--\n\nText or bytes as (offsets, data); None when a text is no UTF-8."},
     {"take", Columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
+    {"keep", Columns_keep, METH_O,
+     "keep($self, mask)\n--\n\nNew Columns of the rows whose byte in `mask` is not 0."},
+    {"keys", columns_keys, METH_NOARGS, "keys($self)\n--\n\nEvery key that a row may name, by its id."},
     {"order_by", Columns_order_by, METH_O,
      "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
+    {"tally", (PyCFunction)(void (*)(void))Columns_tally, METH_VARARGS | METH_KEYWORDS,
+     "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers."},
+    {"edge", (PyCFunction)(void (*)(void))Columns_edge, METH_VARARGS | METH_KEYWORDS,
+     "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record."},
+    {"quantiles", (PyCFunction)(void (*)(void))Columns_quantiles, METH_VARARGS | METH_KEYWORDS,
+     "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number."},
+    {"distinct", (PyCFunction)(void (*)(void))Columns_distinct, METH_VARARGS | METH_KEYWORDS,
+     "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
     {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
     {NULL, NULL, 0, NULL},
 };

@@ -166,8 +166,7 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
 
 /* ---- text, bytes, keys -------------------------------------------------------------------------------------------- */
 
-static int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to,
-                     Py_ssize_t row) {
+int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to, Py_ssize_t row) {
     const struct field *f = &store->geometry.fields[field];
     if (length > (Py_ssize_t)f->size) {
         raise_field(store, ERROR_FIELD, field, row,

@@ -64,14 +64,25 @@ PyObject *header_object(struct module_state *state, const struct header *h, cons
 }
 
 PyObject *plan_object(struct module_state *state, const struct geometry *g) {
-    PyObject *regions = Py_BuildValue(
-        "[(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)(sKK)]", "header and board", (number)0, (number)g->history_offset, "history",
-        (number)g->history_offset, (number)(g->processes_offset - g->history_offset), "processes",
-        (number)g->processes_offset, (number)(g->buckets_offset - g->processes_offset), "key buckets",
-        (number)g->buckets_offset, (number)(g->cells_offset - g->buckets_offset), "key cells", (number)g->cells_offset,
-        (number)(g->partitions_offset - g->cells_offset), "partitions", (number)g->partitions_offset,
-        (number)(g->slots_offset - g->partitions_offset), "slots", (number)g->slots_offset,
-        (number)(g->total_bytes - g->slots_offset));
+    const struct {
+        const char *name;
+        uint64_t first;
+    } begins[] = {{"header and board", 0},
+                  {"history", g->history_offset},
+                  {"processes", g->processes_offset},
+                  {"key buckets", g->buckets_offset},
+                  {"key cells", g->cells_offset},
+                  {"partitions", g->partitions_offset},
+                  {"summaries", g->summaries_offset},
+                  {"slots", g->slots_offset},
+                  {NULL, g->total_bytes}};
+    PyObject *regions = PyList_New(0);
+    for (int i = 0; regions && begins[i].name; i++) {
+        PyObject *region = Py_BuildValue("(sKK)", begins[i].name, (number)begins[i].first,
+                                         (number)(begins[i + 1].first - begins[i].first));
+        if (!region || PyList_Append(regions, region)) Py_CLEAR(regions);
+        Py_XDECREF(region);
+    }
     if (!regions) return NULL;
     return new_shape(state, SHAPE_PLAN,
                      Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots,
@@ -268,6 +279,15 @@ static PyMethodDef functions[] = {
      "read_header(buffer, *, size=-1)\n--\n\nValidate a header and return what it says."},
     {"mark_unlinked", core_mark_unlinked, METH_O,
      "mark_unlinked(buffer)\n--\n\nTell every attached process that the name was removed."},
+    {"arrow_schema", core_arrow_schema, METH_O,
+     "arrow_schema(columns)\n--\n\nThe schema of a table, in a capsule."},
+    {"arrow_array", core_arrow_array, METH_VARARGS,
+     "arrow_array(columns, rows)\n--\n\nThe values of a table, in a capsule."},
+    {"arrow_stream", core_arrow_stream, METH_VARARGS,
+     "arrow_stream(columns, rows)\n--\n\nA table as a stream, in a capsule."},
+    {"pack_bits", core_pack_bits, METH_O, "pack_bits(bytes)\n--\n\nOne bit for each byte, set where it is not zero."},
+    {"pack_rows", core_pack_rows, METH_VARARGS,
+     "pack_rows(format, rows, parts)\n--\n\nA read-only memoryview of packed rows."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -372,7 +392,9 @@ static int make_types(PyObject *module, struct module_state *state) {
         bool public;
     } const types[] = {{&state->store_type, &store_spec, true},        {&state->columns_type, &columns_spec, true},
                        {&state->cursor_type, &cursor_spec, true},      {&state->column_type, &column_spec, false},
-                       {&state->appender_type, &appender_spec, false}, {&state->rows_type, &rows_spec, false}};
+                       {&state->appender_type, &appender_spec, false}, {&state->rows_type, &rows_spec, false},
+                       {&state->packed_type, &packed_spec, false},
+                       {&state->program_type, &program_spec, true}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         *types[i].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         if (!*types[i].type || (types[i].public && PyModule_AddType(module, *types[i].type))) return -1;
@@ -402,6 +424,8 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->cursor_type);
     Py_VISIT(state->appender_type);
     Py_VISIT(state->rows_type);
+    Py_VISIT(state->packed_type);
+    Py_VISIT(state->program_type);
     return 0;
 }
 
@@ -417,6 +441,8 @@ static int core_clear(PyObject *module) {
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->appender_type);
     Py_CLEAR(state->rows_type);
+    Py_CLEAR(state->packed_type);
+    Py_CLEAR(state->program_type);
     return 0;
 }
 

@@ -19,6 +19,8 @@ static void release_store(Store *store) {
 }
 
 void leave_store(Store *store) {
+    if (store->left) return;
+    store->left = true;
     processes_unlock(&store->coordinator);
     processes_leave(&store->processes);
     /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
@@ -207,6 +209,7 @@ static void store_dealloc(PyObject *self) {
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     PyMem_Free((void *)store->tails_left);
     PyMem_Free((void *)store->decided);
+    PyMem_Free((void *)store->sealed);
     Py_XDECREF(store->call_names);
     Py_XDECREF(store->names);
     Py_XDECREF(store->key_ids);
@@ -302,64 +305,7 @@ static PyObject *store_keys(PyObject *self, PyObject *unused) {
     return list;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
-
-static PyObject *store_snapshot(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"partitions", "since_ns", "until_ns", NULL};
-    Store *store = (Store *)self;
-    PyObject *chosen = NULL, *since = NULL, *until = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|OOO:snapshot", (char **)(uintptr_t)known, &chosen, &since,
-                                     &until))
-        return NULL;
-    if (check_open(store)) return NULL;
-    int64_t since_ns = INT64_MIN, until_ns = INT64_MAX;
-    bool windowed = (since && since != Py_None) || (until && until != Py_None);
-    if (since && since != Py_None) since_ns = PyLong_AsLongLong(since);
-    if (until && until != Py_None) until_ns = PyLong_AsLongLong(until);
-    if (PyErr_Occurred()) return NULL;
-    if (windowed && store->geometry.time_field < 0)
-        return raise_error(store->state, ERROR_INVALID_OPTION,
-                           "this store has no Timestamp field, so it has no windows of time");
-
-    uint32_t partitions[MAX_PARTITIONS], count = store->geometry.options.partitions;
-    if (!chosen || chosen == Py_None) {
-        for (uint32_t i = 0; i < count; i++) partitions[i] = i;
-    } else {
-        PyObject *list = PySequence_List(chosen);
-        if (!list) return NULL;
-        count = (uint32_t)PyList_Size(list);
-        for (uint32_t i = 0; i < count && i < MAX_PARTITIONS; i++) {
-            int64_t partition = partition_argument(store, PyList_GetItem(list, (Py_ssize_t)i));
-            if (partition < 0) {
-                Py_DECREF(list);
-                return NULL;
-            }
-            partitions[i] = (uint32_t)partition;
-        }
-        Py_DECREF(list);
-    }
-    return columns_snapshot(store, partitions, count, windowed, since_ns, until_ns);
-}
-
-static PyObject *store_read_at(PyObject *self, PyObject *arguments) {
-    Store *store = (Store *)self;
-    unsigned long long ticket;
-    PyObject *number;
-    if (!PyArg_ParseTuple(arguments, "OK:read_at", &number, &ticket) || check_open(store)) return NULL;
-    int64_t partition = partition_argument(store, number);
-    if (partition < 0) return NULL;
-    if (ticket >= load_acquire(&ring_partition(&store->ring, (uint32_t)partition)->tail)) Py_RETURN_NONE;
-    unsigned char *record = PyMem_Malloc(store->geometry.record_bytes);
-    if (!record) return PyErr_NoMemory();
-    struct destination to = {.room = 1};
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        to.columns[i] = record + store->geometry.fields[i].offset;
-    uint64_t next = ticket;
-    ring_read(&store->ring, (uint32_t)partition, &next, ticket + 1, false, &to, &no_gaps);
-    PyObject *result = to.row ? decode_staged(store, record) : Py_NewRef(Py_None);
-    PyMem_Free(record);
-    return result;
-}
+/* ---- properties --------------------------------------------------------------------------------------------------- */
 
 static PyObject *store_get_closed(PyObject *self, void *unused) {
     (void)unused;
@@ -393,16 +339,26 @@ static PyMethodDef store_methods[] = {
      "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first."},
     {"append_columns", VARARGS(Store_append_columns),
      "append_columns($self, columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
+    {"append_arrow", VARARGS(Store_append_arrow),
+     "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first."},
     {"set_on_discarded", store_set_on_discarded, METH_O, "set_on_discarded($self, callback)\n--\n\n"},
     {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O,
      "set_on_capacity_reached($self, callback)\n--\n\n"},
     {"key", store_key, METH_O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new."},
     {"key_text", store_key_text, METH_O, "key_text($self, key_id)\n--\n\n"},
     {"keys", store_keys, METH_NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id."},
-    {"snapshot", VARARGS(store_snapshot),
-     "snapshot($self, partitions=None, since_ns=None, until_ns=None)\n--\n\nCopy what is readable now."},
+    {"snapshot", VARARGS(Store_snapshot),
+     "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\nCopy what is readable now."},
+    {"read", Store_read, METH_VARARGS, "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets."},
+    {"ranges", Store_ranges, METH_NOARGS, "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition."},
+    {"tally", VARARGS(Store_tally), "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers."},
+    {"edge", VARARGS(Store_edge),
+     "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record."},
+    {"quantiles", VARARGS(Store_quantiles), "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number."},
+    {"distinct", VARARGS(Store_distinct),
+     "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
     {"cursor", Store_cursor, METH_O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs."},
-    {"read_at", store_read_at, METH_VARARGS,
+    {"read_at", Store_read_at, METH_VARARGS,
      "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None."},
     {"clear", Store_clear_records, METH_NOARGS, "clear($self)\n--\n\nMake every record handed out so far unreadable."},
     {"purge", Store_purge, METH_O,
