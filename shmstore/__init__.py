@@ -15,6 +15,7 @@
 Any other process: `shmstore.attach("orders")`.
 """
 
+from shmstore.column import Column
 from shmstore.coordinator import Coordinator
 from shmstore.cursor import Cursor
 from shmstore.errors import (
@@ -41,6 +42,7 @@ from shmstore.errors import (
     StoreUnlinked,
     TooManyFiles,
 )
+from shmstore.expression import Expression, field
 from shmstore.fields import (
     NOW,
     Bool,
@@ -60,27 +62,35 @@ from shmstore.fields import (
     UInt64,
 )
 from shmstore.gap import Gap, GapReason
+from shmstore.groups import GroupBy
+from shmstore.matches import Query
+from shmstore.numbers import Summary
 from shmstore.record import Record
 from shmstore.schema import Schema
+from shmstore.series import Series, series
 from shmstore.snapshot import Snapshot
 from shmstore.statistics import PartitionStatistics, Statistics
 from shmstore.store import EventStore, attach, create, list_stores, open, unlink
+from shmstore.table import Table
 
 __all__ = [
     "AbiMismatch",
     "AccessDenied",
     "Bool",
     "Bytes",
+    "Column",
     "Coordinator",
     "Cursor",
     "DamagedSegment",
     "EventStore",
+    "Expression",
     "FieldError",
     "FieldTypeError",
     "Float32",
     "Float64",
     "Gap",
     "GapReason",
+    "GroupBy",
     "Int16",
     "Int32",
     "Int64",
@@ -97,10 +107,12 @@ __all__ = [
     "PartitionStalled",
     "PartitionStatistics",
     "ProcessTableFull",
+    "Query",
     "ReadOnlyStore",
     "Record",
     "Schema",
     "SchemaMismatch",
+    "Series",
     "ShmStoreError",
     "Snapshot",
     "Statistics",
@@ -108,6 +120,8 @@ __all__ = [
     "StoreExists",
     "StoreNotFound",
     "StoreUnlinked",
+    "Summary",
+    "Table",
     "Text",
     "Timestamp",
     "TooManyFiles",
@@ -117,7 +131,9 @@ __all__ = [
     "UInt8",
     "attach",
     "create",
+    "field",
     "list_stores",
     "open",
+    "series",
     "unlink",
 ]

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from shmstore import _core, segment
+from shmstore.arrow import ArrowArray, ArrowStream, capsules_of
 from shmstore.builder import Builder
 from shmstore.errors import StoreExists, StoreNotFound
 from shmstore.identity import describe
@@ -231,21 +232,32 @@ class EventStore(View[R]):
     def appender(self, *names: str, partition: int | None = None) -> Callable[..., int]:
         """The fastest way to append: a callable that takes the values of these fields, in this order, by position.
 
-        A Timestamp may be left out (now); every other field must be named. Raises FieldTypeError, InvalidOption; the
-        callable returns and raises what `append` does.
+        A Timestamp may be left out (now); every other field must be named. One that is named last may be left out of a
+        call as well. Raises FieldTypeError, InvalidOption; the callable returns and raises what `append` does.
         """
         return self._core.appender(names, partition)
 
-    def append_many(self, records: Iterable[Any] | Mapping[str, Any], *, partition: int | None = None) -> int:
+    def append_many(
+        self, records: Iterable[Any] | Mapping[str, Any] | ArrowStream | ArrowArray, *, partition: int | None = None
+    ) -> int:
         """Append many records in one call and return how many.
 
         records: an iterable of what `append` takes as a whole; or columns, as a mapping from field name to a buffer in
-        the field's format (a Key: uint32 ids) or a sequence of values, all of one length. Of a structured NumPy array,
-        pass `array.tolist()`. All are checked before the first is written. Raises what `append` does.
+        the field's format (a Key: uint32 ids) or a sequence of values, all of one length; or a table of pyarrow,
+        polars, pandas, duckdb or any other program that speaks Arrow. Of a structured NumPy array, pass
+        `array.tolist()`. All are checked before the first is written.
+
+        A table has a column for each field, a Timestamp's may be left out (now). Integers may be wider or narrower
+        than the field, as long as each value fits; a float field takes integers too; a Timestamp takes timestamps of
+        any unit (one without a zone is UTC), dates and int64 ns; Text and Key take text, also dictionary-encoded.
+
+        Raises what `append` does; a missing value (null) is a FieldError that names field and row.
         """
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)
-        return self._core.append_rows(records, partition)
+        if (capsules := capsules_of(records)) is not None:
+            return self._core.append_arrow(capsules, partition)
+        return self._core.append_rows(cast(Iterable[Any], records), partition)
 
     def key(self, text: str) -> int:
         """The number of a key, for good: an append takes it in place of the text. A new key is entered in the table.

@@ -3,12 +3,11 @@
 Every `type: ignore` here is a mistake that must be found: mypy --strict reports an ignore that has nothing to ignore.
 """
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, assert_type
 
 import shmstore
-from shmstore import Cursor, EventStore, Key, Record, Snapshot, Timestamp
+from shmstore import Cursor, EventStore, Expression, Key, Query, Record, Snapshot, Timestamp, field
 from shmstore.builder import Builder
 
 
@@ -43,8 +42,18 @@ def look(store: EventStore[Order]) -> None:
     assert_type(snapshot[1:], Snapshot[Order])
     assert_type(snapshot["value"], memoryview)
     assert_type([order.gateway for order in snapshot], list[str])
-    assert_type(store.query(partition=0), Iterator[Order])
+    assert_type(store.query(partition=0), Query[Order])
+    assert_type([order.value for order in store.query(limit=5)], list[float])
     assert_type(store.mean("value", until=timedelta(0)), float | None)
+
+
+def express(snapshot: Snapshot[Order]) -> None:
+    assert_type(field("value") == 1, Expression)
+    assert_type(2 * -field("value") // 3 > 1.5, Expression)
+    assert_type((field("gateway") != "a") & field("gateway").startswith("b") | ~field("paid"), Expression)
+    assert_type(field("value").between(1, field("other")) & field("gateway").isin({"a", "b"}), Expression)
+    assert_type(snapshot.where(field("value") > 1), Snapshot[Order])
+    assert_type(snapshot.where(lambda order: order.value > 1), Snapshot[Order])
 
 
 async def follow(store: EventStore[Order]) -> None:
@@ -65,3 +74,6 @@ def mistakes(store: EventStore[Order]) -> None:
     store.query(where=lambda order: order.colour)  # type: ignore[attr-defined]
     store.cursor("newest")  # type: ignore[arg-type]
     store.name = "other"  # type: ignore[misc]
+    field("value") + "a"  # type: ignore[operator]
+    (field("value") > 1) & True  # type: ignore[operator]
+    field("value").startswith(5)  # type: ignore[arg-type]

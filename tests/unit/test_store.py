@@ -251,6 +251,20 @@ def test_a_timestamp_left_out_is_now(orders: EventStore[Order]) -> None:
     assert all(before <= stamp <= time.time_ns() for stamp in times)
 
 
+def test_an_appender_takes_a_timestamp_at_its_end_or_the_time_of_the_call(orders: EventStore[Order]) -> None:
+    append = orders.appender("gateway", "id", "value", "timestamp")
+    before = time.time_ns()
+    positions = [append("a", "1", 1.0), append("a", "2", 1.0, None), append("a", "3", 1.0, 7)]
+    now, none, then = (orders.read_at(position).timestamp for position in positions)
+    assert before <= now <= none <= time.time_ns()
+    assert then == 7
+    for values in (("a", "1"), ("a", "1", 1.0, 7, 8)):
+        with pytest.raises(TypeError, match=f"takes 3 to 4 values, found {len(values)}"):
+            append(*values)
+    with pytest.raises(TypeError, match="takes 4 values, found 3"):
+        orders.appender("timestamp", "gateway", "id", "value")(7, "a", "1")
+
+
 def test_append_returns_the_position_of_the_record(readings: EventStore[Reading]) -> None:
     positions = [readings.append(reading(number)) for number in range(8)]
     assert len(set(positions)) == 8
@@ -536,8 +550,7 @@ def test_a_handle_that_nobody_holds_is_closed(name: str) -> None:
     store = shmstore.create(name, Reading, capacity=8)
     store.append(reading(1))
     held = weakref.ref(store)
-    del store
-    gc.collect()
+    del store  # at once: whoever ends without the collector's help leaves the process table in order
     assert held() is None
     assert len(os.listdir("/proc/self/fd")) == open_before
 
