@@ -29,6 +29,7 @@ _CODE_OF_ERROR: tuple[tuple[type[errors.ShmStoreError], int], ...] = (
     (errors.InvalidName, USAGE),
     (errors.InvalidSchema, USAGE),
     (errors.InvalidOption, USAGE),
+    (errors.FieldError, USAGE),
     (errors.ShmStoreError, FAILURE),
 )
 

@@ -53,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
-    mode = Mode.JSON if args.json else Mode.PLAIN if args.plain else Mode.PEOPLE
+    asked = {"json": Mode.JSON, "plain": Mode.PLAIN, "csv": Mode.CSV}
+    mode = next((mode for name, mode in asked.items() if getattr(args, name, False)), Mode.PEOPLE)
     code: int = args.run(args, Output(mode, color=not args.no_color))
     return code
 

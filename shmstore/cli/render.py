@@ -4,7 +4,9 @@ Everything is drawn with Unicode blocks; a stream that cannot encode them gets A
 way out. Colour marks only a status. Text of a segment is not trusted: what a terminal would obey is escaped.
 """
 
+import csv
 import enum
+import io
 import json
 import math
 import os
@@ -47,10 +49,11 @@ class Column(NamedTuple):
 
 
 class Mode(enum.Enum):
-    """For whom the output is: people (aligned), programs by line (tab-separated raw values), or JSON (objects)."""
+    """For whom the output is: people (aligned), or programs (tab-separated, CSV with titles, JSON objects)."""
 
     PEOPLE = enum.auto()
     PLAIN = enum.auto()
+    CSV = enum.auto()
     JSON = enum.auto()
 
 
@@ -78,6 +81,9 @@ class Output:
         """Lines of a table. `widths` (by key) are kept and grow, so that later calls stay aligned with earlier ones."""
         if self.mode is Mode.PLAIN:
             return ["\t".join(_raw(row.get(column.key)) for column in columns) for row in rows]
+        if self.mode is Mode.CSV:
+            values = [[_exact(row.get(column.key)) for column in columns] for row in rows]
+            return _csv([[column.key for column in columns], *values] if titles else values)
         cells = [[self._cell(column, row) for column in columns] for row in rows]
         widths = {} if widths is None else widths
         for place, column in enumerate(columns):
@@ -108,9 +114,15 @@ class Output:
     def spark(self, values: Sequence[float], width: int = 30) -> str:
         """The newest `width` values as blocks, on a scale from 0 to the largest of them."""
         shown = values[-width:]
-        top = max(shown, default=0)
-        blocks = (_HEIGHTS[min(7, int(value / top * 8))] if top > 0 else _HEIGHTS[0] for value in shown)
-        return "".join(blocks).rjust(width)
+        return self.columns(shown, 1, 0, max(shown, default=0))[0].rjust(width)
+
+    def columns(self, values: Sequence[float | None], lines: int, low: float, high: float) -> list[str]:
+        """A column of blocks for each value, `lines` high, on a scale from `low` to `high`; None leaves it empty."""
+        levels = [0 if value is None else _level(value, lines * 8, low, high) for value in values]
+        return [
+            "".join(_HEIGHTS[min(level - floor, 8) - 1] if level > floor else " " for level in levels)
+            for floor in range((lines - 1) * 8, -1, -8)
+        ]
 
     def paint(self, text: str, tone: Tone | None) -> str:
         """The text in the colour of its tone, where colour is wanted."""
@@ -181,6 +193,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _level(value: float, levels: int, low: float, high: float) -> int:
+    """How many of the levels, one at least, a value on the scale from `low` to `high` reaches."""
+    return 1 + max(0, min(levels - 1, int((value - low) / (high - low) * levels))) if high > low else 1
+
+
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
@@ -195,11 +212,22 @@ def _encodes_blocks(stream: TextIO) -> bool:
     return True
 
 
-def _raw(value: Any) -> str:
+def _exact(value: Any) -> str:
     encodable = _encodable(value)
     if encodable is None:
         return ""
-    return printable(encodable) if isinstance(encodable, str) else json.dumps(encodable)
+    return encodable if isinstance(encodable, str) else json.dumps(encodable)
+
+
+def _raw(value: Any) -> str:
+    return printable(_exact(value))
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of comma-separated values, quoted where RFC 4180 needs it; a value with a line break makes several."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().split("\n")[:-1]
 
 
 def _encodable(value: Any) -> Any:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _RATE_UNITS = ("", " k", " M", " G", " T")
-_DURATION_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+_DURATION_NS = {"us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*")
+_FRACTION = re.compile(r"(.*:\d\d)[.,](\d{1,9})(\D.*)?")
 
 
 def size(count_bytes: float) -> str:
@@ -20,6 +21,13 @@ def size(count_bytes: float) -> str:
 def count(number: int) -> str:
     """A whole number with its thousands apart: ``1,234,567``."""
     return f"{number:,}"
+
+
+def number(value: float) -> str:
+    """A number that was computed: a whole one with its thousands apart, another one to six digits: ``12.3333``."""
+    if isinstance(value, int):
+        return count(value)
+    return f"{value:,.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:,.6g}"
 
 
 def rate(per_second: float | None) -> str:
@@ -61,7 +69,12 @@ def ago(time_ns: int) -> str:
 
 def when(time_ns: int) -> str:
     """A time in the local zone, to the second; ``never`` for time 0."""
-    return "never" if time_ns == 0 else f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
+    return "never" if time_ns == 0 else local(time_ns)
+
+
+def local(time_ns: int) -> str:
+    """The same of a time that may well be 0."""
+    return f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
 
 
 def iso(time_ns: int) -> str:
@@ -84,6 +97,33 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(microseconds=total_ns / 1000)
     except OverflowError:
         raise ValueError(f"{text!r} is too long a duration; {timedelta.max.days}d is the longest") from None
+
+
+def moment(text: str) -> timedelta | int:
+    """A point in time: a duration means that long ago; a date or time as ISO 8601 becomes ns since the Unix epoch.
+
+    One without a zone is in the local one. Raises ValueError.
+    """
+    if re.match(r"\d+(\.\d+)?\s*([a-z]|$)", text):
+        return parse_duration(text)
+    fraction = _FRACTION.fullmatch(text)
+    whole, digits = (fraction[1] + (fraction[3] or ""), fraction[2]) if fraction else (text, "")
+    try:
+        time = datetime.fromisoformat(whole)
+        return round(time.timestamp()) * 10**9 + int(digits.ljust(9, "0"))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time; write how long ago, such as 90s or 10m, or a time such as 2025-03-05T10:20:00Z"
+        ) from None
+
+
+def length(length_ns: int) -> str:
+    """A positive duration as `parse_duration` reads it: ``1h30m``, ``250ms``; below a microsecond nothing is told."""
+    parts = []
+    for unit, unit_ns in sorted(_DURATION_NS.items(), key=lambda each: -each[1]):
+        count, length_ns = divmod(length_ns, unit_ns)
+        parts += [f"{count}{unit}"] * (count > 0)
+    return "".join(parts)
 
 
 def span(text: str) -> timedelta:

@@ -58,6 +58,13 @@ def test_plain_is_tab_separated_raw_values_without_titles() -> None:
     assert out.facts(COLUMNS, ROWS[0]) == ["name\ta", "count\t1234"]
 
 
+def test_csv_has_titles_and_quotes_and_loses_nothing() -> None:
+    out, _ = on_stream("utf-8", Mode.CSV)
+    rows = [{"name": 'a "b", c\nd', "count": 1.5}, {"name": "\x1b", "count": None}]
+    assert "\n".join(out.table(COLUMNS, rows)) == 'name,count\n"a ""b"", c\nd",1.5\n\x1b,'
+    assert out.table(COLUMNS, ROWS[:1], titles=False) == ["a,1234"]
+
+
 def test_json_is_one_object_a_line_and_loses_nothing() -> None:
     out, raw = on_stream("utf-8", Mode.JSON)
     when = datetime(2025, 1, 2, tzinfo=UTC)
@@ -86,6 +93,12 @@ def test_sparklines_show_the_newest_values_from_zero_to_the_largest() -> None:
     assert out.spark([9, 0, 4, 8], 3) == "▁▅█"
     assert out.spark([0, 0], 3) == " ▁▁"
     assert out.spark([], 2) == "  "
+
+
+def test_columns_of_blocks_are_several_lines_high_and_empty_where_there_is_no_value() -> None:
+    out = Output(stream=io.StringIO())
+    assert out.columns([0, 4, None, 8, 12, 16, -9, 99], 2, 0, 16) == ["   ▁▅█ █", "▁▅ ███▁█"]
+    assert out.columns([], 2, 0, 1) == ["", ""] and out.columns([5, None], 1, 5, 5) == ["▁ "]
 
 
 def test_a_stream_without_blocks_gets_stand_ins_of_the_same_width() -> None:

@@ -86,3 +86,60 @@ def test_arguments_of_commands_are_refused_in_words() -> None:
     for read, text in ((units.whole, "-1"), (units.whole, "x"), (units.seconds, "x"), (units.span, "0")):
         with pytest.raises(ArgumentTypeError, match=text):
             read(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234567, "1,234,567"),
+        (12.3333333, "12.3333"),
+        (1234.5, "1,234.5"),
+        (123456.0, "123,456"),
+        (12345678.9, "12,345,679"),
+        (-0.00001, "-1e-05"),
+        (1.5e300, "1.5e+300"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+    ],
+)
+def test_numbers_have_six_digits_and_their_thousands_apart(value: float, text: str) -> None:
+    assert units.number(value) == text
+
+
+@pytest.mark.parametrize("text", ["500us", "250ms", "1s", "1m30s", "1h", "2d1h1ms"])
+def test_lengths_are_read_as_they_are_written(text: str) -> None:
+    assert units.length(units.parse_duration(text) // timedelta(microseconds=1) * 1000) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ns"),
+    [
+        ("1970-01-01T00:00:01Z", 10**9),
+        ("1970-01-01T00:00:01.000000001Z", 10**9 + 1),
+        ("2025-03-05 10:20:00.5+01:00", 1_741_166_400_500_000_000),
+        ("2025-03-05T10:20Z", 1_741_170_000 * 10**9),
+        ("1969-12-31T23:59:59.75Z", -250_000_000),
+        ("2025-03-05", 1_741_132_800 * 10**9),
+    ],
+)
+def test_times_are_read_to_the_nanosecond(monkeypatch: pytest.MonkeyPatch, text: str, time_ns: int) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        assert units.moment(text) == time_ns
+    time.tzset()
+
+
+def test_what_is_written_as_iso_is_read_again() -> None:
+    for time_ns in (0, 1, -1, 1_700_000_000_123_456_789):
+        assert units.moment(units.iso(time_ns)) == time_ns
+
+
+def test_a_duration_is_that_long_ago() -> None:
+    assert [units.moment(text) for text in ("90", "1h 30m")] == [timedelta(seconds=90), timedelta(minutes=90)]
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "10x", "2025-13-01", "2025-03-05T25:00", "10:20", "99999-01-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        units.moment(text)

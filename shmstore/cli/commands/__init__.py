@@ -3,7 +3,7 @@
 import argparse
 from typing import Protocol
 
-from shmstore.cli.commands import check, doctor, gc, ls, plan, processes, rm, show, tail, top
+from shmstore.cli.commands import check, doctor, gc, ls, plan, plot, processes, query, rm, show, tail, top
 from shmstore.cli.render import Output
 
 
@@ -30,6 +30,8 @@ COMMANDS: dict[str, Command] = {
     "show": show,
     "top": top,
     "tail": tail,
+    "query": query,
+    "plot": plot,
     "processes": processes,
     "check": check,
     "plan": plan,

@@ -3,13 +3,12 @@
 import argparse
 from typing import Any
 
-from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.exits import OK
-from shmstore.cli.render import Column, Mode, Output
+from shmstore.cli.records import Printer, shown_fields
+from shmstore.cli.render import Output
 from shmstore.cli.survey import look
 from shmstore.errors import StoreUnlinked
-from shmstore.schema import Schema
 from shmstore.selection import one_partition
 from shmstore.store import EventStore
 
@@ -17,10 +16,6 @@ HELP = "print the newest records, and with -f those that follow"
 EXAMPLES = ("tail orders -n 20", "tail orders -f --json | jq .value")
 
 _BATCH_RECORDS = 1000
-_RIGHT_KINDS = frozenset(
-    {_core.INT8, _core.INT16, _core.INT32, _core.INT64, _core.UINT8, _core.UINT16, _core.UINT32, _core.UINT64}
-    | {_core.FLOAT32, _core.FLOAT64}
-)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +31,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Print the newest records, then follow from exactly where they end."""
     with look(args.name) as store:
-        printer = _Printer(store.schema, out)
+        printer = Printer(shown_fields(store.schema), out)
         records, positions = _newest(store, args.lines, args.partition)
         printer.print(records)
         if args.follow:
@@ -60,7 +55,7 @@ def _newest(store: EventStore[Any], wanted: int, partition: int | None) -> tuple
     return records[max(0, len(records) - wanted) :], positions
 
 
-def _follow(store: EventStore[Any], positions: list[int], printer: "_Printer", out: Output) -> None:
+def _follow(store: EventStore[Any], positions: list[int], printer: Printer, out: Output) -> None:
     with store.cursor(start=positions) as cursor:
         reported = 0
         try:
@@ -71,35 +66,3 @@ def _follow(store: EventStore[Any], positions: list[int], printer: "_Printer", o
                     reported = cursor.lost
         except StoreUnlinked:
             out.message(f"store {store.name!r} was unlinked")
-
-
-class _Printer:
-    """Prints records as they come, aligned with those before them."""
-
-    def __init__(self, schema: Schema, out: Output) -> None:
-        self._out = out
-        self._schema = schema
-        self._columns = [
-            Column(field.name, field.name, _shown, right=field.kind in _RIGHT_KINDS) for field in schema.fields
-        ]
-        self._widths: dict[str, int] = {}
-
-    def print(self, records: list[Any]) -> None:
-        """Print these records; the titles come before the first."""
-        rows = [self._row(record) for record in records]
-        if self._out.mode is Mode.JSON:
-            for row in rows:
-                self._out.object(row)
-        elif rows:
-            titles = not self._widths
-            self._out.write(self._out.table(self._columns, rows, titles=titles, widths=self._widths))
-
-    def _row(self, record: Any) -> dict[str, Any]:
-        return {
-            field.name: units.iso(value) if field.kind == _core.TIMESTAMP else value
-            for field, value in zip(self._schema.fields, record, strict=True)
-        }
-
-
-def _shown(value: Any) -> str:
-    return value.hex(" ") if isinstance(value, bytes) else str(value)

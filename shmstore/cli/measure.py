@@ -1,0 +1,92 @@
+"""The figures that a plot shows, asked of a store: one for each group, or one for each group and window of time."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from shmstore.cli import question, units
+from shmstore.cli.axis import round_length
+from shmstore.errors import InvalidOption
+from shmstore.selection import Selection, require_time
+from shmstore.store import EventStore
+
+_MOST_POINTS = 10_000
+_FEWEST_POINTS = 10
+_US = timedelta(microseconds=1)
+
+
+class Asked(NamedTuple):
+    """The figure `what`, one of `question.FIGURES`, of the field `value`; of the `limit` greatest groups by the field
+    `by`, or of all records when that is None.
+    """
+
+    value: str | None
+    what: str
+    by: str | None
+    limit: int
+    chosen: Selection[Any]
+
+
+class Curves(NamedTuple):
+    """Figures over time: for each group, which is None when there is but one, those of the windows at `starts`."""
+
+    groups: list[Any]
+    starts: range
+    figures: dict[tuple[Any, int], Any]
+    missing: int | None
+
+    def points(self, group: Any) -> tuple[tuple[int, Any], ...]:
+        """The figures of a group, each with the start of its window in ns since the Unix epoch."""
+        return tuple((start, self.figures.get((group, start), self.missing)) for start in self.starts)
+
+
+def by_group(store: EventStore[Any], asked: Asked) -> tuple[list[tuple[Any, Any]], int]:
+    """Groups with their figures, the greatest figure first, and how many groups there are in all."""
+    groups = store.group_by(str(asked.by), **asked.chosen)
+    table = groups.count() if asked.value is None else groups.summary(asked.value)
+    figure = question.column(table, asked.what, asked.value)
+    shown = table.top(asked.limit, figure)
+    return list(zip(shown.values(table.names[0]), shown.values(figure), strict=True)), len(table)
+
+
+def over_time(store: EventStore[Any], asked: Asked, every: timedelta | None, most: int) -> tuple[Curves, int]:
+    """The figures of the groups with most records, and how many groups there are in all.
+
+    A window is `every` long; when that is None as long as it takes for at most `most` of them, when `most` is no less
+    than 10. Raises InvalidOption when there would be too many.
+    """
+    time_field = store.schema.fields[require_time(store.schema, "a plot over time")].name
+    groups: list[Any] = [None]
+    all_groups = 1
+    if asked.by is not None:
+        counted = store.group_by(asked.by, **asked.chosen).count()
+        groups, all_groups = counted.top(asked.limit).values(counted.names[0]), len(counted)
+    every_ns = _fitting_ns(store, asked, time_field, most) if every is None else every // _US * 1000
+    table = store.windows(asked.value, every=every_ns, by=asked.by, **asked.chosen)
+    figure = table.names.index(question.column(table, asked.what, asked.value))
+    first = 0 if asked.by is None else 1  # the column of the windows' starts; the group is before it
+    figures = {(row[0] if first else None, row[first]): row[figure] for row in table.iter_rows()}
+    starts = _starts(table.values(table.names[first]), every_ns)
+    # A window without a record is not in the table; that it has none is a figure too when records are counted or added.
+    return Curves(groups, starts, figures, 0 if asked.what in ("count", "sum") else None), all_groups
+
+
+def _fitting_ns(store: EventStore[Any], asked: Asked, time_field: str, most: int) -> int:
+    first_ns, last_ns = store.min(time_field, **asked.chosen), store.max(time_field, **asked.chosen)
+    span_ns = 0 if first_ns is None or last_ns is None else int(last_ns - first_ns)
+    # One point less: the first window begins before the first record.
+    return round_length(span_ns // (max(most, _FEWEST_POINTS) - 1))
+
+
+def _starts(starts: Sequence[int], every_ns: int) -> range:
+    """The starts of all windows from the first that there is to the last, in ns."""
+    if not starts:
+        return range(0)
+    steps = range(min(starts), max(starts) + 1, every_ns)
+    if len(steps) > _MOST_POINTS:
+        fitting = units.length(round_length(every_ns * len(steps) // _MOST_POINTS))
+        raise InvalidOption(
+            f"--every {units.length(every_ns)} makes {units.count(len(steps))} points, {units.count(_MOST_POINTS)} at "
+            f"most; give {fitting} or more, or leave it out"
+        )
+    return steps

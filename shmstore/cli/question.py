@@ -1,0 +1,62 @@
+"""The arguments by which `query` and `plot` choose records, and what they mean."""
+
+import argparse
+import time
+from typing import Any
+
+from shmstore.cli import units
+from shmstore.errors import InvalidOption
+from shmstore.parse import parse
+from shmstore.schema import Schema
+from shmstore.selection import Selection, nanoseconds
+from shmstore.table import Table
+
+FIGURES = ("count", "sum", "mean", "min", "max")
+"""What a summary tells of a field, in the order of its columns; without a field there is only the count."""
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose records."""
+    parser.add_argument("--where", metavar="EXPRESSION", help="such as \"value > 100 and gateway == 'gw-1'\"")
+    parser.add_argument("--since", metavar="TIME", help="from then on: 10m is that long ago, or a time in ISO 8601")
+    parser.add_argument("--until", metavar="TIME", help="before then; a time without a zone is in the local one")
+    parser.add_argument("--partition", type=int, metavar="P", help="only this partition (default: all)")
+
+
+def selection(args: argparse.Namespace, schema: Schema) -> Selection[Any]:
+    """What the arguments choose; times that are relative are made absolute, so that all that is asked is of one moment.
+
+    Raises InvalidOption for what cannot be read, and for a window that ends before it begins.
+    """
+    now_ns = time.time_ns()
+    chosen: Selection[Any] = {"partition": args.partition}
+    bounds = {
+        name: _bound(name, getattr(args, name), now_ns)
+        for name in ("since", "until")
+        if getattr(args, name) is not None
+    }
+    if len(bounds) == 2 and bounds["since"] > bounds["until"]:
+        raise InvalidOption(f"--since {args.since} lies after --until {args.until}; swap them")
+    if "since" in bounds:
+        chosen["since"] = bounds["since"]
+    if "until" in bounds:
+        chosen["until"] = bounds["until"]
+    if args.where is not None:
+        chosen["where"] = parse(args.where, schema.names)
+    return chosen
+
+
+def _bound(name: str, text: str, now_ns: int) -> int:
+    try:
+        return nanoseconds(units.moment(text), name, now_ns)
+    except ValueError as error:
+        raise InvalidOption(f"--{name}: {error}") from None
+
+
+def column(table: Table, figure: str, value: str | None) -> str:
+    """The name of a figure's column in the table of a summary of `value`.
+
+    The figures come last; the field of the groups may have the name of one, so it is the place that counts.
+    """
+    figures = FIGURES if value is not None else FIGURES[:1]
+    return table.names[len(table.names) - len(figures) + figures.index(figure)]
