@@ -50,6 +50,8 @@ OPERATIONS = (
     "intern",
     "intern-outrun",
     "sample",
+    "question",
+    "question-outrun",
     "create",
 )
 
@@ -76,7 +78,7 @@ class Program:
 
     def link(self, objects: Iterable[Path], folder: Path) -> None:
         # Bound at once: how often a victim has called a function of the C library shall not change its path.
-        subprocess.run([*CC, *FLAGS, "-Wl,-z,now", *objects, "-o", folder / "singlestep"], check=True)
+        subprocess.run([*CC, *FLAGS, "-Wl,-z,now", *objects, "-lm", "-o", folder / "singlestep"], check=True)
 
     def run(self, *options: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [str((folder or self.folder) / "singlestep"), *map(str, options)]
@@ -188,6 +190,7 @@ SWEEP = "ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
 ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
 OWNER = "    uint32_t owner = processes_owner(table);\n    if (owner && table->place.fd >= 0) {"
 PID = "        *pid = load_relaxed(&place->pid);\n"
+SUMMARY_CHECKED = "    return mix(bounds, sum << 32 | sum >> 32);"
 FORGET = "            if (t->spare) store_relaxed(t->spare, 0);\n"
 
 PLANTED = (
@@ -271,6 +274,14 @@ PLANTED = (
         "intern",
         "kill",
         "which has no text",
+    ),
+    Planted(
+        "summary believed without its words",
+        "summary.c",
+        {SUMMARY_CHECKED: "    return bounds == sum ? bounds : about;"},
+        "question-outrun",
+        "kill",
+        "a question was answered by",
     ),
     Planted(
         "spare key cell used twice", "table.c", {FORGET: ""}, "intern-outrun", "kill", "is not found under its own text"

@@ -4,14 +4,12 @@ Each mutant is met in a forked child, many by one child. The kernel kills a chil
 second of processor time; a child that only sits there is killed by the watchdog. SHMSTORE_MUTANTS sets how many.
 """
 
-import logging
 import mmap
 import os
 import random
 import resource
 import signal
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from datetime import timedelta
@@ -24,15 +22,15 @@ import shmstore
 from shmstore import Coordinator, DamagedSegment, EventStore, NotAStore, ShmStoreError, segment
 from shmstore.cli import inspect
 from tests.helpers.mutants import Template, append_one, mutant, scribble, template, write_file
+from tests.helpers.ordeal import Ordeal, watch
 from tests.helpers.processes import Child, shared_numbers
+from tests.helpers.questions import Ask, questions
 from tests.helpers.segments import may_fork
 
 MUTANTS = int(os.environ.get("SHMSTORE_MUTANTS", "2000"))
-CPU_S = 1.0  # of one operation
-STUCK_S = 30.0  # of the clock, in one operation
 SCRIBBLED_S = 3.0
-MEMORY_BYTES = 1 << 30  # that an operation may take
 WORKERS = 2
+QUESTIONS = 4  # put to each mutant, at each attachment
 
 pytestmark = may_fork
 
@@ -53,8 +51,8 @@ def inspected(verb: str, name: str, messages: Path, form: str) -> None:
 
 def follow(store: EventStore[Any]) -> None:
     with store.cursor() as cursor:
-        while records := cursor.read(7):
-            assert len(records) <= 7
+        while records := cursor.read(70):
+            assert len(records) <= 70
         cursor.wait(0.0)
         assert cursor.lag >= 0 and cursor.lost >= 0 and cursor.gaps is not None
     with store.cursor(start="latest") as cursor:
@@ -95,20 +93,20 @@ def append_many(store: EventStore[Any]) -> None:
 
 ROW = ("gw-2", "y", 1.0, 2, True, b"", 5)
 
-APPENDS: dict[str, Callable[[EventStore[Any]], object]] = {
+APPENDS: dict[str, Ask] = {
     "append": lambda store: [append_one(store, number) for number in range(50)],
     "append to a partition": lambda store: store.append(ROW, partition=1),
     "append_many": append_many,
     "appender": lambda store: store.appender(*store.schema.names)(*ROW[: len(store.schema.names)]),
 }
-WRITES: dict[str, Callable[[EventStore[Any]], object]] = {
+WRITES: dict[str, Ask] = {
     "key": lambda store: [store.key(text) for text in ("gw-1", "new", "newer")],
     "coordinate": coordinate,
     "reap": lambda store: store._core.reap(),
     "purge": lambda store: store.purge(older_than=timedelta(seconds=0)),
     "clear": lambda store: store.clear(),
 }
-LOOKS: dict[str, Callable[[EventStore[Any]], object]] = {
+LOOKS: dict[str, Ask] = {
     "snapshot": take,
     "cursor": follow,
     "read_at": lambda store: [store.read_at(position) for position in (0, 1, 79, 80, 2**40, 2**64 - 1)],
@@ -116,118 +114,32 @@ LOOKS: dict[str, Callable[[EventStore[Any]], object]] = {
     "keys by id": keys_by_id,
     "statistics": lambda store: [store.statistics, store.statistics],
     "length": lambda store: (len(store), store.is_full, store.is_empty, repr(store)),
-    "query": lambda store: (store.count(), store.max("value"), store.sum("short")),
     "processes": lambda store: store.processes(),
     "check": lambda store: store.check(),
 }
+EVERYTHING_ELSE = LOOKS | WRITES | APPENDS
 
 
-class Ordeal:
-    """What a child is doing, for its parent to see, and the limits within which it does it."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self._messages = folder / f"{name}.messages"
-        self._at = shared_numbers(3)  # mutant; number of operations begun; nanoseconds of the longest
-        self._doing = memoryview(mmap.mmap(-1, 4096))
-        self._reports = folder / f"{name}.reports"
-
-    def restrict(self) -> None:
-        """In the child: let the kernel watch it. What a Coordinator logs of callbacks that fail is of no interest."""
-        logging.disable()
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
-
-    def do(self, mutant: int, what: str, action: Callable[[], object]) -> Any:
-        """Run one operation; None when it ends with an error of ours. Anything else is reported."""
-        words = what.encode()[:4000]
-        self._doing[: len(words) + 1] = words + b"\0"
-        self._at[0], self._at[1] = mutant, self._at[1] + 1
-        signal.setitimer(signal.ITIMER_PROF, CPU_S)
-        begun = time.process_time_ns()
-        try:
-            return action()
-        except ShmStoreError as error:
-            if not str(error):
-                self._report(f"mutant {mutant}: {what}: {type(error).__name__} without a word")
-        except BaseException as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{os.path.basename(place.filename)}:{place.lineno}"
-            self._report(f"mutant {mutant}: {what}: {type(error).__name__} at {where}: {error}")
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            self._at[2] = max(self._at[2], time.process_time_ns() - begun)
-        return None
-
-    def live(self, mutant: int, what: str, dice: random.Random) -> bool:
-        """Attach to what is there, do everything in some order, let go. Returns whether it could be attached."""
-        verb, form = dice.choice(VERBS), dice.choice(("", "--json", "--plain"))
-        self.do(mutant, f"{what}: inspect {verb}", lambda: inspected(verb, self.name, self._messages, form))
-        self.do(mutant, f"{what}: list_stores", shmstore.list_stores)
-        attached = False
-        for read_only in (True, False):
-            store = self.do(mutant, f"{what}: attach", lambda: shmstore.attach(self.name, read_only=read_only))  # noqa: B023
-            if store is None:
-                continue
-            attached = True
-            operations = [*LOOKS.items(), *([] if read_only else [*WRITES.items(), dice.choice([*APPENDS.items()])])]
-            for operation, action in dice.sample(operations, len(operations)):
-                self.do(mutant, f"{what}: {operation}", lambda: action(store))  # noqa: B023
-            self.do(mutant, f"{what}: close", store.close)
-        if dice.random() < 0.1:
-            self.do(mutant, f"{what}: unlink", lambda: shmstore.unlink(self.name))
-        return attached
-
-    def _report(self, text: str) -> None:
-        with self._reports.open("a") as file:
-            file.write(f"{text}\0")
-
-    # -- in the parent
-
-    @property
-    def mutant(self) -> int:
-        return self._at[0]
-
-    @property
-    def longest_s(self) -> float:
-        return round(self._at[2] / 1e9, 3)
-
-    @property
-    def operations(self) -> int:
-        return self._at[1]
-
-    def note_end(self, code: int) -> None:
-        """Report an end that is not an orderly one."""
-        if code:
-            cause = f"more than {CPU_S} s of processor time" if code == -signal.SIGPROF else f"ended by {code}"
-            doing = bytes(self._doing).partition(b"\0")[0].decode()
-            self._report(f"mutant {self.mutant}: {doing}: {cause}")
-
-    def reports(self) -> list[str]:
-        return self._reports.read_text().split("\0")[:-1] if self._reports.exists() else []
-
-
-def watch(children: dict[Ordeal, Child], again: Callable[[Ordeal], Child | None]) -> None:
-    """Wait for children to end; note how, and let others go on where they ended badly. Kill those that stand still."""
-    seen = {ordeal: (0, time.monotonic()) for ordeal in children}
-    while children:
-        time.sleep(0.01)
-        for ordeal, child in list(children.items()):
-            if ordeal.operations != seen[ordeal][0]:
-                seen[ordeal] = ordeal.operations, time.monotonic()
-            elif time.monotonic() - seen[ordeal][1] > STUCK_S:
-                child.kill()
-            if not child.is_over():
-                continue
-            ordeal.note_end(child.wait())
-            seen[ordeal] = ordeal.operations, time.monotonic()
-            following = again(ordeal) if child.wait() else None
-            if following:
-                children[ordeal] = following
-            else:
-                del children[ordeal]
+def live(ordeal: Ordeal, number: int, what: str, dice: random.Random) -> bool:
+    """Attach to what is there, do everything in some order, let go. Returns whether it could be attached."""
+    verb, form = dice.choice(VERBS), dice.choice(("", "--json", "--plain"))
+    ordeal.do(number, f"{what}: inspect {verb}", lambda: inspected(verb, ordeal.name, ordeal.messages, form))
+    ordeal.do(number, f"{what}: list_stores", shmstore.list_stores)
+    attached = False
+    for read_only in (True, False):
+        store = ordeal.do(number, f"{what}: attach", lambda: shmstore.attach(ordeal.name, read_only=read_only))  # noqa: B023
+        if store is None:
+            continue
+        attached = True
+        operations = [*LOOKS.items(), *([] if read_only else [*WRITES.items(), dice.choice([*APPENDS.items()])])]
+        operations += dice.sample([*questions(store).items()], QUESTIONS)
+        for operation, action in dice.sample(operations, len(operations)):
+            fitting = ShmStoreError if operation in EVERYTHING_ELSE else DamagedSegment
+            ordeal.do(number, f"{what}: {operation}", lambda: action(store), fitting)  # noqa: B023
+        ordeal.do(number, f"{what}: close", store.close)
+    if dice.random() < 0.1:
+        ordeal.do(number, f"{what}: unlink", lambda: shmstore.unlink(ordeal.name))
+    return attached
 
 
 @pytest.fixture
@@ -253,7 +165,7 @@ def test_no_mutant_ends_or_holds_up_a_process(
             for number in range(first, MUTANTS, WORKERS):
                 what, data = mutant(templates[number // WORKERS % 2], seed, number)
                 write_file(ordeal.name, data)
-                attached[number % WORKERS] += ordeal.live(number, what, random.Random(f"{seed}/{number}/order"))
+                attached[number % WORKERS] += live(ordeal, number, what, random.Random(f"{seed}/{number}/order"))
 
         return Child(life) if first < MUTANTS else None
 
@@ -294,7 +206,7 @@ def test_processes_survive_another_that_scribbles_over_what_they_work_on(
             ordeal.restrict()
             dice = random.Random(f"{seed}/{ordeal.operations}")
             store = shmstore.attach(ordeal.name)
-            operations = list((LOOKS | WRITES | APPENDS).items())
+            operations = [*EVERYTHING_ELSE.items(), *questions(store).items()]
             while time.monotonic() < until:
                 operation, action = dice.choice(operations)
                 ordeal.do(0, operation, lambda: action(store))  # noqa: B023
@@ -321,7 +233,7 @@ def test_processes_survive_another_that_scribbles_over_what_they_work_on(
 
 def test_a_file_shrunk_to_any_size_is_refused(name: str, templates: list[Template]) -> None:
     whole = len(templates[0].data)
-    for size in (0, 1, 7, 8, 9, 100, 4095, 4096, 4263, 4264, 4608, whole // 2, whole - 4096, whole - 1):
+    for size in (0, 1, 7, 8, 9, 100, 4095, 4096, 4271, 4272, 4608, whole // 2, whole - 4096, whole - 1):
         write_file(name, templates[0].data)
         os.truncate(f"/dev/shm/{name}", size)
         for read_only in (True, False):

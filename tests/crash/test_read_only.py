@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,9 +13,11 @@ import shmstore
 from shmstore import AccessDenied, Coordinator, EventStore, Key, ReadOnlyStore, Record, Timestamp
 from tests.helpers.points import points
 from tests.helpers.processes import Child, eventually, shared_numbers
+from tests.helpers.questions import questions
 
 NOBODY = 65534
 RECORDS = 30  # in a partition of 20 slots: the oldest are gone
+ASKED = 3  # who may write leaves summaries from the second time on
 
 
 class Order(Record):
@@ -77,6 +79,8 @@ def look_at_everything(store: EventStore[Any]) -> None:
         cursor.read()
         assert cursor.lost == 12
     assert (store.count(), store.max("value")) == (19, RECORDS - 1.0)
+    for ask in questions(store).values():
+        ask(store)
     assert store.read_at(RECORDS - 1) is not None
     assert {place.state for place in store.processes()} == {"alive", "dead"}
     assert store.statistics.processes and store._core.history() and store._core.coordinator_alive()
@@ -121,6 +125,33 @@ def test_a_reader_changes_no_byte(
     assert Child(life).wait() == 0
     assert digest(store) == before
     scorecard(19, looks=1, bytes_changed=0)
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_a_reader_that_asks_changes_no_byte(
+    name: str, layout: Literal["rows", "columns"], become: Callable[[], None], scorecard: Callable[..., None]
+) -> None:
+    with shmstore.create(name, Order, capacity=1000, partitions=2, layout=layout, mode=0o644) as store:
+        store.append_many([(f"gw-{number % 3}", number, number) for number in range(1400)])
+        before = digest(store)
+
+        def life() -> None:
+            become()
+            with shmstore.attach(store.name, read_only=True) as looker:
+                ask_everything(looker)
+
+        assert Child(life).wait() == 0
+        assert digest(store) == before
+        ask_everything(store)
+        assert digest(store) != before, "there was nothing to summarise"
+        shmstore.unlink(name)
+    scorecard(19, looks=1, bytes_changed=0)
+
+
+def ask_everything(store: EventStore[Order]) -> None:
+    for _ in range(ASKED):
+        for ask in questions(store).values():
+            ask(store)
 
 
 def test_a_reader_that_stays_sees_what_writers_do(store: EventStore[Order], become: Callable[[], None]) -> None:

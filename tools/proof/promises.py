@@ -31,13 +31,18 @@ def none(*names: str) -> dict[str, int]:
 
 PROMISES = (
     Promise(1, "an append that returned survives any death", {"kills": 5000}, none("lost", "doubled")),
-    Promise(2, "no read is torn, foreign or stale", {"reads": 10_000_000}, none("torn")),
+    Promise(
+        2,
+        "no read is torn, foreign or stale, and no question is answered from one that is",
+        {"reads": 10_000_000, "answers": 120},
+        none("torn", "unexplained"),
+    ),
     Promise(
         3,
         "death at any instruction leaves the rest working",
         {"operations": 7, "runs": 10_000},
         none("missed_boundaries", "violations"),
-        "killed at every instruction boundary of each operation, in both layouts",
+        "killed at every instruction boundary of each operation, of questions too, in both layouts",
     ),
     Promise(4, "whoever repairs may die too, and two may repair at once", {"pairs": 500}, none("violations")),
     Promise(
@@ -45,7 +50,7 @@ PROMISES = (
         "a frozen process is not dead, and corrupts nothing when it goes on",
         {"operations": 7, "runs": 10_000},
         none("missed_boundaries", "violations"),
-        "frozen at every instruction boundary of each operation, in both layouts, lapped and resumed",
+        "frozen at every instruction boundary of each operation, of questions too, in both layouts, lapped and resumed",
     ),
     Promise(
         6,
@@ -73,15 +78,25 @@ PROMISES = (
     ),
     Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names")),
     Promise(14, "a full /dev/shm is an exception at creation", {"sizes": 10}, none("signals", "bytes_left")),
-    Promise(15, "a corrupted, truncated or foreign segment is an error", {"mutants": 2000}, none("crashes", "hangs")),
+    Promise(
+        15,
+        "a corrupted, truncated or foreign segment is an error, and no wrong answer",
+        {"mutants": 2000, "scribbled_summaries": 200},
+        none("crashes", "hangs", "wrong_answers"),
+    ),
     Promise(
         16,
         "nobody removes a segment that is not theirs, however they end",
         {"ends": 24},
         none("removed", "warnings"),
     ),
-    Promise(17, "signals do not break operations", {"signals": 500}, none("violations")),
-    Promise(19, "looking does not disturb", {"looks": 2}, none("bytes_changed")),
+    Promise(
+        17,
+        "signals do not break operations, and end long questions",
+        {"signals": 500, "long_questions_ended": 3},
+        none("violations"),
+    ),
+    Promise(19, "looking and asking do not disturb", {"looks": 6}, none("bytes_changed")),
     Promise(20, "numbers wrap safely", {"wraps": 4}, none("violations")),
     Promise(
         21,

@@ -198,7 +198,9 @@ static struct totals inspect_all(struct world *world) {
     const struct check_report report = {told_by_check, NULL};
     hear_victim(world);
     read_on(world, &world->glance, &world->account.cursor, true);
-    struct totals totals = check_totals(world, look_around(world));
+    uint64_t readable = look_around(world);
+    struct totals totals = check_totals(world, readable);
+    inspect_answers(world, readable);
     check_store(&world->ring, &world->live[0], &world->table, &report);
     check_living(world);
     return totals;

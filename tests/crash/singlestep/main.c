@@ -295,7 +295,7 @@ int main(int count, char **arguments) {
     const char *obstacle = victim_obstacle();
     if (obstacle) return fprintf(stderr, "%s\n", obstacle), 3;
     const struct operation *const tables[] = {ring_operations, place_operations, key_operations, sample_operations,
-                                              creation_operations};
+                                              question_operations, creation_operations};
     for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) found += run_table(tables[table], &wish);
     if (!found) return fprintf(stderr, "no operation is called %s\n", wish.operation), 2;
     return violations != 0;

@@ -82,6 +82,7 @@ void world_make(struct world *world, enum arrangement layout, const char *path) 
     world->my_ring.liveness.context = &world->mine;
     world->table = world->my_table = (struct table){&world->geometry, world->memory, NULL};
     enter(world, &world->live[world->live_count++], &world->ring, (uint64_t)getpid());
+    cut_blocks(world);
 }
 
 void world_unmake(struct world *world) {

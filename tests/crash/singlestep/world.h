@@ -108,6 +108,17 @@ void repair(struct world *world);         /* reap every dead place, and no livin
 void fill_places(struct world *world);
 void leave_places(struct world *world);
 
+/* ---- asking ----------------------------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 2 };
+void cut_blocks(const struct world *world); /* once, before anyone asks */
+/* Ask as a process that has these marks; NULL: it believes in no summary, and makes none. */
+void ask(const struct ring *ring, atomic_u64 *marks);
+/* ... and hold the answer against one without summaries. */
+void ask_and_compare(const struct world *world, const struct ring *ring, atomic_u64 *marks);
+/* Who comes just now, and may not write, is answered by so many records. */
+void inspect_answers(const struct world *world, uint64_t readable);
+
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 /* Everything holds: check_store, what was acknowledged, the account of every ticket, who lives is not called dead. */
