@@ -8,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from harness import CPUS, LAYOUTS, Sample, sleep_until, store_of, worker
+from quiet import enough_are_quiet, quietest
 from report import Row, at_least, main
 
 import shmstore
@@ -18,11 +19,7 @@ ALONE, APART, SAME, MANY = (0,), (0, 1), (0, 0), (0,) * 8
 CASES = (ALONE, APART, SAME, MANY)
 BURST = 250
 
-# A window is quiet when its processes had nearly all of the CPU time that there was for them. The quietest count, and
-# rounds go on until there are enough that are quiet, or as long as it makes sense to hope for them.
-QUIET_SHARE = 0.97
-QUIET_WINDOWS = 15
-MOST_ROUNDS = 120
+MOST_ROUNDS = 120  # as long as it makes sense to hope for quiet ones
 
 
 class Window(NamedTuple):
@@ -65,18 +62,9 @@ def together(writers: list[Connection], layout: str, case: tuple[int, ...], seco
     return Window(sum(rate for rate, _ in answers), sum(cpu for _, cpu in answers) / there_was)
 
 
-def is_quiet(window: Window) -> bool:
-    return window.share >= QUIET_SHARE
-
-
-def quietest(windows: list[Window]) -> list[Window]:
-    return sorted(windows, key=lambda window: window.share, reverse=True)[:QUIET_WINDOWS]
-
-
 def typical(windows: list[Window]) -> tuple[float, str]:
     """The median rate of the quietest windows in millions a second, and a note when they are not quiet."""
-    used = quietest(windows)
-    note = "" if is_quiet(used[-1]) else f"disturbed: down to {used[-1].share:.0%} of the CPU time was for us"
+    used, note = quietest(windows)
     return median(window.rate for window in used) / 1e6, note
 
 
@@ -94,7 +82,7 @@ def rows(smoke: bool) -> Iterator[Row]:
         for _ in range(rounds):
             for (layout, case), found in windows.items():
                 found.append(together(writers, layout, case, seconds))
-            if all(sum(is_quiet(window) for window in found) >= QUIET_WINDOWS for found in windows.values()):
+            if all(map(enough_are_quiet, windows.values())):
                 break
     for layout in LAYOUTS:
         (alone, alone_note), (apart, apart_note), (same, same_note), (many, many_note) = (

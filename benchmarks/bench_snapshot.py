@@ -4,26 +4,19 @@ A snapshot includes its copy; the rivals have theirs already. A list of a millio
 same: four million objects and their memory. Who passes over a snapshot needs no list; then most objects serve again.
 """
 
-import ctypes
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 
-from harness import LAYOUTS, Reading, medians, nanoseconds, store_of, worker
+from harness import LAYOUTS, Reading, fresh_pages, medians, nanoseconds, store_of, worker
 from report import Row, at_most, main
 
 import shmstore
 
 RECORDS = 1_000_000
 READING = struct.Struct("=qdq")
-M_MMAP_THRESHOLD = -3  # of mallopt
-
-
-def fresh_pages() -> None:
-    """Large blocks come from the kernel and go back to it, so that each copy is made to pages not touched before."""
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def first_snapshot(name: str, populate: bool) -> float:

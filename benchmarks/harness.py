@@ -1,5 +1,6 @@
 """What benchmarks measure with: rounds that interleave, processes on CPUs of their own, stores that are cleaned up."""
 
+import ctypes
 import multiprocessing
 import os
 import secrets
@@ -7,17 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import shmstore
 from shmstore import EventStore, Key, Record, Timestamp
 
 # Workers are forked, so that starting one costs nothing; each attaches by name, as an unrelated process would.
 FORK = multiprocessing.get_context("fork")
+SPAWN = multiprocessing.get_context("spawn")
+M_MMAP_THRESHOLD = -3  # of mallopt
+K = TypeVar("K", bound=Hashable)
 CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 LAYOUTS = ("rows", "columns")
 
@@ -57,13 +61,14 @@ def store_of(record: type[Record], **options: Any) -> Iterator[EventStore[Any]]:
 
 
 @contextmanager
-def worker(function: Callable[..., None], *args: Any, cpu: int) -> Iterator[Connection]:
+def worker(function: Callable[..., None], *args: Any, cpu: int, fresh: bool = False) -> Iterator[Connection]:
     """Another process, on a CPU of its own, that runs `function(connection, *args)`; yields our end of the connection.
 
-    It is killed at the end: nothing that it leaves needs it.
+    A fresh one inherits no memory. It is killed at the end: nothing that it leaves needs it.
     """
-    ours, theirs = FORK.Pipe()
-    process = FORK.Process(target=_work, args=(function, ours, theirs, cpu, args), daemon=True)
+    context = SPAWN if fresh else FORK
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(function, ours, theirs, cpu, args), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -110,18 +115,32 @@ def nanoseconds(function: Callable[..., object], *args: Any) -> float:
     return end - start
 
 
-def medians(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+def cpu_nanoseconds(function: Callable[..., object], *args: Any) -> float:
+    """The CPU time of one call, of all threads of this process: the wall time, but for what others do meanwhile."""
+    start = time.process_time_ns()
+    result = function(*args)
+    end = time.process_time_ns()
+    del result
+    return end - start
+
+
+def medians(rounds: int, measures: Mapping[K, Callable[[], float]]) -> dict[K, float]:
     """The median figure of each measure. They take turns, so that what else the machine does meets all of them alike.
 
     A round before the first warms up and does not count. Short rounds are best: an interruption spoils only its own.
     """
-    figures: dict[str, list[float]] = {name: [] for name in measures}
+    figures: dict[K, list[float]] = {name: [] for name in measures}
     for number in range(rounds + 1):
         for name, measure in measures.items():
             figure = measure()
             if number:
                 figures[name].append(figure)
     return {name: median(values) for name, values in figures.items()}
+
+
+def fresh_pages() -> None:
+    """Large blocks come from the kernel and go back to it, so that each copy is made to pages not touched before."""
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def sleep_until(moment: float) -> None:

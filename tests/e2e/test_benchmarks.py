@@ -71,7 +71,8 @@ def check_row(row: dict[str, object]) -> None:
 
 
 def test_there_is_a_benchmark_for_each_question() -> None:
-    questions = "append bulk contention coordinator follow latency snapshot statistics today"
+    questions = "append bulk contention coordinator export follow latency live memory"
+    questions += " questions snapshot statistics today windows"
     assert [path.stem.removeprefix("bench_") for path in BENCHMARKS] == questions.split()
 
 
