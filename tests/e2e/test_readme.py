@@ -4,6 +4,7 @@ import argparse
 import ast
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -195,7 +196,9 @@ def test_every_command_runs(store: EventStore[Order], command: str, tmp_path: Pa
         env=ENVIRONMENT,
     ) as process:
         if command.startswith(ENDLESS) and "--count" not in command:
-            time.sleep(1.0)
+            said, _, _ = select.select([process.stdout, process.stderr], [], [], LIMIT_S)
+            assert said  # it has begun
+            time.sleep(0.5)
             assert process.poll() is None, process.communicate()
             process.send_signal(signal.SIGINT)
         output, messages = process.communicate(timeout=LIMIT_S)
@@ -275,6 +278,7 @@ def test_every_public_name_is_in_the_readme() -> None:
     words = set(re.findall(r"\w+", README))
     inner = {
         "Snapshot",
+        "Table",
         "Cursor",
         "Schema",
         "Statistics",
