@@ -61,6 +61,9 @@
  *   ring_append:fence       read_run:after           (fences, through store_payload:unit and copy_column:unit) a reader that
  *                                                      copied a newer unit finds, at read_run:tail or read_run:again, that
  *                                                      its slot was claimed over
+ *   ring_append:fence       ring_copy_published:after  (the same, without a look at words) a reader that copied a newer unit
+ *                                                      finds, at ring_copy_published:tail, that the tail has passed
+ *   scan_block:seal         scan_block:sealed        (threads of one process) the words of a block that another has seen
  *   help:move               claim_next:tail          the decision about a held slot (pass_held:mark, ring_settle:settle),
  *                                                      which the helper has read
  *   release_stalled:release claim_next:claim         the late payload, before the next claim writes its own
