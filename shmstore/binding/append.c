@@ -1,5 +1,5 @@
 /* Appending one record: append(**fields), append(record), and the appender. */
-#include "binding.h"
+#include "guard.h"
 
 #include <string.h>
 
@@ -40,6 +40,16 @@ int64_t partition_argument(Store *store, PyObject *partition) {
     return -2;
 }
 
+static uint32_t next_turn(Store *store) {
+#ifdef Py_GIL_DISABLED
+    return add_relaxed(&store->turn, 1);
+#else /* two batches at once may meet, seldom: not worth a locked add */
+    uint32_t turn = load_relaxed(&store->turn);
+    store_relaxed(&store->turn, turn + 1);
+    return turn;
+#endif
+}
+
 int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced) {
     const struct geometry *g = &store->geometry;
     uint32_t count = g->options.partitions;
@@ -51,7 +61,7 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
         return id < count ? id : id % count;
     }
     case RULE_PROCESS: return (processes_owner(&store->processes) & 0xfff) % count;
-    case RULE_TURN: return store->turn++ % count;
+    case RULE_TURN: return next_turn(store) % count;
     default:
         raise_error(store->state, ERROR_INVALID_OPTION,
                     "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
@@ -80,23 +90,29 @@ PyObject *raise_append(Store *store, enum append_status status, uint32_t partiti
         partition);
 }
 
-/* Tell the callbacks, after the record is published: an error of theirs cannot undo an append, so it goes to the
- * interpreter's hook for errors that nobody can catch. */
-void call_back(Store *store, const struct appended *appended, const unsigned char *discarded) {
-    if (appended->discarded && store->on_discarded) {
+/* The result of a callback is nothing; its error cannot undo an append, so it goes to the interpreter's hook for errors that
+ * nobody can catch. What is no Exception, as of Ctrl-C or sys.exit, is passed on. */
+static int end_callback(PyObject *callback, PyObject *result) {
+    Py_XDECREF(result);
+    if (!result && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+    if (!result) PyErr_WriteUnraisable(callback);
+    return 0;
+}
+
+int call_back(Store *store, const struct appended *appended, const unsigned char *discarded) {
+    int failed = 0;
+    if (appended->discarded && discarded && store->on_discarded) {
         PyObject *callback = Py_NewRef(store->on_discarded), *record = decode_staged(store, discarded);
-        PyObject *result = record ? PyObject_CallFunctionObjArgs(callback, record, NULL) : NULL;
-        if (!result) PyErr_WriteUnraisable(callback);
-        Py_XDECREF(result);
+        failed = end_callback(callback, record ? PyObject_CallFunctionObjArgs(callback, record, NULL) : NULL);
         Py_XDECREF(record);
         Py_DECREF(callback);
     }
-    if (appended->reached_capacity && store->on_capacity_reached) {
-        PyObject *callback = Py_NewRef(store->on_capacity_reached), *result = PyObject_CallNoArgs(callback);
-        if (!result) PyErr_WriteUnraisable(callback);
-        Py_XDECREF(result);
+    if (!failed && appended->reached_capacity && store->on_capacity_reached) {
+        PyObject *callback = Py_NewRef(store->on_capacity_reached);
+        failed = end_callback(callback, PyObject_CallNoArgs(callback));
         Py_DECREF(callback);
     }
+    return failed;
 }
 
 static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t partition) {
@@ -104,35 +120,31 @@ static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t parti
     return position <= LONG_MAX ? PyLong_FromLong((long)position) : PyLong_FromUnsignedLongLong(position);
 }
 
-/* The same while other Python code may run: callbacks, or threads without the GIL, may close the store meanwhile. */
-static PyObject *append_pinned(Store *store, const unsigned char *record, uint32_t partition, int64_t now) {
+/* The same when callbacks may be due. */
+static PyObject *append_and_call_back(Store *store, const unsigned char *record, uint32_t partition, int64_t now) {
     struct appended appended;
     unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
-    PyObject *position = NULL;
-    pin(store);
-    if (!check_appendable(store)) {
-        enum append_status status = append_paced(store, partition, record, discarded, now, &appended);
-        if (status == APPEND_DONE) {
-            account(store, 1, now);
-            call_back(store, &appended, discarded);
-            position = position_of(store, appended.ticket, partition);
-        } else {
-            raise_append(store, status, partition, 0);
-        }
+    enum append_status status = append_paced(store, partition, record, discarded, now, &appended);
+    int failed = status != APPEND_DONE;
+    if (failed) {
+        raise_append(store, status, partition, 0);
+    } else {
+        account(store, 1, now);
+        failed = call_back(store, &appended, discarded);
     }
-    unpin(store);
     PyMem_Free(discarded);
-    return position;
+    return failed ? NULL : position_of(store, appended.ticket, partition);
 }
 
-/* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. */
+/* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. Nothing
+ * between the first look and the append runs other code. */
 static inline PyObject *append_staged(Store *store, const unsigned char *record, int64_t forced, int64_t now) {
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     int64_t partition = choose_partition(store, record, forced);
     if (partition < 0) return NULL;
-    if (FREE_THREADED || store->on_discarded || store->on_capacity_reached)
-        return append_pinned(store, record, (uint32_t)partition, now);
+    if (store->on_discarded || store->on_capacity_reached)
+        return append_and_call_back(store, record, (uint32_t)partition, now);
     struct appended appended;
     enum append_status status = append_paced(store, (uint32_t)partition, record, NULL, now, &appended);
     if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
@@ -323,9 +335,12 @@ done:
     return position;
 }
 
-static PyMethodDef appender_method = {
-    "append", (PyCFunction)(void (*)(void))appender_call, METH_FASTCALL,
-    "Append one record of the fields that the appender was made for, in their order. Returns its position."};
+static Store *store_of_appender(PyObject *self) { return ((Appender *)self)->store; }
+GUARD(store_of_appender, appender_call, FASTCALL)
+
+static PyMethodDef appender_method[] = {METHOD_ROW(
+    "append", appender_call, FASTCALL,
+    "Append one record of the fields that the appender was made for, in their order. Returns its position.")};
 
 static void appender_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
@@ -391,7 +406,7 @@ PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords
     appender->partition = partition_argument(store, partition);
     PyObject *method = NULL;
     if (appender->partition != -2 && !fill_appender(appender, store, names))
-        method = PyCFunction_NewEx(&appender_method, (PyObject *)appender, NULL);
+        method = PyCFunction_NewEx(appender_method, (PyObject *)appender, NULL);
     Py_DECREF(appender);
     return method;
 }

@@ -214,10 +214,8 @@ PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *keyw
     struct staged batch = {.count = 0};
     unsigned char *made[MAX_FIELDS] = {NULL};
     if (!(PyTuple_Check(capsules) ? take_array(capsules, &in) : take_stream(capsules, &in))) {
-        pin(store); /* keys are looked up and interned */
-        int failed = check_appendable(store) || stage_table(store, &in, &batch, made, &now);
-        unpin(store);
-        if (!failed) result = append_all(store, &batch, forced, now);
+        if (!check_appendable(store) && !stage_table(store, &in, &batch, made, &now))
+            result = append_all(store, &batch, forced, now);
     }
     for (uint32_t i = 0; i < MAX_FIELDS; i++) PyMem_Free(made[i]);
     release_table(&in);

@@ -47,28 +47,22 @@ PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, i
     size_t bytes = store->geometry.record_bytes;
     unsigned char *memory = PyMem_Malloc(2 * bytes);
     if (!memory) return PyErr_NoMemory();
-    unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
     struct outcome outcome = {APPEND_DONE, 0, 0};
-    pin(store);
-    if (check_appendable(store)) {
-        unpin(store);
-        PyMem_Free(memory);
-        return NULL;
-    }
-    while (outcome.done < batch->count && outcome.status == APPEND_DONE) {
+    int failed = check_appendable(store);
+    while (!failed && outcome.done < batch->count) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
+        unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
         Py_BEGIN_ALLOW_THREADS outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
         account(store, (uint64_t)(outcome.done - before), now);
-        Py_END_ALLOW_THREADS if (outcome.status == APPEND_DONE) call_back(store, &appended, discarded);
-        if (store->closed) break;
+        Py_END_ALLOW_THREADS if (outcome.status != APPEND_DONE) break;
+        failed = call_back(store, &appended, discarded);
+        /* A callback may have closed the store, or forked: its child has no place yet. */
+        if (!failed && outcome.done < batch->count) failed = check_appendable(store);
     }
-    unpin(store);
     PyMem_Free(memory);
-    if (outcome.done < batch->count && outcome.status == APPEND_DONE)
-        return check_open(store) ? NULL : Py_NewRef(Py_None);
     if (outcome.status != APPEND_DONE) return raise_append(store, outcome.status, outcome.partition, outcome.done);
-    return PyLong_FromSsize_t(batch->count);
+    return failed ? NULL : PyLong_FromSsize_t(batch->count);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */

@@ -90,8 +90,11 @@ typedef struct {
     struct held_lock coordinator;
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
-    bool left;           /* what close does is done: at once, or by the last operation that was running */
-    uint32_t turn;   /* round-robin */
+    bool mapped, left;   /* are the bytes there; is what close does done */
+    bool inherited;      /* functions that a parent of this process began may still look at the bytes */
+    uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
+    uint32_t life;       /* the number of the last */
+    atomic_u32 turn;     /* round-robin */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
@@ -106,7 +109,7 @@ typedef struct {
 
     PyObject *key_ids;   /* dict: text -> id */
     PyObject *key_texts; /* list: id -> text, None where not read yet */
-    uint32_t keys_read;  /* every id below is in key_texts */
+    atomic_u32 keys_read; /* every id below is in key_texts */
     struct {
         PyObject *text;
         uint32_t id;
@@ -160,7 +163,8 @@ int64_t choose_partition(Store *store, const unsigned char *record, int64_t forc
 int64_t partition_argument(Store *store, PyObject *partition);
 /* 0 when an append may begin (open, writable, linked, entered), else -1 with an exception. */
 int check_appendable(Store *store);
-void call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
+/* Tell the callbacks, after the record is published. Returns 0, or -1 with an exception that is to be passed on. */
+int call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
 int raise_unknown_field(Store *store, PyObject *name);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
 
@@ -180,7 +184,7 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *na
 extern PyType_Spec store_spec;
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
-void leave_store(Store *store); /* what close does as soon as no operation is running */
+void leave_store(Store *store); /* what close does as soon as no function is at work */
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 
@@ -303,22 +307,6 @@ extern PyType_Spec cursor_spec;
 PyObject *Store_cursor(PyObject *self, PyObject *tickets);
 
 /* ---- inline: on every append -------------------------------------------------------------------------------------- */
-
-/* Keep the bytes mapped while other Python code may run; the last one out of a closed store releases them. */
-static inline void pin(Store *store) {
-    BEGIN_EXCLUSIVE(store);
-    add_relaxed(&store->processes.own->pins, 1);
-    END_EXCLUSIVE();
-}
-static inline void unpin(Store *store) {
-    BEGIN_EXCLUSIVE(store);
-    struct own_page *own = store->processes.own;
-    if (load_relaxed(&own->pins)) { /* else a child of a fork in the middle: the pin was its parent's */
-        bool last = add_relaxed(&own->pins, UINT32_MAX) == 1;
-        if (last && store->closed) leave_store(store);
-    }
-    END_EXCLUSIVE();
-}
 
 /* The id of a key that this process met lately: the very same text object is found by its address. */
 static inline size_t recent_slot(const PyObject *text) {

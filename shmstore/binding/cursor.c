@@ -1,5 +1,5 @@
 /* Cursor: the next ticket of each followed partition, reading from there, and waiting for more. */
-#include "binding.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -151,7 +151,7 @@ static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t
 static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
     Store *store = cursor->store;
     if (check_open(store)) return NULL;
-    if (store->geometry.key_field >= 0 && store->keys_read < table_count(&store->table) && load_keys(store))
+    if (store->geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->table) && load_keys(store))
         return NULL;
     PyObject *records = PyList_New(0);
     if (!records) return NULL;
@@ -295,9 +295,7 @@ static PyObject *cursor_wait(PyObject *self, PyObject *argument) {
     double seconds = PyFloat_AsDouble(argument);
     if (seconds == -1.0 && PyErr_Occurred()) return NULL;
     if (check_open(cursor->store)) return NULL;
-    pin(cursor->store);
     int result = wait_for_news(cursor, seconds < 0 || seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9));
-    unpin(cursor->store);
     return result < 0 ? NULL : PyBool_FromLong(result);
 }
 
@@ -309,20 +307,26 @@ static PyObject *cursor_interrupt(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static PyMethodDef cursor_methods[] = {
-    {"read", (PyCFunction)(void (*)(void))cursor_read, METH_VARARGS | METH_KEYWORDS,
-     "read($self, limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks."},
-    {"drain_gaps", cursor_drain_gaps, METH_NOARGS,
-     "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first."},
-    {"positions", cursor_positions, METH_NOARGS,
-     "positions($self)\n--\n\n(partition, next ticket) of each followed partition."},
-    {"lag", cursor_lag, METH_NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort)."},
-    {"lost", cursor_lost, METH_NOARGS, "lost($self)\n--\n\nTickets in all gaps so far."},
-    {"wait", cursor_wait, METH_O,
-     "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `interrupt`."},
-    {"interrupt", cursor_interrupt, METH_NOARGS, "interrupt($self)\n--\n\nMake a wait of another thread return False."},
-    {NULL, NULL, 0, NULL},
-};
+#define CURSOR_METHODS(METHOD)                                                                                         \
+    METHOD("read", cursor_read, KEYWORDS,                                                                              \
+           "read($self, limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks.")                           \
+    METHOD("drain_gaps", cursor_drain_gaps, NOARGS,                                                                    \
+           "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first.")                                     \
+    METHOD("positions", cursor_positions, NOARGS,                                                                      \
+           "positions($self)\n--\n\n(partition, next ticket) of each followed partition.")                             \
+    METHOD("lag", cursor_lag, NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort).")          \
+    METHOD("lost", cursor_lost, NOARGS, "lost($self)\n--\n\nTickets in all gaps so far.")                              \
+    METHOD("wait", cursor_wait, O,                                                                                     \
+           "wait($self, timeout_s)\n--\n\n"                                                                            \
+           "True when `read` would return something; False after the timeout or `interrupt`.")                         \
+    METHOD("interrupt", cursor_interrupt, NOARGS,                                                                      \
+           "interrupt($self)\n--\n\nMake a wait of another thread return False.")
+
+static Store *store_of_cursor(PyObject *self) { return ((Cursor *)self)->store; }
+#define GUARD_METHOD(name, function, how, doc) GUARD(store_of_cursor, function, how)
+CURSOR_METHODS(GUARD_METHOD)
+
+static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW){NULL, NULL, 0, NULL}};
 
 PyType_Spec cursor_spec = {
     .name = "shmstore._core.Cursor",

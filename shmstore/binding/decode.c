@@ -1,15 +1,15 @@
 /* Bytes to Python values: fields, rows and keys. */
-#include "binding.h"
+#include "guard.h"
 
 #include <string.h>
 
 PyObject *key_text(Store *store, uint32_t id) {
-    PyObject *text = id < store->keys_read || (Py_ssize_t)id < PyList_Size(store->key_texts)
+    PyObject *text = id < load_acquire(&store->keys_read) || (Py_ssize_t)id < PyList_Size(store->key_texts)
                          ? PyList_GetItem(store->key_texts, (Py_ssize_t)id)
                          : NULL;
     if (text && text != Py_None) return Py_NewRef(text);
     PyErr_Clear();
-    if (!store->closed && load_keys(store)) return NULL;
+    if (load_keys(store)) return NULL;
     text = (Py_ssize_t)id < PyList_Size(store->key_texts) ? PyList_GetItem(store->key_texts, (Py_ssize_t)id) : NULL;
     if (text && text != Py_None) return Py_NewRef(text);
     return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
@@ -18,25 +18,46 @@ PyObject *key_text(Store *store, uint32_t id) {
                        id);
 }
 
-int load_keys(Store *store) {
-    if (store->geometry.key_field < 0) return 0;
+/* Put a text where its id says: other code has run since anyone looked, and may have loaded some itself. */
+static int list_key(Store *store, uint32_t id, PyObject *text) {
+    int failed = 0;
+    BEGIN_EXCLUSIVE(store);
+    Py_ssize_t listed = PyList_Size(store->key_texts);
+    if (listed == (Py_ssize_t)id) failed = PyList_Append(store->key_texts, text);
+    else if (listed > (Py_ssize_t)id && text != Py_None)
+        failed = PyList_SetItem(store->key_texts, (Py_ssize_t)id, Py_NewRef(text));
+    END_EXCLUSIVE();
+    return failed;
+}
+
+static int load_mapped_keys(Store *store) {
     char text[MAX_KEY_BYTES];
     uint32_t count = table_count(&store->table);
     bool whole = true;
-    for (uint32_t id = store->keys_read; id < count; id++) {
-        bool listed = (Py_ssize_t)id < PyList_Size(store->key_texts);
-        if (listed && PyList_GetItem(store->key_texts, (Py_ssize_t)id) != Py_None) continue;
-        int64_t length = table_text(&store->table, id, text);
-        PyObject *value = length < 0 ? Py_NewRef(Py_None) : PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
-        if (!value) return -1;
-        if (length < 0) whole = false; /* reserved, not written yet (or never): look again next time */
-        int failed = listed ? PyList_SetItem(store->key_texts, (Py_ssize_t)id, Py_NewRef(value))
-                            : PyList_Append(store->key_texts, value);
-        Py_DECREF(value);
-        if (failed) return -1;
-        if (whole) store->keys_read = id + 1;
+    for (uint32_t id = load_acquire(&store->keys_read); id < count; id++) {
+        if ((Py_ssize_t)id >= PyList_Size(store->key_texts) ||
+            PyList_GetItem(store->key_texts, (Py_ssize_t)id) == Py_None) {
+            int64_t length = table_text(&store->table, id, text);
+            PyObject *value =
+                length < 0 ? Py_NewRef(Py_None) : PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
+            if (!value) return -1;
+            if (length < 0) whole = false; /* reserved, not written yet (or never): look again next time */
+            int failed = list_key(store, id, value);
+            Py_DECREF(value);
+            if (failed) return -1;
+        }
+        if (whole && load_relaxed(&store->keys_read) <= id) store_release(&store->keys_read, id + 1);
     }
     return 0;
+}
+
+/* Also for snapshots, which outlive the store: then there is nothing more to load. */
+int load_keys(Store *store) {
+    if (store->geometry.key_field < 0) return 0;
+    const uint32_t life = pin(store);
+    int failed = life ? load_mapped_keys(store) : 0;
+    unpin(store, life);
+    return failed;
 }
 
 PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) {
@@ -59,7 +80,7 @@ PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) 
     case KIND_INT64:
     case KIND_TIMESTAMP: return PyLong_FromLongLong(v.i64);
     case KIND_KEY:
-        if (v.u32 < store->keys_read) return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
+        if (v.u32 < load_acquire(&store->keys_read)) return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
         return key_text(store, v.u32);
     case KIND_INT8: return PyLong_FromLong(v.i8);
     case KIND_INT16: return PyLong_FromLong(v.i16);

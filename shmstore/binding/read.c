@@ -36,11 +36,9 @@ PyObject *Store_snapshot(PyObject *self, PyObject *arguments, PyObject *keywords
                                      &program, &ends, &summaries) ||
         check_open(store))
         return NULL;
-    pin(store); /* the arguments may be objects that close it */
     struct range *ranges = list_ranges(store, partitions, ends, &count);
     PyObject *columns = ranges ? columns_read(store, ranges, count, program, summaries != 0) : NULL;
     PyMem_Free(ranges);
-    unpin(store);
     return columns;
 }
 

@@ -36,7 +36,6 @@ int run_begin(struct run *run, const struct source *source) {
     run->room = (unsigned char *)run->scratch + scratch;
     run->held = Py_NewRef(source->program);
     if (run->columns) return 0;
-    pin(store);
     run->scan = (struct scan){.ring = &store->ring, .program = run->program, .needs = needs, .kept = source->needs, .sealed = marks(store),
                               .summarises = source->summaries != 0};
     uint32_t count = 0;
@@ -53,7 +52,6 @@ void run_end(struct run *run) {
     PyMem_Free(run->memory);
     PyMem_Free(run->ranges);
     PyMem_Free(run->scan.ranges);
-    if (!run->columns) unpin(run->store);
     Py_DECREF(run->held);
 }
 

@@ -1,5 +1,5 @@
 /* The Store type: opening mapped bytes, the state it tells, and the processes it knows. */
-#include "binding.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,16 @@ int check_open(Store *store) {
     return -1;
 }
 
+uint32_t begin_life(Store *store) {
+    if (store->pins) store->inherited = true;
+    store->pins = 0;
+    store->life++;
+    store_relaxed(&store->processes.own->life, store->life);
+    return store->life;
+}
+
 static void release_store(Store *store) {
+    store->mapped = false;
     processes_close(&store->processes);
     PyBuffer_Release(&store->view);
 }
@@ -24,19 +33,16 @@ void leave_store(Store *store) {
     processes_unlock(&store->coordinator);
     processes_leave(&store->processes);
     /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
-    if (!FREE_THREADED) release_store(store);
+    if (!FREE_THREADED && !store->inherited) release_store(store);
 }
 
+/* The last function out leaves: mostly this one. */
 static PyObject *store_close(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
-    BEGIN_EXCLUSIVE(store);
-    if (!store->closed) {
-        store->closed = true;
-        if (!load_relaxed(&store->processes.own->pins)) leave_store(store);
-        else if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
-    }
-    END_EXCLUSIVE();
+    if (store->closed) Py_RETURN_NONE;
+    store->closed = true;
+    if (store->pins > 1 && store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
     Py_RETURN_NONE;
 }
 
@@ -126,6 +132,7 @@ static int open_bytes(Store *store, int fd) {
         return -1;
     }
     store->table.spare = &store->processes.own->spare_cell;
+    store->mapped = true;
     return 0;
 }
 
@@ -204,7 +211,7 @@ static void store_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     if (store->weak_references) PyObject_ClearWeakRefs(self);
     if (!store->closed) leave_store(store);
-    if (FREE_THREADED && store->view.obj) release_store(store);
+    if (store->mapped) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     PyMem_Free((void *)store->tails_left);
@@ -326,72 +333,84 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     return PyBool_FromLong(load_relaxed(&store->board->news) & NEWS_UNLINKED);
 }
 
-#define VARARGS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
-static PyMethodDef store_methods[] = {
-    {"set_record_type", VARARGS(store_set_record_type),
-     "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become."},
-    {"append", (PyCFunction)(void (*)(void))Store_append, METH_FASTCALL | METH_KEYWORDS,
-     "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or as a "
-     "record; a Timestamp left out is now. Returns its position."},
-    {"appender", VARARGS(Store_appender),
-     "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields."},
-    {"append_rows", VARARGS(Store_append_rows),
-     "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first."},
-    {"append_columns", VARARGS(Store_append_columns),
-     "append_columns($self, columns, partition=None)\n--\n\nAppend columns of equal length; all are checked first."},
-    {"append_arrow", VARARGS(Store_append_arrow),
-     "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first."},
-    {"set_on_discarded", store_set_on_discarded, METH_O, "set_on_discarded($self, callback)\n--\n\n"},
-    {"set_on_capacity_reached", store_set_on_capacity_reached, METH_O,
-     "set_on_capacity_reached($self, callback)\n--\n\n"},
-    {"key", store_key, METH_O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new."},
-    {"key_text", store_key_text, METH_O, "key_text($self, key_id)\n--\n\n"},
-    {"keys", store_keys, METH_NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id."},
-    {"snapshot", VARARGS(Store_snapshot),
-     "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\nCopy what is readable now."},
-    {"read", Store_read, METH_VARARGS, "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets."},
-    {"ranges", Store_ranges, METH_NOARGS, "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition."},
-    {"tally", VARARGS(Store_tally), "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers."},
-    {"edge", VARARGS(Store_edge),
-     "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record."},
-    {"quantiles", VARARGS(Store_quantiles), "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number."},
-    {"distinct", VARARGS(Store_distinct),
-     "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
-    {"cursor", Store_cursor, METH_O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs."},
-    {"read_at", Store_read_at, METH_VARARGS,
-     "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None."},
-    {"clear", Store_clear_records, METH_NOARGS, "clear($self)\n--\n\nMake every record handed out so far unreadable."},
-    {"purge", Store_purge, METH_O,
-     "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable."},
-    {"header", Store_header, METH_NOARGS, "header($self)\n--\n\n"},
-    {"plan", Store_plan, METH_NOARGS, "plan($self)\n--\n\n"},
-    {"totals", Store_totals, METH_NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition."},
-    {"places", Store_places, METH_NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free."},
-    {"check", Store_check, METH_NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words."},
-    {"enter", Store_enter, METH_NOARGS, "enter($self)\n--\n\nTake a place in the process table."},
-    {"reap", Store_reap, METH_NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place."},
-    {"lock_coordinator", Store_lock_coordinator, METH_NOARGS,
-     "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is."},
-    {"unlock_coordinator", Store_unlock_coordinator, METH_NOARGS, "unlock_coordinator($self)\n--\n\nGive the role up."},
-    {"coordinator_alive", Store_coordinator_alive, METH_NOARGS, "coordinator_alive($self)\n--\n\n"},
-    {"sample", Store_sample, METH_O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring."},
-    {"history", (PyCFunction)(void (*)(void))Store_history, METH_FASTCALL,
-     "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first."},
-    {"close", store_close, METH_NOARGS,
-     "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent."},
-    {NULL, NULL, 0, NULL},
-};
+#define STORE_METHODS(METHOD)                                                                                          \
+    METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
+           "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become.")                  \
+    METHOD("append", Store_append, FASTCALL_KEYWORDS,                                                                  \
+           "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or "    \
+           "as a record; a Timestamp left out is now. Returns its position.")                                          \
+    METHOD("appender", Store_appender, KEYWORDS,                                                                       \
+           "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
+    METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
+           "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
+    METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
+           "append_columns($self, columns, partition=None)\n--\n\n"                                                         \
+           "Append columns of equal length; all are checked first.")                                                   \
+    METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
+           "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")    \
+    METHOD("set_on_discarded", store_set_on_discarded, O, "set_on_discarded($self, callback)\n--\n\n")                 \
+    METHOD("set_on_capacity_reached", store_set_on_capacity_reached, O,                                                \
+           "set_on_capacity_reached($self, callback)\n--\n\n")                                                         \
+    METHOD("key", store_key, O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new.")               \
+    METHOD("key_text", store_key_text, O, "key_text($self, key_id)\n--\n\n")                                           \
+    METHOD("keys", store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")                  \
+    METHOD("snapshot", Store_snapshot, KEYWORDS,                                                                       \
+           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                              \
+           "Copy what is readable now.")                                                                               \
+    METHOD("read", Store_read, VARARGS,                                                                                \
+           "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \
+    METHOD("ranges", Store_ranges, NOARGS,                                                                             \
+           "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition.")                              \
+    METHOD("tally", Store_tally, KEYWORDS,                                                                             \
+           "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers.")                         \
+    METHOD("edge", Store_edge, KEYWORDS,                                                                               \
+           "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record.")          \
+    METHOD("quantiles", Store_quantiles, KEYWORDS,                                                                     \
+           "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number.")                               \
+    METHOD("distinct", Store_distinct, KEYWORDS,                                                                       \
+           "distinct($self, program, field, **options)\n--\n\nHow many different values a field has.")                 \
+    METHOD("cursor", Store_cursor, O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs.")         \
+    METHOD("read_at", Store_read_at, VARARGS,                                                                          \
+           "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None.")                                \
+    METHOD("clear", Store_clear_records, NOARGS,                                                                       \
+           "clear($self)\n--\n\nMake every record handed out so far unreadable.")                                      \
+    METHOD("purge", Store_purge, O,                                                                                    \
+           "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable.")                      \
+    METHOD("header", Store_header, NOARGS, "header($self)\n--\n\n")                                                    \
+    METHOD("plan", Store_plan, NOARGS, "plan($self)\n--\n\n")                                                          \
+    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")                    \
+    METHOD("places", Store_places, NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free.")      \
+    METHOD("check", Store_check, NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words.")                 \
+    METHOD("enter", Store_enter, NOARGS, "enter($self)\n--\n\nTake a place in the process table.")                     \
+    METHOD("reap", Store_reap, NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place.")             \
+    METHOD("lock_coordinator", Store_lock_coordinator, NOARGS,                                                         \
+           "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is.")                                     \
+    METHOD("unlock_coordinator", Store_unlock_coordinator, NOARGS,                                                     \
+           "unlock_coordinator($self)\n--\n\nGive the role up.")                                                       \
+    METHOD("coordinator_alive", Store_coordinator_alive, NOARGS, "coordinator_alive($self)\n--\n\n")                   \
+    METHOD("sample", Store_sample, O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring.")            \
+    METHOD("history", Store_history, FASTCALL,                                                                         \
+           "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first.")                                   \
+    METHOD("close", store_close, NOARGS,                                                                               \
+           "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
+
+#define STORE_PROPERTIES(PROPERTY)                                                                                     \
+    PROPERTY("closed", store_get_closed, "Was `close` called?")                                                        \
+    PROPERTY("lapped", store_get_lapped, "Tickets that readers have lost to newer records.")                           \
+    PROPERTY("unlinked", store_get_unlinked, "Was the name removed?")
+
+static Store *itself(PyObject *self) { return (Store *)self; }
+#define GUARD_METHOD(name, function, how, doc) GUARD(itself, function, how)
+#define GUARD_PROPERTY(name, function, doc) GUARD(itself, function, GETTER)
+STORE_METHODS(GUARD_METHOD)
+STORE_PROPERTIES(GUARD_PROPERTY)
+
+static PyMethodDef store_methods[] = {STORE_METHODS(METHOD_ROW){NULL, NULL, 0, NULL}};
+static PyGetSetDef store_properties[] = {STORE_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef store_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Store, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef store_properties[] = {
-    {"closed", store_get_closed, NULL, "Was `close` called?", NULL},
-    {"lapped", store_get_lapped, NULL, "Tickets that readers have lost to newer records.", NULL},
-    {"unlinked", store_get_unlinked, NULL, "Was the name removed?", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 PyType_Spec store_spec = {

@@ -42,7 +42,6 @@ PyObject *Store_purge(PyObject *self, PyObject *argument) {
     unsigned char *row = PyMem_Malloc(store->geometry.record_bytes);
     if (!row) return PyErr_NoMemory();
     uint64_t passed = 0;
-    pin(store);
     Py_BEGIN_ALLOW_THREADS for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
         uint64_t oldest = ring_oldest(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
         uint64_t kept = first_kept(&store->ring, p, before_ns, row);
@@ -50,8 +49,7 @@ PyObject *Store_purge(PyObject *self, PyObject *argument) {
         ring_raise_floor(&store->ring, p, kept);
         passed += kept - oldest;
     }
-    Py_END_ALLOW_THREADS unpin(store);
-    PyMem_Free(row);
+    Py_END_ALLOW_THREADS PyMem_Free(row);
     return PyLong_FromUnsignedLongLong(passed);
 }
 
@@ -69,7 +67,6 @@ PyObject *Store_reap(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (check_writable(store)) return NULL;
     PyObject *list = PyList_New(0);
-    pin(store);
     for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
         uint64_t pid, voided, released;
         bool reaped;
@@ -82,7 +79,6 @@ PyObject *Store_reap(PyObject *self, PyObject *unused) {
         if (!what || PyList_Append(list, what)) Py_CLEAR(list);
         Py_XDECREF(what);
     }
-    unpin(store);
     return list;
 }
 

@@ -40,7 +40,7 @@ static void before_fork(void) { pthread_mutex_lock(&registry_mutex); }
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry_mutex); }
 static void clear_own_page(struct own_page *own) {
     store_relaxed(&own->owner, 0);
-    store_relaxed(&own->pins, 0);
+    store_relaxed(&own->life, 0);
     store_relaxed(&own->spare_cell, 0);
 }
 static void after_fork_in_child(void) {

@@ -28,7 +28,7 @@ enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 /* What a forked child must not take over: on a page of its own, which reads zero in the child. */
 struct own_page {
     atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
-    atomic_u32 pins;  /* operations that use the bytes while other code may run; for the caller's use */
+    atomic_u32 life;  /* for the caller's use: what it wrote there it reads only in the process that wrote it */
     atomic_u32 spare_cell; /* of the key table: see table.h */
 };
 
