@@ -1,8 +1,6 @@
 """The event store: make, open or attach to one by name, then append, look at it, ask it, follow it."""
 
-import atexit
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -31,10 +29,6 @@ from shmstore.view import View
 
 R = TypeVar("R")
 S = TypeVar("S")
-
-# Every handle that is not closed. A handle closes when nothing refers to it any more: neither an EventStore nor an
-# append method, appender or cursor taken from it.
-_open_cores: weakref.WeakSet[_core.Store] = weakref.WeakSet()
 
 # How often `open` tries both ways: each round lost means that others created and unlinked the name meanwhile.
 _OPEN_ROUNDS = 100
@@ -175,9 +169,10 @@ class Append(Protocol):
 class EventStore(View[R]):
     """One store, seen from this process: made by `create`, `open` and `attach`.
 
-    Any number of threads and processes may use it at once, also across a fork. Use it in a `with` block or `close` it;
-    what is still open when the process ends is closed then. It can be pickled: the other side attaches by name,
-    without callbacks. After `close` it still says what it was made as; everything else raises StoreClosed.
+    Any number of threads and processes may use it at once, also across a fork. Use it in a `with` block or `close` it.
+    Left open, it serves exit handlers, finalizers and threads to the end of the process, and closes with it. It can be
+    pickled: the other side attaches by name, without callbacks. After `close` it still says what it was made as;
+    everything else raises StoreClosed.
     """
 
     __slots__ = {  # noqa: RUF023 - in the order in which they are read about
@@ -214,7 +209,6 @@ class EventStore(View[R]):
         self.on_statistics = callbacks.get("on_statistics")
         self._declaration = record
         self._segment = mapped
-        _open_cores.add(core)
 
     @overload
     @staticmethod
@@ -312,13 +306,6 @@ class EventStore(View[R]):
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self)} of {self.capacity} records in {self.partitions} partitions"
         return f"<EventStore {self.name!r}: {state}>"
-
-
-@atexit.register
-def _close_what_is_open() -> None:
-    """Leave the process table in order: who only dies is taken for dead, and others repair what needs no repair."""
-    for core in list(_open_cores):
-        core.close()
 
 
 def _attach_again(name: str, store_id: bytes, record: Any, read_only: bool) -> EventStore[Any]:

@@ -53,8 +53,10 @@ PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, i
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
         unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
+        add_relaxed(&store->processes.own->appending, 1); /* see leave_at_end */
         Py_BEGIN_ALLOW_THREADS outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
         account(store, (uint64_t)(outcome.done - before), now);
+        add_acq_rel(&store->processes.own->appending, UINT32_MAX);
         Py_END_ALLOW_THREADS if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);
         /* A callback may have closed the store, or forked: its child has no place yet. */

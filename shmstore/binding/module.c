@@ -402,7 +402,17 @@ static int make_types(PyObject *module, struct module_state *state) {
     return 0;
 }
 
+/* A handle that nobody closed serves every exit handler, finalizer and thread until the interpreter is gone: what they append
+ * arrives. Only then does the process leave the tables in order. Threads that the interpreter left behind hold no GIL by
+ * then, so they are at most in the middle of a batch. Without a GIL they may be anywhere, and others repair what is left. */
+static bool watched;
+static void leave_at_end(void) {
+    watched = false;
+    if (!FREE_THREADED) processes_leave_all();
+}
+
 static int core_exec(PyObject *module) {
+    if (!watched) watched = !Py_AtExit(leave_at_end); /* refused: others find us dead */
     struct module_state *state = PyModule_GetState(module);
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value)) return -1;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +43,7 @@ static void clear_own_page(struct own_page *own) {
     store_relaxed(&own->owner, 0);
     store_relaxed(&own->life, 0);
     store_relaxed(&own->spare_cell, 0);
+    store_relaxed(&own->appending, 0);
 }
 static void after_fork_in_child(void) {
     while (registry.next != &registry) {
@@ -195,8 +197,7 @@ enum enter_status processes_enter(struct processes *table, const struct identity
     return status;
 }
 
-void processes_leave(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
+static void leave_locked(struct processes *table) {
     uint32_t owner = processes_owner(table);
     if (owner && table->place.fd >= 0) {
         struct place *place = processes_place(table->ring, owner & 0xfff);
@@ -207,6 +208,22 @@ void processes_leave(struct processes *table) {
     if (table->place.fd >= 0) close(table->place.fd);
     table->place.fd = -1;
     forget(&table->place);
+}
+
+void processes_leave(struct processes *table) {
+    pthread_mutex_lock(&registry_mutex);
+    leave_locked(table);
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+void processes_leave_all(void) {
+    pthread_mutex_lock(&registry_mutex);
+    for (struct held_lock *lock = registry.next, *next; lock != &registry; lock = next) {
+        next = lock->next;
+        /* Whoever is in the middle of an append ends as if it were killed: others settle what it had claimed. */
+        if (lock->own && !load_acquire(&lock->own->appending))
+            leave_locked((struct processes *)(void *)((char *)lock - offsetof(struct processes, place)));
+    }
     pthread_mutex_unlock(&registry_mutex);
 }
 

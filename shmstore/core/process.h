@@ -30,6 +30,7 @@ struct own_page {
     atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
     atomic_u32 life;  /* for the caller's use: what it wrote there it reads only in the process that wrote it */
     atomic_u32 spare_cell; /* of the key table: see table.h */
+    atomic_u32 appending;  /* threads that append while others of this process may go on; for the caller's use */
 };
 
 /* A descriptor that holds one byte lock; a forked child drops its copy. */
@@ -65,6 +66,9 @@ enum enter_status processes_enter(struct processes *table, const struct identity
 
 /* Free our place, if we have one; no append of this process may be running. */
 void processes_leave(struct processes *table);
+
+/* Leave every table in which this process has a place and appends nothing: at its very end, when nothing else can run. */
+void processes_leave_all(void);
 
 /* Leave, and release what is private. The owner reads 0 from then on. */
 void processes_close(struct processes *table);

@@ -129,6 +129,21 @@ CASE(who_leaves_frees_its_place_and_may_come_again) {
     expect_equal(place_of(store, 0), 2 << 8 | PLACE_FREE);
 }
 
+CASE(at_its_end_a_process_leaves_every_table_in_which_it_appends_nothing) {
+    struct store *idle = make_shared_store(2), *busy = make_shared_store(2);
+    enter(idle);
+    uint32_t owner = enter(busy);
+    add_relaxed(&busy->processes.own->appending, 1);
+    processes_leave_all();
+    expect_equal(place_of(idle, 0), 1 << 8 | PLACE_FREE);
+    expect(!processes_is_locked(&idle->processes, 0) && !processes_owner(&idle->processes));
+    expect_equal(place_of(busy, 0), 1 << 8 | PLACE_USED);
+    expect(!processes_is_dead(&busy->processes, owner));
+    add_acq_rel(&busy->processes.own->appending, UINT32_MAX);
+    processes_leave_all();
+    expect_equal(place_of(busy, 0), 1 << 8 | PLACE_FREE);
+}
+
 CASE(a_full_table_refuses_until_somebody_dies) {
     struct store *store = make_shared_store(2);
     pid_t first = child_that(enter_and_stop, store, NULL, 0), second = child_that(enter_and_stop, store, NULL, 0);
