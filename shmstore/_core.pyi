@@ -383,6 +383,7 @@ class Store(_Asked):
         record_type: type | None,
         make: Callable[..., Any] | None = None,
         values_of: Callable[[Any], tuple[Any, ...]] | None = None,
+        defaults: tuple[Any, ...] | None = None,
     ) -> None:
         """What rows become: a tuple subclass, filled directly (record_type); or whatever make(*values) returns; or
         plain tuples.
@@ -404,9 +405,10 @@ class Store(_Asked):
         """Append columns of equal length: buffers of the field's format (KEY: uint32 ids), or sequences of values.
         All checked before the first is written.
         """
-    def append_arrow(self, capsules: object, partition: int | None = None) -> int:
+    def append_arrow(self, capsules: object, partition: int | None = None, pandas: frozenset[str] | None = None) -> int:
         """Append a table of Arrow's: a PyCapsule `arrow_array_stream`, or a tuple of `arrow_schema` and `arrow_array`.
-        All checked before the first is written. OSError when the stream fails.
+        All checked before the first is written. FieldTypeError when the stream fails. Of a frame of pandas', `pandas`
+        names the columns in which what is missing is a NaN; its index without a name is passed over.
         """
     def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
     def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...

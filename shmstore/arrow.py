@@ -10,6 +10,8 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from shmstore import _core
+from shmstore.errors import FieldTypeError
+from shmstore.shown import shown
 
 TIME: Final = "tsn:UTC"
 
@@ -38,9 +40,32 @@ def capsules_of(table: object) -> object | None:
     """What a table gives through the PyCapsule protocol, for `_core.Store.append_arrow`; None for what is no table."""
     for method in ("__arrow_c_stream__", "__arrow_c_array__"):
         if export := getattr(table, method, None):
-            capsules: object = export()
+            try:
+                capsules: object = export()
+            except Exception as error:
+                raise FieldTypeError(
+                    "", f"{type(table).__name__} gives no table of Arrow's: {shown(str(error))}; make its columns ones"
+                ) from error
             return capsules
     return None
+
+
+def pandas_floats(table: Any) -> frozenset[str] | None:
+    """The columns of a pandas frame in which a missing value is a NaN: those of NumPy's floats. None of other tables.
+
+    pandas has no other sign for what is missing there, and gives NaN to Arrow as null. Its own nullable types, such as
+    Float64, tell the two apart.
+    """
+    if not any(base.__module__.partition(".")[0] == "pandas" for base in type(table).__mro__):
+        return None
+    floats = (
+        name for name, dtype in getattr(table, "dtypes", {}).items() if isinstance(name, str) and _is_float(dtype)
+    )
+    return frozenset(floats)
+
+
+def _is_float(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "") == "f" and hasattr(dtype, "byteorder")  # no type of pandas' own has one
 
 
 class ArrowColumn(NamedTuple):

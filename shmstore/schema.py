@@ -10,8 +10,9 @@ from typing import Any
 from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.errors import FieldError, FieldTypeError, InvalidSchema
-from shmstore.fields import KINDS, Marker, checked, field_of, resolved
+from shmstore.fields import KINDS, NOW, Marker, checked, field_of, resolved
 from shmstore.record import Record, arranged, generated
+from shmstore.shown import shown
 
 _DECLARATIONS = (
     "a Record subclass, as in `class Order(Record): value: float`, a dataclass, a typing.NamedTuple "
@@ -40,12 +41,14 @@ class Schema:
     """The fields of a store's records, in order. Immutable; two schemas are equal when their fields are.
 
     `record_type` is the class of the records. It is a tuple subclass, to be filled with the values directly, unless
-    `make` is given: then make(*values) makes a record.
+    `make` is given: then make(*values) makes a record. `defaults` has what was declared for fields that a record may
+    leave out: values, or functions that make one.
     """
 
     fields: tuple[FieldSpec, ...]
     record_type: type = dataclasses.field(compare=False, repr=False)
     make: Callable[..., Any] | None = dataclasses.field(default=None, compare=False, repr=False)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, declaration: object, *, name: str = "Event") -> "Schema":
@@ -63,7 +66,7 @@ class Schema:
             return cls._of_fields(_fields_of_dtype(declaration), name)
         if isinstance(declaration, Sequence) and not isinstance(declaration, str | bytes):
             return cls._of_fields(_fields_of_sequence(declaration), name)
-        raise InvalidSchema(f"{declaration!r} declares no record; give {_DECLARATIONS}")
+        raise InvalidSchema(f"{shown(declaration)} declares no record; give {_DECLARATIONS}")
 
     @classmethod
     def _of_class(cls, declared: type) -> "Schema":
@@ -72,9 +75,11 @@ class Schema:
             return cls(_some(name, declared._specs), declared)
         if dataclasses.is_dataclass(declared):
             fields = _fields_of_annotations(declared, [field.name for field in dataclasses.fields(declared)])
-            return cls(_some(name, fields), declared, _maker(declared, [field.name for field in fields]))
+            maker = _maker(declared, [field.name for field in fields])
+            return cls(_some(name, fields), declared, maker, _defaults(fields, _dataclass_defaults(declared)))
         if issubclass(declared, tuple) and hasattr(declared, "_fields"):
-            return cls(_some(name, _fields_of_annotations(declared, declared._fields)), declared)
+            fields = _fields_of_annotations(declared, declared._fields)
+            return cls(_some(name, fields), declared, None, _defaults(fields, getattr(declared, "_field_defaults", {})))
         raise InvalidSchema(f"the class {name} declares no record; give {_DECLARATIONS}")
 
     @classmethod
@@ -110,7 +115,8 @@ class Schema:
         try:
             return self.names.index(name)
         except ValueError:
-            raise FieldError(str(name), f"there is no field {name!r}; the fields are {', '.join(self.names)}") from None
+            wrong = f"there is no field {shown(name)}; the fields are {', '.join(self.names)}"
+            raise FieldError(name if isinstance(name, str) else "", wrong) from None
 
     def describe(self) -> str:
         """One line per field, for people: its name, its type and what that holds."""
@@ -122,7 +128,9 @@ class Schema:
         )
 
     def values_of(self, record: object) -> tuple[Any, ...]:
-        """A record's values in the order of the fields; a Timestamp that it lacks is None, "now, when appended".
+        """A record's values in the order of the fields.
+
+        A field that it lacks has the declared default; without one, a Timestamp is None, "now, when appended".
 
         A record is an instance of `record_type` or any other named tuple or dataclass with these fields, a mapping by
         name, or a plain tuple of all values. Raises FieldTypeError; the values themselves are checked when appended.
@@ -131,20 +139,27 @@ class Schema:
         if isinstance(record, tuple):
             names = getattr(record, "_fields", self.names)
             if names != self.names:
-                return arranged(owner, self.fields, (), dict(zip(names, record, strict=True)))
+                return self._arranged(dict(zip(names, record, strict=True)))
             if len(record) != len(names):
                 raise FieldTypeError(
                     "", f"a tuple of {len(record)} values is no {owner}; give {len(names)}: {', '.join(names)}"
                 )
             return record
         if isinstance(record, Mapping):
-            return arranged(owner, self.fields, (), record)
+            return self._arranged(record)
         if dataclasses.is_dataclass(record) and not isinstance(record, type):
             by_name = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-            return arranged(owner, self.fields, (), by_name)
+            return self._arranged(by_name)
         raise FieldTypeError(
-            "", f"{record!r} is no record; give a {owner}, a mapping by field name, or a tuple of all values in order"
+            "",
+            f"{shown(record)} is no record; give a {owner}, a mapping by field name, or a tuple of all values in order",
         )
+
+    def _arranged(self, by_name: Mapping[str, Any]) -> tuple[Any, ...]:
+        if missing := self.defaults.keys() - by_name.keys():
+            declared = {name: self.defaults[name] for name in missing}
+            by_name = {**by_name, **{name: it() if callable(it) else it for name, it in declared.items()}}
+        return arranged(self.record_type.__name__, self.fields, (), by_name)
 
 
 def _some(owner: str, fields: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
@@ -160,13 +175,39 @@ def _fields_of_annotations(declared: type, names: Iterable[str]) -> tuple[FieldS
         for base in declared.__mro__:
             annotations = inspect.get_annotations(base)
             if name in annotations:
-                module = vars(sys.modules[base.__module__])
-                annotation = resolved(declared.__name__, name, annotations[name], module, vars(base))
+                annotation = resolved(declared.__name__, name, annotations[name], _names_around(base), vars(base))
                 fields.append(field_of(declared.__name__, name, annotation))
                 break
         else:
             raise InvalidSchema(f"field {name!r} of {declared.__name__} has no annotation; declare {_DECLARATIONS}")
     return checked(declared.__name__, fields)
+
+
+def _names_around(declared: type) -> dict[str, Any]:
+    """The names of the module that a class was written in, also of one that `sys.modules` does not know."""
+    if module := sys.modules.get(declared.__module__):
+        return vars(module)
+    functions = (each for each in vars(declared).values() if inspect.isfunction(each))
+    return next((each.__globals__ for each in functions if each.__module__ == declared.__module__), {})
+
+
+def _dataclass_defaults(declared: Any) -> dict[str, Any]:
+    """The declared defaults of a dataclass: values, or functions that make one."""
+    pairs = [
+        (field.name, field.default if field.default is not dataclasses.MISSING else field.default_factory)
+        for field in dataclasses.fields(declared)
+    ]
+    return {name: default for name, default in pairs if default is not dataclasses.MISSING}
+
+
+def _defaults(fields: Iterable[FieldSpec], declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The defaults of fields, but those of Timestamps that say NOW, which is what they are without one."""
+    kinds = {field.name: field.kind for field in fields}
+    return {
+        name: default
+        for name, default in declared.items()
+        if name in kinds and not (kinds[name] == _core.TIMESTAMP and default is NOW)
+    }
 
 
 def _maker(declared: type, names: Sequence[str]) -> Callable[..., Any]:
@@ -196,7 +237,9 @@ def _fields_of_sequence(declaration: Sequence[Any]) -> Iterable[FieldSpec]:
         try:
             yield FieldSpec(*field)
         except TypeError:
-            raise InvalidSchema(f"{field!r} in a sequence of fields is no FieldSpec; give (name, kind, size)") from None
+            raise InvalidSchema(
+                f"{shown(field)} in a sequence of fields is no FieldSpec; give (name, kind, size)"
+            ) from None
 
 
 def _fields_of_dtype(dtype: Any) -> Iterable[FieldSpec]:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from shmstore import _core, segment
-from shmstore.arrow import ArrowArray, ArrowStream, capsules_of
+from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, pandas_floats
 from shmstore.builder import Builder
 from shmstore.errors import StoreExists, StoreNotFound
 from shmstore.identity import describe
@@ -57,15 +57,12 @@ def create(
     """Make a store that nobody has made before, and attach to it.
 
     record        a Record subclass, dataclass, NamedTuple or NumPy structured dtype
-    capacity      the newest records that are kept; rounded up to a multiple of `partitions`, each of which keeps its
-                  newest `capacity / partitions`
+    capacity      the newest records that are kept; rounded up to a multiple of `partitions`
     partitions    independent rings: appends to different ones do not meet, order is kept within each; one a CPU when
                   left out
     layout        "rows": a record lies in one piece; "columns": each field in an array of its own
-    partition_by  "key" (of the first Key field; the default where there is one: few keys, or keys that come unequally
-                  often, fill some partitions and leave others empty), "turn" (the default elsewhere: one after the
-                  other, whoever appends, so that exactly the newest `capacity` are kept), "process" (order is kept
-                  within each process), or "explicit" (every append says `partition=`)
+    partition_by  "key" (of the first Key field; the default where there is one), "process" (the default elsewhere),
+                  "turn" (round-robin), or "explicit" (every append says `partition=`)
     keys          how many different keys there may be
     processes     how many processes may be attached for writing at once
     mode, group   permission bits of the segment, and the name or id of its group
@@ -203,7 +200,8 @@ class EventStore(View[R]):
             core = _core.Store(mapped.buffer, fd=mapped.fd, writable=mapped.writable, describe=describe)
             undo.callback(core.close)
             schema = agreed_schema(mapped.name, core.header(), record)
-            core.set_record_type(schema.record_type, schema.make, schema.values_of)
+            defaults = tuple(schema.defaults.get(name, ...) for name in schema.names) if schema.defaults else None
+            core.set_record_type(schema.record_type, schema.make, schema.values_of, defaults)
             core.set_on_discarded(callbacks.get("on_discarded"))
             core.set_on_capacity_reached(callbacks.get("on_capacity_reached"))
             super().__init__(core, mapped.name, schema)
@@ -253,7 +251,7 @@ class EventStore(View[R]):
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)
         if (capsules := capsules_of(records)) is not None:
-            return self._core.append_arrow(capsules, partition)
+            return self._core.append_arrow(capsules, partition, pandas_floats(records))
         return self._core.append_rows(cast(Iterable[Any], records), partition)
 
     def key(self, text: str) -> int:

@@ -31,39 +31,50 @@ int check_appendable(Store *store) {
 
 int64_t partition_argument(Store *store, PyObject *partition) {
     if (!partition || partition == Py_None) return -1;
-    long long number = PyLong_AsLongLong(partition);
-    if (number == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return -2;
-    PyErr_Clear();
+    PyObject *index = PyBool_Check(partition) ? NULL : PyNumber_Index(partition);
+    long long number = index ? PyLong_AsLongLong(index) : -1;
+    Py_XDECREF(index);
     if (number >= 0 && number < (long long)store->geometry.options.partitions) return number;
-    raise_error(store->state, ERROR_INVALID_OPTION, "partition %R does not exist; this store has partitions 0 to %u",
-                partition, store->geometry.options.partitions - 1);
+    PyObject *cause;
+    if (PyErr_Occurred()) {
+        if (!take_error(&cause)) return -2;
+        Py_DECREF(cause);
+    }
+    PyObject *text = shown(store->state, partition);
+    if (text)
+        raise_error(store->state, ERROR_INVALID_OPTION, "partition is %U; this store has partitions 0 to %u", text,
+                    store->geometry.options.partitions - 1);
+    Py_XDECREF(text);
     return -2;
 }
 
-static int64_t by_rule(Store *store, const unsigned char *record) {
+static uint32_t next_turn(Store *store) {
+#ifdef Py_GIL_DISABLED
+    return add_relaxed(&store->turn, 1);
+#else /* two batches at once may meet, seldom: not worth a locked add */
+    uint32_t turn = load_relaxed(&store->turn);
+    store_relaxed(&store->turn, turn + 1);
+    return turn;
+#endif
+}
+
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced) {
     const struct geometry *g = &store->geometry;
     uint32_t count = g->options.partitions;
-    if (g->options.rule == RULE_PROCESS) return (processes_owner(&store->processes) & 0xfff) % count;
-    if (g->options.rule == RULE_KEY) {
+    if (forced >= 0) return forced;
+    switch (g->options.rule) {
+    case RULE_KEY: {
         uint32_t id;
         memcpy(&id, record + g->fields[g->key_field].offset, 4);
         return id < count ? id : id % count;
     }
-    raise_error(store->state, ERROR_INVALID_OPTION,
-                "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
-    return -1;
-}
-
-int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot) {
-    const struct ring *ring = &store->ring;
-    if (forced < 0 && store->geometry.options.rule == RULE_TURN) {
-        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(&store->gave_way_ns);
-        return turn_take(ring, &store->turn); /* of the places that are free after the pause */
+    case RULE_PROCESS: return (processes_owner(&store->processes) & 0xfff) % count;
+    case RULE_TURN: return next_turn(store) % count;
+    default:
+        raise_error(store->state, ERROR_INVALID_OPTION,
+                    "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
+        return -1;
     }
-    int64_t partition = forced >= 0 ? forced : by_rule(store, record);
-    if (partition >= 0)
-        pace(ring, (uint32_t)partition, load_relaxed(&store->tails_left[partition]), is_hot, &store->gave_way_ns);
-    return partition;
 }
 
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
@@ -122,7 +133,7 @@ static PyObject *append_and_call_back(Store *store, const unsigned char *record,
     struct appended appended;
     unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
-    enum append_status status = append_to(store, partition, record, discarded, &appended);
+    enum append_status status = append_paced(store, partition, record, discarded, now, &appended);
     int failed = status != APPEND_DONE;
     if (failed) {
         raise_append(store, status, partition, 0);
@@ -134,16 +145,28 @@ static PyObject *append_and_call_back(Store *store, const unsigned char *record,
     return failed ? NULL : position_of(store, appended.ticket, partition);
 }
 
+/* Enter the new keys of a record, of which all else is known to fit. */
+static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, int64_t forced) {
+    const struct geometry *g = &store->geometry;
+    if (forced < 0 && g->options.rule == RULE_EXPLICIT) return choose_partition(store, NULL, -1) < 0 ? -1 : 0;
+    struct staged batch = {.count = 1};
+    for (uint32_t i = 0; i < g->options.field_count; i++)
+        if (g->fields[i].kind == KIND_KEY) batch.made[i] = record + g->fields[i].offset;
+    return enter_new_keys(store, new_keys, &batch) || (!is_appendable(store) && check_appendable(store)) ? -1 : 0;
+}
+
 /* Append a staged record whose fields are complete. `now` is the time of the append, read once by the caller. Nothing
- * between the first look and the append runs other code. */
-static inline PyObject *append_staged(Store *store, const unsigned char *record, int64_t forced, int64_t now) {
+ * between the last look and the append runs other code. */
+static inline PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t forced,
+                                      int64_t now) {
     if (!is_appendable(store) && check_appendable(store)) return NULL;
-    int64_t partition = choose_partition(store, record, forced, is_hot(store, now));
+    if (new_keys && enter_keys(store, new_keys, record, forced)) return NULL;
+    int64_t partition = choose_partition(store, record, forced);
     if (partition < 0) return NULL;
     if (store->on_discarded || store->on_capacity_reached)
         return append_and_call_back(store, record, (uint32_t)partition, now);
     struct appended appended;
-    enum append_status status = append_to(store, (uint32_t)partition, record, NULL, &appended);
+    enum append_status status = append_paced(store, (uint32_t)partition, record, NULL, now, &appended);
     if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
     account(store, 1, now);
     return position_of(store, appended.ticket, (uint32_t)partition);
@@ -158,26 +181,34 @@ static void unstage(unsigned char *record, uint64_t *stack) {
     if (record && record != (unsigned char *)stack) PyMem_Free(record);
 }
 
-static bool is_time(const Store *store, uint32_t field) { return store->geometry.fields[field].kind == KIND_TIMESTAMP; }
+/* What a field's declaration says for a record that leaves it out: a value, or what makes one; NULL for nothing. */
+static PyObject *default_of(const Store *store, uint32_t field) {
+    PyObject *item = store->defaults ? PyTuple_GetItem(store->defaults, (Py_ssize_t)field) : NULL;
+    return item == Py_Ellipsis ? NULL : item;
+}
+
+int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging) {
+    PyObject *item = default_of(store, field);
+    PyObject *value = PyCallable_Check(item) ? PyObject_CallNoArgs(item) : Py_NewRef(item);
+    int failed = value ? encode_value(store, field, value, to, staging) : -1;
+    Py_XDECREF(value);
+    return failed;
+}
+
+enum left_out left_out(const Store *store, uint32_t field) {
+    if (default_of(store, field)) return LEFT_DEFAULT;
+    return store->geometry.fields[field].kind == KIND_TIMESTAMP ? LEFT_NOW : LEFT_REFUSED;
+}
 
 static void put_time(const Store *store, unsigned char *record, int64_t now) {
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        if (is_time(store, i)) memcpy(record + store->geometry.fields[i].offset, &now, 8);
+        if (store->geometry.fields[i].kind == KIND_TIMESTAMP)
+            memcpy(record + store->geometry.fields[i].offset, &now, 8);
 }
 
 /* ---- append ------------------------------------------------------------------------------------------------------- */
 
 enum { PARTITION_KEYWORD = 255 };
-
-int raise_unknown_field(Store *store, PyObject *name) {
-    PyObject *class = store->state->errors[ERROR_FIELD_TYPE];
-    PyObject *message = PyUnicode_FromFormat("field %R is not in the schema; its fields are %R", name, store->names);
-    PyObject *error = message ? PyObject_CallFunctionObjArgs(class, name, message, NULL) : NULL;
-    if (error) PyErr_SetObject(class, error);
-    Py_XDECREF(message);
-    Py_XDECREF(error);
-    return -1;
-}
 
 /* Which field each keyword of a call means. */
 static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_FIELDS + 1]) {
@@ -191,15 +222,27 @@ static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_
         if (field >= 0) given[field] = true;
     }
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        if (!given[i] && !is_time(store, i)) {
-            raise_field(store, ERROR_FIELD_TYPE, i, -1, "it is missing; only a Timestamp may be left out");
+        if (!given[i] && left_out(store, i) == LEFT_REFUSED) {
+            raise_field(store, ERROR_FIELD_TYPE, i, -1,
+                        "it is missing; only a Timestamp, or what is declared with a default, may be left out");
             return -1;
         }
     return 0;
 }
 
+static int stage_defaults(Store *store, const unsigned char *fields, Py_ssize_t count, unsigned char *record,
+                          struct staging *staging) {
+    bool given[PARTITION_KEYWORD + 1] = {false};
+    for (Py_ssize_t i = 0; i < count; i++) given[fields[i]] = true;
+    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
+        if (!given[i] && default_of(store, i) &&
+            put_default(store, i, record + store->geometry.fields[i].offset, staging))
+            return -1;
+    return 0;
+}
+
 static int stage_keywords(Store *store, PyObject *const *values, PyObject *names, unsigned char *record,
-                          int64_t *partition) {
+                          struct staging *staging, int64_t *partition) {
     unsigned char fields[MAX_FIELDS + 1];
     Py_ssize_t count = PyTuple_Size(names);
 #ifdef Py_GIL_DISABLED
@@ -219,30 +262,35 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
         if (fields[i] == PARTITION_KEYWORD) {
             *partition = partition_argument(store, values[i]);
             if (*partition == -2) return -1;
-        } else if (encode_value(store, fields[i], values[i], record + store->geometry.fields[fields[i]].offset, -1)) {
+        } else if (encode_value(store, fields[i], values[i], record + store->geometry.fields[fields[i]].offset,
+                                staging)) {
             return -1;
         }
     }
-    return 0;
+    return store->defaults ? stage_defaults(store, fields, count, record, staging) : 0;
 }
 
-int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_t row) {
+int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging) {
     const uint32_t count = store->geometry.options.field_count;
     PyObject *values = NULL;
-    if (PyTuple_Check(given) && PyTuple_Size(given) == (Py_ssize_t)count) {
+    bool by_position = PyTuple_CheckExact(given) || (PyObject *)Py_TYPE(given) == store->record_type ||
+                       (PyTuple_Check(given) && !store->values_of); /* other tuples may have names for their values */
+    if (by_position && PyTuple_Size(given) == (Py_ssize_t)count) {
         values = Py_NewRef(given);
     } else if (store->values_of) {
         values = PyObject_CallFunctionObjArgs(store->values_of, given, NULL);
         if (!values) return -1;
     }
     if (!values || !PyTuple_Check(values) || PyTuple_Size(values) != (Py_ssize_t)count) {
-        PyErr_Format(PyExc_TypeError, "expected a record: a tuple of %u values, found %R", count, given);
+        PyObject *text = shown(store->state, given);
+        if (text) raise_record(store, "expected a record: a tuple of %u values, found %U", count, text);
+        Py_XDECREF(text);
         Py_XDECREF(values);
         return -1;
     }
     for (uint32_t i = 0; i < count; i++)
         if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->geometry.fields[i].offset,
-                         row)) {
+                         staging)) {
             Py_DECREF(values);
             return -1;
         }
@@ -252,16 +300,14 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_
 
 /* append(record, partition=) */
 static int stage_positional(Store *store, PyObject *const *values, PyObject *names, unsigned char *record,
-                            int64_t *partition) {
+                            struct staging *staging, int64_t *partition) {
     if (names && PyTuple_Size(names)) {
-        if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "partition")) {
-            PyErr_SetString(PyExc_TypeError, "append takes a record, or its fields by name; not both");
-            return -1;
-        }
+        if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "partition"))
+            return raise_record(store, "append takes a record, or its fields by name; not both");
         *partition = partition_argument(store, values[1]);
         if (*partition == -2) return -1;
     }
-    return stage_record(store, values[0], record, -1);
+    return stage_record(store, values[0], record, staging);
 }
 
 PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
@@ -269,16 +315,17 @@ PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count
     uint64_t stack[STACK_WORDS];
     int64_t partition = -1, now = now_ns();
     if (count > 1 || (!count && (!names || !PyTuple_Size(names)))) {
-        PyErr_Format(PyExc_TypeError, "append takes one record, or its fields by name; found %zd positional arguments",
-                     count);
+        raise_record(store, "append takes one record, or its fields by name; found %zd positional arguments", count);
         return NULL;
     }
     unsigned char *record = stage(store, stack);
     if (!record) return PyErr_NoMemory();
+    struct staging staging = {-1, NULL};
     if (!count) put_time(store, record, now);
-    int failed = count ? stage_positional(store, values, names, record, &partition)
-                       : stage_keywords(store, values, names, record, &partition);
-    PyObject *position = failed ? NULL : append_staged(store, record, partition, now);
+    int failed = count ? stage_positional(store, values, names, record, &staging, &partition)
+                       : stage_keywords(store, values, names, record, &staging, &partition);
+    PyObject *position = failed ? NULL : append_staged(store, record, staging.new_keys, partition, now);
+    Py_XDECREF(staging.new_keys);
     unstage(record, stack);
     return position;
 }
@@ -288,32 +335,51 @@ PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count
 typedef struct {
     PyObject_HEAD Store *store;
     int64_t partition;
-    uint32_t count, least, time_count; /* values: all, and all but the Timestamps at the end; timestamps left out */
+    uint32_t count, least; /* values: all, and all but those at the end that may be left out */
+    uint32_t time_count, default_count; /* fields that every call leaves out: now, or as declared */
     struct step {
         uint32_t field, kind, offset;
     } steps[MAX_FIELDS]; /* what is taken, in the order of the values */
     uint32_t times[MAX_FIELDS]; /* where the timestamps go that are left out */
+    uint32_t defaults[MAX_FIELDS];
 } Appender;
+
+/* Give the fields that a call leaves out what they are then. */
+static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *record, int64_t now,
+                          struct staging *staging) {
+    Store *store = appender->store;
+    for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + appender->times[i], &now, 8);
+    for (uint32_t i = 0; i < appender->default_count; i++) {
+        uint32_t field = appender->defaults[i];
+        if (put_default(store, field, record + store->geometry.fields[field].offset, staging)) return -1;
+    }
+    for (uint32_t i = (uint32_t)count; i < appender->count; i++) {
+        const struct step *step = &appender->steps[i];
+        if (!default_of(store, step->field)) memcpy(record + step->offset, &now, 8);
+        else if (put_default(store, step->field, record + step->offset, staging)) return -1;
+    }
+    return 0;
+}
 
 static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count) {
     Appender *appender = (Appender *)self;
     Store *store = appender->store;
     if (count > (Py_ssize_t)appender->count || count < (Py_ssize_t)appender->least) {
         if (appender->least == appender->count)
-            PyErr_Format(PyExc_TypeError, "this appender takes %u values, found %zd", appender->count, count);
+            raise_record(store, "this appender takes %u values, found %zd", appender->count, count);
         else
-            PyErr_Format(PyExc_TypeError, "this appender takes %u to %u values, found %zd", appender->least,
-                         appender->count, count);
+            raise_record(store, "this appender takes %u to %u values, found %zd", appender->least, appender->count,
+                         count);
         return NULL;
     }
     uint64_t stack[STACK_WORDS];
     unsigned char *record = stage(store, stack);
     if (!record) return PyErr_NoMemory();
     int64_t now = now_ns();
-    for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + appender->times[i], &now, 8);
-    for (uint32_t i = (uint32_t)count; i < appender->count; i++) memcpy(record + appender->steps[i].offset, &now, 8);
+    struct staging staging = {-1, NULL};
     PyObject *position = NULL;
     uint32_t key;
+    if (stage_left_out(appender, count, record, now, &staging)) goto done;
     for (Py_ssize_t i = 0; i < count; i++) {
         const struct step *step = &appender->steps[i];
         unsigned char *to = record + step->offset;
@@ -322,12 +388,13 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
             memcpy(to, &number, 8);
         } else if (step->kind == KIND_KEY && recent_key(store, step->field, values[i], &key)) {
             memcpy(to, &key, 4);
-        } else if (encode_value(store, step->field, values[i], to, -1)) {
+        } else if (encode_value(store, step->field, values[i], to, &staging)) {
             goto done;
         }
     }
-    position = append_staged(store, record, appender->partition, now);
+    position = append_staged(store, record, staging.new_keys, appender->partition, now);
 done:
+    Py_XDECREF(staging.new_keys);
     unstage(record, stack);
     return position;
 }
@@ -375,16 +442,20 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         given[field] = true;
         appender->steps[i] =
             (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
-        if (!is_time(store, (uint32_t)field)) appender->least = (uint32_t)i + 1;
+        if (left_out(store, (uint32_t)field) == LEFT_REFUSED) appender->least = (uint32_t)i + 1;
     }
     appender->count = (uint32_t)count;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
         if (given[i]) continue;
-        if (!is_time(store, i)) {
-            raise_field(store, ERROR_FIELD_TYPE, i, -1, "the appender must take it; only a Timestamp may be left out");
+        switch (left_out(store, i)) {
+        case LEFT_NOW: appender->times[appender->time_count++] = store->geometry.fields[i].offset; break;
+        case LEFT_DEFAULT: appender->defaults[appender->default_count++] = i; break;
+        default:
+            raise_field(store, ERROR_FIELD_TYPE, i, -1,
+                        "the appender must take it; only a Timestamp, or what is declared with a default, may be left "
+                        "out");
             return -1;
         }
-        appender->times[appender->time_count++] = store->geometry.fields[i].offset;
     }
     return 0;
 }

@@ -9,6 +9,7 @@ struct table_in {
     struct ArrowArray *chunks;
     size_t count, room;
     int64_t rows;
+    PyObject *pandas; /* of a frame of pandas': the names of columns whose missing values are NaN; else NULL */
 };
 
 static void release_table(struct table_in *in) {
@@ -34,7 +35,7 @@ static bool add_chunk(struct table_in *in, const struct ArrowArray *array) {
 /* ---- from capsules ----------------------------------------------------------------------------------------------- */
 
 /* Take what a stream has. The producer may need the GIL, here or in threads of its own, so nobody holds it here. */
-static int drain(struct ArrowArrayStream *stream, struct table_in *in) {
+static int drain(Store *store, struct ArrowArrayStream *stream, struct table_in *in) {
     int status = 0;
     bool room = true;
     Py_BEGIN_ALLOW_THREADS status = stream->get_schema(stream, &in->schema);
@@ -51,37 +52,39 @@ static int drain(struct ArrowArrayStream *stream, struct table_in *in) {
     const char *reason = status ? stream->get_last_error(stream) : NULL;
     if (!room) PyErr_NoMemory();
     else if (!PyErr_Occurred())
-        PyErr_Format(PyExc_OSError, "the Arrow stream failed, so nothing was written: %s",
-                     reason ? reason : strerror(status));
+        raise_record(store, "the Arrow stream failed, so nothing was written: %s", reason ? reason : strerror(status));
     return -1;
 }
 
-static int take_stream(PyObject *capsule, struct table_in *in) {
-    struct ArrowArrayStream *given = PyCapsule_GetPointer(capsule, "arrow_array_stream");
+/* What a capsule of this name holds, or NULL with an exception. */
+static void *pointer_of(Store *store, PyObject *capsule, const char *name) {
+    if (PyCapsule_IsValid(capsule, name)) return PyCapsule_GetPointer(capsule, name);
+    PyObject *text = shown(store->state, capsule);
+    if (text) raise_record(store, "expected a capsule of Arrow's named '%s', found %U", name, text);
+    Py_XDECREF(text);
+    return NULL;
+}
+
+static int take_stream(Store *store, PyObject *capsule, struct table_in *in) {
+    struct ArrowArrayStream *given = pointer_of(store, capsule, "arrow_array_stream");
     if (!given) return -1;
     struct ArrowArrayStream stream = *given;
     given->release = NULL; /* it is ours now */
-    if (!stream.release) {
-        PyErr_SetString(PyExc_ValueError, "the Arrow stream was used up before; take a new one");
-        return -1;
-    }
-    int failed = drain(&stream, in);
+    if (!stream.release) return raise_record(store, "the Arrow stream was used up before; take a new one");
+    int failed = drain(store, &stream, in);
     stream.release(&stream);
     return failed;
 }
 
-static int take_array(PyObject *capsules, struct table_in *in) {
-    PyObject *schema_capsule, *array_capsule;
-    if (!PyArg_ParseTuple(capsules, "OO;expected the capsules arrow_schema and arrow_array", &schema_capsule,
-                          &array_capsule))
-        return -1;
-    struct ArrowSchema *schema = PyCapsule_GetPointer(schema_capsule, "arrow_schema");
-    struct ArrowArray *array = schema ? PyCapsule_GetPointer(array_capsule, "arrow_array") : NULL;
+static int take_array(Store *store, PyObject *capsules, struct table_in *in) {
+    if (PyTuple_Size(capsules) != 2)
+        return raise_record(store, "expected the two capsules arrow_schema and arrow_array, found %zd",
+                            PyTuple_Size(capsules));
+    struct ArrowSchema *schema = pointer_of(store, PyTuple_GetItem(capsules, 0), "arrow_schema");
+    struct ArrowArray *array = schema ? pointer_of(store, PyTuple_GetItem(capsules, 1), "arrow_array") : NULL;
     if (!array) return -1;
-    if (!schema->release || !array->release) {
-        PyErr_SetString(PyExc_ValueError, "the Arrow array was used up before; take a new one");
-        return -1;
-    }
+    if (!schema->release || !array->release)
+        return raise_record(store, "the Arrow array was used up before; take a new one");
     in->schema = *schema;
     schema->release = NULL;
     if (!add_chunk(in, array)) {
@@ -94,21 +97,9 @@ static int take_array(PyObject *capsules, struct table_in *in) {
 
 /* ---- to fields --------------------------------------------------------------------------------------------------- */
 
-static int refuse_table(Store *store, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    PyObject *message = PyUnicode_FromFormatV(format, arguments), *class = store->state->errors[ERROR_FIELD_TYPE];
-    va_end(arguments);
-    PyObject *error = message ? PyObject_CallFunction(class, "sO", "", message) : NULL;
-    if (error) PyErr_SetObject(class, error);
-    Py_XDECREF(error);
-    Py_XDECREF(message);
-    return -1;
-}
-
 static int check_table(Store *store, const struct table_in *in) {
     if (strcmp(in->schema.format, "+s"))
-        return refuse_table(store, "expected a table of Arrow's, found a single column of type '%s'; give it a name",
+        return raise_record(store, "expected a table of Arrow's, found a single column of type '%s'; give it a name",
                             in->schema.format);
     int64_t row = 0;
     for (size_t i = 0; i < in->count; i++) {
@@ -116,14 +107,16 @@ static int check_table(Store *store, const struct table_in *in) {
         const uint8_t *present = chunk->null_count && chunk->n_buffers ? chunk->buffers[0] : NULL;
         for (int64_t at = chunk->offset; present && at < chunk->offset + chunk->length; at++)
             if (!(present[at / 8] >> at % 8 & 1))
-                return refuse_table(store, "record %lld is missing as a whole (null); nothing of the batch was written",
+                return raise_record(store, "record %lld is missing as a whole (null); nothing of the batch was written",
                                     (long long)(row + at - chunk->offset));
         row += chunk->length;
     }
     for (int64_t i = 0; i < in->schema.n_children; i++) {
-        PyObject *name = PyUnicode_FromString(in->schema.children[i]->name ? in->schema.children[i]->name : "");
+        const char *text = in->schema.children[i]->name ? in->schema.children[i]->name : "";
+        PyObject *name = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
         if (!name) return -1;
-        int known = field_index(store, name) >= 0 ? 0 : raise_unknown_field(store, name);
+        bool passed_over = in->pandas && !strncmp(text, "__index_level_", 14); /* a frame's index without a name */
+        int known = field_index(store, name) >= 0 || passed_over ? 0 : raise_unknown_field(store, name);
         Py_DECREF(name);
         if (known < 0) return -1;
     }
@@ -147,11 +140,14 @@ static int64_t column_of(Store *store, uint32_t field, const struct ArrowSchema 
 }
 
 /* The staged values of one field: where they lie, or in `*made`. */
-static int stage_field(Store *store, uint32_t field, const struct table_in *in, int64_t column, struct staged *batch,
-                       unsigned char **made) {
+static int stage_field(Store *store, uint32_t field, const struct table_in *in, int64_t column,
+                       struct staging *staging, struct staged *batch) {
     const size_t bytes = store->geometry.fields[field].bytes;
-    struct chunk chunk = {.schema = in->schema.children[column]};
-    if (arrow_check_type(store, field, chunk.schema)) return -1;
+    struct chunk chunk = {.schema = in->schema.children[column], .staging = staging};
+    unsigned char **made = &batch->made[field];
+    int nan = in->pandas ? PySet_Contains(in->pandas, PyTuple_GetItem(store->names, (Py_ssize_t)field)) : 0;
+    chunk.nan = nan == 1;
+    if (nan < 0 || arrow_check_type(store, field, chunk.schema)) return -1;
     batch->stride[field] = bytes;
     if (in->count != 1) {
         *made = PyMem_Malloc((size_t)in->rows * bytes + 1);
@@ -181,43 +177,62 @@ static int stage_field(Store *store, uint32_t field, const struct table_in *in, 
     return 0;
 }
 
-static int stage_table(Store *store, const struct table_in *in, struct staged *batch, unsigned char **made,
+/* The column of a field that is left out: now, or what its declaration says. */
+static int fill_field(Store *store, uint32_t field, const struct table_in *in, struct staging *staging,
+                      struct staged *batch, const int64_t *now) {
+    const size_t bytes = store->geometry.fields[field].bytes;
+    switch (left_out(store, field)) {
+    case LEFT_NOW:
+        batch->base[field] = (const unsigned char *)now;
+        batch->stride[field] = 0;
+        return 0;
+    case LEFT_DEFAULT: break;
+    default: return raise_missing_column(store, field);
+    }
+    unsigned char *to = PyMem_Malloc((size_t)in->rows * bytes + 1);
+    batch->base[field] = batch->made[field] = to;
+    batch->stride[field] = bytes;
+    if (!to) PyErr_NoMemory();
+    int failed = to ? 0 : -1;
+    for (int64_t row = 0; !failed && row < in->rows; row++, to += bytes) {
+        staging->row = (Py_ssize_t)row;
+        failed = put_default(store, field, to, staging);
+    }
+    return failed;
+}
+
+static int stage_table(Store *store, const struct table_in *in, struct staging *staging, struct staged *batch,
                        const int64_t *now) {
     if (check_table(store, in)) return -1;
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
         int64_t column = column_of(store, i, &in->schema);
         if (column == -2) return -1;
-        if (column >= 0) {
-            if (stage_field(store, i, in, column, batch, &made[i])) return -1;
-        } else if (store->geometry.fields[i].kind == KIND_TIMESTAMP) {
-            batch->base[i] = (const unsigned char *)now;
-            batch->stride[i] = 0;
-        } else {
-            raise_field(store, ERROR_FIELD_TYPE, i, -1, "its column is missing; only a Timestamp may be left out");
+        if (column >= 0 ? stage_field(store, i, in, column, staging, batch)
+                        : fill_field(store, i, in, staging, batch, now))
             return -1;
-        }
     }
     batch->count = (Py_ssize_t)in->rows;
     return 0;
 }
 
 PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"capsules", "partition", NULL};
+    static char *const known[] = {"capsules", "partition", "pandas", NULL};
     Store *store = (Store *)self;
-    PyObject *capsules, *partition = NULL, *result = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_arrow", (char **)(uintptr_t)known, &capsules,
-                                     &partition))
+    PyObject *capsules, *partition = NULL, *pandas = NULL, *result = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:append_arrow", (char **)(uintptr_t)known, &capsules,
+                                     &partition, &pandas))
         return NULL;
     int64_t forced = partition_argument(store, partition), now = now_ns();
     if (forced == -2 || check_appendable(store)) return NULL;
-    struct table_in in = {.rows = 0};
+    struct table_in in = {.rows = 0, .pandas = pandas == Py_None ? NULL : pandas};
+    struct staging staging = {0, NULL};
     struct staged batch = {.count = 0};
-    unsigned char *made[MAX_FIELDS] = {NULL};
-    if (!(PyTuple_Check(capsules) ? take_array(capsules, &in) : take_stream(capsules, &in))) {
-        if (!check_appendable(store) && !stage_table(store, &in, &batch, made, &now))
-            result = append_all(store, &batch, forced, now);
+    if (!(PyTuple_Check(capsules) ? take_array(store, capsules, &in) : take_stream(store, capsules, &in))) {
+        if (!check_appendable(store) && !stage_table(store, &in, &staging, &batch, &now))
+            result = append_all(store, &staging, &batch, forced, now);
     }
-    for (uint32_t i = 0; i < MAX_FIELDS; i++) PyMem_Free(made[i]);
+    Py_XDECREF(staging.new_keys);
+    for (uint32_t i = 0; i < MAX_FIELDS; i++) PyMem_Free(batch.made[i]);
     release_table(&in);
     return result;
 }

@@ -11,6 +11,8 @@ struct chunk {
     const struct ArrowArray *array;
     int64_t first, rows; /* in the array, its own offset included */
     int64_t number;      /* of the first row in the whole table */
+    bool nan;            /* what is missing is a NaN */
+    struct staging *staging;
 };
 
 /* 0 when a field takes columns of this type, else -1 with an exception. */

@@ -5,10 +5,16 @@
 
 #include "../core/utf8.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef __int128 wide; /* holds every int64 and uint64, and their products with the nanoseconds of a unit */
+
+struct span {
+    const char *bytes;
+    Py_ssize_t length;
+};
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 
@@ -77,10 +83,52 @@ static const struct {
     [KIND_KEY] = {1 << STRING, "", "text, dictionary-encoded or plain"},
 };
 
+/* The value of a key of a schema's metadata, as (bytes, length); bytes is NULL where there is none. The metadata is a
+ * list: how many pairs, then each text after its length, all of them int32. */
+static struct span metadata_of(const struct ArrowSchema *schema, const char *key) {
+    const char *at = schema->metadata;
+    int32_t pairs, lengths[2];
+    if (!at) return (struct span){NULL, 0};
+    memcpy(&pairs, at, 4);
+    for (at += 4; pairs > 0; pairs--) {
+        memcpy(&lengths[0], at, 4);
+        const char *name = at + 4;
+        memcpy(&lengths[1], name + lengths[0], 4);
+        at = name + lengths[0] + 4;
+        if ((size_t)lengths[0] == strlen(key) && !memcmp(name, key, (size_t)lengths[0]))
+            return (struct span){at, lengths[1]};
+        at += lengths[1];
+    }
+    return (struct span){NULL, 0};
+}
+
+/* An extension type means something else than its storage: a period of pandas' is stored as a number of months. */
+static int check_extension(Store *store, uint32_t field, const struct ArrowSchema *schema) {
+    static const char *const as_stored[] = {"arrow.uuid", "arrow.json"};
+    struct span name = metadata_of(schema, "ARROW:extension:name");
+    if (!name.bytes) return 0;
+    for (size_t i = 0; i < sizeof as_stored / sizeof *as_stored; i++)
+        if ((size_t)name.length == strlen(as_stored[i]) && !memcmp(name.bytes, as_stored[i], (size_t)name.length))
+            return 0;
+    PyObject *text = PyUnicode_DecodeUTF8(name.bytes, name.length, "replace");
+    PyObject *words = text ? shown(store->state, text) : NULL;
+    if (words)
+        raise_field(store, ERROR_FIELD_TYPE, field, -1,
+                    "its column has the extension type %U, of which only the storage ('%s') is known here; cast it to "
+                    "what is meant, or to its storage type",
+                    words, schema->format);
+    Py_XDECREF(words);
+    Py_XDECREF(text);
+    return -1;
+}
+
 int arrow_check_type(Store *store, uint32_t field, const struct ArrowSchema *schema) {
     uint32_t kind = store->geometry.fields[field].kind;
     struct form form = form_of(schema->format);
     const char *of = "", *format = schema->format;
+    if (check_extension(store, field, schema) ||
+        (schema->dictionary && check_extension(store, field, schema->dictionary)))
+        return -1;
     if (schema->dictionary && form.nature == INTEGER) {
         of = "a dictionary of ";
         format = schema->dictionary->format;
@@ -129,11 +177,6 @@ static double real_at(char code, const void *values, int64_t at) {
     return code == 'f' ? (double)((const float *)values)[at] : (double)integer_at(code, values, at);
 }
 
-struct span {
-    const char *bytes;
-    Py_ssize_t length;
-};
-
 static struct span span_at(const struct form *form, const struct ArrowArray *array, int64_t at) {
     const void *values = array->buffers[1];
     if (form->code == 'w')
@@ -153,7 +196,8 @@ static struct span span_at(const struct form *form, const struct ArrowArray *arr
 
 /* Let the translator of Python values say what is wrong with a number that does not fit; takes the reference. */
 static int refuse(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
-    int result = value ? encode_value(store, field, value, to, row) : -1;
+    struct staging staging = {row, NULL};
+    int result = value ? encode_value(store, field, value, to, &staging) : -1;
     Py_XDECREF(value);
     return result;
 }
@@ -201,19 +245,20 @@ static int check_utf8(Store *store, uint32_t field, struct span text, Py_ssize_t
     return -1;
 }
 
-static int put_key(Store *store, uint32_t field, struct span text, uint32_t *id, Py_ssize_t row) {
+static int put_key(Store *store, uint32_t field, struct span text, uint32_t *id, struct staging *staging) {
     if (text.length <= (Py_ssize_t)store->geometry.fields[field].size &&
         table_find(&store->table, text.bytes, (size_t)text.length, id) == TABLE_OK)
         return 0;
-    if (check_utf8(store, field, text, row)) return -1;
+    if (check_utf8(store, field, text, staging->row)) return -1;
     PyObject *key = PyUnicode_DecodeUTF8(text.bytes, text.length, NULL);
-    int failed = !key || encode_key(store, field, key, id, row);
+    int failed = !key || encode_key(store, field, key, id, staging);
     Py_XDECREF(key);
     return failed ? -1 : 0;
 }
 
 static int put_value(Store *store, uint32_t field, const struct form *form, const struct ArrowArray *array, int64_t at,
-                     unsigned char *to, Py_ssize_t row) {
+                     unsigned char *to, struct staging *staging) {
+    const Py_ssize_t row = staging->row;
     struct span text;
     switch (store->geometry.fields[field].kind) {
     case KIND_FLOAT32:
@@ -223,7 +268,7 @@ static int put_value(Store *store, uint32_t field, const struct form *form, cons
     case KIND_BOOL: *to = bit(array->buffers[1], at); return 0;
     case KIND_KEY: {
         uint32_t id;
-        if (put_key(store, field, span_at(form, array, at), &id, row)) return -1;
+        if (put_key(store, field, span_at(form, array, at), &id, staging)) return -1;
         memcpy(to, &id, 4);
         return 0;
     }
@@ -248,9 +293,13 @@ static int stage_plain(Store *store, uint32_t field, const struct chunk *chunk, 
     const struct form form = form_of(chunk->schema->format);
     const size_t bytes = store->geometry.fields[field].bytes;
     for (int64_t i = 0; i < chunk->rows; i++, to += bytes) {
-        Py_ssize_t row = (Py_ssize_t)(chunk->number + i);
-        if (is_missing(chunk->array, form.nature, chunk->first + i)) return raise_missing(store, field, row);
-        if (put_value(store, field, &form, chunk->array, chunk->first + i, to, row)) return -1;
+        chunk->staging->row = (Py_ssize_t)(chunk->number + i);
+        if (is_missing(chunk->array, form.nature, chunk->first + i)) {
+            if (!chunk->nan) return raise_missing(store, field, chunk->staging->row);
+            put_real(store, field, (double)NAN, to, chunk->staging->row);
+        } else if (put_value(store, field, &form, chunk->array, chunk->first + i, to, chunk->staging)) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -264,7 +313,7 @@ static int stage_dictionary(Store *store, uint32_t field, const struct chunk *ch
     int failed = known ? 0 : -1;
     if (failed) PyErr_NoMemory();
     for (int64_t i = 0; !failed && i < chunk->rows; i++, to += bytes) {
-        Py_ssize_t row = (Py_ssize_t)(chunk->number + i);
+        const Py_ssize_t row = chunk->staging->row = (Py_ssize_t)(chunk->number + i);
         if (is_missing(chunk->array, form.nature, chunk->first + i)) {
             failed = raise_missing(store, field, row);
             break;
@@ -280,7 +329,7 @@ static int stage_dictionary(Store *store, uint32_t field, const struct chunk *ch
             int64_t at = dictionary->offset + (int64_t)index;
             failed = is_missing(dictionary, value_form.nature, at)
                          ? raise_missing(store, field, row)
-                         : put_value(store, field, &value_form, dictionary, at, to, row);
+                         : put_value(store, field, &value_form, dictionary, at, to, chunk->staging);
             known[index] = to;
         }
     }

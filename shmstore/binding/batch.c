@@ -27,13 +27,11 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
                                   int64_t now, unsigned char *record, unsigned char *discarded,
                                   struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
-    bool hot = is_hot(store, now);
     while (outcome.done < batch->count) {
         gather(&store->geometry, batch, outcome.done, record);
-        int64_t partition = choose_partition(store, record, forced, hot);
+        int64_t partition = choose_partition(store, record, forced);
         outcome.partition = (uint32_t)partition;
-        outcome.status = append_to(store, outcome.partition, record, discarded, appended);
-        hot = true;
+        outcome.status = append_paced(store, outcome.partition, record, discarded, now, appended);
         if (outcome.status != APPEND_DONE) break;
         outcome.done++;
         if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
@@ -41,16 +39,17 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
     return outcome;
 }
 
-PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, int64_t now) {
+PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now) {
     if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
-        choose_partition(store, NULL, -1, false); /* says what is missing */
+        choose_partition(store, NULL, -1); /* says what is missing */
         return NULL;
     }
     size_t bytes = store->geometry.record_bytes;
     unsigned char *memory = PyMem_Malloc(2 * bytes);
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
-    int failed = check_appendable(store);
+    int failed = check_appendable(store) || (staging->new_keys && (enter_new_keys(store, staging->new_keys, batch) ||
+                                                                   check_appendable(store)));
     while (!failed && outcome.done < batch->count) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
@@ -71,6 +70,16 @@ PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, i
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
+static PyObject *refuse_rows(Store *store, PyObject *rows) {
+    PyObject *cause, *text = NULL;
+    if (!take_error(&cause)) return NULL;
+    Py_DECREF(cause);
+    if ((text = shown(store->state, rows)))
+        raise_record(store, "expected records, a mapping of columns or a table of Arrow's, found %U", text);
+    Py_XDECREF(text);
+    return NULL;
+}
+
 PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywords) {
     static char *const known[] = {"rows", "partition", NULL};
     Store *store = (Store *)self;
@@ -83,8 +92,9 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
 
     const struct geometry *g = &store->geometry;
     PyObject *iterator = PyObject_GetIter(rows), *result = NULL, *row;
-    if (!iterator) return NULL;
+    if (!iterator) return refuse_rows(store, rows);
     unsigned char *staged = NULL;
+    struct staging staging = {0, NULL};
     Py_ssize_t count = 0, room = 0;
     while ((row = PyIter_Next(iterator))) {
         if (count == room) {
@@ -98,7 +108,8 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
             staged = moved;
             room = larger;
         }
-        int failed = stage_record(store, row, staged + (size_t)count * g->record_bytes, count);
+        staging.row = count;
+        int failed = stage_record(store, row, staged + (size_t)count * g->record_bytes, &staging);
         Py_DECREF(row);
         if (failed) goto done;
         count++;
@@ -106,11 +117,12 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
     if (PyErr_Occurred()) goto done;
     struct staged batch = {.count = count};
     for (uint32_t i = 0; i < g->options.field_count; i++) {
-        batch.base[i] = staged + g->fields[i].offset;
+        batch.base[i] = batch.made[i] = staged + g->fields[i].offset;
         batch.stride[i] = g->record_bytes;
     }
-    result = append_all(store, &batch, forced, now_ns());
+    result = append_all(store, &staging, &batch, forced, now_ns());
 done:
+    Py_XDECREF(staging.new_keys);
     PyMem_Free(staged);
     Py_DECREF(iterator);
     return result;
@@ -149,42 +161,146 @@ static int check_key_ids(Store *store, uint32_t field, const struct staged *batc
     return 0;
 }
 
-static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column,
-                            struct staged *batch) {
-    PyObject *list = PySequence_List(values);
-    if (!list) return -1;
-    Py_ssize_t count = PyList_Size(list);
+/* Room for the values of a column as they are staged. */
+static unsigned char *make_column(Store *store, uint32_t field, Py_ssize_t count, struct column *column,
+                                  struct staged *batch) {
     size_t bytes = store->geometry.fields[field].bytes;
     column->translated = PyMem_Malloc((size_t)count * bytes + 1);
     if (!column->translated) PyErr_NoMemory();
-    batch->base[field] = column->translated;
+    batch->base[field] = batch->made[field] = column->translated;
     batch->stride[field] = bytes;
     batch->count = count;
-    for (Py_ssize_t row = 0; column->translated && row < count; row++)
-        if (encode_value(store, field, PyList_GetItem(list, row), column->translated + (size_t)row * bytes, row)) break;
-    Py_DECREF(list);
-    return PyErr_Occurred() ? -1 : 0;
+    return column->translated;
 }
 
-static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct staged *batch) {
-    uint32_t kind = store->geometry.fields[field].kind;
-    if (PyObject_CheckBuffer(values) && !PyObject_GetBuffer(values, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
-        const Py_buffer *view = &column->view;
-        if (view->ndim == 1 && view->strides[0] >= 0 &&
-            view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
-            format_fits(view->format ? view->format : "B", kind)) {
-            batch->base[field] = view->buf;
-            batch->stride[field] = (size_t)view->strides[0];
-            batch->count = view->shape[0];
-            return kind == KIND_KEY ? check_key_ids(store, field, batch) : 0;
-        }
-        PyBuffer_Release(&column->view);
+/* The values of a column as a list. Text is no column, though it gives its letters; nor is what gives names or has no
+ * order. */
+static PyObject *list_column(Store *store, uint32_t field, PyObject *values) {
+    bool refused = PyUnicode_Check(values) || PyDict_Check(values) || PyAnySet_Check(values);
+    PyObject *iterator = refused ? NULL : PyObject_GetIter(values), *list = iterator ? PySequence_List(iterator) : NULL;
+    if (!iterator) {
+        if (!refused) refuse_raised(store, field, values, -1, "a column, a sequence of values");
+        else wrong_type(store, field, values, -1, "a column, a sequence of values");
     }
-    PyErr_Clear();
-    return translate_column(store, field, values, column, batch);
+    Py_XDECREF(iterator);
+    return list;
 }
 
-static int take_columns(Store *store, PyObject *mapping, struct column *columns, struct staged *batch) {
+static int translate_column(Store *store, uint32_t field, PyObject *values, struct column *column,
+                            struct staging *staging, struct staged *batch) {
+    PyObject *list = list_column(store, field, values);
+    if (!list) return -1;
+    Py_ssize_t count = PyList_Size(list);
+    size_t bytes = store->geometry.fields[field].bytes;
+    unsigned char *to = make_column(store, field, count, column, batch);
+    int failed = to ? 0 : -1;
+    for (Py_ssize_t row = 0; !failed && row < count; row++, to += bytes) {
+        staging->row = row;
+        failed = encode_value(store, field, PyList_GetItem(list, row), to, staging);
+    }
+    Py_DECREF(list);
+    return failed;
+}
+
+/* Is an attribute of an object this text? */
+static bool is_text(PyObject *object, const char *attribute, const char *text) {
+    PyObject *found = PyObject_GetAttrString(object, attribute);
+    bool same = found && PyUnicode_Check(found) && !PyUnicode_CompareWithASCIIString(found, text);
+    if (!found) PyErr_Clear();
+    Py_XDECREF(found);
+    return same;
+}
+
+/* What a column's buffer is to be asked of: the values, if their bytes tell all; of NumPy's times in nanoseconds, which
+ * have no buffer, a view as integers; NULL for others. A subclass of NumPy's arrays may hide a mask or a unit. */
+static PyObject *bytes_of_column(PyObject *values, uint32_t kind, bool *is_times) {
+    *is_times = false;
+    PyObject *dtype = PyObject_GetAttrString(values, "dtype"), *bytes = NULL;
+    if (!dtype) {
+        PyErr_Clear();
+        return Py_NewRef(values);
+    }
+    if (is_text((PyObject *)Py_TYPE(values), "__module__", "numpy")) {
+        *is_times = kind == KIND_TIMESTAMP && is_text(dtype, "str", "<M8[ns]");
+        bytes = *is_times ? PyObject_CallMethod(values, "view", "s", "i8") : Py_NewRef(values);
+        if (!bytes) PyErr_Clear();
+    }
+    Py_DECREF(dtype);
+    return bytes;
+}
+
+/* Take the values from where they lie in a buffer: there, or copied where their bytes may be no values. */
+static int take_buffer(Store *store, uint32_t field, bool is_times, struct column *column, struct staged *batch) {
+    const Py_buffer *view = &column->view;
+    uint32_t kind = store->geometry.fields[field].kind;
+    batch->base[field] = view->buf;
+    batch->stride[field] = (size_t)view->strides[0];
+    batch->count = view->shape[0];
+    if (kind == KIND_KEY) return check_key_ids(store, field, batch);
+    if (kind != KIND_BOOL && !is_times) return 0;
+    size_t bytes = store->geometry.fields[field].bytes, stride = batch->stride[field];
+    const unsigned char *from = view->buf;
+    unsigned char *to = make_column(store, field, view->shape[0], column, batch);
+    for (Py_ssize_t row = 0; to && row < batch->count; row++, from += stride, to += bytes) {
+        int64_t time = 0;
+        memcpy(to, from, bytes);
+        if (is_times) memcpy(&time, to, 8);
+        else *to = *to != 0;
+        if (time != INT64_MIN) continue;
+        raise_field(store, ERROR_FIELD, field, row, "its time is missing (NaT); fill it in");
+        return -1;
+    }
+    return to ? 0 : -1;
+}
+
+static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct staging *staging,
+                       struct staged *batch) {
+    uint32_t kind = store->geometry.fields[field].kind;
+    bool is_times, fits = false;
+    PyObject *bytes = bytes_of_column(values, kind, &is_times);
+    if (bytes && PyObject_CheckBuffer(bytes) &&
+        !PyObject_GetBuffer(bytes, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
+        const Py_buffer *view = &column->view;
+        fits = view->ndim == 1 && view->strides[0] >= 0 &&
+               view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
+               format_fits(view->format ? view->format : "B", kind);
+        if (!fits) PyBuffer_Release(&column->view);
+    }
+    Py_XDECREF(bytes);
+    PyErr_Clear();
+    return fits ? take_buffer(store, field, is_times, column, batch)
+                : translate_column(store, field, values, column, staging, batch);
+}
+
+int raise_missing_column(Store *store, uint32_t field) {
+    raise_field(store, ERROR_FIELD_TYPE, field, -1,
+                "its column is missing; only that of a Timestamp, or of what is declared with a default, may be left "
+                "out");
+    return -1;
+}
+
+/* The column of a field that is left out: now, or what its declaration says. */
+static int fill_column(Store *store, uint32_t field, Py_ssize_t count, struct column *column, struct staging *staging,
+                       struct staged *batch) {
+    size_t bytes = store->geometry.fields[field].bytes;
+    if (left_out(store, field) == LEFT_NOW) {
+        column->now = now_ns();
+        batch->base[field] = (unsigned char *)&column->now;
+        batch->stride[field] = 0;
+        return 0;
+    }
+    unsigned char *to = make_column(store, field, count, column, batch);
+    int failed = to ? 0 : -1;
+    for (Py_ssize_t row = 0; !failed && row < count; row++, to += bytes) {
+        staging->row = row;
+        failed = put_default(store, field, to, staging);
+    }
+    return failed;
+}
+
+static int take_columns(Store *store, PyObject *mapping, struct column *columns, struct staging *staging,
+                        struct staged *batch) {
+    bool given[MAX_FIELDS] = {false};
     Py_ssize_t rows = -1, used = 0, first = -1;
     const struct geometry *g = &store->geometry;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
@@ -193,18 +309,13 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
         if (!values) {
             if (!PyErr_ExceptionMatches(PyExc_KeyError)) return -1;
             PyErr_Clear();
-            if (g->fields[i].kind != KIND_TIMESTAMP) {
-                raise_field(store, ERROR_FIELD_TYPE, i, -1, "its column is missing; only a Timestamp may be left out");
-                return -1;
-            }
-            columns[i].now = now_ns();
-            batch->base[i] = (unsigned char *)&columns[i].now;
-            batch->stride[i] = 0;
+            if (left_out(store, i) == LEFT_REFUSED) return raise_missing_column(store, i);
             continue;
         }
-        int failed = take_column(store, i, values, &columns[i], batch);
+        int failed = take_column(store, i, values, &columns[i], staging, batch);
         Py_DECREF(values);
         if (failed) return -1;
+        given[i] = true;
         used++;
         if (rows >= 0 && batch->count != rows) {
             raise_field(store, ERROR_FIELD, i, -1, "its column has %zd values, but that of '%U' has %zd", batch->count,
@@ -224,7 +335,10 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
         Py_XDECREF(names);
         return -1;
     }
-    batch->count = rows < 0 ? 0 : rows;
+    rows = rows < 0 ? 0 : rows;
+    for (uint32_t i = 0; i < g->options.field_count; i++)
+        if (!given[i] && fill_column(store, i, rows, &columns[i], staging, batch)) return -1;
+    batch->count = rows;
     return 0;
 }
 
@@ -239,9 +353,12 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     if (forced == -2 || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
+    struct staging staging = {0, NULL};
     struct staged batch = {.count = 0};
-    PyObject *result =
-        take_columns(store, mapping, columns, &batch) ? NULL : append_all(store, &batch, forced, now_ns());
+    PyObject *result = take_columns(store, mapping, columns, &staging, &batch)
+                           ? NULL
+                           : append_all(store, &staging, &batch, forced, now_ns());
+    Py_XDECREF(staging.new_keys);
     for (uint32_t i = 0; i < MAX_FIELDS; i++) {
         if (columns[i].view.obj) PyBuffer_Release(&columns[i].view);
         PyMem_Free(columns[i].translated);

@@ -18,7 +18,6 @@
 #include "../core/process.h"
 #include "../core/ring.h"
 #include "../core/table.h"
-#include "../core/turn.h"
 #include "../core/wait.h"
 
 /* One thread at a time: what the GIL gives for nothing. */
@@ -70,6 +69,7 @@ struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT]; /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
+    PyObject *shown, *moment_ns;          /* of shmstore.shown and shmstore.moments */
     PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
         *program_type;
 };
@@ -95,9 +95,8 @@ typedef struct {
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;       /* the number of the last */
-    atomic_u64 turn;        /* see turn.h */
+    atomic_u32 turn;     /* round-robin */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
-    atomic_u64 gave_way_ns; /* see pace.h */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
@@ -107,6 +106,7 @@ typedef struct {
     bool is_leaf;          /* records of record_type hold nothing but their values */
     PyObject *make;        /* called with the values, or NULL */
     PyObject *values_of;   /* turns what is no tuple of all fields into one, or NULL */
+    PyObject *defaults;    /* tuple: what stands for each field that is left out, or what makes it; Ellipsis: nothing */
     PyObject *on_discarded, *on_capacity_reached;
 
     PyObject *key_ids;   /* dict: text -> id */
@@ -132,15 +132,44 @@ PyObject *header_object(struct module_state *state, const struct header *header,
                         bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
-/* ---- encode.c ---- */
-/* Which record of a batch an error is about; -1 for a single append. */
+/* ---- refuse.c ---- */
+/* A value as a message shows it, whatever its repr() does: a new str, or NULL with an exception. */
+PyObject *shown(struct module_state *state, PyObject *value);
+/* `row`: which record of a batch an error is about; -1 for a single append. */
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...);
+/* An error about a whole record or table, which names no field. Returns -1. */
+int raise_record(Store *store, const char *format, ...);
+int raise_unknown_field(Store *store, PyObject *name);
+/* Take the error that is set, of other code; false, and it stays, when it is no Exception or says that memory is short. */
+bool take_error(PyObject **cause);
+void raise_from(PyObject *cause); /* make this the cause of the error that is set; takes the reference */
+const char *utf8_of(Store *store, uint32_t field, PyObject *value, Py_ssize_t *length, Py_ssize_t row);
+int wrong_type(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected);
+/* Refuse a value whose own code raised the error that is set. Returns -1. */
+int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected);
+/* 0, or -1 with an exception: of values that have a dtype, as NumPy's, its kind must be one of these letters. */
+int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *kinds,
+                  const char *expected);
+
+/* ---- encode.c ---- */
+/* What a call is about to append, while it is checked. A key that the table does not have is entered when all else is
+ * known to fit; until then its id is NEW_KEY and its number among the new ones. */
+#define NEW_KEY (UINT32_C(1) << 30)
+_Static_assert(NEW_KEY > (uint32_t)MAX_KEYS + MAX_PROCESSES, "no id of the table looks like a new key's");
+struct staging {
+    Py_ssize_t row;     /* of the batch, for errors; -1 for a single append */
+    PyObject *new_keys; /* dict: text -> number, in the order met; NULL while there is none */
+};
 /* Translate one value into its place `to` (geometry.fields[field].bytes). Returns 0, or -1 with an exception. */
-int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row);
+int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, struct staging *staging);
 int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to, Py_ssize_t row);
-int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row);
 /* Find a field by name; -1 without an exception when there is none. */
 int field_index(Store *store, PyObject *name);
+
+/* ---- keys.c ---- */
+/* The id of a key. Without `staging` a new one is entered in the table at once. */
+int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, struct staging *staging);
+int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, struct staging *staging);
 
 /* ---- decode.c ---- */
 PyObject *decode_value(Store *store, uint32_t field, const unsigned char *from);
@@ -157,18 +186,20 @@ PyObject *key_text(Store *store, uint32_t id);
 PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names);
 PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords);
 /* Stage a record given as a tuple of all fields in order, or as anything that the schema's values_of makes one of. */
-int stage_record(Store *store, PyObject *given, unsigned char *record, Py_ssize_t row);
+int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging);
+/* What becomes of a field that a record leaves out: it is refused, it is now, or it is what its declaration says. */
+enum left_out { LEFT_REFUSED, LEFT_NOW, LEFT_DEFAULT };
+enum left_out left_out(const Store *store, uint32_t field);
+int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging);
 extern PyType_Spec appender_spec;
-/* Which partition a staged record goes to, now that others were given way; `forced` is -1 to go by the store's rule. Returns
- * -1 with an exception. */
-int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot);
+/* Which partition a staged record goes to; `forced` is -1 to go by the store's rule. Returns -1 with an exception. */
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced);
 /* The partition argument of a call: an int in range, or -1 for None and NULL. Returns -2 with an exception. */
 int64_t partition_argument(Store *store, PyObject *partition);
 /* 0 when an append may begin (open, writable, linked, entered), else -1 with an exception. */
 int check_appendable(Store *store);
 /* Tell the callbacks, after the record is published. Returns 0, or -1 with an exception that is to be passed on. */
 int call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
-int raise_unknown_field(Store *store, PyObject *name);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
 
 /* ---- batch.c ---- */
@@ -177,9 +208,13 @@ struct staged {
     Py_ssize_t count;
     const unsigned char *base[MAX_FIELDS];
     size_t stride[MAX_FIELDS];
+    unsigned char *made[MAX_FIELDS]; /* the same as base, where the bytes are this call's own; else NULL */
 };
+/* Enter the new keys of what was staged and put their ids in their places. Returns 0, or -1 with an exception. */
+int enter_new_keys(Store *store, PyObject *new_keys, const struct staged *batch);
 /* Append checked values; returns how many as an int. `forced` is as for choose_partition. */
-PyObject *append_all(Store *store, const struct staged *batch, int64_t forced, int64_t now);
+PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now);
+int raise_missing_column(Store *store, uint32_t field);
 PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *names);
 PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *names);
 
@@ -321,17 +356,14 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
     return store->recent_keys[at].text == text && store->geometry.fields[field].size == store->geometry.key_bytes;
 }
 
-/* Did this process append a moment ago? */
-static inline bool is_hot(const Store *store, int64_t now) {
-    const struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
-    return (uint64_t)now - load_relaxed(&place->last_append_ns) < HOT_NS;
-}
-
-static inline enum append_status append_to(Store *store, uint32_t partition, const unsigned char *record,
-                                           unsigned char *discarded, struct appended *out) {
+static inline enum append_status append_paced(Store *store, uint32_t partition, const unsigned char *record,
+                                              unsigned char *discarded, int64_t now, struct appended *out) {
     uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
+    atomic_u64 *left = &store->tails_left[partition];
+    pace_give_way(&store->ring, partition, load_relaxed(left),
+                  &processes_place(&store->ring, owner & 0xfff)->last_append_ns, now);
     enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
-    if (status == APPEND_DONE) store_relaxed(&store->tails_left[partition], out->ticket + 1);
+    if (status == APPEND_DONE) store_relaxed(left, out->ticket + 1);
     return status;
 }
 

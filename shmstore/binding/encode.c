@@ -1,28 +1,7 @@
 /* Python values to staged bytes, with errors that name the field, what was found and what fits. */
 #include "binding.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    PyObject *text = PyUnicode_FromFormatV(format, arguments);
-    va_end(arguments);
-    if (!text) return NULL;
-    PyObject *name = PyTuple_GetItem(store->names, (Py_ssize_t)field);
-    PyObject *message = row < 0 ? PyUnicode_FromFormat("field '%U': %U", name, text)
-                                : PyUnicode_FromFormat("field '%U' of record %zd: %U; nothing of the batch was written",
-                                                       name, row, text);
-    Py_DECREF(text);
-    if (!message) return NULL;
-    PyObject *exception = PyObject_CallFunctionObjArgs(store->state->errors[error], name, message, NULL);
-    Py_DECREF(message);
-    if (!exception) return NULL;
-    PyErr_SetObject(store->state->errors[error], exception);
-    Py_DECREF(exception);
-    return NULL;
-}
 
 int field_index(Store *store, PyObject *name) {
     uint32_t count = store->geometry.options.field_count;
@@ -31,15 +10,6 @@ int field_index(Store *store, PyObject *name) {
     for (uint32_t i = 0; i < count; i++)
         if (PyUnicode_Check(name) && !PyUnicode_Compare(PyTuple_GetItem(store->names, (Py_ssize_t)i), name))
             return (int)i;
-    return -1;
-}
-
-static int wrong_type(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected) {
-    PyObject *type = PyType_GetName(Py_TYPE(value));
-    if (type) {
-        raise_field(store, ERROR_FIELD_TYPE, field, row, "expected %s, found %R of type %U", expected, value, type);
-        Py_DECREF(type);
-    }
     return -1;
 }
 
@@ -63,18 +33,18 @@ static const struct {
 
 static int out_of_range(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected) {
     PyErr_Clear();
-    raise_field(store, ERROR_FIELD, field, row, "expected %s, found %R", expected, value);
+    PyObject *text = shown(store->state, value);
+    if (text) raise_field(store, ERROR_FIELD, field, row, "expected %s, found %U", expected, text);
+    Py_XDECREF(text);
     return -1;
 }
 
 static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     uint32_t kind = store->geometry.fields[field].kind;
     if (!PyLong_Check(value)) {
+        if (check_foreign(store, field, value, row, "iu", ranges[kind].expected)) return -1;
         PyObject *integer = PyNumber_Index(value); /* NumPy's integers and their like */
-        if (!integer) {
-            PyErr_Clear();
-            return wrong_type(store, field, value, row, ranges[kind].expected);
-        }
+        if (!integer) return refuse_raised(store, field, value, row, ranges[kind].expected);
         int result = encode_int(store, field, integer, to, row);
         Py_DECREF(integer);
         return result;
@@ -96,13 +66,20 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed by copying their first bytes");
 
 static int encode_float(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
+    static const char fits[] = "a number that fits a float";
+    bool plain = PyFloat_Check(value) || PyLong_Check(value);
+    if (!plain && check_foreign(store, field, value, row, "fiub", "a float")) return -1;
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_OverflowError))
-            return out_of_range(store, field, value, row, "a number that fits a float");
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
-        PyErr_Clear();
-        return wrong_type(store, field, value, row, "a float");
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) return out_of_range(store, field, value, row, fits);
+        return refuse_raised(store, field, value, row, "a float");
+    }
+    if (!plain && __builtin_isinf(number)) { /* a larger type's number may have become an infinity in silence */
+        PyObject *infinity = PyFloat_FromDouble(number);
+        int same = infinity ? PyObject_RichCompareBool(value, infinity, Py_EQ) : -1;
+        Py_XDECREF(infinity);
+        if (same < 0) return refuse_raised(store, field, value, row, fits);
+        if (!same) return out_of_range(store, field, value, row, fits);
     }
     if (store->geometry.fields[field].kind == KIND_FLOAT64) {
         memcpy(to, &number, 8);
@@ -116,18 +93,43 @@ static int encode_float(Store *store, uint32_t field, PyObject *value, unsigned 
 }
 
 static int encode_bool(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
-    if (value != Py_True && value != Py_False) {
-        PyObject *type = PyType_GetName(Py_TYPE(value));
-        if (!type) return -1;
-        bool numpy =
-            !PyUnicode_CompareWithASCIIString(type, "bool_") || !PyUnicode_CompareWithASCIIString(type, "bool");
-        Py_DECREF(type);
-        if (!numpy) return wrong_type(store, field, value, row, "True or False");
+    static const char expected[] = "True or False";
+    int truth = value == Py_True;
+    if (!truth && value != Py_False) {
+        PyObject *dtype = PyObject_GetAttrString(value, "dtype"); /* NumPy's bool */
+        if (!dtype) return refuse_raised(store, field, value, row, expected);
+        Py_DECREF(dtype);
+        if (check_foreign(store, field, value, row, "b", expected)) return -1;
+        truth = PyObject_IsTrue(value);
+        if (truth < 0) return refuse_raised(store, field, value, row, expected);
     }
-    int truth = PyObject_IsTrue(value);
-    if (truth < 0) return -1;
     *to = (unsigned char)truth;
     return 0;
+}
+
+/* A datetime of another library's making, or NumPy's. */
+static int encode_moment(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
+    static const char expected[] = "a datetime from 1677-09-21 to 2262-04-11";
+    PyObject *cause, *ns = PyObject_CallFunctionObjArgs(store->state->moment_ns, value, NULL);
+    if (ns) {
+        int64_t number = ns == Py_None ? 0 : PyLong_AsLongLong(ns);
+        bool fits = !PyErr_Occurred(), none = ns == Py_None;
+        Py_DECREF(ns);
+        if (none) return encode_int(store, field, value, to, row);
+        if (!fits) return out_of_range(store, field, value, row, expected);
+        memcpy(to, &number, 8);
+        return 0;
+    }
+    if (!take_error(&cause)) return -1;
+    PyObject *why = PyObject_Str(cause), *text = why ? shown(store->state, value) : NULL;
+    if (text) {
+        raise_field(store, ERROR_FIELD, field, row, "%U %U", text, why);
+        raise_from(Py_NewRef(cause));
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(why);
+    Py_DECREF(cause);
+    return -1;
 }
 
 static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
@@ -136,16 +138,13 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
         memcpy(to, &now, 8);
         return 0;
     }
-    int is_datetime = PyObject_IsInstance(value, store->state->datetime_type);
-    if (is_datetime < 0) return -1;
-    if (!is_datetime) return encode_int(store, field, value, to, row);
+    if (PyLong_Check(value)) return encode_int(store, field, value, to, row);
+    if (Py_TYPE(value) != (PyTypeObject *)store->state->datetime_type)
+        return encode_moment(store, field, value, to, row);
     PyObject *since = PyNumber_Subtract(value, store->state->unix_epoch);
-    if (!since) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
+    if (!since) { /* without a zone, or with one that raises */
         PyErr_Clear();
-        raise_field(store, ERROR_FIELD, field, row,
-                    "%R has no zone, so it names no instant; add one, such as tzinfo=timezone.utc", value);
-        return -1;
+        return encode_moment(store, field, value, to, row);
     }
     int64_t parts[3] = {0, 0, 0};
     const char *const names[3] = {"days", "seconds", "microseconds"};
@@ -181,117 +180,31 @@ int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length
     return 0;
 }
 
-static const char *utf8(Store *store, uint32_t field, PyObject *value, Py_ssize_t *length, Py_ssize_t row) {
-    const char *bytes = PyUnicode_AsUTF8AndSize(value, length);
-    if (!bytes && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
-        PyErr_Clear();
-        raise_field(store, ERROR_FIELD, field, row, "%R cannot be encoded as UTF-8", value);
-    }
-    return bytes;
-}
-
 static int encode_text(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     Py_ssize_t length;
     if (!PyUnicode_Check(value)) return wrong_type(store, field, value, row, "a str");
-    const char *bytes = utf8(store, field, value, &length, row);
+    const char *bytes = utf8_of(store, field, value, &length, row);
     return bytes ? put_bytes(store, field, bytes, length, to, row) : -1;
 }
 
 static int encode_bytes(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
+    static const char expected[] = "bytes";
     Py_buffer view;
-    if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)) {
-        PyErr_Clear();
-        return wrong_type(store, field, value, row, "bytes");
-    }
-    int result = put_bytes(store, field, view.buf, view.len, to, row);
+    if (PyUnicode_Check(value)) return wrong_type(store, field, value, row, expected); /* NumPy's text has a buffer */
+    if (PyObject_GetBuffer(value, &view, PyBUF_ND)) return refuse_raised(store, field, value, row, expected);
+    /* A number of NumPy's has a buffer too, and is not its bytes. */
+    int result = PyBytes_Check(value) ? 0 : check_foreign(store, field, value, row, view.ndim ? "SVbiuf" : "SV", expected);
+    if (!result) result = put_bytes(store, field, view.buf, view.len, to, row);
     PyBuffer_Release(&view);
     return result;
 }
 
-/* Remember a text's id in this process: in the dict, and by the object's address for the next time. */
-static int remember_key(Store *store, PyObject *text, uint32_t id) {
-    PyObject *number = PyLong_FromUnsignedLong(id);
-    int result = number ? PyDict_SetItem(store->key_ids, text, number) : -1;
-    Py_XDECREF(number);
-    return result;
-}
-
-static int intern_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row) {
-    Py_ssize_t length;
-    const char *bytes = utf8(store, field, text, &length, row);
-    if (!bytes) return -1;
-    uint32_t most = store->geometry.fields[field].size;
-    if (length > (Py_ssize_t)most) {
-        raise_field(store, ERROR_FIELD, field, row,
-                    "expected a key of at most %u bytes of UTF-8, found %zd; shorten it or declare Key[n]", most,
-                    length);
-        return -1;
-    }
-    PyObject *known = PyDict_GetItemWithError(store->key_ids, text);
-    if (known) {
-        *id = (uint32_t)PyLong_AsUnsignedLong(known);
-        return 0;
-    }
-    if (PyErr_Occurred() || check_open(store)) return -1;
-    enum table_status status;
-    BEGIN_EXCLUSIVE(store); /* the table's spare cell belongs to one thread at a time */
-    status = store->writable ? table_intern(&store->table, bytes, (size_t)length, id)
-                             : table_find(&store->table, bytes, (size_t)length, id);
-    END_EXCLUSIVE();
-    if (status == TABLE_OK) return remember_key(store, text, *id);
-    if (status == TABLE_MISSING)
-        raise_error(
-            store->state, ERROR_READ_ONLY_STORE,
-            "key %R is not in this store, and a store attached for reading cannot add it; attach without read_only",
-            text);
-    else
-        raise_error(store->state, ERROR_KEY_TABLE_FULL,
-                    "the key table is full: %R would be one more than the %u keys it was created for; known keys go on "
-                    "working; create the store with a larger keys=",
-                    text, store->geometry.options.keys);
-    return -1;
-}
-
-int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, Py_ssize_t row) {
-    if (recent_key(store, field, text, id)) return 0;
-    if (intern_key(store, field, text, id, row)) return -1;
-#ifndef Py_GIL_DISABLED
-    size_t at = recent_slot(text);
-    PyObject *old = store->recent_keys[at].text;
-    store->recent_keys[at].id = *id;
-    store->recent_keys[at].text = Py_NewRef(text);
-    Py_XDECREF(old);
-#endif
-    return 0;
-}
-
-static int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
-    uint32_t id;
-    if (PyUnicode_Check(value)) {
-        if (encode_key(store, field, value, &id, row)) return -1;
-    } else if (PyLong_Check(value) && !PyBool_Check(value)) {
-        if (check_open(store)) return -1;
-        uint32_t count = table_count(&store->table);
-        uint64_t number = PyLong_AsUnsignedLongLong(value);
-        if ((number == UINT64_MAX && PyErr_Occurred()) || number >= count) {
-            PyErr_Clear();
-            raise_field(store, ERROR_FIELD, field, row,
-                        "%R is no key id; this store has ids below %u: take them from store.key(text)", value, count);
-            return -1;
-        }
-        id = (uint32_t)number;
-    } else {
-        return wrong_type(store, field, value, row, "a str, or an id from store.key(text)");
-    }
-    memcpy(to, &id, 4);
-    return 0;
-}
-
-int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
+int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, struct staging *staging) {
+    Py_ssize_t row = staging->row;
     switch (store->geometry.fields[field].kind) {
     case KIND_FLOAT32:
     case KIND_FLOAT64: return encode_float(store, field, value, to, row);
-    case KIND_KEY: return encode_key_value(store, field, value, to, row);
+    case KIND_KEY: return encode_key_value(store, field, value, to, staging);
     case KIND_TIMESTAMP: return encode_timestamp(store, field, value, to, row);
     case KIND_TEXT: return encode_text(store, field, value, to, row);
     case KIND_BYTES: return encode_bytes(store, field, value, to, row);

@@ -105,8 +105,11 @@ static int parse_fields(struct module_state *state, PyObject *argument, struct f
         failed = !tuple || !PyArg_ParseTuple(tuple, "s#II;a field is (name, kind, size)", &name, &bytes, &specs[i].kind,
                                              &specs[i].size);
         if (!failed && (bytes < 1 || bytes > MAX_FIELD_NAME_BYTES || strlen(name) != (size_t)bytes)) {
-            raise_error(state, ERROR_INVALID_SCHEMA, "field %zd: a name has 1 to %d bytes and no NUL, found %R", i,
-                        MAX_FIELD_NAME_BYTES, PyTuple_GetItem(tuple, 0));
+            PyObject *text = shown(state, PyTuple_GetItem(tuple, 0));
+            if (text)
+                raise_error(state, ERROR_INVALID_SCHEMA, "field %zd: a name has 1 to %d bytes and no NUL, found %U", i,
+                            MAX_FIELD_NAME_BYTES, text);
+            Py_XDECREF(text);
             failed = 1;
         }
         if (!failed) memcpy(specs[i].name, name, (size_t)bytes);
@@ -123,14 +126,14 @@ static int parse_option(struct module_state *state, PyObject *options, const cha
     PyObject *key = PyUnicode_FromString(name), *item = key ? PyObject_GetItem(options, key) : NULL;
     Py_XDECREF(key);
     if (!item) return -1;
-    PyObject *number = PyNumber_Index(item);
+    PyObject *number = PyBool_Check(item) ? NULL : PyNumber_Index(item), *cause = NULL, *text = NULL;
     *value = number ? PyLong_AsUnsignedLongLong(number) : 0;
     int failed = !number || (*value == UINT64_MAX && PyErr_Occurred()) || *value > most;
-    if (number && failed) {
-        PyErr_Clear();
-        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %R; it must be an int between 0 and %llu", name, item,
+    if (failed && (!PyErr_Occurred() || take_error(&cause)) && (text = shown(state, item)))
+        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %U; it must be an int between 0 and %llu", name, text,
                     (unsigned long long)most);
-    }
+    Py_XDECREF(cause);
+    Py_XDECREF(text);
     Py_XDECREF(number);
     Py_DECREF(item);
     return failed ? -1 : 0;
@@ -385,6 +388,16 @@ static int load_datetime(struct module_state *state) {
     return state->unix_epoch ? 0 : -1;
 }
 
+static int load_helpers(struct module_state *state) {
+    PyObject *words = PyImport_ImportModule("shmstore.shown");
+    PyObject *moments = words ? PyImport_ImportModule("shmstore.moments") : NULL;
+    state->shown = words ? PyObject_GetAttrString(words, "shown") : NULL;
+    state->moment_ns = moments ? PyObject_GetAttrString(moments, "moment_ns") : NULL;
+    Py_XDECREF(words);
+    Py_XDECREF(moments);
+    return state->shown && state->moment_ns ? 0 : -1;
+}
+
 static int make_types(PyObject *module, struct module_state *state) {
     struct {
         PyTypeObject **type;
@@ -418,8 +431,9 @@ static int core_exec(PyObject *module) {
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value)) return -1;
     /* To type checkers a TypedDict (_core.pyi), and those are dicts. */
     if (PyModule_AddObjectRef(module, "Options", (PyObject *)&PyDict_Type)) return -1;
-    return load_errors(state) || make_shapes(module, state) || load_datetime(state) || make_types(module, state) ? -1
-                                                                                                                 : 0;
+    bool failed = load_errors(state) || make_shapes(module, state) || load_datetime(state) || load_helpers(state) ||
+                  make_types(module, state);
+    return failed ? -1 : 0;
 }
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg) {
@@ -428,6 +442,8 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     for (int i = 0; i < SHAPE_COUNT; i++) Py_VISIT(state->shapes[i]);
     Py_VISIT(state->datetime_type);
     Py_VISIT(state->unix_epoch);
+    Py_VISIT(state->shown);
+    Py_VISIT(state->moment_ns);
     Py_VISIT(state->store_type);
     Py_VISIT(state->columns_type);
     Py_VISIT(state->column_type);
@@ -445,6 +461,8 @@ static int core_clear(PyObject *module) {
     for (int i = 0; i < SHAPE_COUNT; i++) Py_CLEAR(state->shapes[i]);
     Py_CLEAR(state->datetime_type);
     Py_CLEAR(state->unix_epoch);
+    Py_CLEAR(state->shown);
+    Py_CLEAR(state->moment_ns);
     Py_CLEAR(state->store_type);
     Py_CLEAR(state->columns_type);
     Py_CLEAR(state->column_type);

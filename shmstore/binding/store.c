@@ -187,6 +187,7 @@ static int store_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(store->record_type);
     Py_VISIT(store->make);
     Py_VISIT(store->values_of);
+    Py_VISIT(store->defaults);
     Py_VISIT(store->on_discarded);
     Py_VISIT(store->on_capacity_reached);
     Py_VISIT(store->key_ids);
@@ -200,6 +201,7 @@ static int store_clear(PyObject *self) {
     Py_CLEAR(store->record_type);
     Py_CLEAR(store->make);
     Py_CLEAR(store->values_of);
+    Py_CLEAR(store->defaults);
     Py_CLEAR(store->on_discarded);
     Py_CLEAR(store->on_capacity_reached);
     return 0;
@@ -235,12 +237,17 @@ static void set(PyObject **member, PyObject *value) {
 }
 
 static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"record_type", "make", "values_of", NULL};
+    static char *const known[] = {"record_type", "make", "values_of", "defaults", NULL};
     Store *store = (Store *)self;
-    PyObject *type, *make = NULL, *values_of = NULL;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:set_record_type", (char **)(uintptr_t)known, &type,
-                                     &make, &values_of))
+    PyObject *type, *make = NULL, *values_of = NULL, *defaults = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOO:set_record_type", (char **)(uintptr_t)known, &type,
+                                     &make, &values_of, &defaults))
         return NULL;
+    if (defaults && defaults != Py_None &&
+        (!PyTuple_Check(defaults) || PyTuple_Size(defaults) != (Py_ssize_t)store->geometry.options.field_count)) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple with a default, or Ellipsis, for each field");
+        return NULL;
+    }
     if (make && make != Py_None) type = Py_None;
     if (type != Py_None && (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type))) {
         PyErr_Format(PyExc_TypeError, "expected a subclass of tuple or None, found %R", type);
@@ -253,6 +260,7 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
     set(&store->record_type, type);
     set(&store->make, make);
     set(&store->values_of, values_of);
+    set(&store->defaults, defaults);
     Py_RETURN_NONE;
 }
 
@@ -283,9 +291,11 @@ static PyObject *store_key(PyObject *self, PyObject *text) {
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++) /* the key field that takes the longest keys */
         if (store->geometry.fields[i].kind == KIND_KEY && store->geometry.fields[i].size == store->geometry.key_bytes)
             field = i;
-    if (!PyUnicode_Check(text))
-        return raise_field(store, ERROR_FIELD_TYPE, field, -1, "expected a str, found %R", text);
-    return encode_key(store, field, text, &id, -1) ? NULL : PyLong_FromUnsignedLong(id);
+    if (!PyUnicode_Check(text)) {
+        wrong_type(store, field, text, -1, "a str");
+        return NULL;
+    }
+    return encode_key(store, field, text, &id, NULL) ? NULL : PyLong_FromUnsignedLong(id);
 }
 
 static PyObject *store_key_text(PyObject *self, PyObject *argument) {
@@ -335,7 +345,7 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 
 #define STORE_METHODS(METHOD)                                                                                          \
     METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
-           "set_record_type($self, record_type, make=None, values_of=None)\n--\n\nWhat rows become.")                  \
+           "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")         \
     METHOD("append", Store_append, FASTCALL_KEYWORDS,                                                                  \
            "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or "    \
            "as a record; a Timestamp left out is now. Returns its position.")                                          \

@@ -134,3 +134,8 @@ uint32_t table_count(const struct table *t) {
     uint64_t reserved = load_acquire(&board_of(t)->keys_reserved);
     return (uint32_t)(reserved < t->geometry->cell_count ? reserved : t->geometry->cell_count);
 }
+
+uint32_t table_room(const struct table *t) {
+    uint64_t published = load_relaxed(&board_of(t)->keys_published);
+    return published < t->geometry->options.keys ? t->geometry->options.keys - (uint32_t)published : 0;
+}

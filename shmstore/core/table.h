@@ -37,6 +37,9 @@ int64_t table_text(const struct table *table, uint32_t id, char *text);
 /* The same for a cell that a published bucket names, marked or not. */
 int64_t table_cell_text(const struct table *table, uint32_t id, char *text);
 
+/* How many new keys there is room for (best-effort). */
+uint32_t table_room(const struct table *table);
+
 /* How many ids have been handed out: every key's id is below. */
 uint32_t table_count(const struct table *table);
 

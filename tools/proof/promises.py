@@ -105,4 +105,11 @@ PROMISES = (
         none("reports"),
     ),
     Promise(22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown")),
+    Promise(
+        25,
+        "a refused value leaves nothing",
+        {"refused": 300},
+        none("traces"),
+        "each way to append refused at each field and row: keys, tickets and bytes are as before",
+    ),
 )

@@ -1,0 +1,94 @@
+"""Moments and lengths of time in whole nanoseconds, also those of NumPy and pandas, which are known by what they have.
+
+A datetime of Python's counts microseconds. What pandas makes of it hides nanoseconds in a subclass, and its NaT is one
+as well; NumPy's datetime64 and timedelta64 count units of their own. Each is taken exactly or refused.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from shmstore.shown import shown
+
+UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_NS: Final = 86_400 * 10**9
+_UNITS_NS: Final = {
+    "W": 7 * _DAY_NS,
+    "D": _DAY_NS,
+    "h": 3600 * 10**9,
+    "m": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 1000,
+    "μs": 1000,
+    "ns": 1,
+}
+_PARTS: Final = {"ps": 10**3, "fs": 10**6, "as": 10**9}  # of a nanosecond
+_MONTHS: Final = {"Y": 12, "M": 1}
+_NUMPY_TYPE: Final = re.compile(r"[<>=|]([Mm])8(?:\[(\d*)(\w+)\])?")
+_ADVICE: Final = "so it names no instant; add one, as in datetime.now(timezone.utc)"
+
+
+class Unclear(ValueError):
+    """A value is no exact moment or length of time. Its text says why, to follow the value in a sentence."""
+
+
+def moment_ns(value: object) -> int | None:
+    """Nanoseconds from the Unix epoch to a datetime or datetime64; None for what is neither. Raises Unclear.
+
+    A datetime must be aware. A datetime64 is in UTC, as NumPy has it.
+    """
+    try:
+        if isinstance(value, datetime):
+            if value != value:
+                raise Unclear("is no time: something is missing there")
+            if value.utcoffset() is None:
+                raise Unclear(f"has no time zone, {_ADVICE}")
+            return length_ns(value - UNIX_EPOCH)
+        return _numpy_ns(value, "M")
+    except Unclear:
+        raise
+    except Exception as error:  # of another library's, or of a zone
+        raise Unclear(f"cannot be read as a time ({type(error).__name__}: {shown(str(error))})") from error
+
+
+def length_ns(value: object) -> int | None:
+    """Nanoseconds of a timedelta or timedelta64; None for what is neither. Raises Unclear."""
+    try:
+        if isinstance(value, timedelta):
+            # What a subclass adds to the names of its parts, such as years, is in the timedelta below it already.
+            ns = timedelta.__floordiv__(value, _MICROSECOND) * 1000
+            hidden = 0 if type(value) is timedelta else getattr(value, "nanoseconds", 0)
+            return ns + hidden if isinstance(hidden, int) else ns
+        return _numpy_ns(value, "m")
+    except Unclear:
+        raise
+    except Exception as error:
+        raise Unclear(f"cannot be read as a length of time ({type(error).__name__}: {shown(str(error))})") from error
+
+
+def _numpy_ns(value: Any, letter: str) -> int | None:
+    dtype: Any = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", None) != letter or getattr(value, "shape", None) != ():
+        return None
+    found = _NUMPY_TYPE.fullmatch(dtype.str)
+    if bool(value != value):
+        raise Unclear("is no time: something is missing there")
+    if not found or not found[3]:
+        raise Unclear("has no unit; give one, as in numpy.datetime64(value, 'ns')")
+    unit, count = found[3], int(value.astype("i8")) * int(found[2] or 1)
+    if unit in _UNITS_NS:
+        return count * _UNITS_NS[unit]
+    if unit in _PARTS:
+        ns, rest = divmod(count, _PARTS[unit])
+        if rest:
+            raise Unclear("has parts of a nanosecond; round it")
+        return ns
+    if unit not in _MONTHS or letter == "m":
+        raise Unclear(f"counts units of {unit!r}, which have no length in nanoseconds; give days or seconds")
+    year, month = divmod(count * _MONTHS[unit], 12)
+    if not 1 <= year + 1970 <= 9999:
+        raise Unclear("is not from 1677-09-21 to 2262-04-11")
+    return (date(year + 1970, month + 1, 1).toordinal() - date(1970, 1, 1).toordinal()) * _DAY_NS

@@ -1,0 +1,22 @@
+"""Any value in a message: short, on one line, and whatever its own repr() does."""
+
+_MOST = 120  # characters
+_MOST_BITS = 400  # of an int: Python refuses to write very long ones
+
+
+def shown(value: object) -> str:
+    """repr(value), cut where it is long; of a value whose repr() fails, what it is and what failed."""
+    try:
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            return f"an int of {value.bit_length():,} bits"
+        if isinstance(value, str | bytes | bytearray) and len(value) > _MOST:
+            return f"{value[:_MOST]!r}... ({len(value):,} in all)"
+        text = repr(value)
+        return text if len(text) <= _MOST and "\n" not in text else _cut(text)
+    except Exception as error:
+        return f"<{type(value).__name__} whose repr() raises {type(error).__name__}>"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text[: 2 * _MOST].split())
+    return line if len(line) <= _MOST and len(text) <= 2 * _MOST else f"{line[:_MOST]}... ({len(text):,} characters)"
