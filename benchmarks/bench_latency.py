@@ -1,4 +1,7 @@
-"""How long after its append is a record seen in another process, by a cursor that polls and by one that waits?"""
+"""How long after its append is a record seen in another process, by a cursor that polls and by one that waits?
+
+And when both answer each other as quickly as they can, appending to one partition?
+"""
 
 import os
 import random
@@ -6,19 +9,20 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from statistics import quantiles
+from statistics import median, quantiles
 
 from harness import pin, store_of, worker
 from peers import Ring
 from report import Row, main, within
 
 import shmstore
-from shmstore import Cursor, Record
+from shmstore import Cursor, EventStore, Record
 
 SPIN_GAPS_S = (10e-6, 50e-6)  # between two appends to a poller
 SLEEP_GAPS_S = (0.5e-3, 1.5e-3)  # to a waiter, which is asleep by then
 ROUNDS = 10  # in which the ways take turns
 CHUNK = 8
+THROWS = 50
 P50, P99 = 49, 98  # among the 99 cuts of quantiles(n=100)
 STAMP = struct.Struct("=q")
 
@@ -29,6 +33,12 @@ class Stamp(Record):
     """When it was sent, by the monotonic clock, which all processes share."""
 
     sent_ns: int
+
+
+class Throw(Record):
+    """One of two players' throws: they count on."""
+
+    number: int
 
 
 def spaced(send: Callable[[], object], count: int, gaps_s: tuple[float, float]) -> None:
@@ -95,6 +105,33 @@ def wait_for_pipe(pipe: int, count: int) -> list[int]:
     return delays
 
 
+def play(store: EventStore[Throw], throws: range, serves: bool, ready: Callable[[], object]) -> float:
+    """Throw each of these once the other's throw before it is seen; returns the nanoseconds from one to the next."""
+    append = store.appender("number")
+    with store.cursor("latest") as cursor:
+        read = cursor.read
+        ready()
+        start_ns = now_ns()
+        for number in throws:
+            seen: list[Throw] = []
+            while not (serves and number == 0) and (not seen or seen[-1][0] != number - 1):
+                seen = read(CHUNK)
+            append(number)
+        return (now_ns() - start_ns) / (2 * len(throws) - 1)
+
+
+def play_along(connection: Connection, name: str, throws: int) -> None:
+    """The second player."""
+    with shmstore.attach(name, Throw) as store:
+        while connection.recv():
+            play(store, range(1, 2 * throws, 2), False, lambda: connection.send(None))
+
+
+def rally(store: EventStore[Throw], other: Connection, throws: int) -> float:
+    other.send(True)
+    return play(store, range(0, 2 * throws, 2), True, other.recv)
+
+
 def rows(smoke: bool) -> Iterator[Row]:
     polls, waits, rounds = (50, 20, 1) if smoke else (2000, 150, ROUNDS)
     ring, (pipe, other_end) = Ring(1000), os.pipe()
@@ -102,6 +139,8 @@ def rows(smoke: bool) -> Iterator[Row]:
     with (
         store_of(Stamp, capacity=1000, partitions=1) as store,
         worker(serve, store.name, ring, other_end, cpu=1) as producer,
+        store_of(Throw, capacity=1000, partitions=1) as court,
+        worker(play_along, court.name, THROWS, cpu=1) as player,
     ):
         cursor, read = store.cursor("latest"), ring.reader()
         ways = {
@@ -111,10 +150,12 @@ def rows(smoke: bool) -> Iterator[Row]:
             "pipe": ("pipe", waits, SLEEP_GAPS_S, lambda count: wait_for_pipe(pipe, count)),
         }
         delays: dict[str, list[int]] = {name: [] for name in ways}
+        rallies: list[float] = []
         for _ in range(rounds):
             for name, (way, count, gaps_s, receive) in ways.items():
                 producer.send((way, count, gaps_s))
                 delays[name] += receive(count)
+            rallies += (rally(court, player, THROWS) for _ in range(polls // THROWS))
     us = {name: [cut / 1000 for cut in quantiles(found, n=100)] for name, found in delays.items()}
     for ours, other, bar, note in (
         ("polling cursor", "polled ring", within(1.5), "a ring made by hand, polled"),
@@ -122,6 +163,8 @@ def rows(smoke: bool) -> Iterator[Row]:
     ):
         yield Row(f"append to seen, {ours}, p50", us[ours][P50], "µs", us[other][P50], bar, note)
         yield Row(f"append to seen, {ours}, p99", us[ours][P99], "µs", us[other][P99], None, note)
+    between = median(rallies) / 1000
+    yield Row("append to seen, two that poll and answer each other, p50", between, "µs", None, within(1))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def _default_partitions(capacity: int) -> int:
 
 def _rule(schema: Schema, asked: Rule | None) -> int:
     if asked is None:
-        return _core.BY_PROCESS if schema.key_field is None else _core.BY_KEY
+        return _core.BY_TURN if schema.key_field is None else _core.BY_KEY
     if asked == "key" and schema.key_field is None:
         raise InvalidOption(
             f"partition_by is 'key', but no field is a Key ({', '.join(schema.names)}); declare one, or use 'process', "

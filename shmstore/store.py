@@ -57,12 +57,15 @@ def create(
     """Make a store that nobody has made before, and attach to it.
 
     record        a Record subclass, dataclass, NamedTuple or NumPy structured dtype
-    capacity      the newest records that are kept; rounded up to a multiple of `partitions`
+    capacity      the newest records that are kept; rounded up to a multiple of `partitions`, each of which keeps its
+                  newest `capacity / partitions`
     partitions    independent rings: appends to different ones do not meet, order is kept within each; one a CPU when
                   left out
     layout        "rows": a record lies in one piece; "columns": each field in an array of its own
-    partition_by  "key" (of the first Key field; the default where there is one), "process" (the default elsewhere),
-                  "turn" (round-robin), or "explicit" (every append says `partition=`)
+    partition_by  "key" (of the first Key field; the default where there is one: few keys, or keys that come unequally
+                  often, fill some partitions and leave others empty), "turn" (the default elsewhere: one after the
+                  other, whoever appends, so that exactly the newest `capacity` are kept), "process" (order is kept
+                  within each process), or "explicit" (every append says `partition=`)
     keys          how many different keys there may be
     processes     how many processes may be attached for writing at once
     mode, group   permission bits of the segment, and the name or id of its group

@@ -48,33 +48,30 @@ int64_t partition_argument(Store *store, PyObject *partition) {
     return -2;
 }
 
-static uint32_t next_turn(Store *store) {
-#ifdef Py_GIL_DISABLED
-    return add_relaxed(&store->turn, 1);
-#else /* two batches at once may meet, seldom: not worth a locked add */
-    uint32_t turn = load_relaxed(&store->turn);
-    store_relaxed(&store->turn, turn + 1);
-    return turn;
-#endif
-}
-
-int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced) {
+static int64_t by_rule(Store *store, const unsigned char *record) {
     const struct geometry *g = &store->geometry;
     uint32_t count = g->options.partitions;
-    if (forced >= 0) return forced;
-    switch (g->options.rule) {
-    case RULE_KEY: {
+    if (g->options.rule == RULE_PROCESS) return (processes_owner(&store->processes) & 0xfff) % count;
+    if (g->options.rule == RULE_KEY) {
         uint32_t id;
         memcpy(&id, record + g->fields[g->key_field].offset, 4);
         return id < count ? id : id % count;
     }
-    case RULE_PROCESS: return (processes_owner(&store->processes) & 0xfff) % count;
-    case RULE_TURN: return next_turn(store) % count;
-    default:
-        raise_error(store->state, ERROR_INVALID_OPTION,
-                    "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
-        return -1;
+    raise_error(store->state, ERROR_INVALID_OPTION,
+                "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
+    return -1;
+}
+
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot) {
+    const struct ring *ring = &store->ring;
+    if (forced < 0 && store->geometry.options.rule == RULE_TURN) {
+        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(&store->gave_way_ns);
+        return turn_take(ring, &store->turn); /* of the places that are free after the pause */
     }
+    int64_t partition = forced >= 0 ? forced : by_rule(store, record);
+    if (partition >= 0)
+        pace(ring, (uint32_t)partition, load_relaxed(&store->tails_left[partition]), is_hot, &store->gave_way_ns);
+    return partition;
 }
 
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
@@ -133,7 +130,7 @@ static PyObject *append_and_call_back(Store *store, const unsigned char *record,
     struct appended appended;
     unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
-    enum append_status status = append_paced(store, partition, record, discarded, now, &appended);
+    enum append_status status = append_to(store, partition, record, discarded, &appended);
     int failed = status != APPEND_DONE;
     if (failed) {
         raise_append(store, status, partition, 0);
@@ -148,7 +145,7 @@ static PyObject *append_and_call_back(Store *store, const unsigned char *record,
 /* Enter the new keys of a record, of which all else is known to fit. */
 static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, int64_t forced) {
     const struct geometry *g = &store->geometry;
-    if (forced < 0 && g->options.rule == RULE_EXPLICIT) return choose_partition(store, NULL, -1) < 0 ? -1 : 0;
+    if (forced < 0 && g->options.rule == RULE_EXPLICIT) return choose_partition(store, NULL, -1, false) < 0 ? -1 : 0;
     struct staged batch = {.count = 1};
     for (uint32_t i = 0; i < g->options.field_count; i++)
         if (g->fields[i].kind == KIND_KEY) batch.made[i] = record + g->fields[i].offset;
@@ -161,12 +158,12 @@ static inline PyObject *append_staged(Store *store, unsigned char *record, PyObj
                                       int64_t now) {
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     if (new_keys && enter_keys(store, new_keys, record, forced)) return NULL;
-    int64_t partition = choose_partition(store, record, forced);
+    int64_t partition = choose_partition(store, record, forced, is_hot(store, now));
     if (partition < 0) return NULL;
     if (store->on_discarded || store->on_capacity_reached)
         return append_and_call_back(store, record, (uint32_t)partition, now);
     struct appended appended;
-    enum append_status status = append_paced(store, (uint32_t)partition, record, NULL, now, &appended);
+    enum append_status status = append_to(store, (uint32_t)partition, record, NULL, &appended);
     if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
     account(store, 1, now);
     return position_of(store, appended.ticket, (uint32_t)partition);

@@ -27,11 +27,13 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
                                   int64_t now, unsigned char *record, unsigned char *discarded,
                                   struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
+    bool hot = is_hot(store, now);
     while (outcome.done < batch->count) {
         gather(&store->geometry, batch, outcome.done, record);
-        int64_t partition = choose_partition(store, record, forced);
+        int64_t partition = choose_partition(store, record, forced, hot);
         outcome.partition = (uint32_t)partition;
-        outcome.status = append_paced(store, outcome.partition, record, discarded, now, appended);
+        outcome.status = append_to(store, outcome.partition, record, discarded, appended);
+        hot = true;
         if (outcome.status != APPEND_DONE) break;
         outcome.done++;
         if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
@@ -41,7 +43,7 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
 
 PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now) {
     if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
-        choose_partition(store, NULL, -1); /* says what is missing */
+        choose_partition(store, NULL, -1, false); /* says what is missing */
         return NULL;
     }
     size_t bytes = store->geometry.record_bytes;

@@ -18,6 +18,7 @@
 #include "../core/process.h"
 #include "../core/ring.h"
 #include "../core/table.h"
+#include "../core/turn.h"
 #include "../core/wait.h"
 
 /* One thread at a time: what the GIL gives for nothing. */
@@ -95,8 +96,9 @@ typedef struct {
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;       /* the number of the last */
-    atomic_u32 turn;     /* round-robin */
+    atomic_u64 turn;        /* see turn.h */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
+    atomic_u64 gave_way_ns; /* see pace.h */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
@@ -192,8 +194,9 @@ enum left_out { LEFT_REFUSED, LEFT_NOW, LEFT_DEFAULT };
 enum left_out left_out(const Store *store, uint32_t field);
 int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging);
 extern PyType_Spec appender_spec;
-/* Which partition a staged record goes to; `forced` is -1 to go by the store's rule. Returns -1 with an exception. */
-int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced);
+/* Which partition a staged record goes to, now that others were given way; `forced` is -1 to go by the store's rule. Returns
+ * -1 with an exception. */
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot);
 /* The partition argument of a call: an int in range, or -1 for None and NULL. Returns -2 with an exception. */
 int64_t partition_argument(Store *store, PyObject *partition);
 /* 0 when an append may begin (open, writable, linked, entered), else -1 with an exception. */
@@ -356,14 +359,17 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
     return store->recent_keys[at].text == text && store->geometry.fields[field].size == store->geometry.key_bytes;
 }
 
-static inline enum append_status append_paced(Store *store, uint32_t partition, const unsigned char *record,
-                                              unsigned char *discarded, int64_t now, struct appended *out) {
+/* Did this process append a moment ago? */
+static inline bool is_hot(const Store *store, int64_t now) {
+    const struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
+    return (uint64_t)now - load_relaxed(&place->last_append_ns) < HOT_NS;
+}
+
+static inline enum append_status append_to(Store *store, uint32_t partition, const unsigned char *record,
+                                           unsigned char *discarded, struct appended *out) {
     uint32_t owner = processes_owner(&store->processes) & OWNER_MASK;
-    atomic_u64 *left = &store->tails_left[partition];
-    pace_give_way(&store->ring, partition, load_relaxed(left),
-                  &processes_place(&store->ring, owner & 0xfff)->last_append_ns, now);
     enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
-    if (status == APPEND_DONE) store_relaxed(left, out->ticket + 1);
+    if (status == APPEND_DONE) store_relaxed(&store->tails_left[partition], out->ticket + 1);
     return status;
 }
 

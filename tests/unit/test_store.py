@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
@@ -343,9 +344,53 @@ def test_records_of_a_key_stay_in_one_partition(orders: EventStore[Order]) -> No
 
 
 def test_records_of_a_process_stay_in_one_partition(name: str) -> None:
-    with shmstore.create(name, Reading, capacity=8, partitions=2) as store:
+    with shmstore.create(name, Reading, capacity=8, partitions=2, partition_by="process") as store:
         store.append_many(map(reading, range(3)))
         assert sorted(len(store.snapshot(partition=number)) for number in (0, 1)) == [0, 3]
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 5, 16])
+def test_without_a_key_exactly_the_newest_are_kept_whoever_appends_them(name: str, partitions: int, seed: int) -> None:
+    dice, capacity = random.Random(seed), 10 * partitions
+    with (
+        shmstore.create(name, Reading, capacity=capacity, partitions=partitions) as store,
+        shmstore.attach(name, Reading) as second,
+        shmstore.attach(name, Reading) as third,
+    ):
+        number = 0
+        while number < 4 * capacity:
+            with shmstore.attach(name, Reading) as just_come:
+                handle, count = dice.choice([store, second, third, just_come]), dice.randint(1, 7)
+                handle.append_many([reading(number + i) for i in range(count)])
+                just_come.append(reading(number + count))
+            number += count + 1
+            assert sorted(store.snapshot().values("sensor")) == list(range(max(0, number - capacity), number))
+
+
+def fill(name: str, writer: int, count: int) -> None:
+    with shmstore.attach(name, Reading) as store:
+        append = store.appender("sensor", "value")
+        for number in range(count):
+            append(writer * count + number, 0.0)
+
+
+def test_without_a_key_processes_that_append_at_once_keep_the_newest_but_for_one_a_partition_each(name: str) -> None:
+    writers, partitions, count = 4, 8, 5000
+    with shmstore.create(name, Reading, capacity=100 * partitions, partitions=partitions) as store:
+        fork = multiprocessing.get_context("fork")
+        processes = [fork.Process(target=fill, args=(name, writer, count)) for writer in range(writers)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        appended = [partition.appended for partition in store.statistics.partitions]
+        assert sum(appended) == writers * count
+        assert max(appended) - min(appended) <= writers + 1
+        for number in range(writers * partitions):  # whoever goes on alone makes them even again
+            store.append(reading(number))
+        appended = [partition.appended for partition in store.statistics.partitions]
+        assert max(appended) - min(appended) <= 1
+        assert len(store) == store.capacity
 
 
 def test_records_take_turns(readings: EventStore[Reading]) -> None:
