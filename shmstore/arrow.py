@@ -58,9 +58,8 @@ def pandas_floats(table: Any) -> frozenset[str] | None:
     """
     if not any(base.__module__.partition(".")[0] == "pandas" for base in type(table).__mro__):
         return None
-    floats = (
-        name for name, dtype in getattr(table, "dtypes", {}).items() if isinstance(name, str) and _is_float(dtype)
-    )
+    types = getattr(getattr(table, "dtypes", None), "items", dict[str, Any]().items)()
+    floats = (name for name, dtype in types if isinstance(name, str) and _is_float(dtype))
     return frozenset(floats)
 
 

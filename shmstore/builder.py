@@ -5,6 +5,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from shmstore.errors import InvalidCapacity
 from shmstore.options import Layout, Rule
+from shmstore.shown import shown
 from shmstore.statistics import Statistics
 
 S = TypeVar("S")
@@ -73,5 +74,5 @@ class Builder(Generic[S]):
         return self._options
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
-        return f"<Builder of {self._record!r}: {options or 'no options yet'}>"
+        options = ", ".join(f"{name}={shown(value)}" for name, value in self._options.items())
+        return f"<Builder of {shown(self._record)}: {options or 'no options yet'}>"

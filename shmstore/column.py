@@ -7,10 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from shmstore import _core, arrow
 from shmstore._core import FieldSpec
+from shmstore.arguments import items_of
 from shmstore.arrow import ArrowColumn
 from shmstore.errors import FieldError, FieldTypeError
 from shmstore.fields import KINDS
 from shmstore.lines import ColumnKind
+from shmstore.shown import shown
 from shmstore.tabular import Packable
 
 _LEAST, _MOST, _MOST_UNSIGNED = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
@@ -108,18 +110,21 @@ class TypedColumn:
     @classmethod
     def of(cls, name: str, kind: ColumnKind, values: Iterable[Any]) -> "TypedColumn":
         """Check the values. Raises FieldTypeError for one of another kind, FieldError for a kind that is none."""
-        if kind not in _RULES:
-            raise FieldError(name, f"column {name!r} is of kind {kind!r}; expected one of {', '.join(_RULES)}")
+        if not isinstance(kind, str) or kind not in _RULES:
+            raise FieldError(name, f"column {name!r} is of kind {shown(kind)}; expected one of {', '.join(_RULES)}")
         rules, checked, value = _RULES[kind], [], None
         if isinstance(values, array) and values.typecode in rules.arrays:
             return cls(name, kind, values)
+        given = items_of(values)
+        if given is None:
+            raise FieldTypeError(name, f"column {name!r} holds {shown(values)}; expected several values, as a list")
         try:
-            for value in values:
+            for value in given:
                 checked.append(None if value is None else rules.convert(value))
-        except (TypeError, OverflowError):
+        except Exception:  # of the value's own code
             raise FieldTypeError(
                 name,
-                f"column {name!r} of kind {kind} holds {value!r} ({type(value).__name__}) in row {len(checked)}; "
+                f"column {name!r} of kind {kind} holds {shown(value)} ({type(value).__name__}) in row {len(checked)}; "
                 f"expected {rules.words}, or None",
             ) from None
         return cls(name, kind, checked)

@@ -1,7 +1,6 @@
 """From expressions to programs of the core: fields found, types checked, keys looked up, comparisons made exact."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import Any, Final
 
@@ -10,11 +9,11 @@ from shmstore._core import FieldSpec
 from shmstore.errors import FieldTypeError, InvalidOption
 from shmstore.expression import Expression, field
 from shmstore.lanes import LEAST, MOST, REGISTERS, Lanes, NumberCompiler, mistake
+from shmstore.moments import moment_ns
 from shmstore.ranges import float_range, int_range
 from shmstore.schema import Schema
+from shmstore.shown import shown
 
-_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _VALUES: Final = 8
 _TEXTS: Final = (_core.TEXT, _core.BYTES)
 
@@ -79,7 +78,7 @@ class _Compiler(NumberCompiler):
     def where(self, condition: Expression) -> None:
         """Match only records for which this holds as well."""
         if not isinstance(condition, Expression):
-            raise FieldTypeError("", f"where is {condition!r}; expected a condition, as in field('value') > 100")
+            raise FieldTypeError("", f"where is {shown(condition)}; expected a condition, as in field('value') > 100")
         if not self.steps:
             self._condition(condition, 0)
             return
@@ -92,7 +91,7 @@ class _Compiler(NumberCompiler):
         for number in numbers:
             if not isinstance(number, Expression):
                 raise FieldTypeError(
-                    "", f"{number!r} is no number of a record; expected a field's name or an expression"
+                    "", f"{shown(number)} is no number of a record; expected a field's name or an expression"
                 )
             operands.append(self.number(number).operand)
         if len(operands) > _VALUES:
@@ -248,12 +247,12 @@ def _bounds(lanes: Lanes, relation: str, number: int | float) -> tuple[Any, Any]
 
 def _checked_number(value: Expression, spec: FieldSpec | None, constant: object) -> int | float:
     """A constant that numbers are compared with. Raises FieldTypeError."""
-    if isinstance(constant, datetime) and spec and spec.kind == _core.TIMESTAMP:
-        return (constant - _UNIX_EPOCH) // _MICROSECOND * 1000
     if isinstance(constant, int | float):
         return constant
+    if spec and spec.kind == _core.TIMESTAMP and (ns := moment_ns(constant)) is not None:
+        return ns
     expected = "a number" if not spec or spec.kind != _core.TIMESTAMP else "an aware datetime, or an int of ns"
-    wrong = f"is compared with {constant!r} ({type(constant).__name__}); expected {expected}"
+    wrong = f"is compared with {shown(constant)} ({type(constant).__name__}); expected {expected}"
     raise mistake(spec, wrong) if spec else FieldTypeError(value.fields()[0], f"{value!r} {wrong}")
 
 
@@ -261,11 +260,11 @@ def _checked_text(spec: FieldSpec, constant: object) -> Any:
     """A constant that text is compared with, as it is stored; that of a Key as it is. Raises FieldTypeError."""
     expected = bytes if spec.kind == _core.BYTES else str
     if not isinstance(constant, expected):
-        found = f"{constant!r} ({type(constant).__name__})"
+        found = f"{shown(constant)} ({type(constant).__name__})"
         raise mistake(spec, f"is compared with {found}; expected {expected.__name__}")
     if spec.kind != _core.TEXT or not isinstance(constant, str):
         return constant
     try:
         return constant.encode()
     except UnicodeEncodeError:
-        raise mistake(spec, f"is compared with {constant!r}, which cannot be encoded as UTF-8") from None
+        raise mistake(spec, f"is compared with {shown(constant)}, which cannot be encoded as UTF-8") from None

@@ -16,7 +16,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from shmstore.errors import InvalidOption, ReadOnlyStore, StoreClosed
+from shmstore.arguments import function, length_ns, real_number, refused
+from shmstore.errors import ReadOnlyStore, StoreClosed
 from shmstore.selection import require_time
 from shmstore.store import EventStore
 
@@ -48,12 +49,16 @@ class Coordinator:
         tick: float = DEFAULT_TICK_S,
         on_statistics: Callable[[Any], None] | None = None,
     ) -> None:
+        if not isinstance(store, EventStore):
+            raise refused("store", store, "an EventStore")
         if not store._segment.writable:
             raise ReadOnlyStore(f"store {store.name!r} was attached read-only; attach it for writing to coordinate it")
-        if not 0 < tick <= LONGEST_TICK_S:
-            raise InvalidOption(f"tick is {tick!r} s; give more than 0 and at most {LONGEST_TICK_S} s")
-        if retention is not None and retention <= timedelta(0):
-            raise InvalidOption(f"retention is {retention}; give a positive timedelta, or None to keep every record")
+        seconds = f"more than 0 and at most {LONGEST_TICK_S} seconds"
+        if not 0 < real_number("tick", tick, seconds) <= LONGEST_TICK_S:
+            raise refused("tick", tick, seconds)
+        if retention is not None and (length_ns("retention", retention) or 0) <= 0:
+            raise refused("retention", retention, "a positive timedelta, or None to keep every record")
+        function("on_statistics", on_statistics)
         if retention is not None:
             require_time(store.schema, "retention")
         self._store = store

@@ -1,6 +1,7 @@
 """Following a store from a place of one's own: read what came since the last look, or wait for news."""
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -8,13 +9,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from threading import Thread
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from shmstore import _core
+from shmstore.arguments import items_of, length_ns, plain_number, real_number, refused, whole_number
 from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.gap import Gap, gaps_of
 from shmstore.schema import Schema
-from shmstore.selection import nanoseconds, one_partition, require_time
+from shmstore.selection import Moment, is_time, nanoseconds, one_partition, require_time
+from shmstore.shown import shown
 
 R = TypeVar("R")
 
@@ -22,6 +25,8 @@ Start = Literal["oldest", "latest"] | datetime | timedelta | int | Iterable[int]
 """Where a cursor begins: see `EventStore.cursor`."""
 
 GAPS_KEPT = 1000
+_LONGEST_S = 1e9  # a longer timeout is none
+_START = "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, or a timedelta (that long ago)"
 _SCAN_RECORDS = 1024
 
 
@@ -48,7 +53,7 @@ class Cursor(Generic[R]):
         Raises StoreClosed.
         """
         self._require_open()
-        return self._take(n)
+        return self._take(min(whole_number("n", n, "how many records at most, an int of 0 or more"), sys.maxsize))
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         """Block until `read` would find something, without polling and with the GIL released.
@@ -60,8 +65,11 @@ class Cursor(Generic[R]):
         self._require_open()
         if timeout is None:
             return self._core.wait(-1.0)
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        return self._core.wait(max(0.0, seconds))
+        length = length_ns("timeout", timeout)
+        seconds = real_number("timeout", timeout, "seconds, a timedelta, or None") if length is None else length / 1e9
+        if seconds != seconds:
+            raise refused("timeout", timeout, "seconds, a timedelta, or None")
+        return self._core.wait(max(0.0, seconds) if seconds < _LONGEST_S else -1.0)
 
     def __iter__(self) -> Self:
         """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out."""
@@ -177,36 +185,35 @@ def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: in
     """
     totals = core.totals()
     followed = one_partition(partition, len(totals)) or list(range(len(totals)))
-    if start == "latest":
+    if isinstance(start, str) and start == "latest":
         return [(number, totals[number].tail) for number in followed]
     oldest = {number: totals[number].oldest for number in followed}
-    if start == "oldest":
+    if isinstance(start, str) and start == "oldest":
         return list(oldest.items())
-    if isinstance(start, datetime | timedelta):
+    if is_time(start):
         time_field = require_time(schema, "start by time")
-        since_ns = nanoseconds(start, "start", time.time_ns())
+        since_ns = nanoseconds(cast(Moment, start), "start", time.time_ns())
         return [(number, _first_since(core, number, ticket, time_field, since_ns)) for number, ticket in oldest.items()]
-    if isinstance(start, int):
+    if isinstance(plain_number(start), int):
         named = _tickets([start], totals, followed)
         return list((oldest | named).items())
-    if isinstance(start, Iterable) and not isinstance(start, str):
-        return list(_tickets(start, totals, followed).items())
-    raise InvalidOption(
-        f"start is {start!r}; expected 'oldest', 'latest', a position, the positions of a cursor, an aware datetime, "
-        "or a timedelta (that long ago)"
-    )
+    positions = items_of(start)
+    if positions is None:
+        raise refused("start", start, _START)
+    return list(_tickets(positions, totals, followed).items())
 
 
-def _tickets(positions: Iterable[int], totals: list[_core.Totals], followed: list[int]) -> dict[int, int]:
+def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: list[int]) -> dict[int, int]:
     found: dict[int, int] = {}
-    for position in positions:
+    for given in positions:
+        position = whole_number("a position", given, "what append returned, an int of 0 or more", least=None)
         ticket, number = divmod(position, len(totals))
         if number not in followed or number in found:
             problem = "is named twice" if number in found else "is not the one asked for"
-            raise InvalidOption(f"position {position} belongs to partition {number}, which {problem}")
+            raise InvalidOption(f"position {shown(position)} belongs to partition {number}, which {problem}")
         if not 0 <= ticket <= totals[number].tail:
             raise InvalidOption(
-                f"position {position} is ticket {ticket} of partition {number}, which has handed out "
+                f"position {shown(position)} is ticket {shown(ticket)} of partition {number}, which has handed out "
                 f"{totals[number].tail}; it comes from another store, so start at 'oldest' or 'latest' instead"
             )
         found[number] = ticket

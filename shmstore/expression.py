@@ -8,10 +8,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from operator import index
 from typing import Any, ClassVar, Final
 
+from shmstore.arguments import items_of, plain_number
 from shmstore.errors import FieldTypeError
+from shmstore.moments import Unclear, moment_ns
+from shmstore.shown import shown
 
 Number = int | float
 Constant = int | float | str | bytes | datetime
@@ -78,9 +80,10 @@ class Expression:
 
     def isin(self, values: Iterable[Constant]) -> "Expression":
         """Whether it is equal to one of these constants."""
-        if isinstance(values, str | bytes | Expression) or not isinstance(values, Iterable):
-            raise self._mistake(f"isin({values!r}) takes a list of constants, as in isin([{values!r}])")
-        constants = tuple(self._operand(value) for value in values)
+        given = items_of(values)
+        if given is None:
+            raise self._mistake(f"isin({shown(values)}) takes a list of constants, as in isin([{shown(values)}])")
+        constants = tuple(self._operand(value) for value in given)
         if found := [constant for constant in constants if isinstance(constant, Expression)]:
             raise self._mistake(f"isin takes constants, and {found[0]!r} is none; write == and |")
         return Expression("isin", (self._plain("isin"), constants))
@@ -88,7 +91,7 @@ class Expression:
     def startswith(self, prefix: str | bytes) -> "Expression":
         """Whether the text or key begins with `prefix`; for a Bytes field, with these bytes."""
         if not isinstance(prefix, str | bytes):
-            raise self._mistake(f"startswith({prefix!r}): expected text, found {type(prefix).__name__}")
+            raise self._mistake(f"startswith({shown(prefix)}): expected text, found {type(prefix).__name__}")
         return Expression("startswith", (self._plain("startswith"), prefix))
 
     def __and__(self, other: "Expression") -> "Expression":
@@ -194,8 +197,8 @@ class Expression:
 
     def _no_condition(self, operator: str, found: object) -> FieldTypeError:
         return self._mistake(
-            f"{operator} joins conditions, and {found!r} is none; compare it, as in {found!r} > 0, with parentheses "
-            f"around each comparison: (a > 1) & (b > 2)"
+            f"{operator} joins conditions, and {shown(found)} is none; compare it, as in {shown(found)} > 0, with "
+            f"parentheses around each comparison: (a > 1) & (b > 2)"
         )
 
     def _plain(self, operator: str) -> "Expression":
@@ -208,13 +211,16 @@ class Expression:
         """A constant or expression to compare with."""
         if isinstance(value, Expression):
             return value._plain("a comparison")
-        if isinstance(value, datetime) and value.utcoffset() is None:
-            raise self._mistake(f"{value!r} has no time zone; add one, as in datetime.now(timezone.utc)")
-        if isinstance(value, bool | int | float | str | bytes | datetime):
+        if isinstance(value, bool | int | float | str | bytes):
             return value
         if isinstance(value, bytearray | memoryview):
             return bytes(value)
-        return _plain_number(value, self)
+        try:
+            if moment_ns(value) is not None:
+                return value
+        except Unclear as error:
+            raise self._mistake(f"{shown(value)} {error}") from error
+        return self._plain_number(value)
 
     def _compared(self, operator: str, other: object) -> "Expression":
         return Expression(operator, (self._plain(operator), self._operand(other)))
@@ -234,33 +240,26 @@ class Expression:
         if isinstance(operand, Expression):
             return operand._plain(operator)
         if isinstance(operand, str | bytes | datetime):
-            raise self._mistake(f"{operator} takes fields and numbers, found {operand!r} ({type(operand).__name__})")
-        return operand if isinstance(operand, int | float) else _plain_number(operand, self)
+            found = f"{shown(operand)} ({type(operand).__name__})"
+            raise self._mistake(f"{operator} takes fields and numbers, found {found}")
+        return self._plain_number(operand)
+
+    def _plain_number(self, value: object) -> Number:
+        """A number, also one of another library's, as an int or a float."""
+        number = plain_number(value)
+        if number is None:
+            raise self._mistake(
+                f"{self!r} and {shown(value)} ({type(value).__name__}): expected an int, float, str, bytes, bool, an "
+                "aware datetime, or an expression"
+            )
+        return number
 
 
 def field(name: str) -> Expression:
     """The value of a field, to compare and calculate with: `field("value") > 100`."""
     if not isinstance(name, str):
-        raise FieldTypeError("", f"field({name!r}): expected the name of a field, found {type(name).__name__}")
+        raise FieldTypeError("", f"field({shown(name)}): expected the name of a field, found {type(name).__name__}")
     return Expression("field", (name,))
-
-
-def _plain_number(value: object, beside: Expression) -> Number:
-    """A number of another library as an int or a float."""
-    try:
-        return index(value)  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    try:
-        number = float(value)  # type: ignore[arg-type]
-        if number == value or number != number:
-            return number
-    except (TypeError, ValueError):
-        pass
-    raise beside._mistake(
-        f"{beside!r} and {value!r} ({type(value).__name__}): expected an int, float, str, bytes, bool, an aware "
-        "datetime, or an expression"
-    )
 
 
 def _shown(operand: object, least: int) -> str:
@@ -271,4 +270,4 @@ def _shown(operand: object, least: int) -> str:
         return f"[{', '.join(_shown(item, 0) for item in operand)}]"
     if isinstance(operand, float) and not math.isfinite(operand):
         return f"float('{operand}')"
-    return repr(operand)
+    return shown(operand)

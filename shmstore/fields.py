@@ -24,6 +24,7 @@ from typing import (
 from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.errors import InvalidSchema
+from shmstore.shown import shown
 
 _DEFAULT_KEY_BYTES = 64
 
@@ -82,9 +83,11 @@ class Marker:
         name = KINDS[self.kind].marker
         most = _MOST_BYTES.get(self.kind)
         if most is None:
-            raise InvalidSchema(f"{name}[{size!r}]: {name} has a fixed size; write {name} alone")
+            raise InvalidSchema(f"{name}[{shown(size)}]: {name} has a fixed size; write {name} alone")
         if type(size) is not int or not 1 <= size <= most:
-            raise InvalidSchema(f"{name}[{size!r}]: its most bytes are an integer from 1 to {most}, as in {name}[40]")
+            raise InvalidSchema(
+                f"{name}[{shown(size)}]: its most bytes are an integer from 1 to {most}, as in {name}[40]"
+            )
         return Marker(self.kind, size)
 
     def __repr__(self) -> str:
@@ -148,7 +151,7 @@ def resolved(owner: str, name: str, annotation: object, globals_: dict[str, Any]
     except Exception as error:  # evaluating a user's text can raise anything
         written = getattr(annotation, "__forward_arg__", annotation)
         raise InvalidSchema(
-            f"field {name!r} of {owner}: the annotation {written!r} cannot be resolved ({error}); "
+            f"field {name!r} of {owner}: the annotation {shown(written)} cannot be resolved ({error}); "
             "define or import what it names where the class is declared, and not only under TYPE_CHECKING"
         ) from error
 
@@ -209,10 +212,10 @@ def _problem(field: FieldSpec) -> str | None:
     if len(name.encode()) > _core.MAX_FIELD_NAME_BYTES:
         return f"has a name of {len(name.encode())} bytes; the longest has {_core.MAX_FIELD_NAME_BYTES}"
     if kind not in KINDS:
-        return f"is of kind {kind!r}, which this version of shmstore does not know"
+        return f"is of kind {shown(kind)}, which this version of shmstore does not know"
     most = _MOST_BYTES.get(kind, 0)
     if type(size) is not int or not min(most, 1) <= size <= most:
-        return f"is {KINDS[kind].marker} of size {size!r}; its size is " + (f"from 1 to {most}" if most else "0")
+        return f"is {KINDS[kind].marker} of size {shown(size)}; its size is " + (f"from 1 to {most}" if most else "0")
     return None
 
 

@@ -104,7 +104,7 @@ class GroupBy:
         return self._table(scope, labels, [column])
 
     def _spread(self, title: str, value: Value, ddof: int, of: Callable[[float | None], float | None]) -> Table:
-        numbers.checked_ddof(ddof)
+        ddof = numbers.checked_ddof(ddof)
         return self._answer(
             value,
             numbers.MOMENTS,

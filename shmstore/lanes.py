@@ -9,6 +9,7 @@ from shmstore.errors import FieldTypeError, InvalidOption
 from shmstore.expression import Expression
 from shmstore.fields import Marker
 from shmstore.schema import Schema
+from shmstore.shown import shown
 
 LEAST, MOST, MOST_UNSIGNED = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
 REGISTERS: Final = 32
@@ -134,7 +135,9 @@ class NumberCompiler:
         except OverflowError:
             number = MOST_UNSIGNED + 1
         if isinstance(number, int) and not LEAST <= number <= MOST_UNSIGNED:
-            raise FieldTypeError(beside.fields()[0], f"{constant!r} beside {beside!r} is beyond 64 bits; use a float")
+            raise FieldTypeError(
+                beside.fields()[0], f"{shown(constant)} beside {beside!r} is beyond 64 bits; use a float"
+            )
         register = self.used
         lanes = Lanes(0, True) if isinstance(number, float) else Lanes(0, False, number, number)
         result = self._result("constant", register, 0, 0, lanes)

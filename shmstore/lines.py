@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, Literal, TextIO
 
+from shmstore.arguments import refused
+
 ColumnKind = Literal["integer", "real", "text", "bytes", "timestamp", "bool"]
 """What a column holds; a timestamp is an int of nanoseconds since the Unix epoch."""
 
@@ -101,4 +103,6 @@ def _replaced(row: Sequence[Any], shows: Sequence[tuple[int, _Show]]) -> list[An
 def _opened(file: Target) -> AbstractContextManager[TextIO]:
     if isinstance(file, str | os.PathLike):
         return open(file, "w", encoding="utf-8", newline="")
+    if not hasattr(file, "write"):
+        raise refused("file", file, "a path, or a file that takes text")
     return nullcontext(file)

@@ -1,11 +1,12 @@
 """Queries: the records that match a question, found while they are taken."""
 
 import heapq
+import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeVar
 
-from shmstore.errors import InvalidOption
+from shmstore.arguments import refused, whole_number
 from shmstore.lines import Target
 from shmstore.scope import Scope
 from shmstore.snapshot import Snapshot
@@ -36,10 +37,10 @@ class Query(Generic[R]):
         order: Order,
     ) -> None:
         """`ask` gives the live records as a scope, among which `accept` chooses; `snapshot` all that match."""
-        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
-            raise InvalidOption(f"limit is {limit!r}; expected how many records at most, an int of 0 or more")
-        if order not in ("partition", "newest"):
-            raise InvalidOption(f"order is {order!r}; expected 'partition' or 'newest'")
+        if limit is not None:
+            limit = whole_number("limit", limit, "how many records at most, an int of 0 or more")
+        if not isinstance(order, str) or order not in ("partition", "newest"):
+            raise refused("order", order, "'partition' or 'newest'")
         self._ask = ask
         self._accept = accept
         self._snapshot = snapshot
@@ -51,7 +52,7 @@ class Query(Generic[R]):
         records: Iterator[R] = _newest(scope, self._accept) if self._order == "newest" else _in_order(scope)
         if self._accept is not None and self._order == "partition":
             records = filter(self._accept, records)
-        return islice(records, self._limit)
+        return islice(records, None if self._limit is None else min(self._limit, sys.maxsize))
 
     def snapshot(self) -> Snapshot[R]:
         """All of them, as a private copy. With order="newest" it goes by timestamp alone, the latest first: another

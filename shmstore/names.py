@@ -28,6 +28,7 @@ from typing import Final
 import posix_ipc
 
 from shmstore.errors import InvalidName
+from shmstore.shown import shown
 
 DIRECTORY = "/dev/shm"  # where shm_open(3), and with it SharedMemory, keeps its files
 TURN_SECONDS = 5.0
@@ -48,8 +49,8 @@ def check_name(name: str) -> str:
     if isinstance(name, str) and is_name(name):
         return name
     raise InvalidName(
-        f"{name!r} cannot be the name of a store: expected 1 to 200 of the characters A-Z a-z 0-9 . _ - and neither "
-        "'.', '..' nor a name that begins with 'sem.', as those of POSIX semaphores do; choose another name"
+        f"{shown(name)} cannot be the name of a store: expected 1 to 200 of the characters A-Z a-z 0-9 . _ - and "
+        "neither '.', '..' nor a name that begins with 'sem.', as those of POSIX semaphores do; choose another name"
     )
 
 

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from shmstore.arguments import items_of, real_number, refused, whole_number
 from shmstore.errors import InvalidOption
+from shmstore.shown import shown
 
 # What the core tallies of a value.
 SUM: Final = 1
@@ -12,6 +14,8 @@ BOUNDS: Final = 2
 MOMENTS: Final = 4
 
 MOST_QUANTILES: Final = 16  # that the core finds in one go
+
+_QUANTILE: Final = "a number from 0 to 1, as 0.5 for the median"
 
 Number = int | float
 
@@ -57,18 +61,18 @@ def deviation_of(variance: float | None) -> float | None:
 
 def checked_ddof(ddof: int) -> int:
     """Raises InvalidOption for what cannot be taken from a count."""
-    if not isinstance(ddof, int) or isinstance(ddof, bool) or ddof < 0:
-        raise InvalidOption(f"ddof is {ddof!r}; expected an int: 1 for a sample's variance, 0 for a whole population's")
-    return ddof
+    return whole_number("ddof", ddof, "an int: 1 for a sample's variance, 0 for a whole population's")
 
 
 def checked_quantiles(wanted: Iterable[float]) -> list[float]:
     """Raises InvalidOption, naming the value, for what is no quantile."""
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        raise InvalidOption(f"the quantiles are {wanted!r}; expected several numbers from 0 to 1, as [0.5, 0.99]")
+    given = items_of(wanted)
+    if given is None:
+        raise InvalidOption(f"the quantiles are {shown(wanted)}; expected several numbers from 0 to 1, as [0.5, 0.99]")
     checked = []
-    for q in wanted:
-        if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:
-            raise InvalidOption(f"the quantile is {q!r}; expected a number from 0 to 1, as 0.5 for the median")
-        checked.append(float(q))
+    for q in given:
+        number = real_number("the quantile", q, _QUANTILE)
+        if not 0 <= number <= 1:
+            raise refused("the quantile", q, _QUANTILE)
+        checked.append(number)
     return checked

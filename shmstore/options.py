@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar
 
 from shmstore import _core
+from shmstore.arguments import plain_number, refused
 from shmstore.errors import InvalidOption, SchemaMismatch
 from shmstore.schema import Schema
 from shmstore.statistics import Statistics
@@ -95,13 +96,14 @@ def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:
 
 
 def _default_partitions(capacity: int) -> int:
-    return max(1, min(os.cpu_count() or 1, capacity, _core.MAX_PARTITIONS))
+    wanted = plain_number(capacity)  # what is none is refused with the other options
+    return max(1, min(os.cpu_count() or 1, wanted if isinstance(wanted, int) else 1, _core.MAX_PARTITIONS))
 
 
 def _rule(schema: Schema, asked: Rule | None) -> int:
     if asked is None:
         return _core.BY_TURN if schema.key_field is None else _core.BY_KEY
-    if asked == "key" and schema.key_field is None:
+    if isinstance(asked, str) and asked == "key" and schema.key_field is None:
         raise InvalidOption(
             f"partition_by is 'key', but no field is a Key ({', '.join(schema.names)}); declare one, or use 'process', "
             "'turn' or 'explicit'"
@@ -110,7 +112,6 @@ def _rule(schema: Schema, asked: Rule | None) -> int:
 
 
 def _chosen(option: str, value: str, choices: Mapping[str, int]) -> int:
-    try:
-        return choices[value]
-    except (KeyError, TypeError):
-        raise InvalidOption(f"{option} is {value!r}; expected one of {', '.join(map(repr, choices))}") from None
+    if not isinstance(value, str) or value not in choices:
+        raise refused(option, value, f"one of {', '.join(map(repr, choices))}")
+    return choices[value]

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, Generic, TypeVar, Unpack
 
 from shmstore import numbers
+from shmstore.arguments import refused
 from shmstore.groups import GroupBy
 from shmstore.matches import Query
 from shmstore.numbers import Number, Summary
@@ -96,7 +97,7 @@ class Questions(ABC, Generic[R]):
         None of no more than `ddof` records. Worked out about the mean of each batch of records, and joined (Chan,
         Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
         """
-        numbers.checked_ddof(ddof)
+        ddof = numbers.checked_ddof(ddof)
         count, tallies = self._tally(value, numbers.MOMENTS, selection)
         return numbers.variance_of(count, tallies.squares, ddof)
 
@@ -147,6 +148,8 @@ class Questions(ABC, Generic[R]):
 
     def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
         """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
+        if not callable(function):
+            raise refused("function", function, "what can be called with a result so far and a record")
         return reduce(function, self.query(**selection), initial)
 
     def group_by(self, field: str, **selection: Unpack[Selection[R]]) -> GroupBy:

@@ -23,6 +23,7 @@ from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.errors import FieldTypeError, InvalidSchema
 from shmstore.fields import NOW, Marker, checked, field_of, is_field, resolved
+from shmstore.shown import shown
 
 
 class RecordType(type):
@@ -55,7 +56,7 @@ def _require_no_default(owner: str, field: FieldSpec, namespace: Mapping[str, An
     default = namespace.get(field.name, NOW)
     if default is not NOW or (field.name in namespace and field.kind != _core.TIMESTAMP):
         raise InvalidSchema(
-            f"field {field.name!r} of {owner} has the default {default!r}; only a Timestamp may be left out "
+            f"field {field.name!r} of {owner} has the default {shown(default)}; only a Timestamp may be left out "
             "(its default is NOW), so give the value when the record is made"
         )
 
@@ -124,7 +125,8 @@ def _misfit(
         name = next(iter(others))
         if name in names:
             return FieldTypeError(str(name), f"{name!r} of {owner} is given by position and by name; give it once")
-        return FieldTypeError(str(name), f"{owner} has no field {name!r}; its fields are {', '.join(names)}")
+        given_name = name if isinstance(name, str) else shown(name)
+        return FieldTypeError(given_name, f"{owner} has no field {shown(name)}; its fields are {', '.join(names)}")
     return FieldTypeError(missing[0], f"{owner} lacks {', '.join(missing)}; only a Timestamp may be left out")
 
 

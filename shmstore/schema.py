@@ -113,10 +113,10 @@ class Schema:
     def index(self, name: str) -> int:
         """The place of a field among the fields. Raises FieldError when there is none of this name."""
         try:
-            return self.names.index(name)
+            return self.names.index(name if isinstance(name, str) else "")
         except ValueError:
             wrong = f"there is no field {shown(name)}; the fields are {', '.join(self.names)}"
-            raise FieldError(name if isinstance(name, str) else "", wrong) from None
+            raise FieldError(name if isinstance(name, str) else shown(name), wrong) from None
 
     def describe(self) -> str:
         """One line per field, for people: its name, its type and what that holds."""

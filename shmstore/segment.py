@@ -16,11 +16,11 @@ from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
 from shmstore import _core, names
+from shmstore.arguments import refused, whole_number
 from shmstore.errors import (
     AbiMismatch,
     AccessDenied,
     DamagedSegment,
-    InvalidOption,
     NoSpace,
     NotAStore,
     ShmStoreError,
@@ -71,8 +71,7 @@ def create(
     StoreExists, NoSpace, AccessDenied and TooManyFiles.
     """
     path = names.path_of(names.check_name(name))
-    if not 0 <= mode <= 0o777:
-        raise InvalidOption(f"mode is {mode:#o}; expected permission bits between 0 and 0o777, such as 0o660")
+    mode = whole_number("mode", mode, "permission bits between 0 and 0o777, such as 0o660", most=0o777)
     group_id = _group_id(group)
     size = _core.plan(fields, options).size
     try:
@@ -280,8 +279,8 @@ def _group_id(group: str | int | None) -> int:
         return -1
     try:
         return grp.getgrnam(group).gr_gid if isinstance(group, str) else grp.getgrgid(group).gr_gid
-    except (KeyError, OverflowError):
-        raise InvalidOption(f"group is {group!r}; expected the name or id of a group in `getent group`") from None
+    except (KeyError, OverflowError, TypeError, ValueError):
+        raise refused("group", group, "the name or id of a group in `getent group`") from None
 
 
 def _not_found(name: str) -> StoreNotFound:

@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Generic, TypedDict, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypedDict, TypeVar
 
+from shmstore import moments
+from shmstore.arguments import plain_number, refused
 from shmstore.errors import InvalidOption
 from shmstore.expression import Expression
+from shmstore.moments import Unclear
 from shmstore.schema import Schema
+from shmstore.shown import shown
 
 R = TypeVar("R")
 
 Moment = timedelta | datetime | int
 """A point in time: a timedelta is that long ago, a datetime must be aware, an int counts ns since the Unix epoch."""
 
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_NS, _LATEST_NS = -(1 << 63), (1 << 63) - 1
 
 
@@ -36,29 +39,35 @@ def nanoseconds(moment: Moment, name: str, now_ns: int) -> int:
 
     Raises InvalidOption for a datetime without zone, a negative timedelta and anything that is not a moment.
     """
-    if isinstance(moment, timedelta):
-        if moment < timedelta(0):
-            raise InvalidOption(f"{name} is {moment!r}; a timedelta says how long ago: give 0 or more, or a datetime")
-        ns = now_ns - length_ns(moment)
-    elif isinstance(moment, datetime):
-        if moment.utcoffset() is None:
-            raise InvalidOption(
-                f"{name} is {moment!r}, which has no time zone; add one, as in datetime.now(timezone.utc)"
-            )
-        ns = length_ns(moment - _UNIX_EPOCH)
-    elif isinstance(moment, int) and not isinstance(moment, bool):
-        ns = moment
-    else:
-        raise InvalidOption(
-            f"{name} is {moment!r} ({type(moment).__name__}); expected a timedelta (that long ago), an aware datetime, "
-            "or an int (ns since the Unix epoch)"
+    try:
+        if (length := moments.length_ns(moment)) is not None:
+            if length < 0:
+                raise Unclear("says how long ago: give 0 or more, or a datetime")
+            ns: int | float | None = now_ns - length
+        elif (ns := moments.moment_ns(moment)) is None and not isinstance(moment, bool):
+            ns = plain_number(moment)
+    except Unclear as error:
+        raise InvalidOption(f"{name} is {shown(moment)}, which {error}") from error
+    if not isinstance(ns, int):
+        raise refused(
+            name,
+            moment,
+            f"a timedelta (that long ago), an aware datetime, or an int (ns since the Unix epoch), not {_type(moment)}",
         )
     return max(_EARLIEST_NS, min(_LATEST_NS, ns))
 
 
+def is_time(value: Any) -> bool:
+    """Whether it is a moment or a length of time, and no number; one that cannot be told exactly is one as well."""
+    try:
+        return moments.length_ns(value) is not None or moments.moment_ns(value) is not None
+    except Unclear:
+        return True
+
+
 def as_datetime(time_ns: int) -> datetime:
     """Nanoseconds since the Unix epoch as a datetime in UTC, cut to its microseconds."""
-    return _UNIX_EPOCH + timedelta(microseconds=time_ns // 1000)
+    return moments.UNIX_EPOCH + timedelta(microseconds=time_ns // 1000)
 
 
 def window(schema: Schema, since: Moment | None, until: Moment | None) -> tuple[int | None, int | None]:
@@ -73,7 +82,9 @@ def window(schema: Schema, since: Moment | None, until: Moment | None) -> tuple[
     since_ns = None if since is None else nanoseconds(since, "since", now_ns)
     until_ns = None if until is None else nanoseconds(until, "until", now_ns)
     if since_ns is not None and until_ns is not None and since_ns > until_ns:
-        raise InvalidOption(f"since ({since!r}) lies after until ({until!r}); a window is [since, until), so swap them")
+        raise InvalidOption(
+            f"since ({shown(since)}) lies after until ({shown(until)}); a window is [since, until), so swap them"
+        )
     return since_ns, until_ns
 
 
@@ -89,7 +100,7 @@ def condition(
     if callable(where):
         return None, where
     raise InvalidOption(
-        f"where is {where!r} ({type(where).__name__}); expected an expression, as field('value') > 100, or a callable "
+        f"where is {shown(where)} ({_type(where)}); expected an expression, as field('value') > 100, or a callable "
         "that says of a record whether it counts"
     )
 
@@ -111,12 +122,11 @@ def one_partition(partition: int | None, count: int) -> list[int] | None:
     """
     if partition is None:
         return None
-    if not isinstance(partition, int) or isinstance(partition, bool) or not 0 <= partition < count:
-        raise InvalidOption(f"partition is {partition!r}; this store has partitions 0 to {count - 1}")
-    return [partition]
+    number = None if isinstance(partition, bool) else plain_number(partition)
+    if not isinstance(number, int) or not 0 <= number < count:
+        raise InvalidOption(f"partition is {shown(partition)}; this store has partitions 0 to {count - 1}")
+    return [number]
 
 
-def length_ns(length: timedelta) -> int:
-    """A length of time in ns."""
-    # Not total_seconds(): a float loses the microseconds of today's dates.
-    return (length.days * 86400 + length.seconds) * 10**9 + length.microseconds * 1000
+def _type(value: object) -> str:
+    return type(value).__name__

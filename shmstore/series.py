@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, get_args
 
 from shmstore import store as stores
+from shmstore.arguments import refused
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.expression import field
 from shmstore.fields import Key, Timestamp
@@ -15,6 +16,7 @@ from shmstore.numbers import Number, Summary
 from shmstore.options import Callbacks, Layout, Rule
 from shmstore.record import Record
 from shmstore.selection import Moment, Selection
+from shmstore.shown import shown
 from shmstore.snapshot import Snapshot
 from shmstore.statistics import Statistics
 from shmstore.store import EventStore
@@ -65,7 +67,8 @@ def series(
         return Series(stores.attach(name, Point, read_only=read_only, **callbacks))
     if read_only:
         raise InvalidOption(
-            f"capacity is {capacity!r} and read_only is {read_only!r}: who only reads makes no series; leave one out"
+            f"capacity is {shown(capacity)} and read_only is {shown(read_only)}: who only reads makes no series; leave "
+            "one out"
         )
     store = stores.open(
         name,
@@ -124,7 +127,11 @@ class Series:
         values      a sequence, or a buffer of doubles
         timestamps  a sequence, or a buffer of int64 ns since the Unix epoch; all are now when left out
         """
-        columns = {"key": [keys] * len(values) if isinstance(keys, str) else keys, "value": values}
+        try:
+            rows = len(values)
+        except Exception as error:  # of another library's
+            raise refused("values", values, "a sequence, or a buffer of doubles") from error
+        columns = {"key": [keys] * rows if isinstance(keys, str) else keys, "value": values}
         if timestamps is not None:
             columns["timestamp"] = timestamps
         return self.store.append_many(columns)
@@ -257,8 +264,8 @@ class Series:
         return self.store.windows("value", every=every, period=period, **_about(key, since, until))
 
     def _measured(self, by: Measure, since: When, until: When) -> Table:
-        if by not in get_args(Measure):
-            raise InvalidOption(f"by is {by!r}; expected one of {', '.join(map(repr, get_args(Measure)))}")
+        if not isinstance(by, str) or by not in get_args(Measure):
+            raise refused("by", by, f"one of {', '.join(map(repr, get_args(Measure)))}")
         group = self.group(since=since, until=until)
         table: Table = group.count() if by == "count" else getattr(group, by)("value")
         return table

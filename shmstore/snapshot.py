@@ -5,6 +5,7 @@ from typing import Any, TypeVar, overload
 
 from shmstore import _core, arrow
 from shmstore._core import FieldSpec
+from shmstore.arguments import refused, row_number
 from shmstore.arrow import ArrowColumn
 from shmstore.column import kind_of
 from shmstore.compiler import compiled
@@ -13,6 +14,7 @@ from shmstore.fields import KINDS, Marker
 from shmstore.gap import Gap, GapReason
 from shmstore.lines import ColumnKind
 from shmstore.schema import Schema
+from shmstore.shown import shown
 from shmstore.tabular import Packable, Tabular
 
 R = TypeVar("R")
@@ -55,9 +57,10 @@ class Snapshot(Tabular[R]):
             return self._columns.column(self._schema.index(item))
         if isinstance(item, slice):
             return Snapshot[R](self._columns.take(range(*item.indices(len(self)))), self._schema, self._gaps)
+        item = row_number(item)
         row = item + len(self) if item < 0 else item
         if not 0 <= row < len(self):
-            raise IndexError(f"record {item} of a snapshot of {len(self)}")
+            raise IndexError(f"record {shown(item)} of a snapshot of {len(self)}")
         return self._columns[row]
 
     def values(self, name: str) -> list[Any]:
@@ -82,6 +85,8 @@ class Snapshot(Tabular[R]):
         if isinstance(accept, Expression):
             program = compiled(self._schema, self._columns.keys, where=accept)
             return Snapshot(self._columns.keep(program.matches(self._columns)), self._schema, self._gaps)
+        if not callable(accept):
+            raise refused("accept", accept, "an expression, as field('value') > 100, or a callable")
         chosen = [row for row, record in enumerate(self) if accept(record)]
         return Snapshot(self._columns.take(chosen), self._schema, self._gaps)
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from shmstore import _core, segment
+from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, pandas_floats
 from shmstore.builder import Builder
 from shmstore.errors import StoreExists, StoreNotFound
@@ -87,12 +88,12 @@ def create(
         keys=keys,
         processes=processes,
     )
-    made = segment.create(name, schema.fields, options, mode=mode, group=group)
     callbacks: Callbacks[Any] = {
-        "on_discarded": on_discarded,
-        "on_capacity_reached": on_capacity_reached,
-        "on_statistics": on_statistics,
+        "on_discarded": function("on_discarded", on_discarded),
+        "on_capacity_reached": function("on_capacity_reached", on_capacity_reached),
+        "on_statistics": function("on_statistics", on_statistics),
     }
+    made = segment.create(name, schema.fields, options, mode=mode, group=group)
     return EventStore(made, record, callbacks)
 
 
@@ -143,6 +144,8 @@ def attach(
     Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, SchemaMismatch, NoSpace,
     ProcessTableFull (not when `read_only`).
     """
+    for what, callback in callbacks.items():
+        function(what, callback)
     store = EventStore[Any](segment.attach(name, writable=not read_only, populate=populate), record, callbacks)
     if not read_only:
         store._core.reap()

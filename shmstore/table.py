@@ -7,10 +7,12 @@ from functools import lru_cache
 from keyword import iskeyword
 from typing import Any, overload
 
+from shmstore.arguments import items_of, row_number, whole_number
 from shmstore.arrow import ArrowColumn
 from shmstore.column import Column, TypedColumn
-from shmstore.errors import FieldError, InvalidOption
+from shmstore.errors import FieldError, FieldTypeError
 from shmstore.lines import ColumnKind, base64_text, iso_time
+from shmstore.shown import shown
 from shmstore.tabular import Packable, Tabular
 
 _SHOWN_ROWS = 10
@@ -28,7 +30,9 @@ class Table(Tabular[Any]):
 
     def __init__(self, columns: Iterable[Column]) -> None:
         """Raises FieldTypeError for a value that is not of its column's kind, FieldError for unequal lengths."""
-        given = list(columns)
+        given = items_of(columns)
+        if given is None or not all(isinstance(column, Column) for column in given):
+            raise FieldTypeError("", f"{shown(columns)} has no columns; expected some Columns: (name, kind, values)")
         names = _distinct([column.name for column in given])
         self._set([TypedColumn.of(name, kind, values) for name, (_, kind, values) in zip(names, given, strict=True)])
         for column in self._columns:
@@ -52,9 +56,12 @@ class Table(Tabular[Any]):
 
     def _column(self, name: str) -> TypedColumn:
         for column in self._columns:
-            if column.name == name:
+            if isinstance(name, str) and column.name == name:
                 return column
-        raise FieldError(str(name), f"there is no column {name!r}; the columns are {', '.join(self._names)}")
+        known = ", ".join(self._names)
+        raise FieldError(
+            name if isinstance(name, str) else shown(name), f"there is no column {shown(name)}; there are {known}"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,8 +99,9 @@ class Table(Tabular[Any]):
             return self._column(item).view()
         if isinstance(item, slice):
             return self._of([column.take(item) for column in self._columns])
+        item = row_number(item)
         if not -len(self) <= item < len(self):
-            raise IndexError(f"row {item} of a table of {len(self)}")
+            raise IndexError(f"row {shown(item)} of a table of {len(self)}")
         return self._row._make(column.values[item] for column in self._columns)
 
     def values(self, name: str) -> list[Any]:
@@ -113,8 +121,7 @@ class Table(Tabular[Any]):
         return self._ranked(k, by, greatest=False)
 
     def _ranked(self, k: int, by: str | None, *, greatest: bool) -> "Table":
-        if not isinstance(k, int) or isinstance(k, bool) or k < 0:
-            raise InvalidOption(f"k is {k!r}; expected how many rows, an int of 0 or more")
+        k = whole_number("k", k, "how many rows, an int of 0 or more")
         values = self._column(self._names[-1] if by is None else by).values
         rows = range(len(self))
         ranked = [row for row in rows if values[row] is not None and values[row] == values[row]]

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from shmstore import _core
+from shmstore.arguments import refused, whole_number
 from shmstore.compiler import compiled
 from shmstore.cursor import Cursor, Start, start_tickets
-from shmstore.errors import InvalidOption
 from shmstore.expression import Expression
 from shmstore.gap import gaps_of
 from shmstore.matches import Order, Query
@@ -58,8 +58,8 @@ class View(Questions[R]):
 
         Raises FieldError, FieldTypeError (an expression that these records do not allow), InvalidOption.
         """
-        if order not in ("partition", "time"):
-            raise InvalidOption(f"order is {order!r}; expected 'partition' or 'time'")
+        if not isinstance(order, str) or order not in ("partition", "time"):
+            raise refused("order", order, "'partition' or 'time'")
         expression, accept = condition(where)
         scope = self._live(expression, since, until, partition)
         columns = self._core.snapshot(scope.partitions, scope.program(), scope.ends, self.summaries)
@@ -153,9 +153,8 @@ class View(Questions[R]):
 
     def locate(self, position: int) -> tuple[int, int]:
         """The (partition, ticket) that a position stands for. Raises InvalidOption for a negative one."""
-        if position < 0:
-            raise InvalidOption(f"position is {position}; expected what append returned, 0 or more")
-        ticket, partition = divmod(position, self.partitions)
+        number = whole_number("position", position, "what append returned, an int of 0 or more")
+        ticket, partition = divmod(number, self.partitions)
         return partition, ticket
 
     def keys(self) -> list[str]:

@@ -4,12 +4,14 @@ import math
 from datetime import timedelta
 
 from shmstore import numbers
+from shmstore.arguments import length_ns, refused, whole_number
 from shmstore.column import Column
 from shmstore.errors import InvalidOption
 from shmstore.groups import ordered_table, summary_columns
 from shmstore.numbers import Tallies
 from shmstore.scope import Scope, Value, group_index
-from shmstore.selection import length_ns, require_time
+from shmstore.selection import require_time
+from shmstore.shown import shown
 from shmstore.table import Table
 
 _MOST_OVERLAPPING = 10_000  # windows that a record is in
@@ -25,8 +27,8 @@ def windows(
     period_ns = every_ns if period is None else _checked("period", period)
     if period_ns > _MOST_OVERLAPPING * every_ns:
         raise InvalidOption(
-            f"period is {period!r} and every is {every!r}, so that each record is in more than {_MOST_OVERLAPPING:,} "
-            "windows; give a longer every"
+            f"period is {shown(period)} and every is {shown(every)}, so that each record is in more than "
+            f"{_MOST_OVERLAPPING:,} windows; give a longer every"
         )
     grouping = {"pane_ns": math.gcd(every_ns, period_ns), "every_ns": every_ns, "period_ns": period_ns}
     if period_ns == every_ns:
@@ -44,12 +46,9 @@ def windows(
 
 def _checked(name: str, length: timedelta | int) -> int:
     """A length of time in ns. Raises InvalidOption."""
-    if isinstance(length, timedelta):
-        ns = length_ns(length)
-    elif isinstance(length, int) and not isinstance(length, bool):
-        ns = length
-    else:
-        raise InvalidOption(f"{name} is {length!r} ({type(length).__name__}); expected a timedelta, or an int of ns")
+    ns = length_ns(name, length)
+    if ns is None:
+        ns = whole_number(name, length, "a timedelta, or an int of ns")
     if not 0 < ns < 1 << 62:
-        raise InvalidOption(f"{name} is {length!r}; expected a length of time of more than 0 and at most 146 years")
+        raise refused(name, length, "a length of time of more than 0 and at most 146 years")
     return ns

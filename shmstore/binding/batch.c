@@ -261,9 +261,12 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
     bool is_times, fits = false;
     PyObject *bytes = bytes_of_column(values, kind, &is_times);
     if (bytes && PyObject_CheckBuffer(bytes) &&
-        !PyObject_GetBuffer(bytes, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
+        PyObject_GetBuffer(bytes, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
+        column->view.obj = NULL; /* not every giver that refuses says that there is nothing to give back */
+    } else if (bytes && PyObject_CheckBuffer(bytes)) {
         const Py_buffer *view = &column->view;
-        fits = view->ndim == 1 && view->strides[0] >= 0 &&
+        /* What gives neither shape nor strides, though asked for them, is one value: so do NumPy's times. */
+        fits = view->ndim == 1 && view->shape && view->strides && view->strides[0] >= 0 &&
                view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
                format_fits(view->format ? view->format : "B", kind);
         if (!fits) PyBuffer_Release(&column->view);

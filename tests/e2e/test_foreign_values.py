@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
 
 import shmstore
-from shmstore import Bool, Bytes, EventStore, Key, Record, Text, Timestamp
-from shmstore.errors import FieldError, FieldTypeError
+from shmstore import Bool, Bytes, EventStore, Key, Record, Text, Timestamp, field
+from shmstore.errors import FieldError, FieldTypeError, InvalidOption, ShmStoreError
+from tests.helpers.calls import CALLS, remove_new, staged
 
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
@@ -290,3 +292,140 @@ def test_a_uuid_is_its_bytes(name: str) -> None:
 def test_a_table_that_cannot_be_exported_is_our_error(pairs: EventStore[Pair]) -> None:
     with pytest.raises(FieldTypeError, match="gives no table of Arrow's"):
         pairs.append_many(pd.DataFrame({"value": [1.0, object()], "at": [1, 2]}))
+
+
+# -- moments and numbers in every argument
+
+
+MOMENTS = [NS, np.datetime64(NS.value, "ns"), NS.value, np.int64(NS.value)]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=["Timestamp", "datetime64", "int", "int64"])
+def test_a_moment_is_exact_in_every_argument(pairs: EventStore[Pair], name: str, moment: Any) -> None:
+    """One record a nanosecond earlier, one just then: what is told apart is exact."""
+    for value, at in ((0.0, NS.value - 1), (1.0, NS.value)):
+        pairs.append(value=value, at=at)
+    assert pairs.snapshot(since=moment).values("value") == [1.0]
+    assert pairs.snapshot(until=moment).values("value") == [0.0]
+    assert pairs.sum("value", since=moment, until=NS.value + 1) == 1.0
+    assert pairs.count(where=field("at") >= moment) == 1
+    assert pairs.count(where=field("at") == moment) == 1
+    assert pairs.count(where=field("at").between(moment, moment)) == 1
+    assert pairs.count(where=field("at").isin([moment])) == 1
+    if not isinstance(moment, int | np.integer):
+        with pairs.cursor(moment) as cursor:
+            assert [record.value for record in cursor.read()] == [1.0]
+    assert pairs.purge(moment) == 1
+    assert pairs.snapshot().values("value") == [1.0]
+    with shmstore.series(f"{name}-series", capacity=10, partitions=1) as series:
+        series.add("key", 1.0, moment)
+        series.add_many("key", [2.0], [moment])
+        assert series.snapshot().values("timestamp") == [NS.value] * 2
+        assert series.count("key", since=moment) == 2
+        assert series.count("key", until=moment) == 0
+        assert series.purge(moment) == 0
+
+
+@pytest.mark.parametrize("length", [pd.Timedelta(1500, "ns"), np.timedelta64(1500, "ns")])
+def test_a_length_of_time_is_exact(pairs: EventStore[Pair], length: Any) -> None:
+    pairs.append_many([(float(at), at) for at in (0, 1499, 1500, 2999, 3000)])
+    assert pairs.windows("value", every=length).values("count") == [2, 2, 1]
+    assert pairs.windows("value", every=length, period=length).values("start") == [0, 1500, 3000]
+    assert pairs.count(since=np.timedelta64(1, "h")) == pairs.count(since=pd.Timedelta("1h")) == 0
+    with pairs.cursor("latest") as cursor:
+        assert cursor.wait(length) is False
+
+
+def test_numbers_of_numpy_are_numbers(name: str) -> None:
+    sizes = {"capacity": np.int64(100), "partitions": np.uint8(2), "keys": np.int16(16), "processes": np.int32(4)}
+    with shmstore.create(name, Event, **sizes) as store:
+        assert (store.capacity, store.partitions) == (100, 2)
+        position = store.append(**GOOD, partition=np.int8(1))
+        store.append(**GOOD, partition=np.int8(1))
+        record = store.read_at(np.int64(position))
+        assert record is not None
+        assert record.number == 1
+        assert len(list(store.query(limit=np.int64(1)))) == 1
+        assert store.count(partition=np.uint16(1)) == 2
+        assert store.quantile("value", np.float32(0.5)) == 0.5
+        assert store.quantiles("value", np.array([0.0, 1.0])) == [0.5, 0.5]
+        assert store.count(where=field("number").isin(np.array([1, 2]))) == 2
+        assert store.count(where=field("value") == np.float32(0.5)) == 2
+        assert store.count(where=field("value") + Decimal("0.5") == 1) == 2
+        assert len(store.group_by("key").sum("value").top(np.int64(1))) == 1
+        with store.cursor(np.int64(position), partition=np.int64(1)) as cursor:
+            assert len(cursor.read(np.int64(10))) == 2
+            assert cursor.wait(np.float32(0.001)) is False
+
+
+FOREIGN = {
+    "NaT": pd.NaT,
+    "NA": pd.NA,
+    "no datetime64": np.datetime64("NaT"),
+    "no timedelta64": np.timedelta64("NaT"),
+    "masked": np.ma.masked,
+    "array": np.zeros(3),
+    "no array": np.zeros(0),
+    "0-d": np.array(1.5),
+    "void": np.void(b"ab"),
+    "half": np.float16(0.1),
+    "complex": np.complex64(1j),
+    "period": pd.Period("2024-01", freq="M"),
+    "interval": pd.Interval(0, 1),
+    "frame": pd.DataFrame({"a": [1]}),
+    "series": pd.Series([1]),
+    "scalar": pa.scalar(1),
+    "months": np.timedelta64(1, "M"),
+    "naive": pd.Timestamp("2024-01-01"),
+    "offset": pd.DateOffset(months=1),
+    "NaN": np.float32("nan"),
+    "longdouble": np.longdouble("1e400"),
+    "decimal": Decimal("0.1"),
+    "str": np.str_("a"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_takes_a_foreign_value_or_raises_an_error_of_ours(name: str, call: str) -> None:
+    with staged(name) as stage, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for which, value in FOREIGN.items():
+            if call == "cursor wait" and which == "longdouble":
+                continue  # it would wait
+            try:
+                CALLS[call](stage, value)
+            except ShmStoreError as error:
+                assert len(str(error)) < 1000, which
+            remove_new(name)
+
+
+def test_a_time_that_is_missing_is_refused_everywhere(pairs: EventStore[Pair]) -> None:
+    for missing in (pd.NaT, np.datetime64("NaT")):
+        for call in (
+            lambda missing=missing: pairs.count(since=missing),
+            lambda missing=missing: pairs.count(until=missing),
+            lambda missing=missing: pairs.purge(missing),
+            lambda missing=missing: pairs.cursor(missing),
+        ):
+            with pytest.raises(InvalidOption, match="something is missing"):
+                call()
+        with pytest.raises(FieldTypeError, match="something is missing"):
+            pairs.count(where=field("at") >= missing)
+
+
+def test_datetimes_of_a_zone_that_raises_or_a_class_that_hides_nothing(pairs: EventStore[Pair]) -> None:
+    class Zone(tzinfo):
+        def utcoffset(self, _when: datetime | None) -> timedelta:
+            raise OverflowError("no such place")
+
+    class Plain(datetime):
+        pass
+
+    pairs.append(value=1.0, at=Plain(2024, 1, 1, tzinfo=UTC))
+    assert pairs.snapshot().values("at") == [T0]
+    assert pairs.count(since=Plain(2024, 1, 1, tzinfo=UTC)) == 1
+    nowhere = datetime(2024, 1, 1, tzinfo=Zone())
+    with pytest.raises(FieldError, match=r"cannot be read as a time .OverflowError: 'no such place'"):
+        pairs.append(value=1.0, at=nowhere)
+    with pytest.raises(InvalidOption, match="cannot be read as a time"):
+        pairs.count(since=nowhere)

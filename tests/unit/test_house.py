@@ -20,6 +20,7 @@ PACKAGE = ROOT / "shmstore"
 FLOORS = (
     "errors shown",
     "moments",
+    "arguments",
     "_core",
     "arrow fields gap identity lines names",
     "mapping record tabular",

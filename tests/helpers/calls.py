@@ -1,0 +1,233 @@
+"""Every public call that takes an argument, with that argument left open, and values that hardly any of them takes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import shmstore
+from shmstore import Column, Coordinator, EventStore, Expression, Key, Record, Schema, Series, Table, Timestamp, field
+from shmstore.errors import StoreNotFound
+
+HOUR = timedelta(hours=1)
+
+
+class Event(Record):
+    key: Key
+    number: int
+    value: float
+    at: Timestamp
+
+
+class Detached:
+    """Its repr() raises, as that of an object whose session is gone."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("detached")
+
+    __str__ = __repr__
+
+
+class Loud(Detached):
+    """Whatever is asked of it raises."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _raise(self, *_arguments: object) -> Any:
+        raise RuntimeError("loud")
+
+    __index__ = __float__ = __len__ = __iter__ = __eq__ = __lt__ = __bool__ = __getitem__ = _raise
+
+
+WRONG: dict[str, Any] = {
+    "None": None,
+    "text": "a",
+    "no text": "",
+    "bytes": b"a",
+    "float": 1.5,
+    "NaN": float("nan"),
+    "inf": float("inf"),
+    "True": True,
+    "list": ["a"],
+    "dict": {"a": 1},
+    "set": {1},
+    "tuple": (),
+    "object": object(),
+    "type": int,
+    "detached": Detached(),
+    "loud": Loud(),
+    "digits": 10**5000,
+    "negative": -1,
+    "beyond": 1 << 64,
+    "megabyte": "x" * 10**6,
+    "complex": 1j,
+    "past": timedelta(days=-1),
+    "surrogate": "\udc80",
+    "function": len,
+    "error": ValueError,
+    "field": field("number"),
+}
+
+
+@dataclass
+class Stage:
+    """What the calls are made on; names that they may give to stores of their own begin with `name`."""
+
+    name: str
+    store: EventStore[Event]
+    series: Series
+
+    def __post_init__(self) -> None:
+        self.snapshot = self.store.snapshot()
+        self.table = self.store.group_by("key").sum("value")
+
+    def create(self, **options: Any) -> None:
+        shmstore.create(f"{self.name}-new", Event, **{"capacity": 10, **options}).close()
+
+
+@contextmanager
+def staged(name: str) -> Iterator[Stage]:
+    """A store and a series with two records each; whatever is made under names that begin with `name` is removed."""
+    with (
+        shmstore.create(name, Event, capacity=10, partitions=2) as store,
+        shmstore.series(f"{name}-series", capacity=10, partitions=2) as series,
+    ):
+        for number, key in enumerate("ab"):
+            store.append(key=key, number=number, value=number / 2)
+            series.add(key, number / 2)
+        try:
+            yield Stage(name, store, series)
+        finally:
+            remove_new(name)
+
+
+def remove_new(name: str) -> None:
+    for path in Path("/dev/shm").glob(f"{name}-new*"):
+        with suppress(StoreNotFound):
+            shmstore.unlink(path.name)
+
+
+def not_called(value: object) -> bool:
+    """False for a function that is a right argument, and may raise what it likes when it is called."""
+    return isinstance(value, Expression) or not callable(value)
+
+
+def condition(make: Callable[[Any], Any]) -> Callable[[Stage, Any], object]:
+    return lambda stage, value: stage.store.count(where=make(value))
+
+
+CALLS: dict[str, Callable[[Stage, Any], object]] = {
+    **{
+        f"create {option}": lambda stage, value, option=option: stage.create(**{option: value})  # type: ignore[misc]
+        for option in (
+            *("capacity", "partitions", "layout", "partition_by", "keys", "processes", "mode", "group"),
+            *("on_discarded", "on_capacity_reached", "on_statistics"),
+        )
+    },
+    "create name": lambda stage, value: shmstore.create(value, Event, capacity=0),
+    "create record": lambda stage, value: shmstore.create(f"{stage.name}-new", value, capacity=10).close(),
+    "open name": lambda stage, value: shmstore.open(value, Event, capacity=0),
+    "open record": lambda stage, value: shmstore.open(stage.name, value, capacity=10).close(),
+    "attach name": lambda stage, value: shmstore.attach(value),
+    "attach record": lambda stage, value: shmstore.attach(stage.name, value).close(),
+    "attach on_discarded": lambda stage, value: shmstore.attach(stage.name, on_discarded=value).close(),
+    "unlink": lambda stage, value: shmstore.unlink(value),
+    "Schema.of": lambda stage, value: Schema.of(value),
+    "Key[]": lambda stage, value: Key[value],  # type: ignore[misc]
+    "Record": lambda stage, value: Event(value),
+    "append": lambda stage, value: stage.store.append(value),
+    "append key": lambda stage, value: stage.store.append(key=value, number=1, value=1.0),
+    "append number": lambda stage, value: stage.store.append(key="a", number=value, value=1.0),
+    "append value": lambda stage, value: stage.store.append(key="a", number=1, value=value),
+    "append at": lambda stage, value: stage.store.append(key="a", number=1, value=1.0, at=value),
+    "append partition": lambda stage, value: stage.store.append(("a", 1, 1.0, None), partition=value),
+    "appender names": lambda stage, value: stage.store.appender(value),
+    "appender partition": lambda stage, value: stage.store.appender("key", "number", "value", partition=value),
+    "appender value": lambda stage, value: stage.store.appender("key", "number", "value")("a", 1, value),
+    "append_many": lambda stage, value: stage.store.append_many(value),
+    "append_many record": lambda stage, value: stage.store.append_many([value]),
+    "append_many keys": lambda stage, value: stage.store.append_many({"key": value, "number": [1], "value": [1.0]}),
+    "append_many numbers": lambda stage, value: stage.store.append_many(
+        {"key": ["a"], "number": value, "value": [1.0]}
+    ),
+    "append_many floats": lambda stage, value: stage.store.append_many({"key": ["a"], "number": [1], "value": value}),
+    "append_many partition": lambda stage, value: stage.store.append_many([], partition=value),
+    "key": lambda stage, value: stage.store.key(value),
+    "purge": lambda stage, value: stage.store.purge(value),
+    "since": lambda stage, value: stage.store.snapshot(since=value),
+    "until": lambda stage, value: stage.store.count(until=value),
+    "where": lambda stage, value: not_called(value) and stage.store.snapshot(where=value),
+    "partition": lambda stage, value: stage.store.count(partition=value),
+    "order": lambda stage, value: stage.store.snapshot(order=value),
+    "query limit": lambda stage, value: list(stage.store.query(limit=value)),
+    "query order": lambda stage, value: list(stage.store.query(order=value)),
+    "==": condition(lambda value: field("number") == value),
+    "== of a key": condition(lambda value: field("key") == value),
+    ">= of a time": condition(lambda value: field("at") >= value),
+    "+": condition(lambda value: field("number") + value > 1),
+    "&": condition(lambda value: (field("number") > 0) & value),
+    "isin": condition(lambda value: field("number").isin(value)),
+    "isin of one": condition(lambda value: field("value").isin([value])),
+    "isin of a key": condition(lambda value: field("key").isin([value])),
+    "between": condition(lambda value: field("number").between(value, 5)),
+    "startswith": condition(lambda value: field("key").startswith(value)),
+    "field": condition(lambda value: field(value) > 1),
+    "sum": lambda stage, value: stage.store.sum(value),
+    "variance": lambda stage, value: stage.store.variance("value", value),
+    "quantile": lambda stage, value: stage.store.quantile("value", value),
+    "quantiles": lambda stage, value: stage.store.quantiles("value", value),
+    "first": lambda stage, value: stage.store.first(value),
+    "distinct": lambda stage, value: stage.store.distinct(value),
+    "aggregate": lambda stage, value: not_called(value) and stage.store.aggregate(0, value),
+    "group_by": lambda stage, value: stage.store.group_by(value).count(),
+    "group_by sum": lambda stage, value: stage.store.group_by("key").sum(value),
+    "group_by quantile": lambda stage, value: stage.store.group_by("key").quantile("value", value),
+    "windows value": lambda stage, value: stage.store.windows(value, every=HOUR),
+    "windows every": lambda stage, value: stage.store.windows("value", every=value, since=HOUR),
+    "windows period": lambda stage, value: stage.store.windows("value", every=HOUR, period=value),
+    "windows by": lambda stage, value: stage.store.windows("value", every=HOUR, by=value),
+    "cursor": lambda stage, value: stage.store.cursor(value),
+    "cursor partition": lambda stage, value: stage.store.cursor(partition=value),
+    "cursor positions": lambda stage, value: stage.store.cursor([value]),
+    "cursor read": lambda stage, value: stage.store.cursor().read(value),
+    "cursor wait": lambda stage, value: stage.store.cursor().wait(value),
+    "read_at": lambda stage, value: stage.store.read_at(value),
+    "locate": lambda stage, value: stage.store.locate(value),
+    "snapshot values": lambda stage, value: stage.snapshot.values(value),
+    "snapshot where": lambda stage, value: not_called(value) and stage.snapshot.where(value),
+    "snapshot to_csv": lambda stage, value: (
+        None if isinstance(value, int | str | bytes) else stage.snapshot.to_csv(value)
+    ),
+    "table values": lambda stage, value: stage.table.values(value),
+    "table top": lambda stage, value: stage.table.top(value),
+    "table top by": lambda stage, value: stage.table.top(1, by=value),
+    "Table": lambda stage, value: Table(value),
+    "Column kind": lambda stage, value: Table([Column("a", value, [1])]),
+    "Column values": lambda stage, value: Table([Column("a", "integer", value)]),
+    "schema index": lambda stage, value: stage.store.schema.index(value),
+    "of": lambda stage, value: EventStore.of(value).with_capacity(10).create(f"{stage.name}-new").close(),
+    "with_capacity": lambda stage, value: EventStore.of(Event).with_capacity(value).create(f"{stage.name}-new").close(),
+    "builder": lambda stage, value: repr(EventStore.of(value).with_capacity(value)),
+    "Coordinator store": lambda stage, value: Coordinator(value),
+    "Coordinator tick": lambda stage, value: Coordinator(stage.store, tick=value),
+    "Coordinator retention": lambda stage, value: Coordinator(stage.store, retention=value),
+    "Coordinator on_statistics": lambda stage, value: Coordinator(stage.store, on_statistics=value),
+    "series name": lambda stage, value: shmstore.series(value, capacity=0),
+    "series capacity": lambda stage, value: shmstore.series(f"{stage.name}-series", capacity=value).close(),
+    "series add key": lambda stage, value: stage.series.add(value, 1.0),
+    "series add value": lambda stage, value: stage.series.add("a", value),
+    "series add timestamp": lambda stage, value: stage.series.add("a", 1.0, value),
+    "series add_many keys": lambda stage, value: stage.series.add_many(value, [1.0]),
+    "series add_many values": lambda stage, value: stage.series.add_many("a", value),
+    "series add_many timestamps": lambda stage, value: stage.series.add_many("a", [1.0], value),
+    "series sum key": lambda stage, value: stage.series.sum(value),
+    "series sum since": lambda stage, value: stage.series.sum(since=value),
+    "series latest": lambda stage, value: stage.series.latest(value),
+    "series values limit": lambda stage, value: list(stage.series.values(limit=value)),
+    "series quantile": lambda stage, value: stage.series.quantile("a", value),
+    "series top": lambda stage, value: stage.series.top(value),
+    "series top by": lambda stage, value: stage.series.top(1, by=value),
+    "series purge": lambda stage, value: stage.series.purge(value),
+}
