@@ -1,6 +1,5 @@
 """What benchmarks measure with: rounds that interleave, processes on CPUs of their own, stores that are cleaned up."""
 
-import ctypes
 import multiprocessing
 import os
 import secrets
@@ -20,7 +19,6 @@ from shmstore import EventStore, Key, Record, Timestamp
 # Workers are forked, so that starting one costs nothing; each attaches by name, as an unrelated process would.
 FORK = multiprocessing.get_context("fork")
 SPAWN = multiprocessing.get_context("spawn")
-M_MMAP_THRESHOLD = -3  # of mallopt
 K = TypeVar("K", bound=Hashable)
 CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 LAYOUTS = ("rows", "columns")
@@ -136,11 +134,6 @@ def medians(rounds: int, measures: Mapping[K, Callable[[], float]]) -> dict[K, f
             if number:
                 figures[name].append(figure)
     return {name: median(values) for name, values in figures.items()}
-
-
-def fresh_pages() -> None:
-    """Large blocks come from the kernel and go back to it, so that each copy is made to pages not touched before."""
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def sleep_until(moment: float) -> None:

@@ -1,14 +1,14 @@
 /* Columns: records copied out of a store into private contiguous arrays, and the gaps among them. */
-#define _GNU_SOURCE
 #include "binding.h"
 
+#include "../core/buffer.h"
 #include "../core/scan.h"
+#include "../core/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define HUGE_BYTES ((size_t)4 << 20)          /* from here on, ask for huge pages: fewer faults on fresh memory */
+#define STREAM_BYTES ((size_t)16 << 20) /* from here on, a copy is more than caches hold beside what it is copied from */
 
 /* ---- gaps --------------------------------------------------------------------------------------------------------- */
 
@@ -57,14 +57,8 @@ Columns *new_columns(Store *store, uint64_t room) {
         offsets[i] = bytes;
         bytes += (room * g->fields[i].bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     }
+    columns->memory = buffer_take(&bytes);
     columns->bytes = bytes;
-    if (bytes >= HUGE_BYTES) {
-        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        columns->memory = memory == MAP_FAILED ? NULL : memory;
-        if (columns->memory) madvise(memory, bytes, MADV_HUGEPAGE);
-    } else {
-        columns->memory = malloc(bytes + 1);
-    }
     if (!columns->memory) {
         Py_DECREF(columns);
         PyErr_NoMemory();
@@ -78,8 +72,7 @@ static void columns_dealloc(PyObject *self) {
     Columns *columns = (Columns *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (columns->memory && columns->bytes >= HUGE_BYTES) munmap(columns->memory, columns->bytes);
-    else free(columns->memory);
+    buffer_give(columns->memory, columns->bytes);
     free(columns->gaps.gaps);
     Py_XDECREF((PyObject *)columns->store);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
@@ -108,6 +101,7 @@ struct copy {
     Columns *columns;
     const struct program *program; /* NULL: every record is wanted */
     bool summaries;                /* with a program: they may tell of a block that nothing in it matches */
+    bool streams;                  /* see stream.h */
     void *scratch;
 };
 
@@ -134,7 +128,7 @@ static enum copy_status copy_range(struct copy *copy, struct range *range, uint6
     Columns *columns = copy->columns;
     const struct ring *ring = &columns->store->ring;
     const struct gap_sink sink = {gap_list_report, &columns->gaps};
-    struct destination to;
+    struct destination to = {.streams = copy->streams};
     memcpy(to.columns, columns->base, sizeof to.columns);
     while (range->next < range->end && columns->rows < room) {
         uint64_t end = copy->summaries ? scan_pass_over(ring, copy->program, range) : range->end;
@@ -147,6 +141,7 @@ static enum copy_status copy_range(struct copy *copy, struct range *range, uint6
         columns->rows = copy->program ? keep_matching(copy, columns->rows, to.row) : to.row;
         if (columns->rows == UINT64_MAX) return COPY_OVERFLOW;
     }
+    if (copy->streams) stream_end();
     return COPY_DONE;
 }
 
@@ -164,6 +159,7 @@ PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count,
     void *memory = copy.program ? PyMem_Malloc(program_scratch_bytes(copy.program) + CACHE_LINE) : NULL;
     if (copy.program && !memory) return PyErr_NoMemory();
     copy.scratch = (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+    copy.streams = !copy.program && room >= STREAM_BYTES / store->geometry.record_bytes;
     copy.columns = new_columns(store, room);
     enum copy_status status = COPY_DONE;
     if (copy.columns) {

@@ -113,6 +113,7 @@ static void aim(const Cursor *cursor, struct destination *to, uint64_t room) {
     }
     to->row = 0;
     to->room = room;
+    to->streams = false;
 }
 
 /* Read one partition into the scratch and add its records to `records`. Returns how many, or -1. */

@@ -1,4 +1,5 @@
 /* The Store type: opening mapped bytes, the state it tells, and the processes it knows. */
+#include "../core/buffer.h"
 #include "guard.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ void leave_store(Store *store) {
     store->left = true;
     processes_unlock(&store->coordinator);
     processes_leave(&store->processes);
+    buffer_give_back();
     /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
     if (!FREE_THREADED && !store->inherited) release_store(store);
 }

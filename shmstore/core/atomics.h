@@ -24,6 +24,7 @@ _Static_assert(sizeof(atomic_u32) == 4 && sizeof(atomic_u16) == 2 && sizeof(atom
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define add_acq_rel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+#define exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define or_acq_rel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 
 static inline bool cas_release(atomic_u64 *p, uint64_t *expected, uint64_t desired) {

@@ -129,6 +129,7 @@ enum gap_reason { GAP_LAPPED = 1, GAP_VOIDED, GAP_SKIPPED, GAP_CLEARED, GAP_IN_F
 struct destination {
     unsigned char *columns[MAX_FIELDS]; /* NULL: the field is not wanted */
     uint64_t row, room;
+    bool streams; /* large, and nobody looks at it soon: stream_end when all is copied */
 };
 
 /* Told of each range that a reader did not get; returns false when it cannot take more (the read then stops before it). */

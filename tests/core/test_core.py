@@ -13,7 +13,7 @@ from tests.core.conftest import CORE, KINDS, TESTS, Build
 SUPPORT = {"asking", "fuzz_questions", "harness", "store", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
-TOGETHER = {"questions", "sharing", "threads", "walks"}
+TOGETHER = {"buffers", "questions", "sharing", "threads", "walks"}
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 
