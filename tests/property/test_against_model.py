@@ -105,7 +105,7 @@ class Play:
             partition_by=self.rule,
             on_discarded=self.discarded.append,
         )
-        self.other = shmstore.attach(name, Order)
+        self.other = shmstore.attach(name, Order, on_discarded=self.discarded.append)
         self.reader = shmstore.attach(name, read_only=True)
         self.model = Model(self.store.capacity // self.store.partitions, self.store.partitions)
         self.appenders = [
