@@ -185,9 +185,9 @@ class EventStore(View[R]):
         "append": """append(record, /, *, partition=) or append(*, partition=, **fields) -> position
 
         Append one record, given by its fields or as a whole: a record, another dataclass or named tuple with these
-        fields, a mapping, or a tuple of all values in order. A Timestamp left out (or None) is now. A Key is a str, or
-        the int that `key` returned. `partition` puts it there whatever the store's rule. The position names the record
-        for ever.
+        fields in any order, a mapping, or a tuple of all values in order. A field left out is its declared default; a
+        Timestamp without one (or None) is now. A Key is a str, or the int that `key` returned. `partition` puts it
+        there whatever the store's rule. The position names the record for ever.
 
         Raises FieldError (a value does not fit; `.field` names it), FieldTypeError, InvalidOption (no such partition),
         KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreUnlinked. Nothing is written then.""",
@@ -233,8 +233,9 @@ class EventStore(View[R]):
     def appender(self, *names: str, partition: int | None = None) -> Callable[..., int]:
         """The fastest way to append: a callable that takes the values of these fields, in this order, by position.
 
-        A Timestamp may be left out (now); every other field must be named. One that is named last may be left out of a
-        call as well. Raises FieldTypeError, InvalidOption; the callable returns and raises what `append` does.
+        A Timestamp may be left out (now), and a field with a declared default; every other must be named. One that is
+        named last may be left out of a call as well. Raises FieldTypeError, InvalidOption; the callable returns and
+        raises what `append` does.
         """
         return self._core.appender(names, partition)
 
@@ -248,11 +249,15 @@ class EventStore(View[R]):
         polars, pandas, duckdb or any other program that speaks Arrow. Of a structured NumPy array, pass
         `array.tolist()`. All are checked before the first is written.
 
-        A table has a column for each field, a Timestamp's may be left out (now). Integers may be wider or narrower
+        A table has a column for each field; a Timestamp's may be left out (now), and that of a field with a declared
+        default. Integers may be wider or narrower
         than the field, as long as each value fits; a float field takes integers too; a Timestamp takes timestamps of
         any unit (one without a zone is UTC), dates and int64 ns; Text and Key take text, also dictionary-encoded.
 
-        Raises what `append` does; a missing value (null) is a FieldError that names field and row.
+        Raises what `append` does, and nothing is written then, not even a key. A missing value (null, masked, NaT) is a
+        FieldError that names field and row, but for NaN, which pandas gives as null where its columns are NumPy's
+        floats. An Arrow extension type is a FieldTypeError. The index of a pandas frame is passed over when it has no
+        name.
         """
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)
