@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from harness import LAYOUTS, Sample, medians, nanoseconds, store_of
+from harness import DEFAULT_LAYOUT, LAYOUTS, Sample, medians, nanoseconds, store_of
 from report import Row, at_most, main
-
-from shmstore.options import DEFAULT_LAYOUT
 
 CALLS = 10_000
 ROUNDS = 201

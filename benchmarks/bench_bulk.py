@@ -5,10 +5,8 @@ from array import array
 from collections.abc import Iterator
 from functools import partial
 
-from harness import LAYOUTS, Reading, medians, nanoseconds, store_of
+from harness import DEFAULT_LAYOUT, LAYOUTS, Reading, medians, nanoseconds, store_of
 from report import Row, at_most, main
-
-from shmstore.options import DEFAULT_LAYOUT
 
 RECORDS = 1_000_000
 ROUNDS = 15

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from harness import LAYOUTS, Sample, medians, pin, store_of, worker
+from harness import DEFAULT_LAYOUT, LAYOUTS, Sample, medians, pin, store_of, worker
 from peers import Ring
 from report import Row, at_least, main
 
 import shmstore
-from shmstore.options import DEFAULT_LAYOUT
 
 RECORDS = 200_000
 BATCH = 1000

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import shmstore
 from shmstore import EventStore, Key, Record, Timestamp
+from shmstore.options import suitable_layout
+from shmstore.schema import Schema
 
 # Workers are forked, so that starting one costs nothing; each attaches by name, as an unrelated process would.
 FORK = multiprocessing.get_context("fork")
@@ -30,6 +32,9 @@ class Sample(Record):
     sensor: Key
     value: float
     timestamp: Timestamp
+
+
+DEFAULT_LAYOUT = suitable_layout(Schema.of(Sample))
 
 
 def pin(cpu: int) -> None:

@@ -15,7 +15,22 @@ R = TypeVar("R")
 Layout = Literal["rows", "columns"]
 Rule = Literal["key", "process", "turn", "explicit"]
 
-DEFAULT_LAYOUT: Layout = "rows"
+# Up to so many fields and bytes, records lie in columns unless `layout` says otherwise. What benchmarks/bench_layout.py
+# found: by columns, as a multiple of what it is by rows; times, but for the last, which is a rate (AMD EPYC, two CPUs).
+#
+#   record                            append           snapshot  window  groups  two writers
+#   3 fields, 20 bytes                1.04 (+9 ns)     0.78      0.62    0.58    1.02
+#   5 fields, 36 bytes                1.08 (+19 ns)
+#   8 fields, 60 bytes                1.09 (+22 ns)    0.71      0.37    0.33    0.92
+#   16 fields, 124 bytes              1.22 (+79 ns)    0.59      0.29    0.22    0.79
+#   32 fields, 252 bytes              1.24 (+117 ns)   0.36      0.34    0.24    0.81
+#   4 fields, one a text of 30 bytes  1.07 (+16 ns)
+#   4 fields, one a text of 62 bytes  1.26 (+70 ns)    0.66      0.33    0.28    0.91
+#
+# An append touches a cache line for each field, or one for each 64 bytes of a row. Up to here it costs at most a tenth
+# more by columns; whoever has wider records says whether appends or questions count.
+_WORD_BYTES = 8
+_MOST_FIELDS_IN_COLUMNS, _MOST_BYTES_IN_COLUMNS = 8, 64
 
 _LAYOUTS: dict[str, int] = {"rows": _core.LAYOUT_ROWS, "columns": _core.LAYOUT_COLUMNS}
 _RULES: dict[str, int] = {
@@ -46,7 +61,7 @@ class Creation(Callbacks[R], total=False):
 
     capacity: Required[int]
     partitions: int | None
-    layout: Layout
+    layout: Layout | None
     partition_by: Rule | None
     keys: int
     processes: int
@@ -59,7 +74,7 @@ def segment_options(
     *,
     capacity: int,
     partitions: int | None,
-    layout: Layout,
+    layout: Layout | None,
     partition_by: Rule | None,
     keys: int,
     processes: int,
@@ -71,11 +86,18 @@ def segment_options(
     return _core.Options(
         capacity=capacity,
         partitions=_default_partitions(capacity) if partitions is None else partitions,
-        layout=_chosen("layout", layout, _LAYOUTS),
+        layout=_chosen("layout", suitable_layout(schema) if layout is None else layout, _LAYOUTS),
         rule=_rule(schema, partition_by),
         keys=keys,
         processes=processes,
     )
+
+
+def suitable_layout(schema: Schema) -> Layout:
+    """How records of these fields lie when nobody says it: narrow ones in columns, wide ones in rows."""
+    sizes = [spec.size if spec.kind in (_core.TEXT, _core.BYTES) else _WORD_BYTES for spec in schema.fields]
+    is_narrow = len(sizes) <= _MOST_FIELDS_IN_COLUMNS and sum(sizes) <= _MOST_BYTES_IN_COLUMNS
+    return "columns" if is_narrow else "rows"
 
 
 def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:

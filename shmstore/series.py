@@ -39,7 +39,7 @@ def series(
     capacity: int | None = None,
     *,
     partitions: int | None = None,
-    layout: Layout = "columns",
+    layout: Layout | None = None,
     partition_by: Rule = "key",
     keys: int = 4096,
     processes: int = 256,
@@ -52,8 +52,8 @@ def series(
 ) -> "Series":
     """Attach to a series, or make it when there is none; any number of processes may do this at once.
 
-    The options are those of `shmstore.create`; the layout is by columns when left out, which suits questions. A series
-    that exists keeps its own. Without a capacity it must exist, and may be attached `read_only`.
+    The options are those of `shmstore.create`. A series that exists keeps its own. Without a capacity it must exist,
+    and may be attached `read_only`.
 
     Raises InvalidOption (read_only with a capacity), SchemaMismatch (the store of this name is no series),
     StoreNotFound (there is none, and no capacity to make it with), and what `open` and `attach` raise.

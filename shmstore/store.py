@@ -13,7 +13,6 @@ from shmstore.builder import Builder
 from shmstore.errors import StoreExists, StoreNotFound
 from shmstore.identity import describe
 from shmstore.options import (
-    DEFAULT_LAYOUT,
     Attachment,
     Callbacks,
     Creation,
@@ -45,7 +44,7 @@ def create(
     *,
     capacity: int,
     partitions: int | None = None,
-    layout: Layout = DEFAULT_LAYOUT,
+    layout: Layout | None = None,
     partition_by: Rule | None = None,
     keys: int = 4096,
     processes: int = 256,
@@ -62,7 +61,9 @@ def create(
                   newest `capacity / partitions`
     partitions    independent rings: appends to different ones do not meet, order is kept within each; one a CPU when
                   left out
-    layout        "rows": a record lies in one piece; "columns": each field in an array of its own
+    layout        "rows": a record lies in one piece, which suits appends of wide records; "columns": each field in an
+                  array of its own, which suits questions and snapshots. When left out, columns for records of at most 8
+                  fields and 64 bytes
     partition_by  "key" (of the first Key field; the default where there is one: few keys, or keys that come unequally
                   often, fill some partitions and leave others empty), "turn" (the default elsewhere: one after the
                   other, whoever appends, so that exactly the newest `capacity` are kept), "process" (order is kept

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Text, Timestamp
+from shmstore import EventStore, Key, Record, Text, Timestamp, _core
 from shmstore.errors import (
     FieldError,
     FieldTypeError,
@@ -35,6 +35,7 @@ from shmstore.errors import (
     StoreNotFound,
     StoreUnlinked,
 )
+from shmstore.options import Layout
 
 
 class Order(Record):
@@ -179,7 +180,7 @@ def test_capacity_is_rounded_up_to_whole_partitions(name: str) -> None:
         ("partitions", 0),
         ("partitions", -1),
         ("layout", "diagonal"),
-        ("layout", None),
+        ("layout", 7),
         ("partition_by", "mood"),
         ("partition_by", "key"),
         ("processes", 0),
@@ -332,6 +333,31 @@ def test_a_partition_that_does_not_exist_is_refused(readings: EventStore[Reading
     ):
         with pytest.raises(InvalidOption, match="partition"):
             use()
+
+
+# -- layouts
+
+
+@pytest.mark.parametrize(
+    ("kinds", "layout"),
+    [
+        ([float], "columns"),
+        ([Key, float, Timestamp], "columns"),
+        ([float] * 8, "columns"),
+        ([float] * 9, "rows"),
+        ([Key, Text[30], float, Timestamp], "columns"),
+        ([Key, Text[62], float, Timestamp], "rows"),
+    ],
+)
+def test_narrow_records_lie_in_columns_and_wide_ones_in_rows(name: str, kinds: list[Any], layout: Layout) -> None:
+    fields = {f"field{number}": kind for number, kind in enumerate(kinds)}
+    record = type("Shaped", (Record,), {"__annotations__": fields, "__module__": __name__})
+    with shmstore.create(name, record, capacity=8) as store:
+        assert store._header.options["layout"] == (_core.LAYOUT_COLUMNS if layout == "columns" else _core.LAYOUT_ROWS)
+    shmstore.unlink(name)
+    other: Layout = "rows" if layout == "columns" else "columns"
+    with shmstore.create(name, record, capacity=8, layout=other) as store:
+        assert store._header.options["layout"] == (_core.LAYOUT_COLUMNS if other == "columns" else _core.LAYOUT_ROWS)
 
 
 # -- partitions and keys

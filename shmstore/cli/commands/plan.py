@@ -62,8 +62,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout",
         choices=get_args(Layout),
-        default=_DEFAULTS["layout"],
-        help="how records lie in memory (default: %(default)s)",
+        help="how records lie in memory (default: columns when they are narrow, else rows)",
     )
     for name, meaning in (("keys", "different keys"), ("processes", "processes that may be attached for writing")):
         help_ = f"{meaning} (default: %(default)s)"
