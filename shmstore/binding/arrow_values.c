@@ -1,6 +1,7 @@
 /* Values of Arrow columns to staged bytes: numbers widened and narrowed, times to nanoseconds, text interned or copied.
  *
- * As the interface has it, the producer's pointers, lengths and offsets are believed; its values are not. */
+ * As the interface has it, the producer's pointers, lengths and offsets are believed; its values are not. They may change
+ * while they are read, so what is checked is the copy that is stored. */
 #include "arrow_in.h"
 
 #include "../core/utf8.h"
@@ -190,8 +191,9 @@ static struct span span_at(const struct form *form, const struct ArrowArray *arr
         return (struct span){(const char *)array->buffers[2] + ends[at], (Py_ssize_t)(ends[at + 1] - ends[at])};
     }
     const int32_t *view = (const int32_t *)values + 4 * at; /* length, then the bytes or: prefix, buffer, offset */
-    if (view[0] <= 12) return (struct span){(const char *)(view + 1), view[0]};
-    return (struct span){(const char *)array->buffers[2 + view[2]] + view[3], view[0]};
+    const int32_t length = view[0];
+    if (length <= 12) return (struct span){(const char *)(view + 1), length};
+    return (struct span){(const char *)array->buffers[2 + view[2]] + view[3], length};
 }
 
 /* Let the translator of Python values say what is wrong with a number that does not fit; takes the reference. */
@@ -239,17 +241,20 @@ static int put_real(Store *store, uint32_t field, double value, unsigned char *t
     return 0;
 }
 
-static int check_utf8(Store *store, uint32_t field, struct span text, Py_ssize_t row) {
-    if (is_utf8((const unsigned char *)text.bytes, (size_t)text.length)) return 0;
+static int check_utf8(Store *store, uint32_t field, const void *bytes, Py_ssize_t length, Py_ssize_t row) {
+    if (is_utf8(bytes, (size_t)length)) return 0;
     raise_field(store, ERROR_FIELD, field, row, "its text is no UTF-8");
     return -1;
 }
 
 static int put_key(Store *store, uint32_t field, struct span text, uint32_t *id, struct staging *staging) {
-    if (text.length <= (Py_ssize_t)store->geometry.fields[field].size &&
-        table_find(&store->table, text.bytes, (size_t)text.length, id) == TABLE_OK)
-        return 0;
-    if (check_utf8(store, field, text, staging->row)) return -1;
+    char copy[MAX_KEY_BYTES];
+    if (text.length <= (Py_ssize_t)store->geometry.fields[field].size) {
+        memcpy(copy, text.bytes, (size_t)text.length);
+        text.bytes = copy;
+        if (table_find(&store->table, copy, (size_t)text.length, id) == TABLE_OK) return 0;
+    }
+    if (check_utf8(store, field, text.bytes, text.length, staging->row)) return -1;
     PyObject *key = PyUnicode_DecodeUTF8(text.bytes, text.length, NULL);
     int failed = !key || encode_key(store, field, key, id, staging);
     Py_XDECREF(key);
@@ -274,7 +279,8 @@ static int put_value(Store *store, uint32_t field, const struct form *form, cons
     }
     case KIND_TEXT:
         text = span_at(form, array, at);
-        return check_utf8(store, field, text, row) || put_bytes(store, field, text.bytes, text.length, to, row) ? -1 : 0;
+        if (put_bytes(store, field, text.bytes, text.length, to, row)) return -1;
+        return check_utf8(store, field, to, text.length, row);
     case KIND_BYTES:
         text = span_at(form, array, at);
         return put_bytes(store, field, text.bytes, text.length, to, row);

@@ -208,7 +208,7 @@ static int translate_column(Store *store, uint32_t field, PyObject *values, stru
 static bool is_text(PyObject *object, const char *attribute, const char *text) {
     PyObject *found = PyObject_GetAttrString(object, attribute);
     bool same = found && PyUnicode_Check(found) && !PyUnicode_CompareWithASCIIString(found, text);
-    if (!found) PyErr_Clear();
+    if (!found) drop_error();
     Py_XDECREF(found);
     return same;
 }
@@ -218,28 +218,26 @@ static bool is_text(PyObject *object, const char *attribute, const char *text) {
 static PyObject *bytes_of_column(PyObject *values, uint32_t kind, bool *is_times) {
     *is_times = false;
     PyObject *dtype = PyObject_GetAttrString(values, "dtype"), *bytes = NULL;
-    if (!dtype) {
-        PyErr_Clear();
-        return Py_NewRef(values);
-    }
+    if (!dtype) return drop_error() ? Py_NewRef(values) : NULL;
     if (is_text((PyObject *)Py_TYPE(values), "__module__", "numpy")) {
         *is_times = kind == KIND_TIMESTAMP && is_text(dtype, "str", "<M8[ns]");
         bytes = *is_times ? PyObject_CallMethod(values, "view", "s", "i8") : Py_NewRef(values);
-        if (!bytes) PyErr_Clear();
     }
     Py_DECREF(dtype);
-    return bytes;
+    if (!PyErr_Occurred() || drop_error()) return bytes;
+    Py_XDECREF(bytes);
+    return NULL;
 }
 
-/* Take the values from where they lie in a buffer: there, or copied where their bytes may be no values. */
+/* Take the values from where they lie in a buffer: there, or copied where their bytes may be no values. Whoever owns the
+ * buffer may change it at any time, so the copy is what is checked. */
 static int take_buffer(Store *store, uint32_t field, bool is_times, struct column *column, struct staged *batch) {
     const Py_buffer *view = &column->view;
     uint32_t kind = store->geometry.fields[field].kind;
     batch->base[field] = view->buf;
     batch->stride[field] = (size_t)view->strides[0];
     batch->count = view->shape[0];
-    if (kind == KIND_KEY) return check_key_ids(store, field, batch);
-    if (kind != KIND_BOOL && !is_times) return 0;
+    if (kind != KIND_KEY && kind != KIND_BOOL && !is_times) return 0;
     size_t bytes = store->geometry.fields[field].bytes, stride = batch->stride[field];
     const unsigned char *from = view->buf;
     unsigned char *to = make_column(store, field, view->shape[0], column, batch);
@@ -247,12 +245,13 @@ static int take_buffer(Store *store, uint32_t field, bool is_times, struct colum
         int64_t time = 0;
         memcpy(to, from, bytes);
         if (is_times) memcpy(&time, to, 8);
-        else *to = *to != 0;
+        else if (kind == KIND_BOOL) *to = *to != 0;
         if (time != INT64_MIN) continue;
         raise_field(store, ERROR_FIELD, field, row, "its time is missing (NaT); fill it in");
         return -1;
     }
-    return to ? 0 : -1;
+    if (!to) return -1;
+    return kind == KIND_KEY ? check_key_ids(store, field, batch) : 0;
 }
 
 static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct staging *staging,
@@ -272,7 +271,7 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
         if (!fits) PyBuffer_Release(&column->view);
     }
     Py_XDECREF(bytes);
-    PyErr_Clear();
+    if (!drop_error()) return -1;
     return fits ? take_buffer(store, field, is_times, column, batch)
                 : translate_column(store, field, values, column, staging, batch);
 }

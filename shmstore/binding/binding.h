@@ -129,6 +129,9 @@ extern PyModuleDef shmstore_module;
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
 /* The error of a system call that `what` needed, from errno. */
 PyObject *raise_system_error(struct module_state *state, const char *what);
+/* Drop the error of another's code, to be told in our own words. False, with the error kept, when it is no Exception: what
+ * Ctrl-C or sys.exit began is passed on. */
+bool drop_error(void);
 PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
 PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
                         bool unlinked);

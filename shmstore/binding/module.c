@@ -16,6 +16,12 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
     return NULL;
 }
 
+bool drop_error(void) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return false;
+    PyErr_Clear();
+    return true;
+}
+
 PyObject *raise_system_error(struct module_state *state, const char *what) {
     if (errno == EACCES || errno == EPERM)
         return raise_error(

@@ -115,9 +115,8 @@ int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row,
     PyObject *dtype = PyObject_GetAttrString(value, "dtype"), *kind = NULL, *mask = NULL;
     int failed = 0, masked = 0;
     if (dtype) kind = PyObject_GetAttrString(dtype, "kind");
-    if (!dtype || !kind) PyErr_Clear(); /* another kind of thing, which will not turn into a number, or says how */
     Py_XDECREF(dtype);
-    if (!kind) return 0;
+    if (!kind) return drop_error() ? 0 : -1; /* another kind of thing, which will not turn into a number, or says how */
     if (PyUnicode_Check(kind) && PyUnicode_GetLength(kind) == 1) {
         Py_UCS4 letter = PyUnicode_ReadChar(kind, 0);
         if (letter >= 0x80 || !strchr(kinds, (int)letter)) failed = wrong_type(store, field, value, row, expected);
@@ -129,7 +128,7 @@ int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row,
     if (any) masked = PyObject_IsTrue(any);
     Py_XDECREF(any);
     Py_XDECREF(mask);
-    if (!any || masked < 0) PyErr_Clear();
+    if ((!any || masked < 0) && !drop_error()) return -1;
     if (masked > 0) raise_field(store, ERROR_FIELD, field, row, "its value is masked, that is missing; fill it in");
     return masked > 0 ? -1 : 0;
 }

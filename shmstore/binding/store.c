@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <structmember.h>
+#include <unistd.h>
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (store->closed) Py_RETURN_NONE;
     store->closed = true;
-    if (store->pins > 1 && store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
+    if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
     Py_RETURN_NONE;
 }
 
@@ -70,8 +71,13 @@ int ensure_entered(Store *store) {
         raise_error(store->state, ERROR_STORE_CLOSED, "the store is being collected; attach to it again");
         return -1;
     }
-    PyObject *described = PyObject_CallNoArgs(store->describe);
-    if (!described) return -1;
+    PyObject *described = NULL;
+    for (pid_t asked = 0; asked != getpid();) { /* whoever forks meanwhile is another afterwards */
+        asked = getpid();
+        Py_XDECREF(described);
+        described = PyObject_CallNoArgs(store->describe);
+        if (!described) return -1;
+    }
     int parsed = PyArg_ParseTuple(described, "KKKs;describe() returns (pid, start time, pid namespace, name)", &pid,
                                   &start_time, &pid_namespace, &name);
     if (parsed) {
