@@ -252,7 +252,7 @@ static int put_key(Store *store, uint32_t field, struct span text, uint32_t *id,
     if (text.length <= (Py_ssize_t)store->geometry.fields[field].size) {
         memcpy(copy, text.bytes, (size_t)text.length);
         text.bytes = copy;
-        if (table_find(&store->table, copy, (size_t)text.length, id) == TABLE_OK) return 0;
+        if (table_know(&store->table, copy, (size_t)text.length, id) == TABLE_OK) return 0;
     }
     if (check_utf8(store, field, text.bytes, text.length, staging->row)) return -1;
     PyObject *key = PyUnicode_DecodeUTF8(text.bytes, text.length, NULL);

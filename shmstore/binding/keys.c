@@ -70,10 +70,11 @@ static int look_up_key(Store *store, uint32_t field, PyObject *text, uint32_t *i
         return 0;
     }
     if (PyErr_Occurred() || check_open(store)) return -1;
-    bool there = table_find(&store->table, bytes, (size_t)length, id) == TABLE_OK;
-    if (!there && staging) return note_new_key(&staging->new_keys, text, id);
-    if (store->writable) return enter_key(store, text, bytes, length, id); /* one that is there may want its mark */
-    if (there) return remember_key(store, text, *id);
+    enum table_status status = store->writable ? table_know(&store->table, bytes, (size_t)length, id)
+                                               : table_find(&store->table, bytes, (size_t)length, id);
+    if (status == TABLE_OK) return remember_key(store, text, *id);
+    if (staging) return note_new_key(&staging->new_keys, text, id);
+    if (store->writable) return enter_key(store, text, bytes, length, id);
     PyObject *key = shown(store->state, text);
     if (key)
         raise_error(

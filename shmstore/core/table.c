@@ -83,6 +83,12 @@ enum table_status table_find(const struct table *t, const char *text, size_t len
     return probe(t, text, length, hash, &at, id);
 }
 
+enum table_status table_know(const struct table *t, const char *text, size_t length, uint32_t *id) {
+    enum table_status status = table_find(t, text, length, id);
+    if (status == TABLE_OK) mark_published(t, *id, length);
+    return status;
+}
+
 enum table_status table_intern(struct table *t, const char *text, size_t length, uint32_t *id) {
     uint64_t hash = fnv1a(text, length), at = hash & (t->geometry->bucket_count - 1);
     enum table_status status = probe(t, text, length, hash, &at, id);
@@ -136,6 +142,8 @@ uint32_t table_count(const struct table *t) {
 }
 
 uint32_t table_room(const struct table *t) {
-    uint64_t published = load_relaxed(&board_of(t)->keys_published);
-    return published < t->geometry->options.keys ? t->geometry->options.keys - (uint32_t)published : 0;
+    uint64_t published = load_relaxed(&board_of(t)->keys_published), keys = t->geometry->options.keys;
+    uint64_t cells = t->geometry->cell_count - table_count(t) + (t->spare && load_relaxed(t->spare));
+    uint64_t room = published < keys ? keys - published : 0;
+    return (uint32_t)(room < cells ? room : cells);
 }

@@ -28,6 +28,9 @@ enum table_status { TABLE_OK, TABLE_MISSING, TABLE_FULL };
 
 enum table_status table_find(const struct table *table, const char *text, size_t length, uint32_t *id);
 
+/* The same for who will give the id on: marks what it finds [5]. */
+enum table_status table_know(const struct table *table, const char *text, size_t length, uint32_t *id);
+
 /* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own, and not its forked child's. */
 enum table_status table_intern(struct table *table, const char *text, size_t length, uint32_t *id);
 

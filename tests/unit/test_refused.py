@@ -212,6 +212,38 @@ def test_new_keys_of_a_batch_are_entered_once_and_in_order(name: str) -> None:
         assert list(store.snapshot())[-2:] == [("one", "six"), ("two", "one")]
 
 
+def test_a_key_whose_mark_is_missing_gets_it_from_whoever_appends_its_id(name: str) -> None:
+    """Its publisher may have died before it left the mark, without which nobody comes from the id to the text."""
+
+    class Keyed(Record):
+        key: Key
+
+    def append_table(store: EventStore[Any]) -> None:
+        with shmstore.create(f"{name}-source", Keyed, capacity=10) as source:
+            source.append(key="a")
+            store.append_many(source.snapshot())
+        shmstore.unlink(f"{name}-source")
+
+    with shmstore.create(name, Keyed, capacity=10, partitions=1) as first:
+        first.key("a")
+        (cell,) = (offset for region, offset, _ in first._core.plan().regions if region == "key cells")
+        for append in (
+            lambda store: store.append(key="a"),
+            lambda store: store.append_many([("a",)]),
+            append_table,
+        ):
+            with Path("/dev/shm", name).open("r+b", buffering=0) as file:
+                file.seek(cell)
+                word = int.from_bytes(file.read(8), "little")
+                assert word > 2
+                file.seek(cell)
+                file.write((2).to_bytes(8, "little"))  # its length and one, and no mark
+                with shmstore.attach(name, Keyed) as store:
+                    append(store)
+                file.seek(cell)
+                assert int.from_bytes(file.read(8), "little") == word
+
+
 def test_a_refused_value_of_a_series_leaves_nothing(name: str) -> None:
     with shmstore.series(name, capacity=10, partitions=1) as series:
         before = traces(series.store)
