@@ -28,6 +28,7 @@ _BINDS: Final = {**dict.fromkeys(COMPARISONS, 0), "|": 1, "&": 2, "+": 3, "-": 3
 _BINDS_MORE: Final = {**dict.fromkeys(("*", "/", "//", "%"), 4), "~": 5, "negative": 5}
 _TIGHT: Final = {**_BINDS, **_BINDS_MORE}
 _CALL: Final = 6
+_MOST_SHOWN: Final = 100  # constants of a list
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -173,7 +174,7 @@ class Expression:
         return self.operator in CONDITIONS
 
     def __repr__(self) -> str:
-        """As it was written."""
+        """As it was written; what is very long is cut."""
         operator, operands = self.operator, self.operands
         if operator == "field":
             return f"field({operands[0]!r})"
@@ -267,7 +268,8 @@ def _shown(operand: object, least: int) -> str:
     if isinstance(operand, Expression):
         return repr(operand) if _TIGHT.get(operand.operator, _CALL) >= least else f"({operand!r})"
     if isinstance(operand, tuple):
-        return f"[{', '.join(_shown(item, 0) for item in operand)}]"
+        rest = f", ... ({len(operand):,} in all)" if len(operand) > _MOST_SHOWN else ""
+        return f"[{', '.join(_shown(item, 0) for item in operand[:_MOST_SHOWN])}{rest}]"
     if isinstance(operand, float) and not math.isfinite(operand):
         return f"float('{operand}')"
     return shown(operand)

@@ -245,10 +245,12 @@ def _fields_of_sequence(declaration: Sequence[Any]) -> Iterable[FieldSpec]:
 def _fields_of_dtype(dtype: Any) -> Iterable[FieldSpec]:
     """Fields of a NumPy structured dtype, known by its attributes: NumPy itself is never imported."""
     if not dtype.names:
-        raise InvalidSchema(f"{dtype!r} has no fields; give a structured dtype, as in numpy.dtype([('value', 'f8')])")
+        raise InvalidSchema(
+            f"{shown(dtype)} has no fields; give a structured dtype, as in numpy.dtype([('value', 'f8')])"
+        )
     for name in dtype.names:
         field = dtype.fields[name][0]
-        here = f"field {name!r} of the dtype is {field!r}"
+        here = f"field {name!r} of the dtype is {shown(field)}"
         if field.shape:
             raise InvalidSchema(f"{here}, an array of shape {field.shape}; declare a field for each item")
         if not field.isnative:

@@ -87,6 +87,13 @@ def snapshot(store: EventStore[Order]) -> Snapshot[Order]:
 # How they are written.
 
 
+def test_what_is_very_long_is_shown_cut() -> None:
+    many, text, digits = field("a").isin(range(10**6)), field("b") == "x" * 10**6, field("a") > 10**5000
+    assert repr(many).endswith("98, 99, ... (1,000,000 in all)])")
+    assert repr(text) == f"field('b') == '{'x' * 120}'... (1,000,000 in all)"
+    assert repr(digits) == "field('a') > an int of 16,610 bits"
+
+
 @pytest.mark.parametrize(
     ("expression", "shown"),
     [
