@@ -205,13 +205,15 @@ class _Asked:
         pane_ns: int = 0,
         every_ns: int = 0,
         period_ns: int = 0,
+        edges: Buffer = b"",
         summaries: bool = True,
     ) -> Any:
         """Of each value of the program: 1 its sum, 2 its least and greatest, 4 its squared distances from its mean.
 
-        (count, [(sum, low, high, squares) of each value]). With `by` or `pane_ns` (groups of that length of time
-        from the Unix epoch on): (labels or None, panes or None, counts, [lists of the same]); with `every_ns` and
-        `period_ns`, multiples of `pane_ns`, the panes are windows: their numbers, in steps of `every_ns`.
+        (count, [(sum, low, high, squares) of each value]). With `by` or `pane_ns` (panes of that length of time
+        from the Unix epoch on) or `edges` (ascending int64 in ns: pane i begins at edges[i], the last never ends):
+        (labels or None, panes or None, counts, [lists of the same]); with `every_ns` and `period_ns`, multiples of
+        `pane_ns`, the panes are windows: their numbers, in steps of `every_ns`.
         """
     def edge(
         self,

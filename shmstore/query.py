@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from functools import reduce
 from typing import Any, Generic, TypeVar, Unpack
 
 from shmstore import numbers
 from shmstore.arguments import refused
+from shmstore.calendars import CalendarUnit
 from shmstore.groups import GroupBy
 from shmstore.matches import Query
 from shmstore.numbers import Number, Summary
@@ -164,21 +165,25 @@ class Questions(ABC, Generic[R]):
         self,
         value: Value | None = None,
         *,
-        every: timedelta | int,
+        every: timedelta | int | CalendarUnit,
         period: timedelta | int | None = None,
+        zone: tzinfo | str | None = None,
         by: str | None = None,
         **selection: Unpack[Selection[R]],
     ) -> Table:
         """Ask about stretches of time: the count, and with a value its sum, mean, min and max, in each window.
 
-        every   how far apart windows begin, a timedelta or ns: at multiples of it since the Unix epoch
-        period  how long each is; as long as `every` when left out. Longer ones overlap
+        every   how far apart windows begin, a timedelta or ns: at multiples of it since the Unix epoch. Or a unit of
+                the calendar: "day", "week" (from Monday on), "month", "quarter" or "year"
+        period  how long each is; as long as `every` when left out. Longer ones overlap. Not with a calendar
+        zone    whose calendar, an IANA name such as "Europe/Berlin" or a tzinfo; UTC when left out. Its days have 23 or
+                25 hours when clocks change
         by      a field: windows of each of its values
 
         The table has the columns `by`, `start` (a Timestamp) and the answers, ordered by the first two. Windows without
         a record are not in it; the first and last may be cut by `since` and `until`.
         """
-        return windows(self._scope(**selection), value, every, period, by)
+        return windows(self._scope(**selection), value, every, period, zone, by)
 
     def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, Any]:
         count, (tallies,) = self._scope(**selection).tally((value,), what)

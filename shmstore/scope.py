@@ -1,7 +1,7 @@
 """What a question is put to: the live records of a store, or those of a snapshot, and which of them it is about."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shmstore import _core
@@ -51,6 +51,13 @@ class Scope:
         if self.ends is not None:
             ends = list(map(min, ends, self.ends))
         return [(partition, found[partition][0], ends[partition]) for partition in chosen]
+
+    def until_now(self) -> "Scope":
+        """The same, without what is appended from now on: for questions that are put in several passes."""
+        if isinstance(self.source, _core.Columns):
+            return self
+        tails = [tail for _, tail in self.source.ranges()]
+        return replace(self, ends=tails if self.ends is None else list(map(min, tails, self.ends)))
 
     def tally(self, values: Sequence[Value], what: int, **grouping: Any) -> Any:
         """What `_core.Store.tally` answers, of each value the same."""

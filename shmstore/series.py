@@ -1,12 +1,13 @@
 """Series: a store of numbers by key and time, the most common one, with every question one short call."""
 
 from collections.abc import Callable, Sequence, Sized
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import Literal, Protocol, Self, get_args
 
 from shmstore import store as stores
 from shmstore.arguments import refused
+from shmstore.calendars import CalendarUnit
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.expression import field
 from shmstore.fields import Key, Timestamp
@@ -255,13 +256,14 @@ class Series:
         self,
         key: str | None = None,
         *,
-        every: timedelta | int,
+        every: timedelta | int | CalendarUnit,
         period: timedelta | int | None = None,
+        zone: tzinfo | str | None = None,
         since: When = None,
         until: When = None,
     ) -> Table:
         """The count, sum, mean, min and max of the values in each window of time, as of `EventStore.windows`."""
-        return self.store.windows("value", every=every, period=period, **_about(key, since, until))
+        return self.store.windows("value", every=every, period=period, zone=zone, **_about(key, since, until))
 
     def _measured(self, by: Measure, since: When, until: When) -> Table:
         if not isinstance(by, str) or by not in get_args(Measure):

@@ -1,10 +1,14 @@
 """Windows: the same question about every stretch of time, side by side or overlapping."""
 
 import math
-from datetime import timedelta
+from array import array
+from collections.abc import Sequence
+from datetime import timedelta, tzinfo
+from typing import Any
 
 from shmstore import numbers
 from shmstore.arguments import length_ns, refused, whole_number
+from shmstore.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges, is_calendar_unit
 from shmstore.column import Column
 from shmstore.errors import InvalidOption
 from shmstore.groups import ordered_table, summary_columns
@@ -14,37 +18,91 @@ from shmstore.selection import require_time
 from shmstore.shown import shown
 from shmstore.table import Table
 
+_FIGURES = numbers.SUM | numbers.BOUNDS
 _MOST_OVERLAPPING = 10_000  # windows that a record is in
 _EARLIEST_NS = -(1 << 63)  # that a Timestamp can be; a window that begins before is cut
 
 
+Panes = tuple[Any, list[int], list[int], list[Any]]
+"""Labels (None without groups), the ns at which each window begins, its count, its tallies."""
+
+
 def windows(
-    scope: Scope, value: Value | None, every: timedelta | int, period: timedelta | int | None, by: str | None
+    scope: Scope,
+    value: Value | None,
+    every: timedelta | int | CalendarUnit,
+    period: timedelta | int | None,
+    zone: tzinfo | str | None,
+    by: str | None,
 ) -> Table:
     """Answer `Questions.windows`."""
     require_time(scope.schema, "windows")
+    grouping = {} if by is None else {"by": group_index(scope.schema, by)}
+    values = () if value is None else (value,)
+    if is_calendar_unit(every):
+        panes = _of_a_calendar(scope, values, every, period, zone, grouping)
+    else:
+        panes = _of_a_length(scope, values, every, period, zone, grouping)
+    labels, starts, counts, tallies = panes
+    answers = [Column("count", "integer", counts)]
+    if value is not None:
+        answers = summary_columns(scope, value, counts, Tallies(*tallies[0]))
+    time = Column("start", "timestamp", starts)
+    return ordered_table([time] if by is None else [Column(by, scope.field_kind(by), labels), time], answers)
+
+
+def _of_a_length(
+    scope: Scope,
+    values: Sequence[Value],
+    every: timedelta | int | str,
+    period: timedelta | int | None,
+    zone: tzinfo | str | None,
+    grouping: dict[str, int],
+) -> Panes:
+    """Windows of one length, at multiples of another since the Unix epoch."""
     every_ns = _checked("every", every)
     period_ns = every_ns if period is None else _checked("period", period)
+    if zone is not None:
+        raise InvalidOption(
+            f"zone is for units of the calendar, and every is {shown(every)}, which is as long everywhere; give every "
+            f"as one of {', '.join(CALENDAR_UNITS)}, or leave zone out"
+        )
     if period_ns > _MOST_OVERLAPPING * every_ns:
         raise InvalidOption(
             f"period is {shown(period)} and every is {shown(every)}, so that each record is in more than "
             f"{_MOST_OVERLAPPING:,} windows; give a longer every"
         )
-    grouping = {"pane_ns": math.gcd(every_ns, period_ns), "every_ns": every_ns, "period_ns": period_ns}
+    lengths = {"pane_ns": math.gcd(every_ns, period_ns), "every_ns": every_ns, "period_ns": period_ns}
     if period_ns == every_ns:
-        grouping = {"pane_ns": every_ns}
-    if by is not None:
-        grouping["by"] = group_index(scope.schema, by)
-    values = () if value is None else (value,)
-    labels, panes, counts, tallies = scope.tally(values, numbers.SUM | numbers.BOUNDS, **grouping)
-    starts = Column("start", "timestamp", [max(_EARLIEST_NS, pane * every_ns) for pane in panes])
-    answers = [Column("count", "integer", counts)]
-    if value is not None:
-        answers = summary_columns(scope, value, counts, Tallies(*tallies[0]))
-    return ordered_table([starts] if by is None else [Column(by, scope.field_kind(by), labels), starts], answers)
+        lengths = {"pane_ns": every_ns}
+    labels, panes, counts, tallies = scope.tally(values, _FIGURES, **lengths, **grouping)
+    return labels, [max(_EARLIEST_NS, pane * every_ns) for pane in panes], counts, tallies
 
 
-def _checked(name: str, length: timedelta | int) -> int:
+def _of_a_calendar(
+    scope: Scope,
+    values: Sequence[Value],
+    every: CalendarUnit,
+    period: timedelta | int | None,
+    zone: tzinfo | str | None,
+    grouping: dict[str, int],
+) -> Panes:
+    """Windows of days, weeks, months and so on of a time zone."""
+    if period is not None:
+        raise InvalidOption(
+            f"period is {shown(period)}, and windows of a calendar are as long as every, {every!r}; leave period out, "
+            "or give every as a length of time"
+        )
+    checked = checked_zone(zone)
+    scope = scope.until_now()
+    time = scope.schema.names[require_time(scope.schema, "windows")]
+    count, ((_, first_ns, last_ns, _),) = scope.tally([time], numbers.BOUNDS)
+    starts = edges(every, checked, first_ns, last_ns) if count else array("q", [0])
+    labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, **grouping)
+    return labels, [starts[pane] for pane in panes], counts, tallies
+
+
+def _checked(name: str, length: timedelta | int | str) -> int:
     """A length of time in ns. Raises InvalidOption."""
     ns = length_ns(name, length)
     if ns is None:

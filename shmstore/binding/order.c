@@ -130,7 +130,7 @@ static PyObject *of_groups(struct run *run, int by, int field, const double *wan
     if (count_keys(run, &keys)) return NULL;
     PyObject *labels = NULL, *columns = NULL;
     pairs_begin(&gathered.pairs);
-    if (!groups_begin(&gathered.groups, &run->store->geometry, by, keys, 0, &(struct tallies){.count = 0})) {
+    if (!groups_begin(&gathered.groups, &run->store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) {
         PyErr_NoMemory();
     } else if (!run_pass(run, &(struct listener){hear_pairs, &gathered, NULL})) {
         enum pairs_status sorted;

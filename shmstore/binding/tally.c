@@ -128,7 +128,7 @@ static PyObject *make_answer(Store *store, const struct groups *groups, uint32_t
 /* (labels or None, panes or None, counts, [(sums, lows, highs, squares) of each value]) */
 static PyObject *groups_object(Store *store, const struct groups *groups) {
     PyObject *labels = groups->field < 0 ? Py_NewRef(Py_None) : labels_column(store, groups);
-    PyObject *panes = !groups->pane_ns ? Py_NewRef(Py_None) : labels ? cells_column(store, groups, 0, 0, make_pane) : NULL;
+    PyObject *panes = !panes_given(&groups->panes) ? Py_NewRef(Py_None) : labels ? cells_column(store, groups, 0, 0, make_pane) : NULL;
     PyObject *counts = panes ? cells_column(store, groups, 0, 0, make_count) : NULL, *values = counts ? PyList_New(0) : NULL;
     for (uint32_t i = 0; values && i < groups->asked.count; i++) {
         PyObject *answers = PyTuple_New(ANSWERS);
@@ -149,7 +149,8 @@ static PyObject *groups_object(Store *store, const struct groups *groups) {
 enum { SLICE_WINDOWS = 1 << 17 }; /* tallied between two looks at signals */
 
 struct times {
-    long long pane_ns, every_ns, period_ns;
+    struct panes panes;
+    long long every_ns, period_ns;
 };
 
 /* Put the windows together, a few at a time, so that Ctrl-C is heard. 0, or -1 with an exception. */
@@ -174,8 +175,8 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
     uint32_t keys;
     if (count_keys(run, &keys)) return NULL;
     PyObject *result = NULL;
-    if (!groups_begin(&groups, g, by, keys, times->pane_ns, asked) ||
-        (times->every_ns && !groups_begin(&windows, g, by, keys, times->every_ns, asked))) {
+    if (!groups_begin(&groups, g, by, keys, times->panes, asked) ||
+        (times->every_ns && !groups_begin(&windows, g, by, keys, (struct panes){.length_ns = times->every_ns}, asked))) {
         PyErr_NoMemory();
     } else if (!run_pass(run, &(struct listener){hear_groups, &groups, take_groups})) {
         if (!times->every_ns) result = groups_object(run->store, &groups);
@@ -188,30 +189,40 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
 
 /* ---- methods ------------------------------------------------------------------------------------------------------ */
 
-static PyObject *tally(Store *store, Columns *columns, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"program", "what", "partitions", "ends", "by", "pane_ns", "every_ns", "period_ns",
-                                  "summaries", NULL};
-    struct source source = {.store = store, .columns = columns, .summaries = 1};
-    struct times times = {0, 0, 0};
-    PyObject *what;
-    int by = -1;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOiLLLp:tally", (char **)(uintptr_t)known,
-                                     &source.program, &what, &source.partitions, &source.ends, &by, &times.pane_ns,
-                                     &times.every_ns, &times.period_ns, &source.summaries))
-        return NULL;
-    by = group_field(store, by, true);
-    if (by == -2) return NULL;
-    if (times.pane_ns < 0 || (times.pane_ns && store->geometry.time_field < 0) || times.every_ns < 0 ||
-        (times.every_ns && (!times.pane_ns || times.period_ns < 1)))
-        return PyErr_Format(PyExc_ValueError, "windows of time need a Timestamp field and positive lengths");
-    source.needs = field_bit(by) | (times.pane_ns ? field_bit(store->geometry.time_field) : 0);
+static PyObject *tally_asked(const struct source *source, PyObject *what, int by, const struct times *times) {
     struct run run;
     struct tallies asked;
-    if (run_begin(&run, &source)) return NULL;
+    if (run_begin(&run, source)) return NULL;
     PyObject *result = NULL;
     if (!read_asked(what, run.program, &asked))
-        result = by < 0 && !times.pane_ns ? tally_all(&run, &asked) : tally_groups(&run, &asked, by, &times);
+        result = by < 0 && !panes_given(&times->panes) ? tally_all(&run, &asked) : tally_groups(&run, &asked, by, times);
     run_end(&run);
+    return result;
+}
+
+static PyObject *tally(Store *store, Columns *columns, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"program",  "what",      "partitions", "ends",      "by", "pane_ns",
+                                  "every_ns", "period_ns", "edges",      "summaries", NULL};
+    struct source source = {.store = store, .columns = columns, .summaries = 1};
+    struct times times = {.every_ns = 0};
+    long long pane_ns = 0;
+    Py_buffer edges = {.obj = NULL};
+    PyObject *what, *result = NULL;
+    int by = -1;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOiLLLy*p:tally", (char **)(uintptr_t)known,
+                                     &source.program, &what, &source.partitions, &source.ends, &by, &pane_ns,
+                                     &times.every_ns, &times.period_ns, &edges, &source.summaries))
+        return NULL;
+    times.panes = (struct panes){pane_ns, edges.buf, (uint32_t)(edges.len / 8)};
+    const bool by_time = panes_given(&times.panes);
+    if (pane_ns < 0 || edges.len % 8 || (by_time && store->geometry.time_field < 0) || times.every_ns < 0 ||
+        (times.every_ns && (!pane_ns || edges.len || times.period_ns < 1))) {
+        PyErr_Format(PyExc_ValueError, "windows of time need a Timestamp field, and positive lengths or int64 edges");
+    } else if ((by = group_field(store, by, true)) != -2) {
+        source.needs = field_bit(by) | (by_time ? field_bit(store->geometry.time_field) : 0);
+        result = tally_asked(&source, what, by, &times);
+    }
+    if (edges.obj) PyBuffer_Release(&edges);
     return result;
 }
 
@@ -254,7 +265,7 @@ static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObj
     if (run_begin(&run, &source)) return NULL;
     PyObject *labels = NULL, *values = NULL;
     if (!count_keys(&run, &keys)) {
-        if (!groups_begin(&edges.groups, &store->geometry, by, keys, 0, &(struct tallies){.count = 0})) PyErr_NoMemory();
+        if (!groups_begin(&edges.groups, &store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) PyErr_NoMemory();
         else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL})) {
             labels = by < 0 ? Py_NewRef(Py_None) : labels_column(store, &edges.groups);
             values = labels ? cells_column(store, &edges.groups, 0, 0, make_edge) : NULL;

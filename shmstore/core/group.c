@@ -20,14 +20,15 @@ enum {
 static bool grow(struct groups *groups);
 static uint32_t cell_of(struct groups *groups, int64_t pane, uint64_t value, const unsigned char *text);
 
-bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys, int64_t pane_ns,
-                  const struct tallies *asked) {
+bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys,
+                  struct panes panes, const struct tallies *asked) {
     memset(groups, 0, sizeof *groups);
     groups->geometry = geometry;
     groups->field = field;
-    groups->pane_ns = pane_ns;
+    groups->panes = panes;
     groups->asked = *asked;
-    groups->dense = field >= 0 && geometry->fields[field].kind == KIND_KEY && !pane_ns && keys <= MOST_DENSE;
+    groups->dense = field >= 0 && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) &&
+                    keys <= MOST_DENSE;
     if (!grow(groups)) return false;
     for (uint32_t id = 0; groups->dense && id < keys; id++)
         if (!cell_of(groups, 0, id, NULL)) return false;
@@ -128,30 +129,42 @@ static uint32_t cell_of(struct groups *groups, int64_t pane, uint64_t value, con
 
 static int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/* The pane of a time: mostly that of the time before. */
 struct pane {
-    int64_t number, first, last;
+    int64_t number, first, last; /* times in it */
 };
-static inline void move_pane(struct pane *pane, int64_t time, int64_t pane_ns) {
-    if (time >= pane->first && time <= pane->last) return;
-    pane->number = floor_divide(time, pane_ns);
-    __int128 first = (__int128)pane->number * pane_ns, last = first + pane_ns - 1;
-    pane->first = first < INT64_MIN ? INT64_MIN : (int64_t)first;
-    pane->last = last > INT64_MAX ? INT64_MAX : (int64_t)last;
+
+static struct pane pane_between_edges(const struct panes *panes, int64_t time) {
+    uint32_t low = 0, high = panes->edge_count; /* the first edge after the time is one of [low, high] */
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (panes->edges[middle] <= time) low = middle + 1;
+        else high = middle;
+    }
+    return (struct pane){(int64_t)low - 1, low ? panes->edges[low - 1] : INT64_MIN,
+                         low < panes->edge_count ? panes->edges[low] - 1 : INT64_MAX};
+}
+
+static struct pane pane_of(const struct panes *panes, int64_t time) {
+    if (panes->edge_count) return pane_between_edges(panes, time);
+    const int64_t number = floor_divide(time, panes->length_ns);
+    const __int128 first = (__int128)number * panes->length_ns, last = first + panes->length_ns - 1;
+    return (struct pane){number, first < INT64_MIN ? INT64_MIN : (int64_t)first,
+                         last > INT64_MAX ? INT64_MAX : (int64_t)last};
 }
 
 static bool find_cells(struct groups *groups, const struct batch *batch, struct placed *placed) {
     const struct geometry *g = groups->geometry;
     const struct field *field = groups->field < 0 ? NULL : &g->fields[groups->field];
     const bool texts = is_text(groups);
-    const int64_t *times = groups->pane_ns ? (const int64_t *)(const void *)batch->columns[g->time_field] : NULL;
+    const int64_t *times = panes_given(&groups->panes) ? (const int64_t *)(const void *)batch->columns[g->time_field] : NULL;
     union lanes room;
     const union lanes *values =
         field && !texts ? column_lanes(field->kind, batch->columns[groups->field], batch->rows, &room) : NULL;
     struct pane pane = {0, 0, times ? -1 : 0};
     for (uint32_t n = 0; n < placed->count; n++) {
         const uint32_t row = placed_row(placed, n);
-        if (times) move_pane(&pane, times[row], groups->pane_ns);
+        if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly that of the time before */
+            pane = pane_of(&groups->panes, times[row]);
         uint64_t value = values ? values->u[row] : 0;
         uint32_t slot = (uint32_t)(value ^ (uint64_t)pane.number * 31) % RECENT_CELLS, number = groups->recent[slot].cell;
         if (texts || !number || groups->recent[slot].value != value || groups->recent[slot].pane != pane.number) {
@@ -307,11 +320,12 @@ enum groups_status groups_add_block(struct groups *groups, const struct block *b
     uint64_t value = 0;
     *taken = false;
     if (!tally_answers(&groups->asked, block)) return GROUPS_OK;
-    if (groups->pane_ns) {
+    if (panes_given(&groups->panes)) {
         const struct facts *time = &block->facts[g->time_field];
         if (!time->known) return GROUPS_OK;
-        pane = floor_divide(time->low.i, groups->pane_ns);
-        if (floor_divide(time->high.i, groups->pane_ns) != pane) return GROUPS_OK;
+        const struct pane lowest = pane_of(&groups->panes, time->low.i);
+        if (time->high.i > lowest.last) return GROUPS_OK;
+        pane = lowest.number;
     }
     if (groups->field >= 0) {
         const struct facts *facts = &block->facts[groups->field];
@@ -331,7 +345,7 @@ bool groups_windows(struct groups *windows, const struct groups *from, uint32_t 
     for (uint32_t i = first_cell; i < end_cell; i++) {
         const struct cell *cell = &from->cells[i];
         const unsigned char *text = is_text(from) ? from->texts + cell->value : NULL;
-        __int128 start = (__int128)cell->pane * from->pane_ns, after = start - period_ns;
+        __int128 start = (__int128)cell->pane * from->panes.length_ns, after = start - period_ns;
         int64_t last = (int64_t)(start / every_ns - (start % every_ns < 0)),
                 first = (int64_t)(after / every_ns - (after % every_ns < 0)) + 1;
         for (int64_t window = first; window <= last; window++) {

@@ -1,12 +1,20 @@
 /* Groups: records that agree in a field, and lie in the same pane of time, are tallied together in a cell.
  *
- * A pane is the time from one multiple of `pane_ns` since the Unix epoch to the next. Windows that overlap are put together
- * from panes when all is tallied (Li et al., "No pane, no gain", SIGMOD Record 34(1), 2005). Cells are numbered as they are
- * met. The memory of groups grows with their number, and with nothing else. */
+ * A pane is the time from one multiple of a length since the Unix epoch to the next; or, where panes differ in length, as
+ * days of a time zone do, the time from one edge to the next. Windows that overlap are put together from panes of one length
+ * when all is tallied (Li et al., "No pane, no gain", SIGMOD Record 34(1), 2005). Cells are numbered as they are met. The memory of groups grows with their number, and with nothing else. */
 #ifndef SHMSTORE_GROUP_H
 #define SHMSTORE_GROUP_H
 
 #include "tally.h"
+
+struct panes {
+    int64_t length_ns;    /* 0: no panes, unless there are edges */
+    const int64_t *edges; /* ascending: pane i begins at edges[i], the last one never ends, what lies before them is pane -1 */
+    uint32_t edge_count;  /* 0: panes are of one length */
+};
+
+static inline bool panes_given(const struct panes *panes) { return panes->length_ns || panes->edge_count; }
 
 struct cell {
     int64_t pane;   /* its number; 0 without panes */
@@ -18,8 +26,8 @@ enum { RECENT_CELLS = 256 };
 
 struct groups {
     const struct geometry *geometry;
-    int field;       /* -1: groups by time alone */
-    int64_t pane_ns; /* 0: no panes */
+    int field;          /* -1: groups by time alone */
+    struct panes panes; /* the edges are the caller's */
     struct tallies asked;
     bool dense; /* cells are numbered as the ids of a Key are, whether or not they are met */
 
@@ -38,8 +46,8 @@ struct groups {
 };
 
 /* `keys`: how many ids there are, when the field is a Key. False: no memory. */
-bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys, int64_t pane_ns,
-                  const struct tallies *asked);
+bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys,
+                  struct panes panes, const struct tallies *asked);
 void groups_end(struct groups *groups);
 
 enum groups_status { GROUPS_OK, GROUPS_NO_MEMORY, GROUPS_DAMAGED /* the id of a Key that nobody has */ };
@@ -63,8 +71,8 @@ enum groups_status groups_add(struct groups *groups, const struct batch *batch, 
 enum groups_status groups_add_block(struct groups *groups, const struct block *block, bool *taken);
 
 /* Put windows together from panes, those of the cells [first_cell, end_cell) of `from`: window w is [w * every_ns, w *
- * every_ns + period_ns); both are multiples of from->pane_ns. The panes of `windows`, of every_ns, are windows. False: no
- * memory. */
+ * every_ns + period_ns); both are multiples of the length of from's panes. The panes of `windows`, of every_ns, are windows.
+ * False: no memory. */
 bool groups_windows(struct groups *windows, const struct groups *from, uint32_t first_cell, uint32_t end_cell,
                     int64_t every_ns, int64_t period_ns);
 

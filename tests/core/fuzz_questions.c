@@ -169,10 +169,12 @@ static void ask_for_groups(struct question *question, struct hearer *to, uint8_t
     question->needs = (by < 0 ? 0 : UINT64_C(1) << by) | (pane_ns ? UINT64_C(1) << TIME : 0);
     question->hear = hear_groups;
     question->take = take_groups;
-    require(groups_begin(&to->groups, to->geometry, by, question->inquirer->keys, pane_ns, &to->asked));
+    require(groups_begin(&to->groups, to->geometry, by, question->inquirer->keys,
+                         (struct panes){.length_ns = pane_ns}, &to->asked));
     if (run_once(question, to) && pane_ns) {
         struct groups windows;
-        require(groups_begin(&windows, to->geometry, by, question->inquirer->keys, 2 * pane_ns, &to->asked) &&
+        require(groups_begin(&windows, to->geometry, by, question->inquirer->keys,
+                             (struct panes){.length_ns = 2 * pane_ns}, &to->asked) &&
                 groups_windows(&windows, &to->groups, 0, to->groups.cell_count, 2 * pane_ns, 6 * pane_ns));
         require(windows.cell_count <= 4 * to->groups.cell_count + question->inquirer->keys);
         groups_end(&windows);
@@ -185,7 +187,7 @@ static void ask_for_edges(struct question *question, struct hearer *to, uint8_t 
     question->hear = hear_edges;
     to->edges.field = TEXT;
     to->edges.latest = what & 1;
-    require(groups_begin(&to->edges.groups, to->geometry, what & 2 ? KEY : -1, question->inquirer->keys, 0,
+    require(groups_begin(&to->edges.groups, to->geometry, what & 2 ? KEY : -1, question->inquirer->keys, (struct panes){0},
                          &(struct tallies){.count = 0}));
     run_once(question, to);
     edges_end(&to->edges);
@@ -216,7 +218,7 @@ static void ask_for_values_of_groups(struct question *question, struct hearer *t
     question->needs = 1 << NUMBER;
     question->hear = hear_pairs;
     pairs_begin(&to->pairs);
-    require(groups_begin(&to->groups, to->geometry, NUMBER, 0, 0, &(struct tallies){.count = 0}));
+    require(groups_begin(&to->groups, to->geometry, NUMBER, 0, (struct panes){0}, &(struct tallies){.count = 0}));
     if (run_once(question, to)) {
         require(pairs_sort(&to->pairs) == PAIRS_OK);
         for (uint32_t cell = 0; cell < to->groups.cell_count; cell++)

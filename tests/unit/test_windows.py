@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -134,3 +135,88 @@ def test_what_else_is_refused(store: EventStore[Reading], name: str) -> None:
     with shmstore.create(f"{name}-plain", Plain, capacity=10) as plain:
         with pytest.raises(InvalidOption, match="windows needs a Timestamp field"):
             plain.windows(every=1)
+
+
+HOUR_NS = 3_600 * 10**9
+
+
+def moment(text: str, zone: str = "UTC") -> int:
+    """A local time in ns since the Unix epoch."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * 10**9
+
+
+@pytest.fixture
+def spring(name: str) -> Iterator[EventStore[Reading]]:
+    """A record every half hour of five days, in the middle of which Berlin's clocks are put forward."""
+    first = moment("2025-03-28T00:00", "Europe/Berlin")
+    with shmstore.create(name, Reading, capacity=1000, partitions=2, layout="columns") as store:
+        store.append_many(
+            [Reading(f"s-{number % 2}", number / 2, number, first + number * HOUR_NS // 2) for number in range(240)]
+        )
+        yield store
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", ZoneInfo("Europe/Berlin")])
+def test_days_of_a_zone_have_23_hours_when_clocks_are_put_forward(spring: EventStore[Reading], zone: Any) -> None:
+    for _ in range(3):  # the second time makes block summaries, the third uses them
+        table = spring.windows("number", every="day", zone=zone)
+        assert table["start"].tolist()[:4] == [
+            moment(f"2025-03-{day}T00:00", "Europe/Berlin") for day in (28, 29, 30, 31)
+        ]
+        assert list(table["count"]) == [48, 48, 46, 48, 48, 2]
+        assert sum(table["sum"]) == sum(range(240))
+
+
+def test_days_of_a_zone_have_25_hours_when_clocks_are_put_back(name: str) -> None:
+    first = moment("2025-10-26T00:00", "Europe/Berlin")
+    with shmstore.create(name, Reading, capacity=100, partitions=1) as store:
+        store.append_many([Reading("s", 0.0, 0, first + number * HOUR_NS) for number in range(26)])
+        assert [row.count for row in store.windows(every="day", zone="Europe/Berlin")] == [25, 1]
+        assert [row.count for row in store.windows(every="day")] == [2, 24]
+
+
+def test_other_units_of_the_calendar(spring: EventStore[Reading]) -> None:
+    def starts(every: Any) -> list[int]:
+        return list(spring.windows(every=every, zone="Europe/Berlin")["start"])
+
+    berlin = "Europe/Berlin"
+    assert starts("week") == [moment(f"2025-03-{day}T00:00", berlin) for day in (24, 31)]
+    assert starts("month") == [moment(f"2025-{month}-01T00:00", berlin) for month in ("03", "04")]
+    assert starts("quarter") == [moment(f"2025-{month}-01T00:00", berlin) for month in ("01", "04")]
+    assert starts("year") == [moment("2025-01-01T00:00", berlin)]
+
+
+def test_calendar_windows_of_each_group_and_selection(spring: EventStore[Reading]) -> None:
+    table = spring.windows(every="day", zone="Europe/Berlin", by="sensor", where=field("number") >= 96)
+    assert rows(table) == [
+        (f"s-{sensor}", moment(day, "Europe/Berlin"), count)
+        for sensor in (0, 1)
+        for day, count in (("2025-03-30", 23), ("2025-03-31", 24), ("2025-04-01", 24), ("2025-04-02", 1))
+    ]
+    by_python = spring.windows(every="day", zone="Europe/Berlin", by="sensor", where=lambda record: record.number >= 96)
+    assert by_python == table
+    assert len(spring.windows(every="day", since=timedelta(0))) == 0
+
+
+@pytest.mark.parametrize("time", [-(1 << 63), (1 << 63) - 1])
+def test_calendar_windows_at_the_ends_of_64_bits(name: str, time: int) -> None:
+    with shmstore.create(name, Reading, capacity=10, partitions=1) as store:
+        store.append(Reading("s", 0.0, 0, time))
+        for every in ("day", "week", "month", "quarter", "year"):
+            ((start, count),) = store.windows(every=every, zone="Pacific/Apia")
+            assert count == 1 and start <= time and (time - start < 367 * 24 * HOUR_NS or start == -(1 << 63))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"every": "day", "zone": "Europe/Atlantis"}, "'Europe/Atlantis', which is no time zone"),
+        ({"every": "day", "zone": 3}, "zone is 3"),
+        ({"every": "day", "period": timedelta(days=2)}, "as long as every, 'day'"),
+        ({"every": timedelta(days=1), "zone": "UTC"}, "zone is for units of the calendar"),
+        ({"every": "fortnight"}, "every is 'fortnight'"),
+    ],
+)
+def test_calendars_that_are_refused(spring: EventStore[Reading], arguments: Any, says: str) -> None:
+    with pytest.raises(InvalidOption, match=says):
+        spring.windows(**arguments)

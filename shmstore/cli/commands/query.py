@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from shmstore.calendars import CALENDAR_UNITS, CalendarUnit, is_calendar_unit
 from shmstore.cli import question, units
 from shmstore.cli.exits import OK
 from shmstore.cli.records import Printer, shown_columns, shown_fields
@@ -21,6 +23,7 @@ EXAMPLES = (
     "query orders gateway value --newest --limit 5 --csv",
     "query orders --value value --by gateway --top 5",
     "query orders --value value --every 1s --since 1m --json",
+    "query orders --value value --every day --zone Europe/Berlin",
 )
 
 _RECORDS = 20
@@ -35,7 +38,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     question.declare(parser)
     parser.add_argument("--value", metavar="FIELD", help="summarize this field: count, sum, mean, min, max")
     parser.add_argument("--by", metavar="FIELD", help="a row for each value of this field, instead of records")
-    parser.add_argument("--every", type=units.span, metavar="TIME", help="a row for each window of time, such as 1s")
+    parser.add_argument(
+        "--every",
+        type=_every,
+        metavar="TIME",
+        help=f"a row for each window of time, such as 1s, or each {', '.join(CALENDAR_UNITS)}",
+    )
+    parser.add_argument("--zone", metavar="ZONE", help="whose days and months, such as Europe/Berlin (default: UTC)")
     parser.add_argument(
         "--period", type=units.span, metavar="TIME", help="the length of the windows (default: --every)"
     )
@@ -58,7 +67,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with look(args.name) as store:
         chosen = question.selection(args, store.schema)
         if args.every is not None:
-            table = store.windows(args.value, every=args.every, period=args.period, by=args.by, **chosen)
+            table = store.windows(
+                args.value, every=args.every, period=args.period, zone=args.zone, by=args.by, **chosen
+            )
             printed = Printer(shown_columns(table), out).print(_windows(table, args))
         elif args.by is not None:
             groups = store.group_by(args.by, **chosen)
@@ -82,6 +93,10 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.csv and (args.json or args.plain), "--csv, --json and --plain are three ways to write; give one"),
         (args.fields and not records, "fields are for a list of records; --value names the field to summarize"),
         (args.period is not None and args.every is None, "--period is the length of windows; give --every too"),
+        (
+            args.zone is not None and not is_calendar_unit(args.every),
+            "--zone is whose calendar windows follow; give --every day, or another unit of the calendar, too",
+        ),
         (ranked and not rows, "--top and --bottom rank groups or windows; give --by or --every too"),
         (args.rank is not None and not ranked, "--rank says what --top or --bottom compares; give one of them too"),
         (args.rank not in (None, "count") and args.value is None, f"--rank {args.rank} needs --value: the field"),
@@ -139,6 +154,10 @@ def _ranked(table: Table, args: argparse.Namespace) -> Table:
     if args.top is not None:
         return table.top(args.top, rank)
     return table if args.bottom is None else table.bottom(args.bottom, rank)
+
+
+def _every(text: str) -> timedelta | CalendarUnit:
+    return text if is_calendar_unit(text) else units.span(text)
 
 
 def _limit(text: str) -> int:
