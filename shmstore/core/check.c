@@ -72,11 +72,11 @@ static void check_partition(const struct ring *ring, const struct processes *pro
     uint64_t floor = load_acquire(&control->floor), tail = load_acquire(&control->tail);
     if (floor > tail)
         violation(c, "partition %u: the floor %llu lies above the tail %llu", p, (number)floor, (number)tail);
-    uint64_t voids = load_acquire(&control->void_ledger),
-             begun = load_acquire(&control->voids_begun); /* begun runs ahead */
-    if ((int32_t)((uint32_t)begun - (uint32_t)voids) < 0)
-        violation(c, "partition %u: %u voided tickets were counted, but only %u begun", p, (uint32_t)voids,
-                  (uint32_t)begun);
+    uint64_t until = load_acquire(&control->voids_until), slots = ring->geometry->slots;
+    tail = load_acquire(&control->tail);
+    if (until > tail + slots + 1)
+        violation(c, "partition %u: voided tickets are to be looked for until ticket %llu; the tail is %llu", p,
+                  (number)until, (number)tail);
 }
 
 static void check_keys(const struct table *table, struct checking *c) {

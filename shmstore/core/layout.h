@@ -22,7 +22,7 @@
 #include "atomics.h"
 
 enum {
-    ABI_MAJOR = 2, /* another major cannot be read */
+    ABI_MAJOR = 3, /* another major cannot be read */
     ABI_MINOR = 0, /* a larger minor only adds */
     MAX_FIELDS = 64,
     MAX_FIELD_NAME_BYTES = 55,
@@ -129,7 +129,7 @@ struct partition {
     _Alignas(128) atomic_u64 floor; /* tickets below were cleared */
     atomic_u64 skip_ledger; /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
     atomic_u64 void_ledger;
-    atomic_u64 voids_begun;
+    atomic_u64 voids_until; /* a slot shows a voided ticket only while the tail is below */
 };
 
 /* What one field was over all records of a block of slots, during one lap; see summary.h. */

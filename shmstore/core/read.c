@@ -106,9 +106,9 @@ static uint64_t read_run(const struct ring *ring, uint32_t partition, uint64_t t
     copy_rows(ring, partition, slot, count, to);
     fence_acquire(); /* read_run:after: whoever overwrote what we copied is seen below */
     uint64_t tail = load_relaxed(&ring_partition(ring, partition)->tail); /* read_run:tail */
-    if (ticket + slots > tail) return count;
-    /* Somebody may have claimed over the first rows, in ticket order: find the last that was. */
-    uint64_t doubtful = tail - slots - ticket + 1;
+    if (ticket + slots >= tail) return count;
+    /* Somebody may have written over the first rows, in ticket order: find the last that was claimed. */
+    uint64_t doubtful = tail - slots - ticket;
     if (doubtful > count) doubtful = count;
     for (uint64_t row = doubtful; row > 0; row--)
         if (load_relaxed(ring_word(ring, partition, slot + row - 1)) != published) { /* read_run:again */
@@ -123,7 +123,7 @@ bool ring_copy_published(const struct ring *ring, uint32_t partition, uint64_t t
     copy_rows(ring, partition, ring_where(ring->geometry, ticket).slot, count, to);
     fence_acquire(); /* ring_copy_published:after: whoever overwrote what we copied is seen below */
     uint64_t tail = load_relaxed(&ring_partition(ring, partition)->tail); /* ring_copy_published:tail */
-    if (ticket + ring->geometry->slots <= tail) return false;
+    if (ticket + ring->geometry->slots < tail) return false;
     to->row += count;
     return true;
 }
@@ -138,9 +138,12 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     *end = ticket + 1;
     if (distance < 0) return READ_DAMAGED;
     if (distance > 0) {
-        uint64_t oldest = ring_oldest(ring, partition, load_acquire(&ring_partition(ring, partition)->tail));
-        if (oldest > *end) *end = oldest;
-        *reason = GAP_LAPPED;
+        const struct partition *control = ring_partition(ring, partition);
+        uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), floor = load_acquire(&control->floor);
+        bool cleared = floor > ticket; /* as report_unreadable tells it */
+        uint64_t bound = cleared ? floor : tail > slots ? tail - slots : 0;
+        if (bound > *end) *end = bound;
+        *reason = cleared ? GAP_CLEARED : GAP_LAPPED;
         return READ_END;
     }
     switch (word_state(word)) {

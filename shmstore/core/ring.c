@@ -85,10 +85,17 @@ SELDOM static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint
     }
 }
 
+/* Raise a bound of tickets; it never falls. */
+static void raise_bound(atomic_u64 *bound, uint64_t ticket) {
+    uint64_t seen = load_relaxed(bound); /* raise_bound:seen */
+    while (seen < ticket && !cas_acq_rel(bound, &seen, ticket)) {} /* raise_bound:raise */
+}
+
 /* ---- helping ---------------------------------------------------------------------------------------------------- */
 
 /* [2] Ticket `ticket` is decided or claimed, as `word` shows: move the tail past it. */
 SELDOM static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uint64_t word) {
+    fence_acquire(); /* help:fence: who sees the tail moved sees all that the claimer did before its claim */
     if (word_lap(word) == lap &&
         (word_state(word) == STALLED || word_state(word) == SKIPPED || word_state(word) == ABANDONED)) {
         ledger_count(&partition->skip_ledger, &partition->tail, ticket);
@@ -99,13 +106,14 @@ SELDOM static void help(struct partition *partition, uint64_t ticket, uint64_t l
 
 bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uint64_t word) {
     struct partition *control = ring_partition(ring, partition);
-    add_relaxed(&control->voids_begun, 1); /* ring_settle:begun [11], before the word changes */
+    const struct geometry *g = ring->geometry;
+    uint64_t tail = load_relaxed(&control->tail), expected = word;
+    struct where at = ring_where(g, tail);
+    uint64_t ticket = tail - at.slot + slot - (uint64_t)lap_distance(at.lap, word_lap(word)) * g->slots; /* the word's */
+    raise_bound(&control->voids_until, ticket + g->slots + 1); /* [12], before the word changes */
     POINT("settle begun");
-    uint64_t expected = word;
-    bool settled = cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */
-                               slot_word(word_lap(word), 0, word_state(word) == WRITING ? VOID : ABANDONED));
-    if (!settled) add_relaxed(&control->voids_begun, UINT64_MAX);
-    return settled;
+    return cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */
+                       slot_word(word_lap(word), 0, word_state(word) == WRITING ? VOID : ABANDONED));
 }
 
 /* [3] The slot is held for an older lap. */
@@ -220,26 +228,28 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
 }
 
 void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t ticket) {
-    atomic_u64 *floor = &ring_partition(ring, partition)->floor;
-    uint64_t seen = load_acquire(floor);
-    while (seen < ticket && !cas_acq_rel(floor, &seen, ticket)) {} /* ring_raise_floor:raise */
+    raise_bound(&ring_partition(ring, partition)->floor, ticket);
 }
 
-/* Is any of the tickets [first, tail) still held? Remembers in `decided` how far none is: what is decided stays so. */
+/* Is any of the tickets [first, tail) still held? Remembers in `decided` how far none is: what is decided stays so. (What
+ * lies beyond the tail is not believed: only damage can have moved the tail back.) */
 static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t first, uint64_t tail, atomic_u64 *decided) {
-    uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first;
-    while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot)))) t++;
-    store_relaxed(decided, t);
+    uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first; /* holds_any:known */
+    while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot))))
+        t++; /* holds_any:words */
+    fence_acquire(); /* holds_any:fence: what settled these words was announced, also to who believes the memo */
+    store_release(decided, t); /* holds_any:decided */
     return t < tail;
 }
 
-/* One look at the counts; false when a loss was counted meanwhile, so that they may not fit each other. */
+/* One look at the counts; false when a loss began or was counted meanwhile, so that they may not fit each other. */
 static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
-    uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger);
-    uint64_t begun = load_acquire(&control->voids_begun);
-    uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail);
+    uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger); /* try_totals:ledgers */
+    uint64_t until = load_relaxed(&control->voids_until); /* try_totals:until */
+    POINT("totals begun");
+    uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail); /* try_totals:tail */
     uint64_t first = tail > g->slots ? tail - g->slots : 0;
     /* Ledgers count before the tail moves: what they name there is not handed out yet, or still in its slot. */
     bool skip_ahead = ledger_names(skips, tail), void_ahead = ledger_names(voids, tail);
@@ -248,12 +258,11 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
 
     /* Tickets without a record are found in their slots, but only when there can be any. */
     uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
-    bool lost = void_ahead || (uint32_t)voids != (uint32_t)begun || (skips && since_skip <= g->slots),
-         oldest_missing = false;
+    bool lost = tail < until || (skips && since_skip <= g->slots), oldest_missing = false;
     if (holds_any(ring, partition, first, tail, decided) || lost)
         for (uint64_t t = first; t < tail; t++) {
             struct where at = ring_where(g, t);
-            uint64_t word = load_relaxed(ring_word(ring, partition, at.slot));
+            uint64_t word = load_relaxed(ring_word(ring, partition, at.slot)); /* try_totals:words */
             enum state state = word_state(word);
             bool current =
                 lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
@@ -265,12 +274,16 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
             missing++;
             oldest_missing |= t == oldest;
         }
-    /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so. */
+    /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so, and until the
+     * new one is there. */
     struct where next = ring_where(g, tail);
-    bool claimed = lap_distance(word_lap(load_relaxed(ring_word(ring, partition, next.slot))), next.lap) >= 0;
+    uint64_t word = load_relaxed(ring_word(ring, partition, next.slot)); /* try_totals:next */
+    bool claimed = lap_distance(word_lap(word), next.lap) >= 0 && word_state(word) != PUBLISHED;
     if (claimed && !oldest_missing && oldest + g->slots == tail) missing++;
     out->length = tail - oldest - missing;
-    return load_acquire(&control->skip_ledger) == skips && load_acquire(&control->void_ledger) == voids;
+    fence_acquire(); /* try_totals:fence: whatever changed these words is seen as begun or counted below */
+    return load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&
+           load_relaxed(&control->voids_until) == until; /* try_totals:again */
 }
 
 void ring_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {

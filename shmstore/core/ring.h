@@ -20,34 +20,47 @@
  *
  * Append (claim first, then move the tail):
  *  1. Load the tail: ticket t, its slot, its lap L. Load the slot word.
- *  2. The word's lap is L or later: somebody claimed or skipped t. Help: move the tail from t to t + 1; go to 1.
+ *  2. The word's lap is L or later: somebody claimed or skipped t. Help: count it if it was skipped [10], move the tail from
+ *     t to t + 1; go to 1.
  *  3. The word is held (WRITING, STALLED) for an older lap. Look again for a moment. If the kernel says that its owner
  *     is dead, settle it (VOID, ABANDONED) and go to 1. If the owner lives, mark the word STALLED with lap L: ticket t is
- *     skipped, visibly. Go to 1. Never is a slot taken from a live owner: it could still write into it.
+ *     skipped, visibly. Go to 1. Never is a slot taken from a live owner: it could still write into it. After a lap of such
+ *     slots (and no less than LEAST_ROUNDS) the append gives up: BLOCKED, nothing was written.
  *  4. Otherwise claim: CAS the word to WRITING(L, me). Who wins owns the payload: the record it replaces is the one that
- *     FIFO discards, and the winner alone may copy it out. Who loses goes to 1.
+ *     FIFO discards, and the winner alone may copy it out. Who loses leaves the winner its cache lines for a moment, longer
+ *     each time (backoff), and goes to 1. Who has lost MOST_TRIES rounds has found bytes that no protocol leaves: DAMAGED,
+ *     nothing was written.
  *  5. Move the tail from t to t + 1, unless somebody helped. Write the payload. CAS the word to PUBLISHED(L).
- *  6. The CAS of 5 fails when the slot became STALLED(L'): N newer tickets have gone by and the record counts as
- *     discarded. Release the slot: SKIPPED(L').
+ *  6. The CAS of 5 fails when the slot became STALLED(L'): N newer tickets have gone by and the record counts as appended,
+ *     and discarded. Release the slot: SKIPPED(L'). When the word is no longer this owner's at all, others took it for dead
+ *     and settled it (its byte lock was lost): REVOKED, and the ticket counts as voided.
  *
  * Read ticket t below the tail, not below the floor:
- *  7. Load the word; PUBLISHED(L) -> copy the payload -> load the word again: equal, or the tail is at most t + N - 1
- *     (slot t mod N is claimed for t + N only by one who saw the tail at t + N) -> the copy is whole.
- *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided; owner alive -> in flight: a cursor stops
- *     there, a snapshot leaves it out. STALLED(L), SKIPPED(L), ABANDONED(L) -> skipped. VOID(L) -> voided.
+ *  7. Load the word; PUBLISHED(L) -> copy the payload -> load the tail: at most t + N (nobody writes into slot t mod N for
+ *     t + N before the tail has passed t + N), or the word again: equal -> the copy is whole. Where somebody has seen the word
+ *     before, the tail alone proves it (ring_copy_published).
+ *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided (who may not write: if the word is still
+ *     the same); owner alive -> in flight: a cursor stops there, a snapshot leaves it out. STALLED(L), SKIPPED(L),
+ *     ABANDONED(L) -> skipped. VOID(L) -> voided. An older lap, a state or an owner that no protocol leaves -> DAMAGED.
+ *     What lies below the floor was cleared, whatever became of it since; the floor only rises, and moves no word.
  *
  * Repair (process.c calls it for an owner that is dead, holding the dead place's byte lock):
- *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> ABANDONED, by CAS of the exact word. Anyone may do the
- *     same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may repair.
+ *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> ABANDONED, by CAS of the exact word, announced before
+ *     [12]. Anyone may do the same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may
+ *     repair.
  *
  * Counting. Loss is counted once whoever dies between a step and its count, because the count comes first and names its
- * ticket: a ledger word is `low 31 bits of the ticket | 1 | count (32 bits)`, and it changes by one CAS. (A ticket is taken
- * for counted if the one counted before it was exactly a multiple of 2^31 tickets ago. Counts are modulo 2^32.)
+ * ticket: a ledger word is `low 31 bits of the ticket | 1 | count (32 bits)`, and it changes by one CAS. Two things bound
+ * how exact that is: a ticket is taken for counted if the one counted before it was exactly a multiple of 2^31 tickets ago,
+ * and counts are modulo 2^32, so that what is told of one partition is exact while it has lost fewer than 2^32 tickets of a
+ * kind.
  * 10. Before the tail is moved past a skipped ticket t: unless the skip ledger names t, and while the tail is still t, CAS
  *     it to name t with the count + 1.
  * 11. Before a VOID or ABANDONED word is claimed over for ticket t: the same with the void ledger. So each ticket whose
- *     writer died is in the ledger, or still shown by a slot. `voids_begun` rises before any CAS to VOID or ABANDONED, so
- *     when it equals the ledger's count nobody need look for them.
+ *     writer died is in the ledger, or still shown by a slot.
+ * 12. A slot shows a voided ticket only until it is claimed over, N tickets after the one that its word bears. Before the CAS
+ *     to VOID or ABANDONED `voids_until` is raised beyond that ticket: when the tail is not below it nobody need look for them.
+ *     Who dies between the two costs those who count one lap of looking. (ring_totals)
  *
  * Which access pairs with which (its label is function:what), and what the pair buys:
  *
@@ -55,6 +68,8 @@
  *   claim_next:move,        claim_next:tail,         the word of every ticket below the tail: decided, or with its owner
  *     help:move               report_unreadable:tail   (the invariant)
  *   ring_append:publish     read_run:before          the payload of a PUBLISHED word (read_run:words)
+ *   claim_next:claim        help:fence               what the claimer did before its claim, as interning the record's key: who
+ *                             (then scan_range:tail)   acquires the tail from the helper sees it as from the claimer
  *   ring_append:publish     claim_next:claim         the record that the claim replaces, for the one who discards it
  *   claim_next:claim        pass_held:fence,         the place of an owner that stands in a word: who is seen to hold a
  *                             explain:word             slot has entered, so another generation there means it is over
@@ -69,6 +84,11 @@
  *   release_stalled:release claim_next:claim         the late payload, before the next claim writes its own
  *   ring_settle:settle      claim_next:claim         the same for the payload of a dead owner
  *   ledger_count:count      ledger_count:ledger      that a ticket is counted, before the tail is found moved past it
+ *   ledger_count:count      try_totals:ledgers       a tail that has come to the ticket that the ledger names
+ *   claim_next:move         try_totals:tail          the words that are counted (holds_any:words, try_totals:words)
+ *   ring_settle:settle      try_totals:fence         what was announced (raise_bound:raise) before a word was settled, and
+ *                                                      counted before it was claimed over, at try_totals:again
+ *   holds_any:decided       holds_any:fence          (threads of one process) the same, for who believes the memo
  */
 #ifndef SHMSTORE_RING_H
 #define SHMSTORE_RING_H

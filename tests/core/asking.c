@@ -111,14 +111,14 @@ static void *aligned(size_t bytes) {
     return memory;
 }
 
-struct answer ask_about(struct asker *asker, struct range range) {
+struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t count) {
     const struct ring *ring = &asker->store->ring;
     const struct geometry *g = ring->geometry;
     const struct program *program = &asker->program;
     struct answer answer = {.asker = asker};
     struct scan scan = {
         .ring = ring, .program = program, .needs = asker->needs | program->needs, .kept = asker->needs,
-        .ranges = &range, .range_count = 1, .sealed = asker->sealed, .summarises = asker->summarises,
+        .ranges = ranges, .range_count = count, .sealed = asker->sealed, .summarises = asker->summarises,
         .taker = {take, &answer},
     };
     void *buffer = aligned(scan_buffer_bytes(g, scan.needs)), *scratch = aligned(program_scratch_bytes(program) + 1);
@@ -140,6 +140,7 @@ struct answer ask_about(struct asker *asker, struct range range) {
     return answer;
 }
 
+struct answer ask_about(struct asker *asker, struct range range) { return ask_about_all(asker, &range, 1); }
 struct answer ask(struct asker *asker) { return ask_about(asker, scan_range(&asker->store->ring, 0)); }
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */

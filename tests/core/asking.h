@@ -27,6 +27,7 @@ struct answer {
 
 /* Ask about these tickets, whenever they were there; or about all of partition 0 that are there now. */
 struct answer ask_about(struct asker *asker, struct range range);
+struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t count); /* one after the other */
 struct answer ask(struct asker *asker);
 
 #define expect_equal_answers(found, expected) expect_equal_answers_at(__FILE__, __LINE__, found, expected)

@@ -7,13 +7,13 @@ BLOCKS = (
         "a copy without words is proved by the tail",
         "a_sealed_block_that_is_claimed_over_is_read_by_its_words",
         "read.c",
-        {"if (ticket + ring->geometry->slots <= tail) return false;": "if (tail == 77) return false;"},
+        {"if (ticket + ring->geometry->slots < tail) return false;": "if (tail == 77) return false;"},
     ),
     Mutant(
         "the first ticket that is claimed over is no longer there",
         "a_sealed_block_that_is_claimed_over_is_read_by_its_words",
         "read.c",
-        {"if (ticket + ring->geometry->slots <= tail)": "if (ticket + ring->geometry->slots + 1 < tail)"},
+        {"if (ticket + ring->geometry->slots < tail)": "if (ticket + ring->geometry->slots + 1 < tail)"},
     ),
     Mutant(
         "a mark is of one lap",
@@ -38,6 +38,18 @@ BLOCKS = (
         "a_mark_is_of_blocks_that_were_seen_from_their_first_ticket",
         "scan.c",
         {"if (began == in.first) scan->whole_from = in.first;": "scan->whole_from = in.first;"},
+    ),
+    Mutant(
+        "of one range",
+        "what_one_range_began_the_next_does_not_go_on_with",
+        "scan.c",
+        {"scan->at++; scan->whole_from = UINT64_MAX;": "scan->at++;"},
+    ),
+    Mutant(
+        "a copy without words holds while the tail has not passed it",
+        "a_full_ring_that_rests_is_marked_from_its_oldest_block_on",
+        "read.c",
+        {"if (ticket + ring->geometry->slots < tail)": "if (ticket + ring->geometry->slots <= tail)"},
     ),
     Mutant(
         "a block is summarised when it was marked",

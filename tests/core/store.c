@@ -70,7 +70,6 @@ void counted_before(struct store *store, uint32_t count) {
     uint64_t word = (uint64_t)(uint32_t)((store->first - 1000) << 1 | 1) << 32 | count;
     store_relaxed(&control->skip_ledger, word);
     store_relaxed(&control->void_ledger, word);
-    store_relaxed(&control->voids_begun, count);
     store->counted_before = 2 * count;
 }
 

@@ -167,6 +167,30 @@ CASE(a_mark_is_of_blocks_that_were_seen_from_their_first_ticket) {
     expect_equal(ask_about(&asker, before).count, BLOCK - 4); /* and not the claimed slot too */
 }
 
+CASE(what_one_range_began_the_next_does_not_go_on_with) {
+    struct store *store = make_store((struct wish){.capacity = 2 * BLOCK});
+    struct asker asker = make_asker(store, false);
+    uint32_t writer = join(store, 0), slow = join(store, 1);
+    append_many(store, writer, 7);
+    stall(store, slow, "tail moved"); /* its slot holds no record */
+    append_many(store, writer, BLOCK - 8);
+    struct range parts[] = {{0, 0, 5}, {0, 10, BLOCK}};
+    expect_equal(ask_about_all(&asker, parts, 2).count, BLOCK - 5);
+    expect_equal(ask(&asker).count, BLOCK - 1);
+}
+
+CASE(a_full_ring_that_rests_is_marked_from_its_oldest_block_on) {
+    for_each(layout, BOTH_LAYOUTS) {
+        struct store *store = make_store((struct wish){.capacity = 2 * BLOCK, .layout = layout});
+        struct asker asker = make_asker(store, true);
+        append_many(store, join(store, 0), 3 * BLOCK);
+        for (int times = 0; times < 2; times++) expect_equal(ask(&asker).count, 2 * BLOCK);
+        expect_equal(ask(&asker).count, 2 * BLOCK);
+        expect_equal(asker.read, 0); /* all is summarised */
+        free_store(store);
+    }
+}
+
 CASE(a_summary_is_right_for_ever) {
     struct store *store = make_store((struct wish){.capacity = 3 * BLOCK});
     struct asker asker = make_asker(store, true);

@@ -14,11 +14,12 @@ import pytest
 
 from tests.core.conftest import CORE
 from tests.core.explorer import Explorer, Found
-from tests.core.models import history, process, ring_rules, summary, table, waiting
+from tests.core.models import history, process, ring_rules, summary, table, totals, waiting
 from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation
 
 MODELS = {
     "ring": ring_rules,
+    "totals": totals,
     "summary": summary,
     "process": process,
     "table": table,

@@ -34,7 +34,7 @@ MUTANTS = (
         "a reader looks a second time",
         "every_ticket_is_read_once_or_in_one_gap",
         "read.c",
-        {"if (ticket + slots > tail) return count;": "if (tail + 1) return count;"},
+        {"if (ticket + slots >= tail) return count;": "if (tail + 1) return count;"},
         by_race=True,
     ),
     Mutant(
@@ -129,7 +129,39 @@ MUTANTS = (
         "a settled claim is announced, or the totals do not look for it",
         "a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger",
         "ring.c",
-        {"add_relaxed(&control->voids_begun, 1);": ";"},
+        {"raise_bound(&control->voids_until, ticket + g->slots + 1);": "(void)ticket;"},
+    ),
+    Mutant(
+        "for no longer than a lap, though it was not settled",
+        "who_dies_while_settling_a_slot_leaves_it_to_be_settled_again",
+        "ring.c",
+        {"raise_bound(&control->voids_until, ticket + g->slots + 1);": "control->voids_until += ticket + 99999;"},
+    ),
+    Mutant(
+        "who counts looks again whether a settling began",
+        "who_counts_while_a_claim_is_settled_counts_it_once",
+        "ring.c",
+        {"load_relaxed(&control->voids_until) == until;": "until + 1;"},
+    ),
+    Mutant(
+        "and whether a loss was counted",
+        "who_counts_while_a_loss_is_counted_counts_it_once",
+        "ring.c",
+        {
+            "return load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&": "return"
+        },
+    ),
+    Mutant(
+        "what is decided ends at the tail",
+        "what_was_decided_beyond_the_tail_is_looked_at_again",
+        "ring.c",
+        {"known > first && known <= tail ? known : first;": "known > first ? known : first;"},
+    ),
+    Mutant(
+        "what was cleared is told as cleared, also when it was overwritten meanwhile",
+        "what_is_cleared_while_it_is_read_is_told_as_cleared",
+        "read.c",
+        {"bool cleared = floor > ticket;": "bool cleared = floor == UINT64_MAX;"},
     ),
     Mutant(
         "a discarded record is taken before it is overwritten",

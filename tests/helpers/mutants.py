@@ -147,7 +147,7 @@ def edges(dice: random.Random, data: bytearray, regions: dict[str, Region]) -> s
 
 
 def tails(dice: random.Random, data: bytearray, regions: dict[str, Region]) -> str:
-    """Any word of a partition at an edge: tail, floor, both ledgers, voids begun."""
+    """Any word of a partition at an edge: tail, floor, both ledgers, until when to look for voids."""
     first = regions["partitions"].first
     for _ in range(dice.choice((1, 2, 5))):
         at = first + dice.randrange(PARTITIONS) * 256 + dice.choice((0, 0, 128, 136, 144, 152))

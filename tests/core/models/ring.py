@@ -62,8 +62,9 @@ class Ring:
             "tail": 0,
             "skip_ledger": Ledger(NOBODY, 0),
             "void_ledger": Ledger(NOBODY, 0),
-            "voids_begun": 0,
+            "voids_until": 0,
             "floor": 0,
+            "keys": 0,
         }
         for slot in range(self.slots):
             shared |= {word_of(slot): NEVER, unit_of(slot): NOBODY}
@@ -123,6 +124,8 @@ class Ring:
         return claimed
 
     def help(self, ticket: int, lap: int, word: Word) -> Program:
+        """[2]"""
+        yield fence_acquire("help:fence")
         if word.lap == lap and word.state in (STALLED, SKIPPED, ABANDONED):
             yield from self.ledger_count("skip_ledger", ticket)  # [10]
         yield cas_acq_rel("help:move", "tail", ticket, ticket + 1)
@@ -148,12 +151,15 @@ class Ring:
 
     def settle(self, slot: int, word: Word) -> Program:
         """[9] Returns whether the word was still this one."""
-        yield add_relaxed("ring_settle:begun", "voids_begun", 1)
+        yield from self.announce(slot, word)
         settled = Word(word.lap, NOBODY, VOID if word.state == WRITING else ABANDONED)
         done, _ = yield cas_acq_rel("ring_settle:settle", word_of(slot), word, settled)
-        if not done:
-            yield add_relaxed("", "voids_begun", -1)
         return done
+
+    def announce(self, slot: int, word: Word) -> Program:
+        """[12] The word's ticket is looked for until its slot is claimed over."""
+        ticket = (word.lap - 1) * self.slots + slot
+        yield from self.raise_bound("voids_until", ticket + self.slots + 1)
 
     def take_discarded(self, slot: int, ticket: int, replaced: Word) -> Program:
         """[4] What the claim replaced is the record of N tickets ago, whole."""
@@ -229,7 +235,7 @@ class Ring:
     def overwritten(self, ticket: int, slot: int, published: Word, count: int) -> Program:
         """How many tickets, from the first on, may have been claimed over while they were copied."""
         tail = yield load_relaxed("read_run:tail", "tail")
-        row = min(tail - self.slots - ticket + 1, count)
+        row = min(tail - self.slots - ticket, count)
         while row > 0:
             word = yield load_relaxed("read_run:again", word_of(slot + row - 1))
             if word != published:
@@ -266,7 +272,7 @@ class Ring:
         newest = [(t, *self.where(t)) for t in range(max(tail - self.slots, 0), tail)]
         held = any(values[word_of(slot)].state in HELD for _, _, slot in newest)
         skipped_lately = skips.count and tail - skips.names <= self.slots
-        if not (held or skipped_lately or voids.names == tail or voids.count != values["voids_begun"]):
+        if not (held or skipped_lately or tail < values["voids_until"]):
             newest = []  # nobody need look
         for ticket, lap, slot in newest:
             word = values[word_of(slot)]
@@ -323,6 +329,19 @@ class Ring:
         yield from self.write_and_publish(me, 0, 1, 0)
         return (0,)
 
+    def interns_and_appends(self, me: int) -> Program:
+        """Append a record of a new key."""
+        yield add_relaxed("", "keys", 1)
+        tickets = yield from self.appends(me)
+        return tickets
+
+    def asks_about_keys(self) -> Program:
+        """Who has fixed its tickets, and then counts the keys, has counted those of its tickets."""
+        tail = yield load_acquire("scan_range:tail", "tail")
+        keys = yield load_relaxed("", "keys")
+        require(keys >= min(tail, 2), f"{tail} tickets of two new keys lie below the tail, and {keys} are counted")
+        return ()
+
     def filled(self) -> Program:
         """Who has published the first lap before the scene begins."""
         yield from ()
@@ -330,16 +349,16 @@ class Ring:
 
     def raises_floor(self, ticket: int) -> Program:
         """Raise the floor; it never falls."""
-        yield from self.raise_floor(ticket)
+        yield from self.raise_bound("floor", ticket)
         floor = yield load_relaxed("", "floor")
         require(floor >= ticket, f"the floor was raised to {ticket} and is {floor}")
         return ()
 
-    def raise_floor(self, ticket: int) -> Program:
-        seen = yield load_acquire("", "floor")
+    def raise_bound(self, bound: str, ticket: int) -> Program:
+        seen = yield load_relaxed("raise_bound:seen", bound)
         raised = False
         while seen < ticket and not raised:
-            raised, seen = yield cas_acq_rel("ring_raise_floor:raise", "floor", seen, ticket)
+            raised, seen = yield cas_acq_rel("raise_bound:raise", bound, seen, ticket)
 
     def scene(self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False, filled: bool = False) -> Scene:
         """With `claimed`, thread 0 holds ticket 0 when it begins; with `filled`, the first lap has been published."""

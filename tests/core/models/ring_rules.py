@@ -21,7 +21,6 @@ from tests.core.models.ring import (
 from tests.core.operations import (
     Program,
     Scene,
-    add_relaxed,
     cas_acq_rel,
     cas_release,
     fence_acquire,
@@ -55,6 +54,9 @@ def scenes(model: type[Ring] = Ring) -> Mapping[str, Scene]:
         "a run is overtaken": pair.scene(appends(0, 3, pair), lambda: pair.reads(0)),
         "a run of two writers is passed": pair.scene(
             appends(0, 1, pair), appends(1, 1, pair), lambda: pair.reads(0), filled=True
+        ),
+        "a helper passes a new key": ring.scene(
+            lambda: ring.interns_and_appends(0), lambda: ring.interns_and_appends(1), ring.asks_about_keys
         ),
         "two raise the floor": ring.scene(lambda: ring.raises_floor(1), lambda: ring.raises_floor(2)),
     }
@@ -191,7 +193,7 @@ class LooksOnlyAtTheTail(Ring):
         unit = yield load_relaxed("copy_column:unit", unit_of(slot))
         yield fence_acquire("read_run:after")
         tail = yield load_relaxed("read_run:tail", "tail")
-        return ((unit,), 0) if ticket + self.slots > tail else ((), 1)
+        return ((unit,), 0) if ticket + self.slots >= tail else ((), 1)
 
 
 class TrustsOneLook(Ring):
@@ -214,7 +216,7 @@ class SettlesByStore(Ring):
     """A slot is settled by exchange of the exact word."""
 
     def settle(self, slot: int, word: Word) -> Program:
-        yield add_relaxed("ring_settle:begun", "voids_begun", 1)
+        yield from self.announce(slot, word)
         yield store_release("ring_settle:settle", word_of(slot), Word(word.lap, NOBODY, VOID))
         return True
 
@@ -223,22 +225,20 @@ class ForgetsTheOlderTicket(Ring):
     """ABANDONED tells that its dead owner's older ticket has no record either."""
 
     def settle(self, slot: int, word: Word) -> Program:
-        yield add_relaxed("ring_settle:begun", "voids_begun", 1)
+        yield from self.announce(slot, word)
         settled = Word(word.lap, NOBODY, VOID if word.state == WRITING else SKIPPED)
         done, _ = yield cas_acq_rel("ring_settle:settle", word_of(slot), word, settled)
-        if not done:
-            yield add_relaxed("", "voids_begun", -1)
         return done
 
 
-class BeginsAfterSettling(Ring):
-    """voids_begun rises before the word changes."""
+class AnnouncesAfterSettling(Ring):
+    """voids_until rises before the word changes."""
 
     def settle(self, slot: int, word: Word) -> Program:
         settled = Word(word.lap, NOBODY, VOID if word.state == WRITING else ABANDONED)
         done, _ = yield cas_acq_rel("ring_settle:settle", word_of(slot), word, settled)
         if done:
-            yield add_relaxed("ring_settle:begun", "voids_begun", 1)
+            yield from self.announce(slot, word)
         return done
 
 
@@ -246,6 +246,7 @@ class CountsAfterTheMove(Ring):
     """A skip is counted before the tail is moved past it."""
 
     def help(self, ticket: int, lap: int, word: Word) -> Program:
+        yield fence_acquire("help:fence")
         yield cas_acq_rel("help:move", "tail", ticket, ticket + 1)
         if word.lap == lap and word.state in (STALLED, SKIPPED, ABANDONED):
             yield from self.ledger_count("skip_ledger", ticket)
@@ -309,10 +310,10 @@ class StopsAtADecidedTicket(Ring):
 class LowersTheFloor(Ring):
     """The floor never falls."""
 
-    def raise_floor(self, ticket: int) -> Program:
-        seen = yield load_acquire("", "floor")
+    def raise_bound(self, bound: str, ticket: int) -> Program:
+        seen = yield load_relaxed("raise_bound:seen", bound)
         if seen < ticket:
-            yield store_release("ring_raise_floor:raise", "floor", ticket)
+            yield store_release("raise_bound:raise", bound, ticket)
 
 
 BROKEN = {
@@ -335,7 +336,7 @@ BROKEN = {
     VoidsWithoutAsking: "two readers meet the dead",
     SettlesByStore: "two readers meet the dead",
     ForgetsTheOlderTicket: "two meet the dead",
-    BeginsAfterSettling: "two readers meet the dead",
+    AnnouncesAfterSettling: "two readers meet the dead",
     CountsAfterTheMove: "two meet the dead",
     CountsNobodysName: "two meet the dead",
     CountsBehindTheTail: "two meet the dead",
@@ -349,6 +350,8 @@ WEAKER = {
     "claim_next:claim acquire": "two append and one reads",
     "claim_next:move release": "two readers meet the dead",
     "help:move release": "two append and one reads",
+    "help:fence acquire": "a helper passes a new key",
+    "scan_range:tail acquire": "a helper passes a new key",
     "report_unreadable:tail acquire": "a reader looks twice",
     "read_run:before acquire": "two append and one reads",
     "read_run:after acquire": "two append and one reads",
@@ -367,6 +370,6 @@ SUPERFLUOUS = {
     "pass_held:mark acquire": "the loop begins again, and whoever claims the slot acquires",
     "pass_held:mark release": "the exchange carries on what the claim released, and says nothing else",
     "ring_settle:settle acquire": "the dead owner's bytes are seen by asking the kernel",
-    "ring_raise_floor:raise acquire": "a floor is a bound of tickets; nothing else is read because of it",
-    "ring_raise_floor:raise release": "a floor is a bound of tickets; nothing else is read because of it",
+    "raise_bound:raise acquire": "nothing else is read because of a bound",
+    "raise_bound:raise release": "of a floor nothing else is told; what is announced is settled by a release afterwards",
 }
