@@ -71,8 +71,9 @@ MUTANTS = (
         "a_record_that_was_published_before_the_death_is_discarded_as_any_other",
         "ring.c",
         {
-            "uint64_t expected = word; bool settled": (
-                "uint64_t expected = load_acquire(ring_word(ring, partition, slot)); bool settled"
+            "return cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */": (
+                "expected = load_acquire(ring_word(ring, partition, slot));"
+                "return cas_acq_rel(ring_word(ring, partition, slot), &expected,"
             )
         },
     ),
@@ -148,7 +149,7 @@ MUTANTS = (
         "who_counts_while_a_loss_is_counted_counts_it_once",
         "ring.c",
         {
-            "return load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&": "return"
+            "load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&": "",
         },
     ),
     Mutant(

@@ -339,7 +339,14 @@ class Ring:
         """Who has fixed its tickets, and then counts the keys, has counted those of its tickets."""
         tail = yield load_acquire("scan_range:tail", "tail")
         keys = yield load_relaxed("", "keys")
-        require(keys >= min(tail, 2), f"{tail} tickets of two new keys lie below the tail, and {keys} are counted")
+        require(keys == 1 or not tail, f"a record of a new key lies below the tail, and {keys} keys are counted")
+        return ()
+
+    def helps(self) -> Program:
+        """An append to ticket 0 that finds it claimed, and goes no further."""
+        word = yield load_relaxed("claim_next:word", word_of(0))
+        if word.lap:
+            yield from self.help(0, 1, word)
         return ()
 
     def filled(self) -> Program:

@@ -55,9 +55,7 @@ def scenes(model: type[Ring] = Ring) -> Mapping[str, Scene]:
         "a run of two writers is passed": pair.scene(
             appends(0, 1, pair), appends(1, 1, pair), lambda: pair.reads(0), filled=True
         ),
-        "a helper passes a new key": ring.scene(
-            lambda: ring.interns_and_appends(0), lambda: ring.interns_and_appends(1), ring.asks_about_keys
-        ),
+        "a helper passes a new key": ring.scene(lambda: ring.interns_and_appends(0), ring.helps, ring.asks_about_keys),
         "two raise the floor": ring.scene(lambda: ring.raises_floor(1), lambda: ring.raises_floor(2)),
     }
 
@@ -371,5 +369,5 @@ SUPERFLUOUS = {
     "pass_held:mark release": "the exchange carries on what the claim released, and says nothing else",
     "ring_settle:settle acquire": "the dead owner's bytes are seen by asking the kernel",
     "raise_bound:raise acquire": "nothing else is read because of a bound",
-    "raise_bound:raise release": "of a floor nothing else is told; what is announced is settled by a release afterwards",
+    "raise_bound:raise release": "a floor tells of nothing else; what is announced is settled by a release",
 }
