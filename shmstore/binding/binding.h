@@ -188,15 +188,9 @@ int load_keys(Store *store);
 PyObject *key_text(Store *store, uint32_t id);
 
 /* ---- append.c ---- */
-PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names);
-PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords);
-/* Stage a record given as a tuple of all fields in order, or as anything that the schema's values_of makes one of. */
-int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging);
-/* What becomes of a field that a record leaves out: it is refused, it is now, or it is what its declaration says. */
-enum left_out { LEFT_REFUSED, LEFT_NOW, LEFT_DEFAULT };
-enum left_out left_out(const Store *store, uint32_t field);
-int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging);
-extern PyType_Spec appender_spec;
+/* Append a staged record whose fields are complete, but for the ids of new keys. `now` is the time of the append, read
+ * once by the caller; `forced` is as for choose_partition. Returns the position. */
+PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t forced, int64_t now);
 /* Which partition a staged record goes to, now that others were given way; `forced` is -1 to go by the store's rule. Returns
  * -1 with an exception. */
 int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot);
@@ -207,6 +201,21 @@ int check_appendable(Store *store);
 /* Tell the callbacks, after the record is published. Returns 0, or -1 with an exception that is to be passed on. */
 int call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
+
+/* ---- record.c ---- */
+PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names);
+/* Stage a record given as a tuple of all fields in order, or as anything that the schema's values_of makes one of. */
+int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging);
+/* What becomes of a field that a record leaves out: it is refused, it is now, or it is what its declaration says. */
+enum left_out { LEFT_REFUSED, LEFT_NOW, LEFT_DEFAULT };
+enum left_out left_out(const Store *store, uint32_t field);
+/* What a field's declaration says for a record that leaves it out: a value, or what makes one; NULL for nothing. */
+PyObject *default_of(const Store *store, uint32_t field);
+int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging);
+
+/* ---- appender.c ---- */
+PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords);
+extern PyType_Spec appender_spec;
 
 /* ---- batch.c ---- */
 /* Where the values of many records lie: field i of record r at base[i] + r * stride[i], in staged form. */
@@ -220,8 +229,10 @@ struct staged {
 int enter_new_keys(Store *store, PyObject *new_keys, const struct staged *batch);
 /* Append checked values; returns how many as an int. `forced` is as for choose_partition. */
 PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now);
-int raise_missing_column(Store *store, uint32_t field);
 PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *names);
+
+/* ---- columns_in.c ---- */
+int raise_missing_column(Store *store, uint32_t field);
 PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *names);
 
 /* ---- store.c ---- */
@@ -374,6 +385,16 @@ static inline enum append_status append_to(Store *store, uint32_t partition, con
     enum append_status status = ring_append(&store->ring, partition, owner, record, discarded, out);
     if (status == APPEND_DONE) store_relaxed(&store->tails_left[partition], out->ticket + 1);
     return status;
+}
+
+/* Memory for one staged record: the caller's stack, or the heap for large ones. */
+enum { STAGE_WORDS = 64 };
+static inline unsigned char *stage(const Store *store, uint64_t *stack) {
+    return store->geometry.record_bytes <= STAGE_WORDS * 8 ? (unsigned char *)stack
+                                                           : PyMem_Malloc(store->geometry.record_bytes);
+}
+static inline void unstage(unsigned char *record, uint64_t *stack) {
+    if (record && record != (unsigned char *)stack) PyMem_Free(record);
 }
 
 static inline int64_t now_ns(void) {
