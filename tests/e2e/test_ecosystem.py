@@ -219,7 +219,7 @@ def test_an_id_without_a_key_never_reaches_programs(name: str) -> None:
         key: Key
         mark: UInt32
 
-    with shmstore.create(name, Keyed, capacity=10, partitions=1) as store:
+    with shmstore.create(name, Keyed, capacity=10, partitions=1, layout="rows") as store:
         store.append_many([("a", 0xFEEDBEEF), ("b", 0xFEEDBEEF)])
         at = bytes(store._segment.buffer).index(b"\xef\xbe\xed\xfe") - 4
         store._segment.buffer[at : at + 4] = (77).to_bytes(4, "little")
