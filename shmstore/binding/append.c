@@ -61,7 +61,7 @@ static int64_t by_rule(Store *store, const unsigned char *record) {
 int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot) {
     const struct ring *ring = &store->ring;
     if (forced < 0 && store->geometry.options.rule == RULE_TURN) {
-        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(&store->gave_way_ns);
+        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(ring, &store->gave_way_ns);
         return turn_take(ring, &store->turn); /* of the places that are free after the pause */
     }
     int64_t partition = forced >= 0 ? forced : by_rule(store, record);

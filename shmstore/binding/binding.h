@@ -98,7 +98,7 @@ typedef struct {
     uint32_t life;       /* the number of the last */
     atomic_u64 turn;        /* see turn.h */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
-    atomic_u64 gave_way_ns; /* see pace.h */
+    atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
@@ -373,10 +373,13 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
     return store->recent_keys[at].text == text && store->geometry.fields[field].size == store->geometry.key_bytes;
 }
 
-/* Did this process append a moment ago? */
-static inline bool is_hot(const Store *store, int64_t now) {
+/* Is this handle in a hot loop? Once it was, a slow append, as those amid others are, does not end it. */
+static inline bool is_hot(Store *store, int64_t now) {
     const struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
-    return (uint64_t)now - load_relaxed(&place->last_append_ns) < HOT_NS;
+    if ((uint64_t)now - load_relaxed(&place->last_append_ns) >= HOT_NS)
+        return (uint64_t)now - load_relaxed(&store->hot_ns) < HOT_FOR_NS;
+    store_relaxed(&store->hot_ns, (uint64_t)now);
+    return true;
 }
 
 static inline enum append_status append_to(Store *store, uint32_t partition, const unsigned char *record,
