@@ -5,7 +5,7 @@ The formats are those of https://arrow.apache.org/docs/format/CDataInterface.htm
 
 import struct
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -50,17 +50,32 @@ def capsules_of(table: object) -> object | None:
     return None
 
 
-def pandas_floats(table: Any) -> frozenset[str] | None:
-    """The columns of a pandas frame in which a missing value is a NaN: those of NumPy's floats. None of other tables.
+def is_pandas(table: object) -> bool:
+    """Whether it is pandas' own, known by the module of its class."""
+    return any(base.__module__.partition(".")[0] == "pandas" for base in type(table).__mro__)
+
+
+def with_index(frame: Any, names: Iterable[str]) -> Any:
+    """A pandas frame whose index has some of these names, with these as columns: pandas may give them to nobody.
+
+    Raises FieldTypeError for a name that a column has too.
+    """
+    levels = [name for name in getattr(getattr(frame, "index", None), "names", ()) if name in set(names)]
+    if not levels or not hasattr(frame, "columns"):
+        return frame
+    if both := [name for name in levels if name in frame.columns]:
+        raise FieldTypeError(both[0], f"both the index of the frame and a column are named {both[0]!r}; drop one")
+    return frame.reset_index(level=levels)
+
+
+def pandas_floats(frame: Any) -> frozenset[str]:
+    """The columns of a pandas frame in which a missing value is a NaN: those of NumPy's floats.
 
     pandas has no other sign for what is missing there, and gives NaN to Arrow as null. Its own nullable types, such as
     Float64, tell the two apart.
     """
-    if not any(base.__module__.partition(".")[0] == "pandas" for base in type(table).__mro__):
-        return None
-    types = getattr(getattr(table, "dtypes", None), "items", dict[str, Any]().items)()
-    floats = (name for name, dtype in types if isinstance(name, str) and _is_float(dtype))
-    return frozenset(floats)
+    types = getattr(getattr(frame, "dtypes", None), "items", dict[str, Any]().items)()
+    return frozenset(name for name, dtype in types if isinstance(name, str) and _is_float(dtype))
 
 
 def _is_float(dtype: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from shmstore import _core, segment
 from shmstore.arguments import function
-from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, pandas_floats
+from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
 from shmstore.errors import StoreExists, StoreNotFound
 from shmstore.identity import describe
@@ -262,8 +262,12 @@ class EventStore(View[R]):
         """
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)
+        floats = None
+        if is_pandas(records):
+            records = with_index(records, self._schema.names)
+            floats = pandas_floats(records)
         if (capsules := capsules_of(records)) is not None:
-            return self._core.append_arrow(capsules, partition, pandas_floats(records))
+            return self._core.append_arrow(capsules, partition, floats)
         return self._core.append_rows(cast(Iterable[Any], records), partition)
 
     def key(self, text: str) -> int:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -256,10 +257,22 @@ def test_a_nan_comes_back_from_pandas(pairs: EventStore[Pair]) -> None:
 def test_the_index_of_a_frame_is_no_column(pairs: EventStore[Pair]) -> None:
     frame = pd.DataFrame({"value": [1.0, 2.0, 3.0], "at": [1, 2, 3]})
     assert pairs.append_many(frame[frame.value > 1]) == 2
-    assert pairs.append_many(frame.set_index("at")) == 3
+    assert pairs.append_many(frame.iloc[[2, 0, 1]]) == 3
+    assert pairs.snapshot().values("at") == [2, 3, 3, 1, 2]
+    assert "__index_level_0__" in pa.table(frame.iloc[[2, 0, 1]]).column_names
     named = frame.set_index(pd.Index(["a", "b", "c"], name="letters"))
     with pytest.raises(FieldTypeError, match="'letters' is not in the schema"):
         pairs.append_many(named)
+
+
+def test_an_index_with_the_name_of_a_field_is_its_column(pairs: EventStore[Pair]) -> None:
+    frame = pd.DataFrame({"value": [1.0, 2.0, 3.0], "at": [1, 2, 3]})
+    for indexed in (frame.set_index("at"), frame.set_index("at").iloc[[2, 0, 1]], frame.set_index(["at", "value"])):
+        pairs.clear()
+        assert pairs.append_many(indexed) == 3
+        assert {(record.value, record.at) for record in pairs.snapshot()} == {(1.0, 1), (2.0, 2), (3.0, 3)}
+    with pytest.raises(FieldTypeError, match="both the index of the frame and a column are named 'at'"):
+        pairs.append_many(frame.set_index("at", drop=False))
 
 
 @pytest.mark.parametrize(
@@ -429,3 +442,26 @@ def test_datetimes_of_a_zone_that_raises_or_a_class_that_hides_nothing(pairs: Ev
         pairs.append(value=1.0, at=nowhere)
     with pytest.raises(InvalidOption, match="cannot be read as a time"):
         pairs.count(since=nowhere)
+
+
+def test_a_refused_table_leaves_nothing(store: EventStore[Event], scorecard: Callable[..., None]) -> None:
+    def traces() -> tuple[Any, ...]:
+        return store.keys(), store._core.totals(), Path("/dev/shm", store.name).read_bytes()
+
+    whole = {name: [value] * 4 for name, value in GOOD.items()} | {"key": ["a", "b", "c", "d"]}
+    before, refused, left = traces(), 0, 0
+    for name in GOOD:
+        for row in range(4):
+            values = list(whole[name])
+            values[row] = None
+            table = pa.table(whole | {name: values})
+            for given in (table, table.combine_chunks(), pa.concat_tables([table[:2], table[2:]])):
+                with pytest.raises(FieldError, match=rf"record {row}: its value is missing") as caught:
+                    store.append_many(given)
+                assert caught.value.field == name
+                refused += 1
+                left += traces() != before
+    scorecard(25, refused=refused, traces=left)
+    assert left == 0
+    assert store.append_many(pa.table(whole)) == 4
+    assert store.keys() == ["a", "b", "c", "d"]
