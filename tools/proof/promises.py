@@ -112,4 +112,10 @@ PROMISES = (
         none("traces"),
         "each way to append refused at each field and row: keys, tickets and bytes are as before",
     ),
+    Promise(
+        29,
+        "closing, forking or signalling in the middle of any call crashes nothing",
+        {"functions": 70, "disturbances": 3000},
+        note="each function of the core, at each place where other Python code may run",
+    ),
 )
