@@ -75,7 +75,7 @@ def create(
     The callbacks belong to this handle: `on_discarded(record)` is called with each record that an append of this
     process overwrites, `on_capacity_reached()` when one fills a partition for the first time,
     `on_statistics(statistics)` each second by a Coordinator of this handle. The append is done by then; what a callback
-    of an append raises goes to `sys.unraisablehook`.
+    of an append raises goes to `sys.unraisablehook`; what is no Exception, as KeyboardInterrupt, is passed on.
 
     Raises InvalidName, InvalidSchema, InvalidOption (with InvalidCapacity), StoreExists, NoSpace, AccessDenied.
     """

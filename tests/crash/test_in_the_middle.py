@@ -84,11 +84,17 @@ class Scene:
         self.columns = self.core.snapshot()
         self.appender = self.core.appender(("gateway", "value", "note"))
         self.program = program()
-        self.buffer = self.handle._segment.buffer[:]
         self.fd = os.dup(self.handle._segment.fd)
 
+    def buffer(self) -> memoryview:
+        """An export of the bytes; while it lives they stay mapped, so only who needs it has it."""
+        try:
+            return self.handle._segment.buffer[:]
+        except ValueError:  # closed between the two
+            raise StoreClosed from None
+
     def store(self) -> _core.Store:
-        return _core.Store(self.buffer, fd=self.fd, writable=True, describe=lambda: (os.getpid(), 1, 1, "one more"))
+        return _core.Store(self.buffer(), fd=self.fd, writable=True, describe=lambda: (os.getpid(), 1, 1, "one more"))
 
     def call_all_back(self) -> None:
         self.core.set_on_discarded(lambda record: None)
@@ -200,7 +206,7 @@ CALLS: dict[str, Call] = {
     "Program.values": lambda s: s.program.values(s.columns, 0),
     "plan": lambda s: _core.plan(Values(*FIELDS), s.core.header().options),
     "format": lambda s: formatted(s),
-    "read_header": lambda s: _core.read_header(s.buffer),
+    "read_header": lambda s: _core.read_header(s.buffer()),
     "mark_unlinked": lambda s: _core.mark_unlinked(formatted(s)),
     "arrow_schema": lambda s: s.handle.snapshot().__arrow_c_schema__(),
     "arrow_array": lambda s: s.handle.snapshot().__arrow_c_array__(),

@@ -556,6 +556,40 @@ def test_an_error_in_a_callback_does_not_undo_the_append(name: str) -> None:
     assert reported == [ZeroDivisionError]
 
 
+@pytest.mark.parametrize("callback", ["on_discarded", "on_capacity_reached"])
+@pytest.mark.parametrize("batch", [False, True])
+def test_ctrl_c_in_a_callback_is_passed_on_after_the_append(name: str, callback: str, batch: bool) -> None:
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    options: dict[str, Any] = {callback: press}
+    with shmstore.create(name, Reading, capacity=2, partitions=1, **options) as store:
+        store.append(reading(0))
+        with pytest.raises(KeyboardInterrupt):
+            if batch:
+                store.append_many([reading(number) for number in range(1, 9)])
+            for number in range(1, 9):
+                store.append(reading(number))
+        assert store._core.totals()[0].tail == (3 if callback == "on_discarded" else 2)
+
+
+def test_a_buffer_that_changes_after_it_was_checked_stores_what_was_checked(name: str) -> None:
+    class Pick(Record):
+        key: Key
+        chosen: bool
+
+    ids, chosen = array("I", [0] * 6), bytearray(6)
+
+    def change(_record: object) -> None:
+        ids[-1], chosen[-1] = 77, 9
+
+    with shmstore.create(name, Pick, capacity=4, partitions=1, on_discarded=change) as store:
+        store.append(key="only", chosen=True)
+        assert store.append_many({"key": ids, "chosen": memoryview(chosen).cast("?")}) == 6
+        assert ids[-1] == 77, "it changed in the middle"
+        assert list(store.snapshot()) == [Pick("only", False)] * 4
+
+
 def test_a_callback_may_use_the_store(name: str) -> None:
     archive: list[int] = []
     with shmstore.create(name, Reading, capacity=2, partitions=1) as store:
