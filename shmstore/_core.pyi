@@ -4,7 +4,7 @@ Units: times are nanoseconds since the Unix epoch, sizes are bytes, tickets coun
 A *position* is one integer for (partition, ticket): ``ticket * partitions + partition``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, final
 
 from typing_extensions import Buffer
@@ -48,6 +48,8 @@ GAP_VOIDED: Final[int]
 GAP_SKIPPED: Final[int]
 GAP_CLEARED: Final[int]
 GAP_IN_FLIGHT: Final[int]
+GAP_REFUSED: Final[int]
+GAP_DAMAGED: Final[int]
 
 class FieldSpec(NamedTuple):
     """One field: its name, its kind (a constant above), and for TEXT, BYTES and KEY its most bytes (0 for other
@@ -342,10 +344,15 @@ class Program:
 class Cursor:
     """Next ticket of each followed partition. Made by Store.cursor; private to this process."""
 
-    def read(self, limit: int, *, plain: bool = False) -> list[Any]:
-        """Up to `limit` records (order kept within a partition); never blocks; stops before a slot that a live writer
-        still holds.
+    def read(self, n: int = 1000, *, plain: bool = False) -> list[Any]:
+        """Up to `n` records (order kept within a partition); never blocks; stops before a slot that a live writer still
+        holds, and takes nothing that came after it began. A place moves when its record is handed over.
         """
+    def __iter__(self) -> Iterator[Any]:
+        """Itself: records for ever, waiting for them, until the cursor or the store is closed, or unlinked."""
+    def __next__(self) -> Any: ...
+    def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
+        """The same for `async for`. With no record there, what `later` returns is awaited in its place."""
     def drain_gaps(self) -> list[Gap]:
         """Gaps met since the last call, oldest first; the list is then empty."""
     def positions(self) -> list[tuple[int, int]]:
@@ -355,11 +362,16 @@ class Cursor:
     def lost(self) -> int:
         """Tickets in all gaps so far."""
     def wait(self, timeout_s: float) -> bool:
-        """True when `read` would return a record or a gap; False after the timeout (< 0: none) or after `interrupt`.
+        """True when `read` would return a record or a gap; False after the timeout (< 0: none) or after `close`.
         GIL released, signals honoured. Raises StoreClosed, StoreUnlinked.
         """
-    def interrupt(self) -> None:
-        """Make a `wait` of another thread return False."""
+    def fileno(self) -> int:
+        """A descriptor that is readable while `read` would return or raise something. Raises StoreClosed."""
+    @property
+    def closed(self) -> bool:
+        """Was `close` called?"""
+    def close(self) -> None:
+        """End every use of it, in whatever thread: reads raise StoreClosed, a wait returns False. Idempotent."""
 
 @final
 class Store(_Asked):

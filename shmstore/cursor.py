@@ -4,10 +4,8 @@ import asyncio
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime, timedelta
-from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
@@ -34,26 +32,33 @@ class Cursor(Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.
 
     Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
-    by `lost`. Use it from one thread at a time (`close` may come from any). Made by `EventStore.cursor`; use it in a
-    `with` block or `close` it.
+    by `lost`. Use it from one thread at a time (`close` may come from any); several tasks of asyncio may share it. Made
+    by `EventStore.cursor`; use it in a `with` block or `close` it.
+
+    A place moves when its record is handed over, so whoever fails in the middle loses nothing: what a read had made
+    when a signal handler raised is what the next one hands over first. A record that its class refuses, or whose bytes
+    are damaged, does not stop the reader: the records before it come first, then the read raises what the class raised
+    (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_core", "_gaps", "_partitions")
+    __slots__ = ("__weakref__", "_core", "_gaps", "_partitions", "_waiting")
 
     def __init__(self, core: _core.Cursor, partitions: int) -> None:
         self._core = core
         self._partitions = partitions
         self._gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
-        self._closed = False
+        self._waiting: dict[asyncio.AbstractEventLoop, tuple[int, set[asyncio.Future[None]]]] = {}
 
     def read(self, n: int = 1000) -> list[R]:
         """Up to `n` records, at once: fewer, or none, when no more are there. The fastest way to follow.
 
         A record that a live process is still writing holds back those after it in its partition until it is published.
-        Raises StoreClosed.
+        What is appended after the call began is left for the next one. Raises StoreClosed, DamagedSegment, and what the
+        class of the records raises.
         """
-        self._require_open()
-        return self._take(min(whole_number("n", n, "how many records at most, an int of 0 or more"), sys.maxsize))
+        if n.__class__ is not int or not 0 <= n <= sys.maxsize:
+            n = min(whole_number("n", n, "how many records at most, an int of 0 or more"), sys.maxsize)
+        return self._core.read(n)
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         """Block until `read` would find something, without polling and with the GIL released.
@@ -62,39 +67,48 @@ class Cursor(Generic[R]):
         cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was removed and
         all is read.
         """
-        self._require_open()
         if timeout is None:
             return self._core.wait(-1.0)
-        length = length_ns("timeout", timeout)
-        seconds = real_number("timeout", timeout, "seconds, a timedelta, or None") if length is None else length / 1e9
+        if timeout.__class__ is float or timeout.__class__ is int:
+            seconds = cast(float, timeout)
+        else:
+            length = length_ns("timeout", timeout)
+            seconds = (
+                real_number("timeout", timeout, "seconds, a timedelta, or None") if length is None else length / 1e9
+            )
         if seconds != seconds:
             raise refused("timeout", timeout, "seconds, a timedelta, or None")
         return self._core.wait(max(0.0, seconds) if seconds < _LONGEST_S else -1.0)
 
-    def __iter__(self) -> Self:
-        """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out."""
-        return self
+    def fileno(self) -> int:
+        """A descriptor to wait on, for select, poll, event loops and green threads, which `wait` would block.
+
+        It is readable while `read` would return or raise something, and when the cursor, the store or the store's name
+        is gone. Only ever wait for it: never read from it or close it. A forked child asks for it anew. One thread of
+        this process, which needs no GIL, sleeps for all cursors of a handle that were asked. Raises StoreClosed.
+        """
+        return self._core.fileno()
+
+    def __iter__(self) -> Iterator[R]:
+        """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out.
+
+        Records are copied up to 256 ahead; `positions` still stands just behind the record in hand.
+        """
+        return self._core
 
     def __next__(self) -> R:
-        try:
-            while not self._closed:
-                # One at a time, so that `positions` always stands just behind the record in hand.
-                for record in self._take(1):
-                    return record
-                self._core.wait(-1.0)
-        except (StoreClosed, StoreUnlinked):
-            raise StopIteration from None
-        raise StopIteration
+        record: R = next(self._core)
+        return record
 
-    def __aiter__(self) -> Self:
-        """The same for `async for`: while it waits a thread sleeps in the kernel; cancelling ends it at once."""
-        return self
+    def __aiter__(self) -> AsyncIterator[R]:
+        """The same for `async for`, which waits by the descriptor; over a busy store other tasks get their turns."""
+        return self._core.following(self.__anext__)
 
     async def __anext__(self) -> R:
         try:
-            while not self._closed:
-                for record in self._take(1):
-                    return record
+            while not self._core.closed:
+                for record in self._core.read(1):
+                    return cast(R, record)
                 await self._news()
         except (StoreClosed, StoreUnlinked):
             raise StopAsyncIteration from None
@@ -113,7 +127,7 @@ class Cursor(Generic[R]):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """The newest gaps, oldest first; at most GAPS_KEPT."""
-        self._note_gaps()
+        self._gaps.extend(gaps_of(self._core.drain_gaps()))
         return tuple(self._gaps)
 
     @property
@@ -123,8 +137,7 @@ class Cursor(Generic[R]):
 
     def close(self) -> None:
         """Stop: whoever iterates over this cursor or waits is woken, in whatever thread. Idempotent."""
-        self._closed = True
-        self._core.interrupt()
+        self._core.close()
 
     def __enter__(self) -> Self:
         return self
@@ -135,47 +148,33 @@ class Cursor(Generic[R]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Cursor{' (closed)' if self._closed else ''} at {self._core.positions()}, {self.lost} lost>"
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("this cursor is closed; take a new one with store.cursor(start=cursor.positions)")
-
-    def _take(self, n: int) -> list[R]:
-        records: list[R] = self._core.read(n)
-        self._note_gaps()
-        return records
-
-    def _note_gaps(self) -> None:
-        if found := self._core.drain_gaps():
-            self._gaps.extend(gaps_of(found))
+        state = " (closed)" if self._core.closed else ""
+        return f"<Cursor{state} at {self._core.positions()}, {self.lost} lost>"
 
     async def _news(self) -> None:
-        """Wait in a thread that ends with the wait, whatever happens to it; an executor would keep its threads."""
+        """Let the loop wait for the descriptor; tasks that share the cursor are all told, and look."""
+        if self._core.wait(0.0):
+            return
         loop = asyncio.get_running_loop()
-        news: asyncio.Future[None] = loop.create_future()
-
-        def tell(error: Exception | None) -> None:
-            if not news.done():
-                news.set_exception(error) if error else news.set_result(None)
-
-        def sleep() -> None:
-            outcome: Exception | None = None
-            try:
-                self._core.wait(-1.0)
-            except Exception as error:
-                outcome = error
-            with suppress(RuntimeError):  # the loop may be closed by now, then nobody listens
-                loop.call_soon_threadsafe(tell, outcome)
-
-        thread = Thread(target=sleep, name="shmstore cursor", daemon=True)
-        thread.start()
+        if loop not in self._waiting:
+            fd = self._core.fileno()
+            loop.add_reader(fd, self._tell, loop)
+            self._waiting[loop] = fd, set()
+        fd, tasks = self._waiting[loop]
+        told: asyncio.Future[None] = loop.create_future()
+        tasks.add(told)
         try:
-            await news
+            await told
         finally:
-            if news.cancelled() or not news.done():
-                self._core.interrupt()
-            thread.join()
+            tasks.discard(told)
+            if not tasks:
+                del self._waiting[loop]
+                loop.remove_reader(fd)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        for told in self._waiting[loop][1]:
+            if not told.done():
+                told.set_result(None)
 
 
 def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: int | None) -> list[tuple[int, int]]:
@@ -193,7 +192,10 @@ def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: in
     if is_time(start):
         time_field = require_time(schema, "start by time")
         since_ns = nanoseconds(cast(Moment, start), "start", time.time_ns())
-        return [(number, _first_since(core, number, ticket, time_field, since_ns)) for number, ticket in oldest.items()]
+        return [
+            (number, _first_since(core, number, ticket, totals[number].tail, time_field, since_ns))
+            for number, ticket in oldest.items()
+        ]
     if isinstance(plain_number(start), int):
         named = _tickets([start], totals, followed)
         return list((oldest | named).items())
@@ -220,15 +222,15 @@ def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: lis
     return found
 
 
-def _first_since(core: _core.Store, partition: int, ticket: int, time_field: int, since_ns: int) -> int:
-    """The first ticket whose record is not older than `since_ns`.
+def _first_since(core: _core.Store, partition: int, ticket: int, end: int, time_field: int, since_ns: int) -> int:
+    """The first ticket below `end` whose record is not older than `since_ns`; `end` when there is none.
 
-    Timestamps need not rise, so every record before it is looked at.
+    Timestamps need not rise, so every record before it is looked at. The end is fixed: writers may be faster than this.
     """
     most = _SCAN_RECORDS
-    while most:
+    while most and ticket < end:
         scan = core.cursor([(partition, ticket)])
-        rows = scan.read(most, plain=True)
+        rows = scan.read(min(most, end - ticket), plain=True)
         if any(row[time_field] >= since_ns for row in rows):
             most //= 2  # it is among these: read them again in smaller steps
             continue

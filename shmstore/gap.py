@@ -20,6 +20,10 @@ class GapReason(StrEnum):
     """`clear` or `purge` made them unreadable."""
     IN_FLIGHT = "in_flight"
     """A live writer was still writing them when the snapshot was taken."""
+    REFUSED = "refused"
+    """The class of the records raised when a cursor made one of them: the read raised that, and went on behind it."""
+    DAMAGED = "damaged"
+    """What lies in their slots can be no record, or names no key: the read of a cursor raised DamagedSegment."""
 
 
 _REASONS = {
@@ -28,6 +32,8 @@ _REASONS = {
     _core.GAP_SKIPPED: GapReason.SKIPPED,
     _core.GAP_CLEARED: GapReason.CLEARED,
     _core.GAP_IN_FLIGHT: GapReason.IN_FLIGHT,
+    _core.GAP_REFUSED: GapReason.REFUSED,
+    _core.GAP_DAMAGED: GapReason.DAMAGED,
 }
 
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { WAKE_RECORDS = 256 /* a batch wakes readers each time so many are there: a long one may lap who sleeps to its end */ };
+
 struct outcome {
     enum append_status status;
     uint32_t partition; /* where it failed */
@@ -35,7 +37,7 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
         outcome.status = append_to(store, outcome.partition, record, discarded, appended);
         hot = true;
         if (outcome.status != APPEND_DONE) break;
-        outcome.done++;
+        if (!(outcome.done++ % WAKE_RECORDS)) wait_notify(&store->board->news);
         if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
     }
     return outcome;

@@ -72,6 +72,7 @@ struct module_state {
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *moment_ns;          /* of shmstore.shown and shmstore.moments */
     PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
+        *following_type,
         *program_type;
 };
 
@@ -99,6 +100,7 @@ typedef struct {
     atomic_u64 turn;        /* see turn.h */
     atomic_u64 *tails_left; /* one a partition: see pace.h */
     atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
+    struct watch *watch;    /* NULL before the first cursor is polled: see watch.h */
     atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 

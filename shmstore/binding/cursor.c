@@ -1,30 +1,11 @@
-/* Cursor: the next ticket of each followed partition, reading from there, and waiting for more. */
-#include "guard.h"
+/* Cursor: its places in the followed partitions, and waiting for more. */
+#include "cursor.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum {
-    SCRATCH_BYTES = 128 << 10, /* read at once: small enough to stay in cache until it is decoded */
-    POLL_NS = 2000000          /* a store attached for reading cannot announce a waiter: it looks every 2 ms */
-};
-
-struct follow {
-    uint32_t partition;
-    uint64_t next;
-};
-
-typedef struct {
-    PyObject_HEAD Store *store;
-    uint32_t count, turn; /* whose turn it is to be read first */
-    struct follow *follows;
-    struct gap_list gaps;
-    unsigned char *scratch;
-    uint64_t scratch_rows;
-    atomic_u32 interrupted;
-} Cursor;
+enum { SCRATCH_BYTES = 128 << 10 /* copied at once: small enough to stay in cache until records are made of it */ };
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
@@ -56,14 +37,23 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
                         (unsigned long long)tail);
             return -1;
         }
-        cursor->follows[i] = (struct follow){partition, ticket};
+        cursor->follows[i] = (struct follow){.partition = partition, .next = ticket};
+        store_relaxed(&cursor->follows[i].ahead, ticket);
     }
     cursor->count = (uint32_t)count;
     uint64_t rows = SCRATCH_BYTES / cursor->store->geometry.record_bytes;
     cursor->scratch_rows = rows < 1 ? 1 : rows;
     cursor->scratch = malloc(cursor->scratch_rows * cursor->store->geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
-    if (!cursor->scratch) PyErr_NoMemory();
-    return cursor->scratch ? 0 : -1;
+    if (!cursor->scratch) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    unsigned char *at = cursor->scratch;
+    for (uint32_t i = 0; i < cursor->store->geometry.options.field_count; i++) {
+        cursor->columns[i] = at;
+        at += (cursor->scratch_rows * cursor->store->geometry.fields[i].bytes + 7) / 8 * 8;
+    }
+    return 0;
 }
 
 PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
@@ -74,6 +64,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->cursor_type, 0);
     if (cursor) {
         cursor->store = (Store *)Py_NewRef(self);
+        cursor->watched = (struct watched){.look = cursor_look, .context = cursor, .far.fd = -1, .near.fd = -1};
         if (check_open(store) || fill_cursor(cursor, list)) Py_CLEAR(cursor);
     }
     Py_DECREF(list);
@@ -84,6 +75,9 @@ static void cursor_dealloc(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    if (cursor->watched.far.fd >= 0) watch_drop(cursor->store->watch, &cursor->watched);
+    Py_XDECREF(cursor->made);
+    PyMem_Free(cursor->runs);
     free(cursor->follows);
     free(cursor->gaps.gaps);
     free(cursor->scratch);
@@ -95,95 +89,27 @@ static void cursor_dealloc(PyObject *self) {
 static int cursor_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT((PyObject *)((Cursor *)self)->store);
+    Py_VISIT(((Cursor *)self)->made);
     return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
-
-static uint64_t tail_of(const Cursor *cursor, uint32_t partition) {
-    return load_acquire(&ring_partition(&cursor->store->ring, partition)->tail);
+static int cursor_clear(PyObject *self) {
+    Cursor *cursor = (Cursor *)self;
+    Py_CLEAR(cursor->made);
+    cursor->made_row = 0;
+    return 0;
 }
 
-static void aim(const Cursor *cursor, struct destination *to, uint64_t room) {
-    const struct geometry *g = &cursor->store->geometry;
-    unsigned char *at = cursor->scratch;
-    for (uint32_t i = 0; i < g->options.field_count; i++) {
-        to->columns[i] = at;
-        at += (cursor->scratch_rows * g->fields[i].bytes + 7) / 8 * 8;
-    }
-    to->row = 0;
-    to->room = room;
-    to->streams = false;
-}
-
-/* Read one partition into the scratch and add its records to `records`. Returns how many, or -1. */
-static Py_ssize_t read_partition(Cursor *cursor, struct follow *follow, uint64_t most, bool plain, PyObject *records) {
-    Store *store = cursor->store;
-    struct destination to;
-    aim(cursor, &to, most < cursor->scratch_rows ? most : cursor->scratch_rows);
-    const struct gap_sink sink = {gap_list_report, &cursor->gaps};
-    uint64_t lapped = cursor->gaps.lapped;
-    enum read_status status =
-        ring_read(&store->ring, follow->partition, &follow->next, tail_of(cursor, follow->partition), true, &to, &sink);
-    if (cursor->gaps.lapped != lapped && store->writable) { /* seldom: let statistics know */
-        lapped = cursor->gaps.lapped - lapped;
-        add_relaxed(&store->board->lapped, lapped);
-        uint32_t owner = processes_owner(&store->processes);
-        if (owner) add_relaxed(&processes_place(&store->ring, owner & 0xfff)->lapped, lapped);
-    }
-    for (uint64_t row = 0; row < to.row; row++) {
-        PyObject *record = decode_row(store, to.columns, row, plain);
-        if (!record || PyList_Append(records, record)) {
-            Py_XDECREF(record);
-            return -1;
-        }
-        Py_DECREF(record);
-    }
-    if (status == READ_DAMAGED && !to.row) {
-        raise_error(store->state, ERROR_DAMAGED_SEGMENT,
-                    "slot word of ticket %llu of partition %u contradicts the tail: the segment was overwritten from "
-                    "outside; run 'shmstore-inspect check'",
-                    (unsigned long long)follow->next, follow->partition);
+int check_cursor(Cursor *cursor) {
+    if (load_relaxed(&cursor->closed)) {
+        raise_error(cursor->store->state, ERROR_STORE_CLOSED,
+                    "this cursor is closed; take a new one with store.cursor(start=cursor.positions)");
         return -1;
     }
-    return (Py_ssize_t)to.row;
+    return check_open(cursor->store);
 }
 
-static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
-    Store *store = cursor->store;
-    if (check_open(store)) return NULL;
-    if (store->geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->table) && load_keys(store))
-        return NULL;
-    PyObject *records = PyList_New(0);
-    if (!records) return NULL;
-    uint64_t left = limit > 0 ? (uint64_t)limit : 0;
-    uint32_t idle = 0;
-    while (left && idle < cursor->count && !store->closed) {
-        struct follow *follow = &cursor->follows[cursor->turn++ % cursor->count];
-        Py_ssize_t count = read_partition(cursor, follow, left, plain, records);
-        if (count < 0) {
-            Py_CLEAR(records);
-            break;
-        }
-        left -= (uint64_t)count;
-        /* What has come since is left for the next read: to go back for a record or two takes the writer's cache lines from it. */
-        idle = (uint64_t)count == cursor->scratch_rows ? 0 : idle + 1;
-    }
-    return records;
-}
-
-static PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"limit", "plain", NULL};
-    Py_ssize_t limit;
-    int plain = 0;
-    PyObject *records;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n|$p:read", (char **)(uintptr_t)known, &limit, &plain))
-        return NULL;
-    BEGIN_EXCLUSIVE(self);
-    records = read_records((Cursor *)self, limit, plain != 0);
-    END_EXCLUSIVE();
-    return records;
-}
+/* ---- places and gaps ----------------------------------------------------------------------------------------------- */
 
 static PyObject *cursor_drain_gaps(PyObject *self, PyObject *unused) {
     (void)unused;
@@ -212,7 +138,8 @@ static PyObject *cursor_lag(PyObject *self, PyObject *unused) {
     if (check_open(cursor->store)) return NULL;
     uint64_t lag = 0;
     for (uint32_t i = 0; i < cursor->count; i++)
-        lag += tail_of(cursor, cursor->follows[i].partition) - cursor->follows[i].next;
+        lag += load_acquire(&ring_partition(&cursor->store->ring, cursor->follows[i].partition)->tail) -
+               cursor->follows[i].next;
     return PyLong_FromUnsignedLongLong(lag);
 }
 
@@ -223,19 +150,20 @@ static PyObject *cursor_lost(PyObject *self, PyObject *unused) {
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
 
-enum news { NEWS_NONE, NEWS_HELD, NEWS_SOME };
+bool cursor_has_pending(const Cursor *cursor) { return cursor->made || cursor->row < cursor->held.count; }
 
-/* Would a read return a record or a gap? NEWS_HELD: not until a live writer goes on. */
-static enum news look(const Cursor *cursor) {
+enum news cursor_look(const void *context) {
+    const Cursor *cursor = context;
     const struct ring *ring = &cursor->store->ring;
     enum news news = NEWS_NONE;
     for (uint32_t i = 0; i < cursor->count; i++) {
-        const struct follow *follow = &cursor->follows[i];
-        uint64_t tail = tail_of(cursor, follow->partition);
-        if (follow->next >= tail) continue;
-        if (follow->next < ring_oldest(ring, follow->partition, tail)) return NEWS_SOME;
-        struct where at = ring_where(ring->geometry, follow->next);
-        uint64_t word = load_acquire(ring_word(ring, follow->partition, at.slot));
+        const uint32_t partition = cursor->follows[i].partition;
+        const uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail),
+                       ahead = load_relaxed(&cursor->follows[i].ahead);
+        if (ahead >= tail) continue;
+        if (ahead < ring_oldest(ring, partition, tail)) return NEWS_SOME;
+        struct where at = ring_where(ring->geometry, ahead);
+        uint64_t word = load_acquire(ring_word(ring, partition, at.slot));
         if (word_lap(word) != at.lap || word_state(word) != WRITING ||
             ring->liveness.is_dead(ring->liveness.context, word_owner(word)))
             return NEWS_SOME;
@@ -244,7 +172,9 @@ static enum news look(const Cursor *cursor) {
     return news;
 }
 
-static int64_t monotonic_ns(void) {
+static enum news look(const Cursor *cursor) { return cursor_has_pending(cursor) ? NEWS_SOME : cursor_look(cursor); }
+
+int64_t monotonic_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -254,21 +184,20 @@ static int64_t monotonic_ns(void) {
 static void sleep_for_news(Cursor *cursor, int64_t limit_ns) {
     Store *store = cursor->store;
     if (!store->writable) {
-        int64_t nap = limit_ns >= 0 && limit_ns < POLL_NS ? limit_ns : POLL_NS;
+        int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
         nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
         return;
     }
     uint32_t kept = wait_announce(&store->board->news, store->barriers);
     enum news news = look(cursor);
-    if (news == NEWS_SOME || load_relaxed(&cursor->interrupted) || store->closed) return;
+    if (news == NEWS_SOME || load_relaxed(&cursor->closed) || store->closed) return;
     /* A held slot may be decided by its owner's death, which wakes nobody. */
     bool nap = news == NEWS_HELD || !store->barriers;
     int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
     wait_sleep(&store->board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
 }
 
-/* Returns 1 for news, 0 for none in time or interrupted, -1 with an exception. */
-static int wait_for_news(Cursor *cursor, int64_t timeout_ns) {
+int cursor_await(Cursor *cursor, int64_t timeout_ns) {
     Store *store = cursor->store;
     int64_t deadline = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
     for (;;) {
@@ -280,10 +209,7 @@ static int wait_for_news(Cursor *cursor, int64_t timeout_ns) {
                         "the store's name was removed and everything in it was read: nothing more will come");
             return -1;
         }
-        if (load_relaxed(&cursor->interrupted)) {
-            store_relaxed(&cursor->interrupted, 0);
-            return 0;
-        }
+        if (load_relaxed(&cursor->closed)) return 0;
         int64_t left = deadline < 0 ? -1 : deadline - monotonic_ns();
         if (deadline >= 0 && left <= 0) return 0;
         Py_BEGIN_ALLOW_THREADS sleep_for_news(cursor, left);
@@ -292,25 +218,59 @@ static int wait_for_news(Cursor *cursor, int64_t timeout_ns) {
 }
 
 static PyObject *cursor_wait(PyObject *self, PyObject *argument) {
-    Cursor *cursor = (Cursor *)self;
     double seconds = PyFloat_AsDouble(argument);
-    if (seconds == -1.0 && PyErr_Occurred()) return NULL;
-    if (check_open(cursor->store)) return NULL;
-    int result = wait_for_news(cursor, seconds < 0 || seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9));
+    if ((seconds == -1.0 && PyErr_Occurred()) || check_cursor((Cursor *)self)) return NULL;
+    int result = cursor_await((Cursor *)self, seconds < 0 || seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9));
     return result < 0 ? NULL : PyBool_FromLong(result);
 }
 
-static PyObject *cursor_interrupt(PyObject *self, PyObject *unused) {
+void cursor_settle(Cursor *cursor) {
+    if (cursor->watched.far.fd < 0 || load_relaxed(&cursor->closed)) return;
+    watch_settle(cursor->store->watch, &cursor->watched, cursor_has_pending(cursor));
+}
+
+static PyObject *cursor_fileno(PyObject *self, PyObject *unused) {
     (void)unused;
     Cursor *cursor = (Cursor *)self;
-    store_relaxed(&cursor->interrupted, 1);
-    if (!cursor->store->closed && cursor->store->writable) wait_wake(&cursor->store->board->news);
+    Store *store = cursor->store;
+    if (check_cursor(cursor)) return NULL;
+    int fd = -1;
+    BEGIN_EXCLUSIVE(store);
+    if (!store->watch) {
+        store->watch = PyMem_Malloc(sizeof *store->watch);
+        if (store->watch) watch_open(store->watch, &store->board->news, store->writable, store->barriers);
+        else errno = ENOMEM;
+    }
+    if (store->watch) fd = watch_descriptor(store->watch, &cursor->watched);
+    END_EXCLUSIVE();
+    if (fd < 0) return raise_system_error(store->state, "a descriptor to wait on");
+    cursor_settle(cursor);
+    return PyLong_FromLong(fd);
+}
+
+static PyObject *cursor_close(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    Store *store = cursor->store;
+    if (load_relaxed(&cursor->closed)) Py_RETURN_NONE;
+    store_relaxed(&cursor->closed, 1);
+    BEGIN_EXCLUSIVE(store);
+    if (cursor->watched.far.fd >= 0) watch_end(store->watch, &cursor->watched);
+    END_EXCLUSIVE();
+    if (!store->closed && store->writable) wait_wake(&store->board->news);
     Py_RETURN_NONE;
+}
+
+static PyObject *cursor_get_closed(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(load_relaxed(&((Cursor *)self)->closed) != 0);
 }
 
 #define CURSOR_METHODS(METHOD)                                                                                         \
     METHOD("read", cursor_read, KEYWORDS,                                                                              \
-           "read($self, limit, *, plain=False)\n--\n\nUp to `limit` records; never blocks.")                           \
+           "read($self, n=1000, *, plain=False)\n--\n\nUp to `n` records; never blocks.")                              \
+    METHOD("following", cursor_following, O,                                                                           \
+           "following($self, later)\n--\n\nAn async iterator; `later()` is awaited when there is no record now.")      \
     METHOD("drain_gaps", cursor_drain_gaps, NOARGS,                                                                    \
            "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first.")                                     \
     METHOD("positions", cursor_positions, NOARGS,                                                                      \
@@ -318,16 +278,22 @@ static PyObject *cursor_interrupt(PyObject *self, PyObject *unused) {
     METHOD("lag", cursor_lag, NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort).")          \
     METHOD("lost", cursor_lost, NOARGS, "lost($self)\n--\n\nTickets in all gaps so far.")                              \
     METHOD("wait", cursor_wait, O,                                                                                     \
-           "wait($self, timeout_s)\n--\n\n"                                                                            \
-           "True when `read` would return something; False after the timeout or `interrupt`.")                         \
-    METHOD("interrupt", cursor_interrupt, NOARGS,                                                                      \
-           "interrupt($self)\n--\n\nMake a wait of another thread return False.")
+           "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `close`.") \
+    METHOD("fileno", cursor_fileno, NOARGS,                                                                            \
+           "fileno($self)\n--\n\nA descriptor that is readable while `read` would return something or raise.")         \
+    METHOD("close", cursor_close, NOARGS,                                                                              \
+           "close($self)\n--\n\nEnd every use of it, in whatever thread. Idempotent.")
+#define CURSOR_PROPERTIES(PROPERTY) PROPERTY("closed", cursor_get_closed, "Was `close` called?")
 
 static Store *store_of_cursor(PyObject *self) { return ((Cursor *)self)->store; }
 #define GUARD_METHOD(name, function, how, doc) GUARD(store_of_cursor, function, how)
+#define GUARD_PROPERTY(name, function, doc) GUARD(store_of_cursor, function, GETTER)
 CURSOR_METHODS(GUARD_METHOD)
+CURSOR_PROPERTIES(GUARD_PROPERTY)
+GUARD(store_of_cursor, cursor_next, SLOT)
 
 static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW){NULL, NULL, 0, NULL}};
+static PyGetSetDef cursor_properties[] = {CURSOR_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
 
 PyType_Spec cursor_spec = {
     .name = "shmstore._core.Cursor",
@@ -335,6 +301,10 @@ PyType_Spec cursor_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, cursor_dealloc},
                              {Py_tp_traverse, cursor_traverse},
+                             {Py_tp_clear, cursor_clear},
+                             {Py_tp_iter, PyObject_SelfIter},
+                             {Py_tp_iternext, guarded_cursor_next},
+                             {Py_tp_getset, cursor_properties},
                              {Py_tp_methods, cursor_methods},
                              {Py_tp_doc, "The next ticket of each followed partition. Made by Store.cursor."},
                              {0, NULL}},

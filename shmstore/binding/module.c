@@ -1,5 +1,5 @@
 /* The module: its state, constants, named tuples and errors, and the functions that need no store. */
-#include "binding.h"
+#include "cursor.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -352,7 +352,9 @@ static const struct {
                  {"GAP_VOIDED", GAP_VOIDED},
                  {"GAP_SKIPPED", GAP_SKIPPED},
                  {"GAP_CLEARED", GAP_CLEARED},
-                 {"GAP_IN_FLIGHT", GAP_IN_FLIGHT}};
+                 {"GAP_IN_FLIGHT", GAP_IN_FLIGHT},
+                 {"GAP_REFUSED", GAP_REFUSED},
+                 {"GAP_DAMAGED", GAP_DAMAGED}};
 
 static int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");
@@ -412,6 +414,7 @@ static int make_types(PyObject *module, struct module_state *state) {
     } const types[] = {{&state->store_type, &store_spec, true},        {&state->columns_type, &columns_spec, true},
                        {&state->cursor_type, &cursor_spec, true},      {&state->column_type, &column_spec, false},
                        {&state->appender_type, &appender_spec, false}, {&state->rows_type, &rows_spec, false},
+                       {&state->following_type, &following_spec, false},
                        {&state->packed_type, &packed_spec, false},
                        {&state->program_type, &program_spec, true}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -456,6 +459,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->cursor_type);
     Py_VISIT(state->appender_type);
     Py_VISIT(state->rows_type);
+    Py_VISIT(state->following_type);
     Py_VISIT(state->packed_type);
     Py_VISIT(state->program_type);
     return 0;
@@ -475,6 +479,7 @@ static int core_clear(PyObject *module) {
     Py_CLEAR(state->cursor_type);
     Py_CLEAR(state->appender_type);
     Py_CLEAR(state->rows_type);
+    Py_CLEAR(state->following_type);
     Py_CLEAR(state->packed_type);
     Py_CLEAR(state->program_type);
     return 0;

@@ -2,6 +2,8 @@
 #include "../core/buffer.h"
 #include "guard.h"
 
+#include "../core/watch.h"
+
 #include <errno.h>
 #include <string.h>
 #include <structmember.h>
@@ -32,6 +34,7 @@ static void release_store(Store *store) {
 void leave_store(Store *store) {
     if (store->left) return;
     store->left = true;
+    if (store->watch) watch_close(store->watch);
     processes_unlock(&store->coordinator);
     processes_leave(&store->processes);
     buffer_give_back();
@@ -226,6 +229,7 @@ static void store_dealloc(PyObject *self) {
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
     PyMem_Free((void *)store->tails_left);
     PyMem_Free((void *)store->decided);
+    PyMem_Free(store->watch);
     PyMem_Free((void *)store->sealed);
     Py_XDECREF(store->call_names);
     Py_XDECREF(store->names);

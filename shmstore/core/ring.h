@@ -143,7 +143,15 @@ enum append_status {
 enum append_status ring_append(const struct ring *ring, uint32_t partition, uint32_t owner, const void *record,
                                void *discarded, struct appended *out);
 
-enum gap_reason { GAP_LAPPED = 1, GAP_VOIDED, GAP_SKIPPED, GAP_CLEARED, GAP_IN_FLIGHT };
+enum gap_reason {
+    GAP_LAPPED = 1,
+    GAP_VOIDED,
+    GAP_SKIPPED,
+    GAP_CLEARED,
+    GAP_IN_FLIGHT,
+    GAP_REFUSED, /* these two are never reported by a read, but by who cannot use what it copied, or cannot go on */
+    GAP_DAMAGED
+};
 
 /* A reader's destination: one contiguous array per field, filled from `row` up to `room` rows. */
 struct destination {

@@ -1,11 +1,17 @@
 """Cursors: where they start, what they deliver and report, how they wait, and how they are stopped."""
 
 import asyncio
+import gc
+import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,6 +19,7 @@ import shmstore
 from shmstore import Cursor, EventStore, Gap, GapReason, Record, Timestamp
 from shmstore.cursor import GAPS_KEPT
 from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
+from tests.helpers.processes import Child, eventually
 from tests.helpers.slots import State, set_state
 
 LIMIT_S = 20.0  # an order of magnitude more than anything here takes
@@ -380,8 +387,10 @@ def test_iteration_reports_gaps_too(single: EventStore[Tick]) -> None:
 # -- async
 
 
-def follower_threads() -> int:
-    return sum(thread.name == "shmstore cursor" for thread in threading.enumerate())
+def watching_threads() -> int:
+    """Threads of this process that sleep for descriptors."""
+    names = (task / "comm" for task in Path("/proc/self/task").iterdir())
+    return sum(name.read_text() == "shmstore watch\n" for name in names)
 
 
 async def collect(cursor: Cursor[Tick], into: list[int]) -> None:
@@ -407,10 +416,9 @@ def test_async_for_delivers_while_the_loop_goes_on(store: EventStore[Tick]) -> N
         return seen, turns
 
     assert asyncio.run(main()) == (list(range(20)), 20)
-    assert follower_threads() == 0
 
 
-def test_cancelling_an_async_for_ends_its_thread_at_once(store: EventStore[Tick]) -> None:
+def test_an_async_for_is_cancelled_at_once(store: EventStore[Tick]) -> None:
     async def main() -> None:
         cursor = store.cursor()
         for _ in range(20):
@@ -420,7 +428,6 @@ def test_cancelling_an_async_for_ends_its_thread_at_once(store: EventStore[Tick]
             with suppress(asyncio.CancelledError):
                 await following
             assert following.cancelled()
-            assert follower_threads() == 0
 
     asyncio.run(main())
 
@@ -459,7 +466,6 @@ def test_close_ends_an_async_for(store: EventStore[Tick], who: str) -> None:
         return seen
 
     assert sorted(asyncio.run(main())) == [0, 1, 2]
-    assert follower_threads() == 0
 
 
 def test_many_async_followers_at_once(store: EventStore[Tick]) -> None:
@@ -477,16 +483,198 @@ def test_many_async_followers_at_once(store: EventStore[Tick]) -> None:
         return [sorted(into) for into in seen]
 
     assert asyncio.run(main()) == [[0, 1, 2, 3]] * 10
-    assert follower_threads() == 0
+    assert eventually(lambda: watching_threads() == 0)
 
 
 def test_a_loop_that_dies_takes_the_thread_along(store: EventStore[Tick]) -> None:
     loop = asyncio.new_event_loop()
     task = loop.create_task(collect(store.cursor(), []))
     loop.run_until_complete(asyncio.sleep(0.01))
-    assert follower_threads() == 1
+    assert eventually(lambda: watching_threads() == 1)
     task.cancel()
     with suppress(asyncio.CancelledError):
         loop.run_until_complete(task)
     loop.close()
-    assert follower_threads() == 0
+    del task
+    gc.collect()
+    assert eventually(lambda: watching_threads() == 0)
+
+
+def test_tasks_that_share_a_cursor_share_its_records_and_are_cancelled_one_by_one(store: EventStore[Tick]) -> None:
+    async def main() -> list[int]:
+        seen: list[int] = []
+        cursor = store.cursor()
+        tasks = [asyncio.create_task(collect(cursor, seen)) for _ in range(3)]
+        for number, task in enumerate(tasks):
+            await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.sleep(0.01)
+            fill(store, range(number, number + 1))
+        assert [task.cancelled() for task in tasks] == [True, True, True]
+        await asyncio.wait_for(asyncio.create_task(collect_until(cursor, seen, 3)), LIMIT_S)
+        return seen
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+async def collect_until(cursor: Cursor[Tick], into: list[int], count: int) -> None:
+    if len(into) < count:
+        async for record in cursor:
+            into.append(record.number)
+            if len(into) == count:
+                break
+
+
+def test_async_for_over_a_busy_store_leaves_others_their_turn(single: EventStore[Tick]) -> None:
+    seen = 0
+
+    async def follow() -> None:
+        nonlocal seen
+        async for _ in single.cursor():
+            seen += 1
+            single.append(number=0)  # so that there always is another
+
+    async def main() -> None:
+        single.append(number=0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(follow(), 0.1)
+
+    begun = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - begun < LIMIT_S and seen > 100
+
+
+def test_anext_takes_one(store: EventStore[Tick]) -> None:
+    async def main() -> list[int]:
+        cursor = store.cursor()
+        later = asyncio.create_task(anext(cursor))
+        await asyncio.sleep(0.01)
+        fill(store, range(0, 6, 2))
+        first = (await later).number
+        records = aiter(cursor)
+        return [first, (await anext(records)).number, (await anext(cursor)).number]
+
+    assert asyncio.run(main()) == [0, 2, 4]
+
+
+# -- the descriptor
+
+
+def is_readable(cursor: Cursor[Tick], timeout_s: float = 0.0) -> bool:
+    return bool(select.select([cursor], [], [], timeout_s)[0])
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_descriptor_is_readable_while_read_would_return_something(store: EventStore[Tick], read_only: bool) -> None:
+    with shmstore.attach(store.name, Tick, read_only=read_only) as reader, reader.cursor() as cursor:
+        assert not is_readable(cursor)
+        for _ in range(50):
+            fill(store, range(3))
+            assert is_readable(cursor, LIMIT_S)
+            assert len(cursor.read(2)) == 2 and is_readable(cursor)
+            assert len(cursor.read()) == 1 and not is_readable(cursor)
+        fill(store, range(3))
+        for left in (True, True, False):  # records one by one are copied ahead
+            next(cursor)
+            assert is_readable(cursor) == left
+        store.clear()
+        shmstore.unlink(store.name)
+        assert is_readable(cursor, LIMIT_S), "a wait would raise"
+        with suppress(shmstore.StoreNotFound):
+            shmstore.open(store.name, Tick, capacity=10).close()  # for the fixture
+
+
+@pytest.mark.parametrize("who", ["cursor", "store"])
+def test_close_makes_the_descriptor_readable(store: EventStore[Tick], who: str) -> None:
+    with shmstore.attach(store.name, Tick) as reader:
+        cursor = reader.cursor()
+        fd = cursor.fileno()
+        (cursor if who == "cursor" else reader).close()
+        assert select.select([fd], [], [], 0)[0]
+        with pytest.raises(StoreClosed):
+            cursor.fileno()
+        assert eventually(lambda: watching_threads() == 0)
+        del cursor
+        with pytest.raises(OSError):
+            os.fstat(fd)
+
+
+def test_one_thread_sleeps_for_many_cursors_and_leaves_with_the_last(store: EventStore[Tick]) -> None:
+    cursors = [store.cursor(partition=number % 2) for number in range(20)]
+    assert not any(map(is_readable, cursors))
+    assert eventually(lambda: watching_threads() == 1)
+    fill(store, range(0, 2, 2))
+    ready: set[int] = set()
+    begun = time.monotonic()
+    while len(ready) < 10 and time.monotonic() - begun < LIMIT_S:
+        ready |= {number for number, cursor in enumerate(cursors) if is_readable(cursor)}
+    assert ready == set(range(0, 20, 2)), "the others follow another partition"
+    while cursors:
+        assert eventually(lambda: watching_threads() == 1)
+        cursors.pop()
+    assert eventually(lambda: watching_threads() == 0)
+
+
+def test_a_descriptor_that_the_program_closed_and_reused_is_left_alone(store: EventStore[Tick], tmp_path: Path) -> None:
+    cursor = store.cursor()
+    fd = cursor.fileno()
+    foreign = tmp_path / "foreign"
+    foreign.write_text("theirs")
+    for number in range(fd, fd + 2):  # both ends
+        other = os.open(foreign, os.O_RDWR)
+        os.dup2(other, number)
+        os.close(other)
+    fill(store, range(2))
+    time.sleep(0.05)
+    assert len(cursor.read()) == 2
+    assert foreign.read_text() == "theirs"
+    assert cursor.fileno() not in (fd, fd + 1) and not is_readable(cursor)
+    fill(store, range(1))
+    assert is_readable(cursor, LIMIT_S)
+    cursor.close()
+    del cursor
+    assert os.fstat(fd).st_ino == os.fstat(fd + 1).st_ino == foreign.stat().st_ino, "closed, though it is not ours"
+    os.close(fd)
+    os.close(fd + 1)
+
+
+def test_a_forked_child_has_a_descriptor_of_its_own(store: EventStore[Tick]) -> None:
+    cursor = store.cursor()
+    fd = cursor.fileno()
+
+    def child() -> int:
+        os.set_inheritable(fd, False)
+        if cursor.fileno() != fd or is_readable(cursor):
+            return 1
+        fill(store, range(1))
+        if not is_readable(cursor, LIMIT_S) or len(cursor.read()) != 1 or is_readable(cursor):
+            return 2
+        cursor.close()
+        return 0
+
+    with Child(child) as forked:
+        assert forked.wait() == 0
+    assert is_readable(cursor, LIMIT_S) and len(cursor.read()) == 1 and not is_readable(cursor)
+
+
+# -- failures amid a read
+
+
+def test_a_busy_writer_does_not_keep_a_read_or_a_search_by_time_going(name: str) -> None:
+    """What a loop toward the tail reads is fixed when it begins: here each record that is made appends two more."""
+    with shmstore.create(name, Appending, capacity=100_000, partitions=1) as store:
+        Appending.store = store
+        store.append(number=0)
+        sizes = [len(store.cursor().read(1_000_000)) for _ in range(3)]
+        assert sizes == [1, 3, 9]
+        Appending.store = None
+
+
+@dataclass
+class Appending:
+    store: ClassVar["EventStore[Appending] | None"] = None
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.store is not None:
+            self.store.append_many([(0,), (0,)])

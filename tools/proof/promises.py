@@ -106,6 +106,13 @@ PROMISES = (
     ),
     Promise(22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown")),
     Promise(
+        23,
+        "whoever fails in the middle of reading loses nothing",
+        {"failures": 200},
+        none("lost", "doubled"),
+        "raising handlers, refusing record classes and damaged slots at each record of read, for, async for and others",
+    ),
+    Promise(
         25,
         "a refused value leaves nothing",
         {"refused": 300},
