@@ -116,6 +116,20 @@ class Number(float):
         return 2.5
 
 
+def follow(cursor: _core.Cursor) -> None:
+    """A step of `async for`, by hand."""
+
+    async def later() -> None:
+        raise StopAsyncIteration
+
+    async def take() -> None:
+        async for _ in cursor.following(later):
+            break
+
+    with suppress(StopIteration):
+        take().send(None)
+
+
 Call = Callable[[Scene], object]
 
 CALLS: dict[str, Call] = {
@@ -178,7 +192,12 @@ CALLS: dict[str, Call] = {
     "Cursor.lag": lambda s: s.cursor.lag(),
     "Cursor.lost": lambda s: s.cursor.lost(),
     "Cursor.wait": lambda s: (s.cursor.read(99), s.cursor.wait(0.001)),
-    "Cursor.interrupt": lambda s: s.cursor.interrupt(),
+    "Cursor.__iter__": lambda s: iter(s.cursor),
+    "Cursor.__next__": lambda s: next(s.cursor, None),
+    "Cursor.following": lambda s: follow(s.cursor),
+    "Cursor.fileno": lambda s: s.cursor.fileno(),
+    "Cursor.close": lambda s: (s.cursor.fileno(), s.cursor.close()),
+    "Cursor.closed": lambda s: s.cursor.closed,
     "Appender": lambda s: s.appender("yet another", Number(2.5), ""),
     "Columns.__iter__": lambda s: iter(s.columns),
     "Columns.__len__": lambda s: len(s.columns),
