@@ -35,9 +35,9 @@ def kind_of(field: FieldSpec) -> ColumnKind:
 class Column(NamedTuple):
     """What a table is made of: a name, a kind, and a value for each row, None where it is missing.
 
-    kind is "integer" (ints of any size), "real" (floats, or what becomes one), "text" (str), "bytes", "bool" or
-    "timestamp" (int64 ns since the Unix epoch). An `array.array` of type q, Q (integer), d (real) or q (timestamp) is
-    not copied: it belongs to the table from then on.
+    kind is "integer" (ints of any size), "real" (floats, or what becomes one; an int that no float equals is kept),
+    "text" (str), "bytes", "bool" or "timestamp" (int64 ns since the Unix epoch). An `array.array` of type q, Q
+    (integer), d (real) or q (timestamp) is not copied: it belongs to the table from then on.
     """
 
     name: str
@@ -64,10 +64,11 @@ def _time(value: Any) -> int:
     return time_ns
 
 
-def _real(value: Any) -> float:
+def _real(value: Any) -> int | float:
     if isinstance(value, str | bytes):
         raise TypeError
-    return float(value)
+    number = float(value)
+    return value if isinstance(value, int) and number != value else number
 
 
 def _only(accepted: type) -> Callable[[Any], Any]:

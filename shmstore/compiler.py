@@ -226,7 +226,9 @@ class _Compiler(NumberCompiler):
 
     def _texts(self, relation: str, spec: FieldSpec, texts: list[Any], to: int) -> None:
         place = self.column(spec).operand
-        if relation == "isin":
+        if relation == "isin" and not texts:
+            self.emit("fill", to, constant=False)
+        elif relation == "isin":
             self.emit("text member", to, place, 0, sorted(set(texts)))
         elif relation == "between":
             self._text(">=", place, 0, texts[:1], to)

@@ -137,7 +137,7 @@ def summary_columns(scope: Scope, value: Value, counts: list[int], tallies: Any)
 
 
 def numbers_column(title: str, scope: Scope, value: Value, found: list[Any], is_sum: bool = False) -> Column:
-    """A column of numbers of a value: times where it is a Timestamp and its values are of one, floats where any is."""
+    """A column of numbers of a value: times where it is a Timestamp and its values are of one, real where any is."""
     kind = scope.field_kind(value) if isinstance(value, str) else None
     if kind == "timestamp" and not is_sum and not any(isinstance(number, float) for number in found):
         return Column(title, "timestamp", found)

@@ -20,6 +20,8 @@ from shmstore.statistics import Meter, Statistics
 
 R = TypeVar("R")
 
+_NO_TICKET = 1 << 64  # nor any beyond
+
 
 class View(Questions[R]):
     """The half of `EventStore` that changes nothing."""
@@ -148,7 +150,10 @@ class View(Questions[R]):
 
     def read_at(self, position: int) -> R | None:
         """The record at a position; None when it is not readable (any more, or yet). Raises InvalidOption."""
-        record: R | None = self._core.read_at(*self.locate(position))
+        partition, ticket = self.locate(position)
+        if ticket >= _NO_TICKET:
+            return None
+        record: R | None = self._core.read_at(partition, ticket)
         return record
 
     def locate(self, position: int) -> tuple[int, int]:

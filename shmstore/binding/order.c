@@ -1,8 +1,73 @@
-/* Quantiles and distinct counts: exact answers that take several passes, or, for groups, all values sorted. */
+/* Quantiles and distinct counts: exact answers that take several passes, or, for groups, all values sorted.
+ *
+ * Several passes answer only when all of them met the same tickets. When some were discarded meanwhile, the question begins
+ * anew: all values that are there then are gathered in one pass, and sorted. */
 #include "cells.h"
 
 #include "../core/distinct.h"
 #include "../core/pairs.h"
+
+/* ---- all values gathered ------------------------------------------------------------------------------------------ */
+
+struct gathered {
+    struct groups groups;
+    struct pairs pairs;
+    bool together; /* all are in cell 0, and there are no groups */
+    int field;     /* whose different values are counted; -1: quantiles of the program's numbers */
+    const struct geometry *geometry;
+    enum lane lane;
+};
+
+static void gather_begin(struct gathered *gathered, const struct run *run, int field, bool together) {
+    *gathered = (struct gathered){.field = field, .geometry = &run->store->geometry, .together = together};
+    gathered->lane = field < 0 ? run->program->values[0].lane : lane_of(gathered->geometry->fields[field].kind);
+    pairs_begin(&gathered->pairs);
+}
+
+/* The group of each record of a batch that matches. */
+static enum told place_pairs(struct gathered *gathered, const struct batch *batch, const struct found *found,
+                             uint32_t *cells) {
+    struct placed placed;
+    enum groups_status status = groups_place(&gathered->groups, batch, found, &placed);
+    if (status != GROUPS_OK) return told_of(status);
+    for (uint32_t n = 0; n < placed.count; n++) {
+        gathered->groups.cells[placed.cells[n]].count++;
+        cells[placed_row(&placed, n)] = placed.cells[n];
+    }
+    return TOLD_OK;
+}
+
+static enum told hear_pairs(void *context, const struct batch *batch, const struct found *found) {
+    struct gathered *gathered = context;
+    uint32_t cells[BATCH_ROWS];
+    if (gathered->together) memset(cells, 0, batch->rows * sizeof *cells);
+    else {
+        const enum told told = place_pairs(gathered, batch, found, cells);
+        if (told != TOLD_OK) return told;
+    }
+    const struct field *field = gathered->field < 0 ? NULL : &gathered->geometry->fields[gathered->field];
+    const unsigned char *column = field ? batch->columns[gathered->field] : NULL;
+    union lanes room;
+    const union lanes *values = !field               ? found->values[0]
+                                : field->summary < 0 ? NULL
+                                                     : column_lanes(field->kind, column, batch->rows, &room);
+    enum pairs_status added =
+        values ? pairs_add(&gathered->pairs, cells, gathered->lane, values, found->mask, batch->rows)
+               : pairs_add_bytes(&gathered->pairs, cells, column, field->bytes, found->mask, batch->rows);
+    return added == PAIRS_OK ? TOLD_OK : TOLD_NO_MEMORY;
+}
+
+/* Gather in one pass and sort. 0, or -1 with an exception. */
+static int gather(struct run *run, struct gathered *gathered) {
+    if (run_pass(run, &(struct listener){hear_pairs, gathered, NULL})) return -1;
+    enum pairs_status sorted;
+    Py_BEGIN_ALLOW_THREADS sorted = pairs_sort(&gathered->pairs);
+    Py_END_ALLOW_THREADS if (sorted == PAIRS_OK) return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+enum { TOLERABLE_PART = 8 }; /* one of so many records may be lost to an only pass */
 
 /* ---- of all records together -------------------------------------------------------------------------------------- */
 
@@ -10,6 +75,18 @@ static enum told hear_quantiles(void *context, const struct batch *batch, const 
     struct quantiles *quantiles = context;
     quantiles_add(quantiles, quantiles->lane, found->values[0], found->mask, batch->rows);
     return TOLD_OK;
+}
+
+/* Answer from all values that are there now. 0, or -1 with an exception. */
+static int gather_quantiles(struct run *run, struct quantiles *quantiles) {
+    struct gathered gathered;
+    gather_begin(&gathered, run, -1, true);
+    int failed = run_renew(run) || gather(run, &gathered);
+    const struct pairs_span all = {0, gathered.pairs.count};
+    for (uint32_t i = 0; !failed && i < quantiles->wanted_count; i++)
+        quantiles->results[i] = pairs_quantile(&gathered.pairs, all, quantiles->wanted[i]);
+    pairs_free(&gathered.pairs);
+    return failed;
 }
 
 static PyObject *quantile_object(const struct quantile *quantile) {
@@ -24,9 +101,15 @@ static PyObject *quantiles_of_all(struct run *run, const double *wanted, uint32_
     quantiles_begin(quantiles, wanted, count);
     quantiles->lane = run->program->values[0].lane;
     PyObject *list = NULL;
+    enum pass pass;
     do {
         if (run_pass(run, &(struct listener){hear_quantiles, quantiles, NULL})) goto done;
-    } while (quantiles_end_pass(quantiles) == PASS_AGAIN);
+        pass = quantiles_end_pass(quantiles);
+        if (run_has_lost(run, pass == PASS_DONE && quantiles->passes == 1 ? TOLERABLE_PART : 0)) {
+            if (gather_quantiles(run, quantiles)) goto done;
+            pass = PASS_DONE;
+        }
+    } while (pass == PASS_AGAIN);
     list = PyList_New((Py_ssize_t)count);
     for (uint32_t i = 0; list && i < count; i++) {
         PyObject *object = quantile_object(&quantiles->results[i]);
@@ -55,6 +138,17 @@ static enum told hear_distinct(void *context, const struct batch *batch, const s
     return TOLD_OK;
 }
 
+/* The count of all that are there now. */
+static PyObject *gather_distinct(struct run *run, uint32_t field) {
+    struct gathered gathered;
+    gather_begin(&gathered, run, (int)field, true);
+    PyObject *count = NULL;
+    if (!run_renew(run) && !gather(run, &gathered))
+        count = PyLong_FromUnsignedLongLong(pairs_distinct(&gathered.pairs, (struct pairs_span){0, gathered.pairs.count}));
+    pairs_free(&gathered.pairs);
+    return count;
+}
+
 static PyObject *distinct_of_all(struct run *run, uint32_t field) {
     struct different *different = PyMem_Malloc(sizeof *different);
     if (!different) return PyErr_NoMemory();
@@ -62,9 +156,16 @@ static PyObject *distinct_of_all(struct run *run, uint32_t field) {
     different->field = &run->store->geometry.fields[field];
     different->index = field;
     PyObject *count = NULL;
-    do {
+    enum pass pass;
+    for (bool first = true;; first = false) {
         if (run_pass(run, &(struct listener){hear_distinct, different, NULL})) goto done;
-    } while (distinct_end_pass(&different->distinct) == PASS_AGAIN);
+        pass = distinct_end_pass(&different->distinct);
+        if (run_has_lost(run, pass == PASS_DONE && first ? TOLERABLE_PART : 0)) {
+            count = gather_distinct(run, field);
+            goto done;
+        }
+        if (pass == PASS_DONE) break;
+    }
     count = PyLong_FromUnsignedLongLong(different->distinct.counted);
 done:
     PyMem_Free(different);
@@ -72,35 +173,6 @@ done:
 }
 
 /* ---- of groups ---------------------------------------------------------------------------------------------------- */
-
-struct gathered {
-    struct groups groups;
-    struct pairs pairs;
-    int field; /* whose different values are counted; -1: quantiles of the program's numbers */
-    enum lane lane;
-};
-
-static enum told hear_pairs(void *context, const struct batch *batch, const struct found *found) {
-    struct gathered *gathered = context;
-    struct placed placed;
-    enum groups_status status = groups_place(&gathered->groups, batch, found, &placed);
-    if (status != GROUPS_OK) return told_of(status);
-    uint32_t cells[BATCH_ROWS]; /* of each record of the batch */
-    for (uint32_t n = 0; n < placed.count; n++) {
-        gathered->groups.cells[placed.cells[n]].count++;
-        cells[placed_row(&placed, n)] = placed.cells[n];
-    }
-    const struct field *field = gathered->field < 0 ? NULL : &gathered->groups.geometry->fields[gathered->field];
-    const unsigned char *column = field ? batch->columns[gathered->field] : NULL;
-    union lanes room;
-    const union lanes *values = !field               ? found->values[0]
-                                : field->summary < 0 ? NULL
-                                                     : column_lanes(field->kind, column, batch->rows, &room);
-    enum pairs_status added =
-        values ? pairs_add(&gathered->pairs, cells, gathered->lane, values, found->mask, batch->rows)
-               : pairs_add_bytes(&gathered->pairs, cells, column, field->bytes, found->mask, batch->rows);
-    return added == PAIRS_OK ? TOLD_OK : TOLD_NO_MEMORY;
-}
 
 /* One column of the groups: a quantile of each, or (wanted < 0) how many different values it has. */
 static PyObject *gathered_column(const struct gathered *gathered, double wanted) {
@@ -123,20 +195,15 @@ static PyObject *gathered_column(const struct gathered *gathered, double wanted)
 
 /* (labels, [column of each wanted]) */
 static PyObject *of_groups(struct run *run, int by, int field, const double *wanted, uint32_t count) {
-    struct gathered gathered = {.field = field,
-                                .lane = field < 0 ? run->program->values[0].lane
-                                                  : lane_of(run->store->geometry.fields[field].kind)};
+    struct gathered gathered;
     uint32_t keys;
     if (count_keys(run, &keys)) return NULL;
     PyObject *labels = NULL, *columns = NULL;
-    pairs_begin(&gathered.pairs);
+    gather_begin(&gathered, run, field, false);
     if (!groups_begin(&gathered.groups, &run->store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) {
         PyErr_NoMemory();
-    } else if (!run_pass(run, &(struct listener){hear_pairs, &gathered, NULL})) {
-        enum pairs_status sorted;
-        Py_BEGIN_ALLOW_THREADS sorted = pairs_sort(&gathered.pairs);
-        Py_END_ALLOW_THREADS if (sorted != PAIRS_OK) PyErr_NoMemory();
-        else labels = labels_column(run->store, &gathered.groups);
+    } else if (!gather(run, &gathered)) {
+        labels = labels_column(run->store, &gathered.groups);
         columns = labels ? PyList_New(0) : NULL;
         for (uint32_t i = 0; columns && i < count; i++) {
             PyObject *column = gathered_column(&gathered, wanted[i]);

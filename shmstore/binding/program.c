@@ -88,6 +88,7 @@ static int parse_texts(PyObject *list, struct step *step, void **memory) {
         if (PyBytes_AsStringAndSize(PyList_GetItem(list, i), &text, &length)) return -1;
         bytes += (size_t)length;
     }
+    if (!count) return PyErr_SetString(PyExc_ValueError, "expected a list of one text or more, or None"), -1;
     if (bytes > UINT32_MAX) return PyErr_SetString(PyExc_ValueError, "these are more than 4 GiB of text"), -1;
     unsigned char *data = *memory = malloc(bytes + 1);
     if (!data) return PyErr_NoMemory(), -1;

@@ -3,6 +3,12 @@
 
 #include "../core/scan.h"
 
+/* A question ends where the tail was when it was put. Over a ring that has moved on by an eighth since, little or nothing of
+ * that may be left, so it is about what is there now. */
+static bool has_moved_on(const struct geometry *g, uint64_t end, uint64_t tail) {
+    return tail > g->slots && tail - end > g->slots / 8;
+}
+
 struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, uint32_t *count) {
     PyObject *chosen = partitions && partitions != Py_None ? PySequence_List(partitions) : NULL;
     if (PyErr_Occurred()) return NULL;
@@ -18,7 +24,7 @@ struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, ui
         PyObject *end = PySequence_GetItem(ends, (Py_ssize_t)partition);
         unsigned long long ticket = end ? PyLong_AsUnsignedLongLong(end) : 0;
         Py_XDECREF(end);
-        if (ticket < ranges[i].end) ranges[i].end = ticket;
+        if (ticket < ranges[i].end && !has_moved_on(&store->geometry, ticket, ranges[i].end)) ranges[i].end = ticket;
     }
     Py_XDECREF(chosen);
     if (!PyErr_Occurred()) return ranges;

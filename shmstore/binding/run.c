@@ -2,7 +2,9 @@
  * enough for Ctrl-C. */
 #include "run.h"
 
-enum { SLICE_NS = 10000000, GLANCE_BATCHES = 16 /* between two looks at the clock */ };
+#include <string.h>
+
+enum { SLICE_NS = 10000000, GLANCE_BATCHES = 16 /* between two looks at the clock */, MOST_TRIES = 100 };
 
 /* ---- where from --------------------------------------------------------------------------------------------------- */
 
@@ -20,7 +22,7 @@ static void *aligned(void *memory) { return (void *)(((uintptr_t)memory + CACHE_
 
 int run_begin(struct run *run, const struct source *source) {
     Store *store = source->store;
-    *run = (struct run){.store = store, .columns = source->columns};
+    *run = (struct run){.store = store, .source = source, .columns = source->columns};
     run->program = program_argument(store->state, source->program, &store->geometry);
     if (!run->program || (!run->columns && check_open(store))) return -1;
     const uint64_t needs = run->program->needs | source->needs;
@@ -48,6 +50,29 @@ int run_begin(struct run *run, const struct source *source) {
     return -1;
 }
 
+bool run_has_lost(const struct run *run, uint64_t part) {
+    uint64_t lost = 0, all = 0;
+    for (uint32_t i = 0; i < run->scan.range_count; i++) {
+        const struct range *range = &run->ranges[i];
+        if (range->next >= range->end) continue;
+        const uint64_t tail = load_acquire(&ring_partition(&run->store->ring, range->partition)->tail);
+        const uint64_t oldest = ring_oldest(&run->store->ring, range->partition, tail);
+        lost += oldest <= range->next ? 0 : oldest < range->end ? oldest - range->next : range->end - range->next;
+        all += range->end - range->next;
+    }
+    return lost > (part ? all / part : 0);
+}
+
+int run_renew(struct run *run) {
+    if (run->columns) return 0;
+    uint32_t count = 0;
+    struct range *ranges = list_ranges(run->store, run->source->partitions, NULL, &count);
+    if (!ranges) return -1;
+    if (count == run->scan.range_count) memcpy(run->ranges, ranges, count * sizeof *ranges);
+    PyMem_Free(ranges);
+    return 0;
+}
+
 void run_end(struct run *run) {
     PyMem_Free(run->memory);
     PyMem_Free(run->ranges);
@@ -73,6 +98,7 @@ struct slice {
     enum scan_status scan;
     enum program_status program;
     enum told told;
+    bool heard; /* the listener knows of a record */
 };
 
 static void run_slice(struct run *run, const struct listener *listener, struct slice *slice) {
@@ -84,20 +110,56 @@ static void run_slice(struct run *run, const struct listener *listener, struct s
         if (slice->scan != SCAN_BATCH) return;
         slice->program = program_run(run->program, &run->store->geometry, &batch, run->scan.modes, run->scratch, &found);
         if (slice->program != PROGRAM_OK) return;
+        slice->heard |= batch.rows > 0;
         if (found.matched) slice->told = listener->hear(listener->context, &batch, &found);
         if (slice->told != TOLD_OK) return;
     }
 }
 
-int run_pass(struct run *run, const struct listener *listener) {
-    struct slice slice = {0, SCAN_BATCH, PROGRAM_OK, TOLD_OK};
+/* A listener that remembers whether it took a block. */
+struct hearing {
+    const struct listener *listener;
+    struct slice *slice;
+};
+static bool take_heard(void *context, const struct block *block) {
+    struct hearing *hearing = context;
+    const bool taken = hearing->listener->take(hearing->listener->context, block);
+    hearing->slice->heard |= taken;
+    return taken;
+}
+
+/* Whether all that was asked about is overwritten, though there is something else now. */
+static bool is_lapped(const struct run *run) {
+    bool lapped = false;
+    for (uint32_t i = 0; i < run->scan.range_count; i++) {
+        const struct range *range = &run->ranges[i];
+        const uint64_t tail = load_acquire(&ring_partition(&run->store->ring, range->partition)->tail);
+        if (tail > run->store->geometry.slots && tail - run->store->geometry.slots >= range->end) lapped |= range->end > 0;
+        else if (range->next < range->end) return false;
+    }
+    return lapped;
+}
+
+static int run_once(struct run *run, const struct listener *listener, struct slice *result) {
+    struct slice slice = {.scan = SCAN_BATCH};
+    struct hearing hearing = {listener, &slice};
     for (uint32_t i = 0; i < run->scan.range_count; i++) run->scan.ranges[i] = run->ranges[i];
-    run->scan.taker = (struct block_taker){listener->take, listener->context};
+    run->scan.taker = (struct block_taker){listener->take ? take_heard : NULL, &hearing};
     if (!run->columns) scan_begin(&run->scan, run->buffer, run->room);
     while (slice.scan == SCAN_BATCH && slice.program == PROGRAM_OK && slice.told == TOLD_OK) {
         Py_BEGIN_ALLOW_THREADS run_slice(run, listener, &slice);
         Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) return -1;
     }
+    *result = slice;
+    return 0;
+}
+
+int run_pass(struct run *run, const struct listener *listener) {
+    struct slice slice;
+    int tries = 0;
+    do { /* who was kept waiting for longer than the ring lasts has met nothing: then about what is there now */
+        if ((tries && run_renew(run)) || run_once(run, listener, &slice)) return -1;
+    } while (slice.scan == SCAN_END && !slice.heard && ++tries < MOST_TRIES && is_lapped(run));
     if (slice.program == PROGRAM_OVERFLOW) raise_overflow(run->store->state, run->held);
     else if (slice.told == TOLD_NO_MEMORY) PyErr_NoMemory();
     else if (slice.told == TOLD_DAMAGED || slice.scan == SCAN_DAMAGED)

@@ -26,19 +26,28 @@ struct source {
 
 struct run {
     Store *store;
+    const struct source *source;
     const Columns *columns;
     PyObject *held;
     const struct program *program;
     struct scan scan;
-    struct range *ranges; /* as the run began */
+    struct range *ranges; /* as the run began, or was renewed */
     void *memory, *buffer, *scratch, *room;
 };
 
-/* Fix which tickets are asked about, and keep the store. 0, or -1 with an exception; then there is nothing to end. */
+/* Fix which tickets are asked about, and keep the store; `source` stays the caller's, and there. 0, or -1 with an exception;
+ * then there is nothing to end. */
 int run_begin(struct run *run, const struct source *source);
 
 /* Read all of them once. 0, or -1 with an exception: also when Ctrl-C was pressed. */
 int run_pass(struct run *run, const struct listener *listener);
+
+/* Whether more than one of `part` tickets of the last pass is gone by now; 0: whether any is. If none is, all were read, and
+ * another pass meets the same. */
+bool run_has_lost(const struct run *run, uint64_t part);
+
+/* Begin anew, about what is readable now. 0, or -1 with an exception. */
+int run_renew(struct run *run);
 
 void run_end(struct run *run);
 

@@ -200,3 +200,16 @@ def test_what_no_method_takes(store: EventStore[Reading]) -> None:
         groups.variance("value", -1)
     with pytest.raises(FieldError, match="left 64 bits"):
         groups.sum(field("large") * 3)
+
+
+def test_quantiles_beside_interpolated_ones_are_not_rounded(name: str) -> None:
+    class Visit(Record):
+        key: Key
+        at: Timestamp
+
+    exact = 1_699_999_964_000_061_651
+    with shmstore.create(name, Visit, capacity=8, partitions=1) as store:
+        store.append(key="one", at=exact)
+        store.append_many([("two", 1), ("two", 2)])
+        assert store.group_by("key").quantile("at", 0.5).values("quantile") == [exact, 1.5]
+        shmstore.unlink(name)

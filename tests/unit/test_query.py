@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 import shmstore
-from shmstore import Bool, EventStore, Float32, Int8, Key, Record, Text, Timestamp, UInt64
+from shmstore import Bool, Bytes, EventStore, Float32, Int8, Key, Record, Text, Timestamp, UInt64
 from shmstore.errors import FieldError, FieldTypeError
+from shmstore.expression import field as of
 
 
 class Reading(Record):
@@ -151,3 +152,20 @@ def test_an_unknown_field_is_refused(store: EventStore[Reading]) -> None:
 def test_an_unknown_choice_is_refused(store: EventStore[Reading]) -> None:
     with pytest.raises(TypeError, match="colour"):
         store.count(colour="red")
+
+
+def test_membership_of_nothing_holds_for_no_record(name: str) -> None:
+    class Mixed(Record):
+        first: Text[4]
+        other: Text[4]
+        raw: Bytes[4]
+        key: Key
+        number: int
+        value: float
+
+    with shmstore.create(name, Mixed, capacity=4, partitions=1) as store:
+        store.append(("b", "b", b"c", "k", 1, 1.0))
+        for each in Mixed._fields:
+            assert store.count(where=of(each).isin([])) == 0, each
+            assert store.count(where=~of(each).isin([])) == 1, each
+        shmstore.unlink(name)

@@ -6,7 +6,9 @@ import re
 import signal
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +225,48 @@ def test_a_key_that_nobody_has_is_damage(name: str, by: dict[str, int] | None, k
                 store.windows(by="sensor", **by)
             else:
                 store.group_by("sensor").count()
+
+
+class Number(Record):
+    number: int
+
+
+@contextmanager
+def everything_overwritten(store: EventStore[Number], after_s: float) -> Iterator[list[int]]:
+    """After a moment, in the middle of a question, all records are replaced by others once."""
+    hits: list[int] = []
+
+    def overwrite(*_: object) -> None:
+        store.append_many({"number": array("q", range(RECORDS, 2 * RECORDS))})
+        hits.append(1)
+
+    before = signal.signal(signal.SIGALRM, overwrite)
+    signal.setitimer(signal.ITIMER_REAL, after_s)
+    try:
+        yield hits
+        eventually(lambda: bool(hits))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("question", ["quantile", "distinct"])
+def test_what_takes_several_passes_begins_anew_when_records_go_between_them(name: str, question: str) -> None:
+    met = 0
+    with shmstore.create(name, Number, capacity=RECORDS, partitions=1) as store:
+        for step in range(12):
+            store.append_many({"number": array("q", range(RECORDS))})
+            with everything_overwritten(store, 0.0003 * (step + 1)) as hits:
+                answer = store.quantile("number", 0.5) if question == "quantile" else store.distinct("number")
+                met += len(hits)
+            old = (RECORDS - 1) / 2
+            assert answer in ((old, RECORDS + old) if question == "quantile" else (RECORDS,)), step
+        shmstore.unlink(name)
+    assert met > 0, "no question was met in its middle"
+
+
+def test_a_position_beyond_64_bits_is_no_record(name: str) -> None:
+    with shmstore.create(name, Number, capacity=4, partitions=1) as store:
+        store.append(number=7)
+        assert [store.read_at(position) for position in (0, 2**64 - 1, 2**64, 2**128)] == [(7,), None, None, None]
+        shmstore.unlink(name)
