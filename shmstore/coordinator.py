@@ -85,7 +85,7 @@ class Coordinator:
     def run(self) -> None:
         """Coordinate or stand by in this thread until `stop()`, or until the store is closed or unlinked."""
         with suppress(StoreClosed):
-            while self._goes_on() and self._is_named():
+            while self._goes_on():
                 if not self._core.lock_coordinator():
                     time.sleep(_STANDBY_TICK_S)
                     continue
@@ -124,10 +124,6 @@ class Coordinator:
     def _goes_on(self) -> bool:
         return not (self._stopping or self._core.closed or self._core.unlinked)
 
-    def _is_named(self) -> bool:
-        """False also when another program removed the file, which marks nothing in the segment."""
-        return self._store._segment.is_linked()
-
     def _coordinate(self) -> None:
         self._active = True
         _log.info("coordinating store %r", self._store.name)
@@ -136,8 +132,6 @@ class Coordinator:
             self._reap()
             now_s = time.monotonic()
             if now_s >= next_sample_s:
-                if not self._is_named():
-                    return
                 self._each_second()
                 next_sample_s += _SAMPLE_EVERY_S
                 if next_sample_s <= now_s:
@@ -161,7 +155,8 @@ class Coordinator:
         if self._retention is not None:
             self._store.purge(older_than=self._retention)
         if self._on_statistics is not None:
+            statistics = self._store.statistics
             try:
-                self._on_statistics(self._store.statistics)
+                self._on_statistics(statistics)
             except Exception:
                 _log.exception("on_statistics of store %r failed; coordinating goes on", self._store.name)

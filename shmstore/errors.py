@@ -13,6 +13,7 @@
     ├── StoreExists (FileExistsError)        a segment of this name exists already
     ├── NoSpace (OSError)                    /dev/shm cannot hold the segment
     ├── TooManyFiles (OSError)               this process, or the system, may open no further file
+    ├── SystemRefused (OSError)              the system lacks, or forbids, something that a store needs
     ├── AccessDenied (PermissionError)       the segment's mode keeps this user out
     ├── NotAStore (ValueError)               the bytes are another program's
     ├── AbiMismatch (ValueError)             made by an incompatible version or byte order
@@ -78,6 +79,12 @@ class TooManyFiles(ShmStoreError, OSError):
     """This process, or the system, may open no further file. What is open goes on working."""
 
     errno = 24  # EMFILE
+
+
+class SystemRefused(ShmStoreError, OSError):
+    """The system lacks, or forbids, something that a store needs: /dev/shm, /proc, a system call."""
+
+    errno = 38  # ENOSYS
 
 
 class AccessDenied(ShmStoreError, PermissionError):

@@ -7,7 +7,7 @@ import sys
 
 def describe() -> tuple[int, int, int, str]:
     """This process as (pid, start time in clock ticks since boot, inode of its pid namespace, name for people)."""
-    return os.getpid(), _start_time(), os.stat("/proc/self/ns/pid").st_ino, _name()
+    return os.getpid(), _start_time(), _pid_namespace(), _name()
 
 
 def _start_time() -> int:
@@ -17,6 +17,13 @@ def _start_time() -> int:
             # the field after the last ")" is the third, the start time is the twenty-second.
             return int(stat.read().rpartition(b")")[2].split()[19])
     except OSError:  # no descriptor left, or no /proc: it is only told to people
+        return 0
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
         return 0
 
 

@@ -11,6 +11,7 @@ from shmstore.errors import StoreClosed
 
 _POPULATE_READ: Final = 22  # MADV_POPULATE_READ and _WRITE of Linux 5.14, which the mmap module does not name
 _POPULATE_WRITE: Final = 23
+_NO_ADVICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # an older kernel; a sandbox
 _POPULATE_BYTES: Final = 1 << 22  # in one go; other threads and signals have their turn in between
 
 
@@ -60,7 +61,13 @@ class Segment(SharedMemory):
 
     def is_linked(self) -> bool:
         """Whether the name leads to this segment, not to nothing or a newer one (best-effort). Raises StoreClosed."""
-        own = os.fstat(self.fd)
+        fd = self.fd
+        try:
+            own = os.fstat(fd)
+        except OSError:
+            if self._fd != fd:  # another thread closed it after we had looked
+                self._refuse_closed()
+            raise
         try:
             return os.path.samestat(os.stat(names.path_of(self.name), follow_symlinks=False), own)
         except FileNotFoundError:
@@ -76,7 +83,7 @@ class Segment(SharedMemory):
             try:
                 mapping.madvise(advice, start, min(_POPULATE_BYTES, self._size - start))
             except OSError as error:
-                if error.errno == errno.EINVAL:
+                if error.errno in _NO_ADVICE:
                     return
                 raise
 

@@ -147,18 +147,20 @@ def _scratch_file(name: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def _turn_by_lock(directory: int) -> Iterator[None]:
-    lock_within(directory, TURN_SECONDS)
+    with suppress(OSError):  # there are no such locks here: create without a turn
+        lock_within(directory, TURN_SECONDS)
     try:
         yield
     finally:
-        fcntl.flock(directory, fcntl.LOCK_UN)  # again, for copies of the descriptor
+        with suppress(OSError):
+            fcntl.flock(directory, fcntl.LOCK_UN)  # again, for copies of the descriptor
 
 
 @contextmanager
 def _turn_by_semaphore() -> Iterator[None]:
     try:
         semaphore = posix_ipc.Semaphore(SEMAPHORE.format(os.geteuid()), posix_ipc.O_CREAT, 0o600, initial_value=1)
-    except posix_ipc.Error:  # the system has none to give: create without a turn
+    except (posix_ipc.Error, OSError):  # the system has none to give: create without a turn
         yield
         return
     try:

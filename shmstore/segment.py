@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
-from shmstore import _core, names
+from shmstore import _core, memory, names
 from shmstore.arguments import refused, whole_number
 from shmstore.errors import (
     AbiMismatch,
@@ -26,6 +26,7 @@ from shmstore.errors import (
     ShmStoreError,
     StoreExists,
     StoreNotFound,
+    SystemRefused,
     TooManyFiles,
 )
 from shmstore.mapping import Segment
@@ -37,7 +38,7 @@ _RESERVE_BYTES: Final = 1 << 20
 _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_LIMITED: Final = (errno.ENOMEM, errno.EFBIG)
+_LIMITED: Final = (errno.ENOMEM, errno.EFBIG, errno.EAGAIN)  # the last of mmap, beyond what may be locked
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
@@ -68,7 +69,7 @@ def create(
 
     `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
     left behind when this fails or is killed. Raises InvalidName, InvalidOption (InvalidCapacity), InvalidSchema,
-    StoreExists, NoSpace, AccessDenied and TooManyFiles.
+    StoreExists, NoSpace, AccessDenied, TooManyFiles and SystemRefused.
     """
     path = names.path_of(names.check_name(name))
     mode = whole_number("mode", mode, "permission bits between 0 and 0o777, such as 0o660", most=0o777)
@@ -76,6 +77,7 @@ def create(
     size = _core.plan(fields, options).size
     try:
         with names.unnamed_file(name) as (fd, give_name):
+            _require_memory(path, size)
             _reserve(fd, size)
             segment = Segment(name, os.dup(fd), writable=True)
             try:
@@ -89,6 +91,8 @@ def create(
                 segment.close()
                 raise
             return segment
+    except ShmStoreError:
+        raise
     except FileExistsError:
         raise StoreExists(f"{path} exists already; attach to it, unlink it, or choose another name") from None
     except PermissionError as error:
@@ -113,7 +117,7 @@ def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segme
     except FileNotFoundError:
         raise _not_found(name) from None
     try:
-        if _read_header(segment).unlinked:  # since it was opened
+        if _read_header(segment).unlinked or not segment.is_linked():  # since it was opened
             raise _not_found(name)
         if populate:
             segment.populate()
@@ -166,7 +170,8 @@ def unlink(name: str, *, force: bool = False) -> None:
         _remove_name(name)
         return
     with segment:
-        names.lock_within(segment.fd, names.TURN_SECONDS)
+        with suppress(OSError):  # there are no such locks here
+            names.lock_within(segment.fd, names.TURN_SECONDS)
         if not segment.is_linked():
             raise _not_found(name)
         # The name first, as those who may write to a segment may not always remove it. And if we die before the mark is
@@ -185,6 +190,8 @@ def _open_file(name: str, *, writable: bool) -> int:
         fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
         raise _access_denied(path, writable) from None
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if error.errno in _NO_FILE:
             raise _not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
@@ -206,7 +213,9 @@ def _open(name: str, *, writable: bool) -> Segment:
     except OSError as error:
         if error.errno in _NO_DESCRIPTOR:
             _refuse(path, error)
-        raise NoSpace(f"this process cannot map {path}: {error.strerror}; raise its limit (ulimit -v)") from error
+        raise NoSpace(
+            f"this process cannot map {path}: {error.strerror}; raise its limits (ulimit -v, ulimit -l)"
+        ) from error
 
 
 def _open_as_allowed(name: str) -> Segment:
@@ -259,6 +268,18 @@ def _reserve(fd: int, size: int) -> None:
         os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
 
 
+def _require_memory(path: str, size: int) -> None:
+    """Raise NoSpace when the kernel would kill for so many bytes, as it does beyond the limit of a control group."""
+    room = memory.least_room()
+    if room is not None and size + memory.MARGIN_BYTES > room.free:
+        free, limit, wanted = (amount / 2**20 for amount in (room.free, room.limit, size))
+        raise NoSpace(
+            f"cannot create {path}: it takes {wanted:.1f} MiB of memory and {room.who} has {free:.1f} of {limit:.1f} "
+            "MiB free; choose a smaller capacity, remove stores that nobody needs, or raise the limit "
+            "(docker run --memory=, memory.max, MemoryMax= of a service)"
+        )
+
+
 def _remove_name(name: str) -> None:
     path = names.path_of(name)
     try:
@@ -271,6 +292,8 @@ def _remove_name(name: str) -> None:
         raise AccessDenied(
             f"uid {os.geteuid()} cannot remove {path}: {error.strerror}; its owner, uid {os.lstat(path).st_uid}, can"
         ) from error
+    except OSError as error:
+        _refuse(path, error)
 
 
 def _group_id(group: str | int | None) -> int:
@@ -306,13 +329,31 @@ def _access_denied(path: str, writable: bool) -> AccessDenied:
 
 
 def _refuse(path: str, error: OSError) -> NoReturn:
-    """Raise the error that opening a file gave: as one of ours when we know what to do about it."""
-    if error.errno not in _NO_DESCRIPTOR:
-        raise error
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    raise TooManyFiles(
-        f"cannot open {path}: {error.strerror}: this process may have {limit} files open at once; close some, or raise "
-        "the limit (ulimit -n)"
+    """Raise the error that the system gave for a file as one of ours that says what to do about it."""
+    if error.errno in _NO_DESCRIPTOR:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise TooManyFiles(
+            f"cannot open {path}: {error.strerror}: this process may have {limit} files open at once; close some, or "
+            "raise the limit (ulimit -n)"
+        ) from error
+    if error.errno == errno.EROFS:
+        raise AccessDenied(
+            f"cannot write to {path}: {names.DIRECTORY} is mounted read-only; attach with read_only=True, or mount it "
+            f"for writing (mount -o remount,rw {names.DIRECTORY}; in a container, without --read-only for it)"
+        ) from error
+    if error.errno in (errno.EACCES, errno.EPERM):
+        raise AccessDenied(
+            f"uid {os.geteuid()} may not use {path}: {error.strerror}; expected the right to read and search "
+            f"{names.DIRECTORY} (mode 1777 is usual)"
+        ) from error
+    if not os.path.isdir(names.DIRECTORY):
+        raise SystemRefused(
+            f"there is no {names.DIRECTORY} on this system, where stores live; mount a tmpfs there "
+            f"(mount -t tmpfs -o size=50% tmpfs {names.DIRECTORY}); where that is not allowed, as in AWS Lambda, there "
+            "can be no store"
+        ) from error
+    raise SystemRefused(
+        f"the system refused {path}: {error.strerror}; shmstore-inspect doctor says what is missing here"
     ) from error
 
 
@@ -321,7 +362,7 @@ def _no_space(path: str, size: int, error: OSError) -> NoSpace:
     free, total = (blocks * status.f_frsize / 2**20 for blocks in (status.f_bavail, status.f_blocks))
     remedy = "enlarge it (docker run --shm-size=, mount -o remount,size=)"
     if error.errno in _LIMITED:
-        remedy = "raise the limits of this process (ulimit -v, ulimit -f)"
+        remedy = "raise the limits of this process (ulimit -v, ulimit -f, ulimit -l)"
     return NoSpace(
         f"cannot create {path}: {error.strerror}: it takes {size / 2**20:.1f} MiB and {names.DIRECTORY} has {free:.1f} "
         f"of {total:.1f} MiB free; choose a smaller capacity, remove stores that nobody needs, or {remedy}"

@@ -10,7 +10,7 @@ from shmstore import _core, segment
 from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
-from shmstore.errors import StoreExists, StoreNotFound
+from shmstore.errors import ShmStoreError, StoreExists, StoreNotFound
 from shmstore.identity import describe
 from shmstore.options import (
     Attachment,
@@ -95,7 +95,12 @@ def create(
         "on_statistics": function("on_statistics", on_statistics),
     }
     made = segment.create(name, schema.fields, options, mode=mode, group=group)
-    return EventStore(made, record, callbacks)
+    try:
+        return EventStore(made, record, callbacks)
+    except BaseException:
+        with suppress(ShmStoreError):
+            segment.unlink(name)
+        raise
 
 
 @overload

@@ -48,6 +48,7 @@ enum error {
     ERROR_STORE_CLOSED,
     ERROR_STORE_UNLINKED,
     ERROR_TOO_MANY_FILES,
+    ERROR_SYSTEM_REFUSED,
     ERROR_ACCESS_DENIED,
     ERROR_COUNT
 };
@@ -94,6 +95,9 @@ typedef struct {
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
     bool mapped, left;   /* are the bytes there; is what close does done */
+    uint64_t device, inode; /* of the segment's file, while it had a name when we came; else 0 */
+    atomic_u64 looked_ns;   /* when an append last looked for the name */
+    atomic_u32 nameless;    /* we saw it gone */
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;       /* the number of the last */
@@ -242,6 +246,8 @@ extern PyType_Spec store_spec;
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
 void leave_store(Store *store); /* what close does as soon as no function is at work */
+/* Was the name removed, by `unlink` or by another program, which marks nothing? Then it is marked now. Needs no GIL. */
+bool is_unlinked(Store *store);
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 
@@ -409,6 +415,9 @@ static inline int64_t now_ns(void) {
 }
 
 /* Count what this process appended, and wake readers. Needs no GIL. */
+/* How often a handle that only appends looks whether its store still has a name. */
+#define NAME_LOOK_NS UINT64_C(1000000000)
+
 static inline void account(Store *store, uint64_t records, int64_t now) {
     struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
 #ifdef Py_GIL_DISABLED
@@ -417,6 +426,10 @@ static inline void account(Store *store, uint64_t records, int64_t now) {
     store_relaxed(&place->appended, load_relaxed(&place->appended) + records);
 #endif
     store_relaxed(&place->last_append_ns, (uint64_t)now);
+    if (__builtin_expect((uint64_t)now - load_relaxed(&store->looked_ns) > NAME_LOOK_NS, 0)) {
+        store_relaxed(&store->looked_ns, (uint64_t)now);
+        is_unlinked(store);
+    }
     wait_notify(&store->board->news);
 }
 

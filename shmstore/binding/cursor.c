@@ -204,7 +204,7 @@ int cursor_await(Cursor *cursor, int64_t timeout_ns) {
         if (check_open(store)) return -1;
         enum news news = look(cursor);
         if (news == NEWS_SOME) return 1;
-        if (news == NEWS_NONE && load_relaxed(&store->board->news) & NEWS_UNLINKED && look(cursor) == NEWS_NONE) {
+        if (news == NEWS_NONE && is_unlinked(store) && look(cursor) == NEWS_NONE) {
             raise_error(store->state, ERROR_STORE_UNLINKED,
                         "the store's name was removed and everything in it was read: nothing more will come");
             return -1;

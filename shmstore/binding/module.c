@@ -29,7 +29,11 @@ PyObject *raise_system_error(struct module_state *state, const char *what) {
             "uid %ld may not open the segment for writing, which %s needs; append once before rights are "
             "dropped, or create the store with another mode= or group=",
             (long)geteuid(), what);
-    if (errno != EMFILE && errno != ENFILE) return PyErr_SetFromErrno(PyExc_OSError);
+    if (errno != EMFILE && errno != ENFILE)
+        return raise_error(state, ERROR_SYSTEM_REFUSED,
+                           "%s failed: %s; a store needs /proc (of this process), byte locks of descriptors (Linux 3.15) and "
+                           "memory that a fork wipes (Linux 4.14); shmstore-inspect doctor says what is missing here",
+                           what, strerror(errno));
     return raise_error(state, ERROR_TOO_MANY_FILES,
                        "too many open files: %s needs one more; close some, or raise the limit (ulimit -n)", what);
 }
@@ -305,7 +309,8 @@ static PyMethodDef functions[] = {
 static const char *const error_names[ERROR_COUNT] = {
     "InvalidSchema", "InvalidOption",  "InvalidCapacity", "NotAStore",        "AbiMismatch",      "DamagedSegment",
     "FieldError",    "FieldTypeError", "KeyTableFull",    "ProcessTableFull", "PartitionStalled", "ReadOnlyStore",
-    "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "AccessDenied"};
+    "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "SystemRefused",
+    "AccessDenied"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},

@@ -22,6 +22,7 @@ PyObject *Store_totals(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
+    is_unlinked(store); /* from time to time somebody looks */
     uint32_t count = store->geometry.options.partitions;
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t p = 0; list && p < count; p++) {

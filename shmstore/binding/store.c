@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <structmember.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
@@ -104,6 +105,21 @@ int ensure_entered(Store *store) {
     }
 }
 
+bool is_unlinked(Store *store) {
+    if (load_relaxed(&store->board->news) & NEWS_UNLINKED || load_relaxed(&store->nameless)) return true;
+    struct stat file;
+    /* The descriptor may be another file's by now, which says nothing. */
+    if (!store->inode || fstat(store->processes.fd, &file) || file.st_nlink || file.st_ino != store->inode ||
+        file.st_dev != store->device)
+        return false;
+    store_relaxed(&store->nameless, 1);
+    if (store->writable) { /* tell all */
+        or_acq_rel(&store->board->news, NEWS_UNLINKED);
+        wait_wake(&store->board->news);
+    }
+    return true;
+}
+
 static int open_bytes(Store *store, int fd) {
     struct refusal why;
     static const enum error errors[] = {[HEADER_FOREIGN] = ERROR_NOT_A_STORE,
@@ -141,6 +157,11 @@ static int open_bytes(Store *store, int fd) {
     if (!processes_open(&store->processes, &store->ring, fd)) {
         raise_system_error(store->state, "attaching");
         return -1;
+    }
+    struct stat file;
+    if (!fstat(fd, &file) && file.st_nlink) {
+        store->device = file.st_dev;
+        store->inode = file.st_ino;
     }
     store->table.spare = &store->processes.own->spare_cell;
     store->mapped = true;
@@ -352,7 +373,7 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    return PyBool_FromLong(load_relaxed(&store->board->news) & NEWS_UNLINKED);
+    return PyBool_FromLong(is_unlinked(store));
 }
 
 #define STORE_METHODS(METHOD)                                                                                          \

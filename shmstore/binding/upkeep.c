@@ -66,6 +66,7 @@ PyObject *Store_reap(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_writable(store)) return NULL;
+    is_unlinked(store);
     PyObject *list = PyList_New(0);
     for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
         uint64_t pid, voided, released;

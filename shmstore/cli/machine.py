@@ -5,14 +5,16 @@ import fcntl
 import mmap
 import os
 import platform
+import pwd
 import resource
 import struct
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import StrEnum
 from typing import NamedTuple
 
+from shmstore import names
 from shmstore.cli import units
-from shmstore.names import DIRECTORY
+from shmstore.memory import group_room
 
 _SMALL_BYTES = 64 << 20  # what Docker gives a container
 _NEARLY_FULL = 0.9
@@ -21,6 +23,8 @@ _MEMBARRIER_NUMBER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_GLOBAL_EXPEDITED = 2
 _FLOCK = "@hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 _FEW_FILES = 256
+_SYSTEM_USERS = 999  # up to this id logind removes nothing
+_ETC, _RUN, _LIB, _LINGER = "/etc", "/run", "/usr/lib", "/var/lib/systemd/linger"
 
 
 class Health(StrEnum):
@@ -49,48 +53,101 @@ def is_locked(fd: int) -> bool:
 
 def examine() -> list[Finding]:
     """Everything that this module can find out, the place of the segments first."""
-    if not os.path.isdir(DIRECTORY):
-        advice = f"mount a tmpfs there: mount -t tmpfs -o size=50% tmpfs {DIRECTORY}"
-        return [Finding(DIRECTORY, Health.BAD, "missing", advice)]
-    return [_room(), _type(), *_features(), *_limits(), _memory_of_group()]
+    if not os.path.isdir(names.DIRECTORY):
+        advice = (
+            f"mount a tmpfs there: mount -t tmpfs -o size=50% tmpfs {names.DIRECTORY}; without it there can be no store"
+        )
+        return [Finding(names.DIRECTORY, Health.BAD, "missing", advice), _proc(), *_limits(), _memory()]
+    return [_room(), _type(), _proc(), *_features(), *_logout(), *_limits(), _memory()]
 
 
 def _room() -> Finding:
-    stat = os.statvfs(DIRECTORY)
+    stat = os.statvfs(names.DIRECTORY)
     total, free = stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize
     found = f"{units.size(total)}, {units.size(free)} free"
-    if not os.access(DIRECTORY, os.W_OK | os.X_OK):
+    if stat.f_flag & os.ST_RDONLY:
+        advice = f"mount it for writing: mount -o remount,rw {names.DIRECTORY}; until then stores can only be looked at"
+        return Finding(names.DIRECTORY, Health.BAD, f"{found}, mounted read-only", advice)
+    if not os.access(names.DIRECTORY, os.W_OK | os.X_OK):
         return Finding(
-            DIRECTORY, Health.BAD, f"{found}, not writable", "let this user write there (mode 1777 is usual)"
+            names.DIRECTORY, Health.BAD, f"{found}, not writable", "let this user write there (mode 1777 is usual)"
         )
-    larger = f"give it more: mount -o remount,size=SIZE {DIRECTORY}, in Docker --shm-size"
+    larger = f"give it more: mount -o remount,size=SIZE {names.DIRECTORY}, in Docker --shm-size"
     if total and free < total * (1 - _NEARLY_FULL):
-        return Finding(DIRECTORY, Health.BAD, f"{found}: nearly full", f"{larger}, or remove stores with gc or rm")
+        return Finding(
+            names.DIRECTORY, Health.BAD, f"{found}: nearly full", f"{larger}, or remove stores with gc or rm"
+        )
     if total <= _SMALL_BYTES:
-        return Finding(DIRECTORY, Health.WARNING, f"{found}: small", larger)
-    return Finding(DIRECTORY, Health.OK, found)
+        return Finding(names.DIRECTORY, Health.WARNING, f"{found}: small", larger)
+    return Finding(names.DIRECTORY, Health.OK, found)
 
 
 def _type() -> Finding:
-    kinds = {}
-    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
+    kinds = {"/": "unknown"}
+    with suppress(OSError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
         for line in mounts:
             _, place, kind, *_ = line.split()
             kinds[place] = kind
-    place = next(place for place in (DIRECTORY, "/dev", "/") if place in kinds)
+    place = next(place for place in (names.DIRECTORY, "/dev", "/") if place in kinds)
     if kinds[place] == "tmpfs":
         return Finding("file system", Health.OK, "tmpfs")
     return Finding("file system", Health.WARNING, kinds[place], "use a tmpfs: on another one appends may reach a disk")
 
 
+def _proc() -> Finding:
+    if os.path.exists("/proc/self/fd"):
+        return Finding("/proc", Health.OK, "available")
+    advice = "mount it (mount -t proc proc /proc): whoever attaches for writing opens the segment once more through it"
+    return Finding("/proc", Health.BAD, "missing or masked", advice)
+
+
+def _logout() -> list[Finding]:
+    """Whether systemd-logind removes what this user has in /dev/shm when its last session ends."""
+    user = os.geteuid()
+    if user <= _SYSTEM_USERS or not os.path.isdir(f"{_RUN}/systemd/users"):
+        return []
+    if _removes_at_logout() and not os.path.exists(f"{_LINGER}/{owner_name(user)}"):
+        advice = (
+            "set RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger for this user, or run as a system "
+            "user; who is attached then is told that the store was unlinked"
+        )
+        return [Finding("RemoveIPC", Health.WARNING, "yes: this user's stores go at its last logout", advice)]
+    return [Finding("RemoveIPC", Health.OK, "this user's stores stay at logout")]
+
+
+def _removes_at_logout() -> bool:
+    """What logind was told last; it removes unless told otherwise."""
+    files = [f"{folder}/systemd/logind.conf" for folder in (_LIB, _RUN, _ETC)]
+    for folder in (_LIB, _RUN, _ETC):
+        with suppress(OSError):
+            parts = f"{folder}/systemd/logind.conf.d"
+            files += [f"{parts}/{file}" for file in sorted(os.listdir(parts)) if file.endswith(".conf")]
+    removes = True
+    for path in files:
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, value = line.partition("=")
+                if name.strip() == "RemoveIPC" and value.strip():
+                    removes = value.strip().lower() in ("yes", "true", "on", "1")
+    return removes
+
+
+def owner_name(uid: int) -> str:
+    """The user's name, or the number of one without a name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def _features() -> list[Finding]:
     findings = []
     try:
-        fd = os.open(DIRECTORY, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fd = os.open(names.DIRECTORY, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         advice = "creation falls back to a named semaphore"
         findings.append(Finding("O_TMPFILE", Health.WARNING, os.strerror(error.errno or 0), advice))
-        fd = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
     else:
         findings.append(Finding("O_TMPFILE", Health.OK, "available"))
     try:
@@ -142,15 +199,13 @@ def _limits() -> list[Finding]:
     return findings
 
 
-def _memory_of_group() -> Finding:
+def _memory() -> Finding:
     """Segments count as memory of the control group whose process touched them first."""
-    try:
-        with open("/proc/self/cgroup", encoding="ascii") as groups:
-            path = next(line.strip().split("::")[1] for line in groups if line.startswith("0::"))
-        with open(f"/sys/fs/cgroup{path}/memory.max", encoding="ascii") as limit:
-            most = limit.read().strip()
-    except (OSError, StopIteration):
-        return Finding("memory.max", Health.OK, "no limit known")
-    if most == "max":
-        return Finding("memory.max", Health.OK, "unlimited")
-    return Finding("memory.max", Health.OK, f"{units.size(int(most))} for this control group, segments included")
+    room = group_room()
+    if room is None:
+        return Finding("memory limit", Health.OK, "none of a control group is known")
+    found = f"{units.size(room.free)} of {units.size(room.limit)} free for {room.who}, segments included"
+    if room.free < room.limit * (1 - _NEARLY_FULL):
+        advice = "raise it (docker run --memory=, memory.max, MemoryMax= of a service): beyond it processes are killed"
+        return Finding("memory limit", Health.WARNING, found, advice)
+    return Finding("memory limit", Health.OK, found)

@@ -1,11 +1,10 @@
 """What the verbs ask about a segment from outside: open it for looking only, who uses it, whose file it is."""
 
 import os
-import pwd
 from typing import Any
 
 from shmstore import names
-from shmstore.cli.machine import is_locked
+from shmstore.cli.machine import is_locked, owner_name
 from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound
 from shmstore.segment import SegmentInfo, list_segments
 from shmstore.store import EventStore, attach
@@ -43,10 +42,7 @@ def in_use(name: str) -> bool:
 
 def owner(uid: int) -> str:
     """The user's name, or the number of one without a name."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return owner_name(uid)
 
 
 def brief(error: ShmStoreError) -> str:

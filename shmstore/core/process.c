@@ -163,7 +163,14 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
     for (int pass = 0; pass < 2; pass++) /* free places first; then those whose holder died */
         for (uint32_t index = 0; index < count; index++) {
             uint64_t word = load_acquire(&processes_place(table->ring, index)->word);
-            if ((word_place_state(word) == PLACE_FREE) != (pass == 0) || !lock_byte(fd, FIRST_LOCK + index)) continue;
+            if ((word_place_state(word) == PLACE_FREE) != (pass == 0)) continue;
+            if (!lock_byte(fd, FIRST_LOCK + index)) {
+                if (errno == EAGAIN || errno == EACCES) continue; /* somebody else's */
+                int why = errno; /* there are no such locks here */
+                close(fd);
+                errno = why;
+                return ENTER_FAILED;
+            }
             table->place.fd = fd;
             if (!table->place.next) remember(&table->place);
             take_place(table, index, identity);

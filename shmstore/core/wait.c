@@ -4,6 +4,7 @@
 
 #include "point.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -22,7 +23,9 @@ uint32_t wait_announce(atomic_u32 *news, bool registered) {
 void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     POINT("going to sleep");
-    syscall(SYS_futex, news, FUTEX_WAIT, kept, &timeout, NULL, 0);
+    if (syscall(SYS_futex, news, FUTEX_WAIT, kept, &timeout, NULL, 0) && errno != EAGAIN && errno != EINTR &&
+        errno != ETIMEDOUT) /* a sandbox that allows none: look again soon, but do not spin */
+        nanosleep(timeout_ns < WAIT_REFUSED_NS ? &timeout : &(struct timespec){.tv_nsec = WAIT_REFUSED_NS}, NULL);
 }
 
 void wait_wake(atomic_u32 *news) {

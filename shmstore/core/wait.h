@@ -17,6 +17,7 @@
 
 #define WAIT_LONGEST_NS INT64_C(1000000000)
 #define WAIT_NAP_NS INT64_C(50000000)
+#define WAIT_REFUSED_NS INT64_C(2000000)
 
 /* Announce this process as one that barriers must reach. Returns whether waiters may rely on it. */
 bool wait_register(void);

@@ -1,12 +1,16 @@
-"""A full /dev/shm, no memory, no descriptors left: each is an error at the call, nothing is lost and nothing is leaked.
+"""No space, no memory, no descriptors, parts of a system that are missing: an error at the call, and nothing is left.
 
 What must not happen shows as a signal or a failure of a forked child, which alone has the limits.
 """
 
+import ctypes
 import errno
 import os
 import resource
 import signal
+import subprocess
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +18,34 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import Coordinator, EventStore, Key, NoSpace, Record, ShmStoreError, Timestamp, segment
+from shmstore import (
+    Coordinator,
+    EventStore,
+    Key,
+    NoSpace,
+    Record,
+    ShmStoreError,
+    StoreUnlinked,
+    Timestamp,
+    names,
+    segment,
+)
+from shmstore.cli import machine
+from shmstore.cli.commands import doctor
+from tests.helpers.namespaces import in_pid_namespace, needs_namespaces
 from tests.helpers.points import points
 from tests.helpers.processes import Child, shared_numbers
-from tests.helpers.segments import create, files, may_fork, planned_bytes, small_directory, used_bytes
+from tests.helpers.sandbox import NUMBERS, forbid
+from tests.helpers.segments import (
+    NOBODY,
+    create,
+    files,
+    may_fork,
+    needs_root,
+    planned_bytes,
+    small_directory,
+    used_bytes,
+)
 
 PAGE = resource.getpagesize()
 AROUND = 12  # pages on both sides of what a segment takes
@@ -312,3 +340,154 @@ def test_every_error_here_is_one_of_the_package(store: EventStore[Order], name: 
         assert not wrong, wrong
 
     assert Child(life).wait() == 0
+
+
+# -- parts of a system that are missing or refuse
+
+
+@pytest.fixture(autouse=True)
+def own_semaphore(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creation without nameless files takes turns by a semaphore that stays; here it goes with the test."""
+    monkeypatch.setattr(names, "SEMAPHORE", f"/{name}")
+
+
+def outcomes(name: str) -> dict[str, str]:
+    """What each call does here: "done", or the class of its error, which is one of the package and says what to do."""
+    calls: dict[str, Callable[[], object]] = {
+        "create": lambda: orders(f"{name}-2").close(),
+        "open": lambda: shmstore.open(f"{name}-3", Order, capacity=10).close(),
+        "attach": lambda: shmstore.attach(name).close(),
+        "look": lambda: shmstore.attach(name, read_only=True).close(),
+        "list": shmstore.list_stores,
+        "unlink": lambda: shmstore.unlink(name),
+    }
+    found = {}
+    for what, call in calls.items():
+        try:
+            call()
+            found[what] = "done"
+        except ShmStoreError as error:
+            assert ";" in str(error), error
+            found[what] = type(error).__name__
+    return found
+
+
+def test_a_directory_that_may_only_be_read(small: Path, name: str) -> None:
+    orders(name).close()
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    refused = dict.fromkeys(("create", "open", "attach", "unlink"), "AccessDenied")
+    assert outcomes(name) == {**refused, "look": "done", "list": "done"}
+    assert machine._room().found.endswith("mounted read-only")
+
+
+def test_a_system_without_the_directory(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "DIRECTORY", str(tmp_path / "missing"))
+    found = outcomes(name)
+    assert set(found.values()) == {"SystemRefused"}, found
+    first, *others = machine.examine()
+    assert (first.health, first.found) == (machine.Health.BAD, "missing") and others
+    assert doctor._stores()[0].health is machine.Health.BAD
+
+
+@pytest.mark.parametrize("call", [*NUMBERS, "OFD locks"])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_a_sandbox_that_forbids_a_system_call(name: str, call: str, number: int) -> None:
+    """Whatever is refused: the store works, or an error says so and nothing is left."""
+
+    def life() -> None:
+        forbid(call, number)
+        found = outcomes(name)
+        assert set(found.values()) <= {"done", "SystemRefused", "AccessDenied"}, found
+        assert (found["create"] == "done") == bool(files(f"{name}-2")) == bool(files(f"{name}-3"))
+        if found["create"] != "done":
+            return
+        with shmstore.attach(f"{name}-2") as store, store.cursor() as cursor:
+            began, worked = time.monotonic(), time.process_time()
+            assert not cursor.wait(0.3)
+            assert time.monotonic() - began > 0.2 and time.process_time() - worked < 0.2, "it span"
+            work(store)
+
+    orders(name).close()
+    assert Child(life).wait() == 0
+
+
+@needs_namespaces
+def test_a_system_without_proc(name: str) -> None:
+    """Nobody can attach for writing there, and creation leaves nothing; to look needs no /proc."""
+
+    def life() -> None:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/proc"], check=True)
+        found = outcomes(name)
+        assert found["look"] == found["list"] == found["unlink"] == "done", found
+        assert {found["create"], found["attach"]} <= {"done", "SystemRefused"}, found
+        assert (found["create"] == "done") == bool(files(f"{name}-2")) == bool(files(f"{name}-3"))
+        assert machine.examine()
+
+    orders(name).close()
+    assert in_pid_namespace(life).wait() == 0
+
+
+@needs_root
+def test_a_limit_of_locked_memory(name: str) -> None:
+    """With mlockall, mapping a segment counts as locking it."""
+    most = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
+    limit = 1 << 23 if most == resource.RLIM_INFINITY else min(most, 1 << 23)
+    if limit < 1 << 21:
+        pytest.skip("an interpreter needs more than this run may lock")
+
+    def life() -> None:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))
+        os.setresuid(NOBODY, NOBODY, NOBODY)  # root has no such limit
+        assert ctypes.CDLL(None).mlockall(2) == 0  # MCL_FUTURE
+        for call in (lambda: orders(f"{name}-2", 1_000_000), lambda: shmstore.attach(name)):
+            try:
+                call()
+            except NoSpace as error:
+                assert "ulimit -l" in str(error)
+                continue
+            raise AssertionError("it was mapped")
+        assert files(f"{name}-2") == []
+
+    shmstore.create(name, Order, capacity=1_000_000, mode=0o666).close()
+    assert Child(life).wait() == 0
+
+
+# -- a name that another program removed
+
+
+def test_whoever_is_attached_is_told_that_the_name_was_removed(store: EventStore[Order]) -> None:
+    """As `rm` does it, or systemd-logind at logout: nothing in the segment says so until somebody looks."""
+    os.unlink(f"/dev/shm/{store.name}")
+    with pytest.raises(StoreUnlinked):  # at the latest a second after the last look
+        for number in range(400):
+            store.append(gateway="gw", value=number)
+            time.sleep(0.01)
+    with shmstore.create(store.name, Order, capacity=10) as second:
+        assert not second.unlinked and store.unlinked
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_cursor_that_waits_is_told_that_the_name_was_removed(store: EventStore[Order], read_only: bool) -> None:
+    with shmstore.attach(store.name, read_only=read_only) as other, other.cursor() as cursor:
+        thread = threading.Thread(target=lambda: (time.sleep(0.2), os.unlink(f"/dev/shm/{store.name}")))
+        thread.start()
+        with pytest.raises(StoreUnlinked):
+            assert cursor.wait(60)
+        thread.join()
+        assert other.unlinked
+        if not read_only:  # whoever sees it tells all
+            with pytest.raises(StoreUnlinked):
+                store.append(gateway="gw", value=1)
+    shmstore.create(store.name, Order, capacity=10).close()  # the fixture removes it
+
+
+@pytest.mark.parametrize("look", [len, lambda store: store.statistics, lambda store: store._core.reap()])
+def test_who_looks_at_a_store_without_a_name_tells_all(store: EventStore[Order], look: Callable[..., object]) -> None:
+    store.append(gateway="gw", value=1)
+    os.unlink(f"/dev/shm/{store.name}")
+    look(store)
+    with pytest.raises(StoreUnlinked):
+        store.append(gateway="gw", value=1)
+    assert [record.value for record in store.snapshot()] == [1], "what is there may be read"
+    shmstore.create(store.name, Order, capacity=10).close()

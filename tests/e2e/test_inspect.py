@@ -309,7 +309,16 @@ def test_doctor_finds_what_is_damaged(store: EventStore[Any]) -> None:
 
 def test_doctor_examines_the_machine() -> None:
     rows = {row["what"]: row for row in objects("doctor")}
-    assert {"/dev/shm", "O_TMPFILE", "OFD locks", "membarrier", "MADV_POPULATE", "RLIMIT_NOFILE"} <= rows.keys()
+    assert {
+        "/dev/shm",
+        "O_TMPFILE",
+        "OFD locks",
+        "membarrier",
+        "MADV_POPULATE",
+        "RLIMIT_NOFILE",
+        "/proc",
+    } <= rows.keys()
+    assert "memory limit" in rows
     assert all(row["advice"] for row in rows.values() if row["health"] != "ok")
 
 

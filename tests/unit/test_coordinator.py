@@ -174,6 +174,21 @@ def test_a_closed_store_ends_it(name: str) -> None:
     shmstore.unlink(name)
 
 
+def test_a_store_that_is_closed_in_any_moment_ends_it_without_a_word(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    shmstore.create(name, Order, capacity=10, partitions=1).close()
+    for moment in range(60):
+        store = shmstore.attach(name)
+        with Coordinator(store, tick=0.001, on_statistics=str):
+            time.sleep(0.0001 * (moment % 20))
+            store.close()
+    shmstore.unlink(name)
+    assert died == [] and [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_it_can_be_stopped_from_its_callback_and_started_again(store: EventStore[Order]) -> None:
     coordinator = Coordinator(store, on_statistics=lambda _: coordinator.stop())
     for _ in range(2):

@@ -22,6 +22,7 @@ BUILTIN = {
     "StoreExists": FileExistsError,
     "NoSpace": OSError,
     "TooManyFiles": OSError,
+    "SystemRefused": OSError,
     "AccessDenied": PermissionError,
     "NotAStore": ValueError,
     "AbiMismatch": ValueError,
@@ -42,6 +43,7 @@ ERRNO = {
     "StoreExists": errno.EEXIST,
     "NoSpace": errno.ENOSPC,
     "TooManyFiles": errno.EMFILE,
+    "SystemRefused": errno.ENOSYS,
     "AccessDenied": errno.EACCES,
     "ReadOnlyStore": errno.EACCES,
 }

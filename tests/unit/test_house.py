@@ -22,7 +22,7 @@ FLOORS = (
     "moments",
     "arguments",
     "_core",
-    "arrow calendars fields gap identity lines names",
+    "arrow calendars fields gap identity lines memory names",
     "mapping record tabular",
     "column expression numbers schema segment",
     "lanes parse ranges",

@@ -293,3 +293,18 @@ def test_every_error_is_one_of_the_package(name: str) -> None:
     for fail in (segment.attach, segment.unlink):
         with pytest.raises(ShmStoreError):
             fail(name)
+
+
+def test_a_segment_that_another_thread_closes_midway_says_that_it_was_closed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create(name)
+    fstat = os.fstat
+
+    def late(fd: int) -> os.stat_result:
+        made.close()
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fstat", late)
+    with pytest.raises(StoreClosed):
+        made.is_linked()

@@ -41,7 +41,10 @@ def run(_args: argparse.Namespace, out: Output) -> int:
 
 
 def _stores() -> list[Finding]:
-    infos = list_segments()
+    try:
+        infos = list_segments()
+    except ShmStoreError as error:
+        return [Finding("stores", Health.BAD, "cannot be listed", str(error))]
     total = units.size(sum(info.size for info in infos))
     summary = Finding("stores", Health.OK, f"{len(infos)} in {names.DIRECTORY}, {total}")
     findings = []

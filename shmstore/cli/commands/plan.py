@@ -13,6 +13,7 @@ from shmstore.cli import units
 from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.errors import InvalidSchema
+from shmstore.memory import MARGIN_BYTES, least_room
 from shmstore.options import Layout, segment_options
 from shmstore.schema import Schema
 from shmstore.store import create
@@ -35,6 +36,8 @@ _COLUMNS = (
     Column("slots", "slots each", units.count),
     Column("record_bytes", "record", units.size),
     Column("free", f"free in {names.DIRECTORY}", units.size),
+    Column("memory", "free memory", units.size),
+    Column("memory_of", "memory of"),
     Column("fits", "fits", lambda fits: "yes" if fits else "no", tone=lambda fits: Tone.GOOD if fits else Tone.BAD),
 )
 _REGION_COLUMNS = (
@@ -82,8 +85,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         processes=args.processes,
     )
     plan = _core.plan(schema.fields, options)
-    stat = os.statvfs(names.DIRECTORY)
-    free = stat.f_bavail * stat.f_frsize
+    free = _free()
+    room = least_room()
     facts: dict[str, Any] = {
         "size": plan.size,
         "capacity": plan.capacity,
@@ -91,7 +94,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "slots": plan.slots,
         "record_bytes": plan.record_bytes,
         "free": free,
-        "fits": plan.size <= free,
+        "memory": None if room is None else room.free,
+        "memory_of": None if room is None else room.who,
+        "fits": plan.size <= free and (room is None or plan.size + MARGIN_BYTES <= room.free),
     }
     regions = [
         {"region": name, "offset": offset, "size": size, "share": size / plan.size}
@@ -102,6 +107,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
     else:
         out.write([*out.facts(_COLUMNS, facts), "", *out.table(_REGION_COLUMNS, regions)])
     return OK if facts["fits"] else FAILURE
+
+
+def _free() -> int:
+    try:
+        status = os.statvfs(names.DIRECTORY)
+    except OSError:  # there is none
+        return 0
+    return status.f_bavail * status.f_frsize if status.f_blocks else sys.maxsize  # a tmpfs without limit
 
 
 def _fields(text: str) -> list[_core.FieldSpec]:
