@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from difflib import ndiff
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar
 
 from shmstore import _core
@@ -41,6 +42,10 @@ _RULES: dict[str, int] = {
 }
 
 
+_COMPARED = ("capacity", "partitions", "layout", "partition_by", "keys", "processes")
+_SIZES = {"keys": 1, "processes": 1}
+
+
 class Callbacks(TypedDict, Generic[R], total=False):
     """What a handle calls, in the process and thread where it happens; see `shmstore.create`."""
 
@@ -67,6 +72,12 @@ class Creation(Callbacks[R], total=False):
     processes: int
     mode: int
     group: int | str | None
+
+
+class Opening(Creation[R], total=False):
+    """The keyword arguments of `shmstore.open`."""
+
+    strict: bool
 
 
 def segment_options(
@@ -110,11 +121,43 @@ def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:
         return found
     asked = Schema.of(record)
     if asked != found:
+        marked = "\n".join(
+            line for line in ndiff(found.describe().splitlines(), asked.describe().splitlines()) if line[0] != "?"
+        )
         raise SchemaMismatch(
-            f"store {name!r} has other fields than {asked.record_type.__name__}; found:\n{found.describe()}\n"
-            f"expected:\n{asked.describe()}\nattach without a record to take the store's fields, or use another name"
+            f"store {name!r} has other fields than {asked.record_type.__name__}; found (-) and expected (+):\n"
+            f"{marked}\nattach without a record to take the store's fields, put a version into the name ({name}-2), or "
+            f"remove the store if nobody needs it (shmstore-inspect rm {name})"
         )
     return asked
+
+
+def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: Mapping[str, Any]) -> list[str]:
+    """What a store was made as, where that is not what is asked for: "capacity is 1000, not 2000", and so on.
+
+    Only what is said counts, and a capacity by what it is rounded up to. Raises InvalidOption.
+    """
+    said = {name: value for name, value in asked.items() if name in _COMPARED and value is not None}
+    everything: dict[str, Any] = dict.fromkeys(_COMPARED) | _SIZES | said
+    wanted = segment_options(schema, **everything)
+    _core.plan(schema.fields, wanted)  # refuses what creation would refuse
+    partitions = found["partitions"] if said.get("partitions") is None else wanted["partitions"]
+    rounded = -(-int(wanted["capacity"]) // partitions) * partitions
+    pairs: dict[str, tuple[Any, Any]] = {
+        "capacity": (plan.capacity, rounded),
+        "partitions": (found["partitions"], wanted["partitions"]),
+        "layout": (_word(_LAYOUTS, found["layout"]), _word(_LAYOUTS, wanted["layout"])),
+        "partition_by": (_word(_RULES, found["rule"]), _word(_RULES, wanted["rule"])),
+        "keys": (found["keys"], wanted["keys"]),
+        "processes": (found["processes"], wanted["processes"]),
+    }
+    return [
+        f"{name} is {has!r}, not {said[name]!r}" for name, (has, asks) in pairs.items() if name in said and has != asks
+    ]
+
+
+def _word(choices: Mapping[str, int], number: int) -> str:
+    return next(word for word, known in choices.items() if known == number)
 
 
 def _default_partitions(capacity: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence, Sized
 from datetime import datetime, timedelta, tzinfo
 from types import TracebackType
-from typing import Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, get_args
 
 from shmstore import store as stores
 from shmstore.arguments import refused
@@ -33,6 +33,9 @@ class Point(Record):
     key: Key
     value: float
     timestamp: Timestamp
+
+
+_USUAL = {"keys": 4096, "processes": 256}
 
 
 def series(
@@ -71,6 +74,8 @@ def series(
             f"capacity is {shown(capacity)} and read_only is {shown(read_only)}: who only reads makes no series; leave "
             "one out"
         )
+    # Only what is said is compared with what a series is that exists.
+    sizes: Any = {name: value for name, value in (("keys", keys), ("processes", processes)) if value != _USUAL[name]}
     store = stores.open(
         name,
         Point,
@@ -78,10 +83,9 @@ def series(
         partitions=partitions,
         layout=layout,
         partition_by=partition_by,
-        keys=keys,
-        processes=processes,
         mode=mode,
         group=group,
+        **sizes,
         **callbacks,
     )
     return Series(store)

@@ -27,12 +27,13 @@ class Snapshot(Tabular[R]):
     Made by `EventStore.snapshot`.
     """
 
-    __slots__ = ("__weakref__", "_columns", "_gaps", "_schema")
+    __slots__ = ("__weakref__", "_columns", "_gaps", "_reaches", "_schema")
 
-    def __init__(self, columns: _core.Columns, schema: Schema, gaps: tuple[Gap, ...]) -> None:
+    def __init__(self, columns: _core.Columns, schema: Schema, gaps: tuple[Gap, ...], *, reaches: bool = True) -> None:
         self._columns = columns
         self._schema = schema
         self._gaps = gaps
+        self._reaches = reaches
 
     def __len__(self) -> int:
         return len(self._columns)
@@ -56,7 +57,9 @@ class Snapshot(Tabular[R]):
         if isinstance(item, str):
             return self._columns.column(self._schema.index(item))
         if isinstance(item, slice):
-            return Snapshot[R](self._columns.take(range(*item.indices(len(self)))), self._schema, self._gaps)
+            return Snapshot[R](
+                self._columns.take(range(*item.indices(len(self)))), self._schema, self._gaps, reaches=self._reaches
+            )
         item = row_number(item)
         row = item + len(self) if item < 0 else item
         if not 0 <= row < len(self):
@@ -84,11 +87,13 @@ class Snapshot(Tabular[R]):
         """
         if isinstance(accept, Expression):
             program = compiled(self._schema, self._columns.keys, where=accept)
-            return Snapshot(self._columns.keep(program.matches(self._columns)), self._schema, self._gaps)
+            return Snapshot(
+                self._columns.keep(program.matches(self._columns)), self._schema, self._gaps, reaches=self._reaches
+            )
         if not callable(accept):
             raise refused("accept", accept, "an expression, as field('value') > 100, or a callable")
         chosen = [row for row, record in enumerate(self) if accept(record)]
-        return Snapshot(self._columns.take(chosen), self._schema, self._gaps)
+        return Snapshot(self._columns.take(chosen), self._schema, self._gaps, reaches=self._reaches)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,8 +112,12 @@ class Snapshot(Tabular[R]):
 
     @property
     def complete(self) -> bool:
-        """Whether the copy missed no record: none was being written, none was overwritten while it was made."""
-        return not any(gap.reason in (GapReason.IN_FLIGHT, GapReason.LAPPED) for gap in self._gaps)
+        """Whether the copy missed no record of what was asked for.
+
+        None was being written, none was overwritten while it was made, and `since` does not reach behind the moment
+        from which on the store has everything (`complete_since`).
+        """
+        return self._reaches and not any(gap.reason in (GapReason.IN_FLIGHT, GapReason.LAPPED) for gap in self._gaps)
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"

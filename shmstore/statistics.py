@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shmstore import _core
+from shmstore.reach import newest_kept
 from shmstore.schema import Schema
 from shmstore.selection import as_datetime
 
@@ -43,6 +44,8 @@ class Statistics:
     length              records readable now
     partitions          the same, by partition
     processes           the process table: who is attached and how much each appended
+    newest_kept         of the newest `capacity` records so many are kept, if each partition goes on getting its share
+                        of the appends: less than `capacity` where some partitions get more than others
     """
 
     total_appended: int
@@ -55,6 +58,17 @@ class Statistics:
     length: int
     partitions: tuple[PartitionStatistics, ...]
     processes: tuple[_core.Place, ...]
+    newest_kept: int
+
+    @property
+    def fullest(self) -> PartitionStatistics:
+        """The partition with the most records."""
+        return max(self.partitions, key=lambda partition: partition.length)
+
+    @property
+    def emptiest(self) -> PartitionStatistics:
+        """The partition with the fewest records."""
+        return min(self.partitions, key=lambda partition: partition.length)
 
 
 class Meter:
@@ -96,6 +110,11 @@ class Meter:
             length=length,
             partitions=partitions,
             processes=places,
+            newest_kept=newest_kept(
+                self._slots * len(partitions),
+                [partition.appended for partition in partitions],
+                [partition.length for partition in partitions],
+            ),
         )
 
     def _rate(self, totals: list[_core.Totals], appended: int, now_ns: int) -> float | None:

@@ -1,6 +1,7 @@
 """The event store: make, open or attach to one by name, then append, look at it, ask it, follow it."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -10,15 +11,17 @@ from shmstore import _core, segment
 from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
-from shmstore.errors import ShmStoreError, StoreExists, StoreNotFound
+from shmstore.errors import InvalidOption, ShmStoreError, StoreExists, StoreNotFound
 from shmstore.identity import describe
 from shmstore.options import (
     Attachment,
     Callbacks,
     Creation,
     Layout,
+    Opening,
     Rule,
     agreed_schema,
+    differences,
     segment_options,
 )
 from shmstore.schema import Schema
@@ -104,14 +107,15 @@ def create(
 
 
 @overload
-def open(name: str, record: type[R], **options: Unpack[Creation[R]]) -> "EventStore[R]": ...
+def open(name: str, record: type[R], **options: Unpack[Opening[R]]) -> "EventStore[R]": ...
 @overload
-def open(name: str, record: Any, **options: Unpack[Creation[Any]]) -> "EventStore[Any]": ...
-def open(name: str, record: Any, **options: Unpack[Creation[Any]]) -> "EventStore[Any]":
+def open(name: str, record: Any, **options: Unpack[Opening[Any]]) -> "EventStore[Any]": ...
+def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Creation[Any]]) -> "EventStore[Any]":
     """Attach to a store, or make it when there is none; any number of processes may do this at once.
 
-    Takes what `create` takes, raises what `create` and `attach` raise. A store that exists keeps its own options,
-    whatever is asked for here; only its fields must be those of `record`.
+    Takes what `create` takes, raises what `create` and `attach` raise. A store that exists keeps its own options: where
+    one that is given here differs, a UserWarning names both, or, with `strict`, InvalidOption is raised. Its fields
+    must be those of `record`.
     """
     callbacks: Callbacks[Any] = {
         "on_discarded": options.get("on_discarded"),
@@ -120,13 +124,32 @@ def open(name: str, record: Any, **options: Unpack[Creation[Any]]) -> "EventStor
     }
     for _ in range(_OPEN_ROUNDS):
         with suppress(StoreNotFound):
-            return attach(name, record, **callbacks)
+            return _told_of_differences(attach(name, record, **callbacks), options, strict)
         with suppress(StoreExists):
             return create(name, record, **options)
     raise StoreExists(
         f"store {name!r} could neither be attached nor created in {_OPEN_ROUNDS} rounds: others create and unlink it "
         "all the time, or something that is no store has its name; look with shmstore-inspect doctor"
     )
+
+
+def _told_of_differences(store: "EventStore[Any]", options: Mapping[str, Any], strict: bool) -> "EventStore[Any]":
+    """`store` itself, after a warning when it was made with other options than these."""
+    try:
+        core = store._core
+        found = differences(core.plan(), core.header().options, store.schema, options)
+        if found:
+            message = (
+                f"store {store.name!r} exists and keeps its own options: {'; '.join(found)}; ask for what it has, use "
+                f"another name, or remove it (shmstore-inspect rm {store.name}) so that it is made anew"
+            )
+            if strict:
+                raise InvalidOption(message)
+            warnings.warn(message, UserWarning, stacklevel=3)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 @overload

@@ -1,6 +1,7 @@
 """What can be seen of a store: snapshots, cursors, single records, counts and state."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -12,9 +13,10 @@ from shmstore.expression import Expression
 from shmstore.gap import gaps_of
 from shmstore.matches import Order, Query
 from shmstore.query import Questions
+from shmstore.reach import complete_since_ns
 from shmstore.schema import Schema
 from shmstore.scope import Scope
-from shmstore.selection import Moment, condition, one_partition, require_time, window
+from shmstore.selection import Moment, as_datetime, condition, one_partition, require_time, window
 from shmstore.snapshot import Snapshot
 from shmstore.statistics import Meter, Statistics
 
@@ -68,7 +70,8 @@ class View(Questions[R]):
         gaps = gaps_of(columns.gaps())
         if order == "time":
             columns = columns.order_by(require_time(self._schema, "order by time"))
-        taken = Snapshot[R](columns, self._schema, gaps)
+        reaches = self._reaches(scope.condition["since_ns"], None if partition is None else [partition])
+        taken = Snapshot[R](columns, self._schema, gaps, reaches=reaches)
         return taken if accept is None else taken.where(accept)
 
     def query(
@@ -183,6 +186,27 @@ class View(Questions[R]):
     def is_full(self) -> bool:
         """Whether the next append to any partition takes the place of an older record (best-effort)."""
         return all(totals.tail - totals.oldest >= self._slots for totals in self._core.totals())
+
+    @property
+    def complete_since(self) -> datetime | None:
+        """The moment from which on nothing was discarded, in any partition (UTC, best-effort); None: nothing ever was.
+
+        It is the oldest timestamp that is kept, of the partition that reaches back the least; now, when that one is
+        empty. Also None for records without a Timestamp, which are not asked by time. It relies on records coming about
+        in the order of their timestamps within each partition.
+        """
+        if not self._has_time:
+            return None
+        time_ns = complete_since_ns(self._core, self._schema.names[require_time(self._schema, "complete_since")])
+        return None if time_ns is None else as_datetime(time_ns + 999)  # not before it, cut to microseconds
+
+    def _reaches(self, since_ns: int | None, partitions: list[int] | None) -> bool:
+        """Whether these partitions still have every record from this time on."""
+        if since_ns is None or not self._has_time:
+            return True
+        name = self._schema.names[require_time(self._schema, "a window")]
+        complete_ns = complete_since_ns(self._core, name, partitions)
+        return complete_ns is None or complete_ns <= since_ns
 
     @property
     def statistics(self) -> Statistics:

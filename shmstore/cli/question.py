@@ -5,10 +5,12 @@ import time
 from typing import Any
 
 from shmstore.cli import units
+from shmstore.cli.render import Output
 from shmstore.errors import InvalidOption
 from shmstore.parse import parse
 from shmstore.schema import Schema
 from shmstore.selection import Selection, nanoseconds
+from shmstore.store import EventStore
 from shmstore.table import Table
 
 FIGURES = ("count", "sum", "mean", "min", "max")
@@ -44,6 +46,16 @@ def selection(args: argparse.Namespace, schema: Schema) -> Selection[Any]:
     if args.where is not None:
         chosen["where"] = parse(args.where, schema.names)
     return chosen
+
+
+def warn_of_discarded(store: EventStore[Any], chosen: Selection[Any], out: Output) -> None:
+    """Say so when the window reaches behind the moment from which on the store has everything."""
+    since = chosen.get("since")
+    partition = chosen.get("partition")
+    if isinstance(since, int) and not store._reaches(since, None if partition is None else [partition]):
+        complete = store.complete_since
+        begin = f" before {units.iso(int(complete.timestamp() * 1e9))}" if complete else ""
+        out.message(f"--since reaches behind what is kept: some records{begin} were discarded, and are not counted")
 
 
 def _bound(name: str, text: str, now_ns: int) -> int:

@@ -322,6 +322,20 @@ def test_doctor_examines_the_machine() -> None:
     assert all(row["advice"] for row in rows.values() if row["health"] != "ok")
 
 
+def test_skew_is_told_where_people_look(name: str) -> None:
+    with shmstore.create(name, Order, capacity=80, partitions=8) as store:
+        for number in range(1, 101):
+            store.append(gateway="only", id="", value=0.0, timestamp=number * 10**9)
+        (seen,) = objects("show", name)
+        assert seen["statistics"]["newest_kept"] == 10 and seen["statistics"]["fullest"].endswith(": 10 records")
+        assert seen["statistics"]["complete_since"].startswith("1970-01-01T00:01:31")
+        (row,) = (row for row in objects("doctor") if row["what"] == f"store {name}")
+        assert row["health"] == "warning" and "of the newest 80 records 10 are kept" in row["found"]
+        assert "10 of the newest 80" in inspect("top", name, "--count", "1").stdout
+        assert "reaches behind" in inspect("query", name, "--since", "1970-01-01T00:01:30Z").stderr
+        assert "reaches behind" not in inspect("query", name, "--since", "1970-01-01T00:01:31Z").stderr
+
+
 # -- removing
 
 

@@ -28,6 +28,7 @@ FLOORS = (
     "lanes parse ranges",
     "compiler table",
     "scope selection snapshot",
+    "reach",
     "groups statistics",
     "cursor matches options windows",
     "builder query",

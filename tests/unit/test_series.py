@@ -51,7 +51,7 @@ def sensors(empty: Series) -> Series:
 
 
 def test_the_first_makes_it_and_the_next_attach(name: str) -> None:
-    with shmstore.series(name, capacity=10, partitions=1) as first, shmstore.series(name, capacity=99) as second:
+    with shmstore.series(name, capacity=10, partitions=1) as first, shmstore.series(name, capacity=10) as second:
         first.add("roof", 20.0, 1)
         with shmstore.series(name) as third:
             third.add("roof", 21.0, 2)

@@ -126,9 +126,65 @@ def test_a_refused_attach_leaves_the_segment_and_no_descriptor(orders: EventStor
 
 
 def test_open_creates_then_attaches(name: str) -> None:
-    with shmstore.open(name, Reading, capacity=8) as first, shmstore.open(name, Reading, capacity=99) as second:
+    with shmstore.open(name, Reading, capacity=8) as first, shmstore.open(name, Reading, capacity=8) as second:
         assert first.store_id == second.store_id
-        assert second.capacity == first.capacity, "a store that exists keeps its options"
+
+
+OTHER_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"capacity": 99}, "capacity is 8, not 99"),
+    ({"capacity": 8, "partitions": 4}, "partitions is 2, not 4"),
+    ({"capacity": 8, "layout": "rows"}, "layout is 'columns', not 'rows'"),
+    ({"capacity": 8, "partition_by": "process"}, "partition_by is 'turn', not 'process'"),
+    ({"capacity": 9, "keys": 7, "processes": 9}, "capacity is 8, not 9; keys is 1, not 7; processes is 4, not 9"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), OTHER_OPTIONS)
+def test_open_says_where_a_store_that_exists_differs_from_what_is_asked(
+    name: str, options: dict[str, Any], said: str
+) -> None:
+    made = {"capacity": 8, "partitions": 2, "layout": "columns", "partition_by": "turn", "keys": 1, "processes": 4}
+    with shmstore.create(name, Reading, **made):  # type: ignore[arg-type]
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(InvalidOption, match=f"{said}.*; .*rm {name}"):
+            shmstore.open(name, Reading, strict=True, **options)
+        assert len(os.listdir("/proc/self/fd")) == before
+        with pytest.warns(UserWarning, match=said), shmstore.open(name, Reading, **options) as second:
+            assert second.capacity == 8, "a store that exists keeps its options"
+        shmstore.open(name, Reading, capacity=7, strict=True).close()  # as much, rounded up; the rest is not said
+        with pytest.raises(InvalidOption):
+            shmstore.open(name, Reading, capacity="8")  # type: ignore[arg-type]
+
+
+def test_a_changed_record_is_told_line_by_line(name: str) -> None:
+    shmstore.create(name, [("value", 10, 0), ("size", 1, 0)], capacity=8).close()
+    with pytest.raises(SchemaMismatch, match=rf"\n  value .*\n- size .*\n\+ size .*\n.*{name}-2.*rm {name}"):
+        shmstore.attach(name, [("value", 10, 0), ("size", 2, 0)])
+
+
+def test_what_is_kept_is_told_in_numbers(name: str) -> None:
+    """Two keys in eight partitions: of the newest, what their partitions have room for."""
+    with shmstore.create(name, Order, capacity=80, partitions=8) as store:
+        assert store.complete_since is None and store.statistics.newest_kept == 0
+        for number in range(1, 11):
+            store.append(gateway="a", id="", value=0.0, timestamp=number * 1000)
+        assert store.complete_since is None and store.statistics.newest_kept == 10
+        assert store.snapshot(since=0).complete
+        for number in range(11, 101):
+            store.append(gateway="a", id="", value=0.0, timestamp=number * 1000)
+        statistics = store.statistics
+        assert statistics.newest_kept == 10 and not store.is_full
+        assert (statistics.fullest.length, statistics.emptiest.length) == (10, 0)
+        assert store.complete_since == datetime.fromtimestamp(91e-6, UTC)
+        assert not store.snapshot(since=90_999).complete and store.snapshot(since=91_000).complete
+        assert not store.snapshot(since=90_999)[:1].complete, "nor is a part of it"
+        empty = statistics.emptiest.partition
+        assert store.snapshot(since=0, partition=empty).complete, "this one has discarded nothing"
+        store.clear()
+        assert store.complete_since is not None and store.complete_since > datetime.now(UTC) - timedelta(minutes=1)
+    with shmstore.create(f"{name}-2", [("value", 10, 0)], capacity=4, partitions=1) as timeless:
+        timeless.append_many([(1.0,)] * 9)
+        assert timeless.complete_since is None and timeless.statistics.newest_kept == 4
 
 
 def test_open_from_many_threads_gives_one_store(name: str) -> None:

@@ -14,6 +14,7 @@ from shmstore.segment import SegmentInfo, list_segments
 HELP = "examine /dev/shm, limits, kernel features and every store (exit code 5 when something is bad)"
 EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")
 
+_SKEWED = 0.75  # less than this part of the newest records is worth a word
 _TONES = {Health.OK: Tone.GOOD, Health.WARNING: Tone.WARNING, Health.BAD: Tone.BAD}
 
 _COLUMNS = (
@@ -65,6 +66,7 @@ def _store(info: SegmentInfo) -> Finding:
         return Finding(what, Health.WARNING, brief(info.error), str(info.error))
     with look(info.name) as store:
         violations = store._core.check()
+        statistics, capacity = store.statistics, store.capacity
         dead = [place.pid for place in store._core.places() if place.state == "dead"]
     if violations:
         advice = f"shmstore-inspect check {info.name} has all; keep a copy for a report"
@@ -72,6 +74,17 @@ def _store(info: SegmentInfo) -> Finding:
     if dead:
         advice = f"the next attach repairs them; shmstore-coordinator {info.name} does so at once"
         return Finding(what, Health.WARNING, f"dead processes not yet repaired: {', '.join(map(str, dead))}", advice)
+    newest = min(capacity, statistics.total_appended)
+    if newest and statistics.newest_kept < _SKEWED * newest and statistics.length + statistics.newest_kept:
+        full, empty = statistics.fullest, statistics.emptiest
+        found = (
+            f"of the newest {units.count(newest)} records {units.count(statistics.newest_kept)} are kept: partition "
+            f"{full.partition} has {units.count(full.length)}, partition {empty.partition} {units.count(empty.length)}"
+        )
+        advice = (
+            "keys differ in how often they come: make it with fewer partitions, more capacity or partition_by='turn'"
+        )
+        return Finding(what, Health.WARNING, found, advice)
     if not in_use(info.name):
         advice = f"shmstore-inspect rm {info.name}, if nobody needs it any more"
         return Finding(what, Health.WARNING, f"nobody is attached, {units.size(info.size)}", advice)

@@ -56,7 +56,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     _refuse_contradictions(args)
     args.what = args.what or ("count" if args.value is None else "mean")
     with look(args.name) as store:
-        asked = Asked(args.value, args.what, args.by, args.limit, question.selection(args, store.schema))
+        chosen = question.selection(args, store.schema)
+        question.warn_of_discarded(store, chosen, out)
+        asked = Asked(args.value, args.what, args.by, args.limit, chosen)
         if args.bars:
             found, groups = by_group(store, asked)
             _draw_bars(found, args, out)

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     _refuse_contradictions(args)
     with look(args.name) as store:
         chosen = question.selection(args, store.schema)
+        question.warn_of_discarded(store, chosen, out)
         if args.every is not None:
             table = store.windows(
                 args.value, every=args.every, period=args.period, zone=args.zone, by=args.by, **chosen

@@ -12,6 +12,7 @@ from shmstore.cli.survey import find, in_use, look, owner
 from shmstore.errors import ShmStoreError
 from shmstore.fields import KINDS, Marker
 from shmstore.segment import SegmentInfo
+from shmstore.statistics import PartitionStatistics
 from shmstore.store import EventStore
 
 HELP = "describe one store: header, schema, partitions, statistics, regions"
@@ -53,6 +54,10 @@ _STATISTICS_COLUMNS = (
     Column("discarded", "discarded", units.count),
     Column("appended_per_second", "rate", units.rate),
     Column("last_append", "last append", lambda time: f"{time.astimezone():%Y-%m-%d %H:%M:%S}"),
+    Column("newest_kept", "newest kept"),
+    Column("fullest", "fullest partition"),
+    Column("emptiest", "emptiest partition"),
+    Column("complete_since", "complete since", lambda time: f"{time.astimezone():%Y-%m-%d %H:%M:%S}"),
     Column("skipped", "skipped", units.count),
     Column("voided", "voided", units.count),
     Column("lapped", "lapped", units.count),
@@ -153,6 +158,10 @@ def _fields(store: EventStore[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _partition(counts: PartitionStatistics) -> str:
+    return f"{counts.partition}: {units.count(counts.length)} records"
+
+
 def _statistics(store: EventStore[Any]) -> dict[str, Any]:
     statistics = store.statistics
     return {
@@ -161,6 +170,10 @@ def _statistics(store: EventStore[Any]) -> dict[str, Any]:
         "discarded": statistics.total_discarded,
         "appended_per_second": statistics.appends_per_second,
         "last_append": statistics.last_append_time,
+        "newest_kept": statistics.newest_kept,
+        "fullest": _partition(statistics.fullest),
+        "emptiest": _partition(statistics.emptiest),
+        "complete_since": store.complete_since,
         "skipped": statistics.skipped,
         "voided": statistics.voided,
         "lapped": statistics.lapped,

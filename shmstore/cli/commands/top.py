@@ -98,6 +98,8 @@ class _Looker:
             "coordinator": self._store._core.coordinator_alive(),
             "records": now.length,
             "capacity": self._store.capacity,
+            "newest_kept": now.newest_kept,
+            "newest": min(self._store.capacity, now.total_appended),
             "appended": now.total_appended,
             "appended_per_second": appended_rate,
             "discarded": now.total_discarded,
@@ -183,7 +185,8 @@ def _totals(out: Output, state: dict[str, Any]) -> list[str]:
             for what in ("appended", "discarded")
         ),
     ]
-    return [*out.table(columns, rows, titles=False), f"lost       {lost}"]
+    kept = f"kept       {units.count(state['newest_kept'])} of the newest {units.count(state['newest'])}"
+    return [*out.table(columns, rows, titles=False), kept, f"lost       {lost}"]
 
 
 def _partitions(out: Output, partitions: list[dict[str, Any]]) -> list[str]:
