@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "PYTHONPATH": str(ROOT),
     "PYTHONIOENCODING": "utf-8",
+    # From Python 3.12 on a fork beside other threads, such as those of polars, warns.
+    "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
 }
 
 # Commands of the README that are not run here, and why.
