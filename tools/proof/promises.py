@@ -122,7 +122,7 @@ PROMISES = (
     Promise(
         29,
         "closing, forking or signalling in the middle of any call crashes nothing",
-        {"functions": 70, "disturbances": 3000},
+        {"functions": 70, "disturbances": 2000},
         note="each function of the core, at each place where other Python code may run",
     ),
 )
