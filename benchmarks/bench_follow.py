@@ -1,5 +1,7 @@
-"""How many records a second go from one producer process to one that follows, against a ring made by hand?"""
+"""How many records a second go from one producer process to one that follows, against a ring made by hand, and how many
+does each way to read take of those that are there?"""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -7,9 +9,10 @@ from typing import Any
 
 from harness import DEFAULT_LAYOUT, LAYOUTS, Sample, medians, pin, store_of, worker
 from peers import Ring
-from report import Row, at_least, main
+from report import Row, above, at_least, main
 
 import shmstore
+from shmstore import Cursor, EventStore
 
 RECORDS = 200_000
 BATCH = 1000
@@ -42,6 +45,49 @@ def follow(producer: Connection, to: str, read: Callable[[int], Sequence[Any]], 
     return seen / (time.perf_counter() - start) / 1e6
 
 
+def by_read(cursor: Cursor[Any], records: int) -> None:
+    while records:
+        records -= len(cursor.read(BATCH))
+
+
+def by_for(cursor: Cursor[Any], records: int) -> None:
+    for _ in cursor:
+        records -= 1
+        if not records:
+            break
+
+
+def by_async_for(cursor: Cursor[Any], records: int) -> None:
+    async def follow() -> None:
+        left = records
+        async for _ in cursor:
+            left -= 1
+            if not left:
+                break
+
+    asyncio.run(follow())
+
+
+def taken(store: EventStore[Any], way: Callable[[Cursor[Any], int], None], records: int) -> float:
+    """Millions of records a second, of so many that are there."""
+    cursor = store.cursor()
+    start = time.perf_counter()
+    way(cursor, records)
+    return records / (time.perf_counter() - start) / 1e6
+
+
+def ways_to_read(smoke: bool) -> Iterator[Row]:
+    records = 5_000 if smoke else RECORDS
+    with store_of(Sample, capacity=records, partitions=1) as store:
+        store.append_many([("sensor-1", 1.5, number) for number in range(records)])
+        ways = {"read": by_read, "for": by_for, "async for": by_async_for}
+        rates = medians(
+            2 if smoke else 15, {name: lambda way=way: taken(store, way, records) for name, way in ways.items()}
+        )
+    for name, bar in (("for", at_least(0.5)), ("async for", at_least(0.3))):
+        yield Row(f"records taken by `{name}`", rates[name], "M/s", rates["read"], bar, f"read({BATCH})")
+
+
 def rows(smoke: bool) -> Iterator[Row]:
     records = 5_000 if smoke else RECORDS
     ring = Ring(records)
@@ -65,6 +111,8 @@ def rows(smoke: bool) -> Iterator[Row]:
         bar = at_least(3) if layout == DEFAULT_LAYOUT else None
         note = "pack_into / unpack_from ring, no lock"
         yield Row(f"one producer to one cursor, {layout}", rates[layout], "M/s", rates["ring"], bar, note)
+    yield Row("the same, read in a tight loop", rates[DEFAULT_LAYOUT], "M/s", None, above(7))
+    yield from ways_to_read(smoke)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ def within(limit: float) -> Bar:
     return Bar("≤", limit, "ours")
 
 
+def above(limit: float) -> Bar:
+    """Ours is at least this, whatever the baseline."""
+    return Bar("≥", limit, "ours")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One answer: our figure, the baseline of the same run, and the bar. Without a bar it is there for comparison."""
