@@ -111,7 +111,7 @@ def rows(smoke: bool) -> Iterator[Row]:
         bar = at_least(3) if layout == DEFAULT_LAYOUT else None
         note = "pack_into / unpack_from ring, no lock"
         yield Row(f"one producer to one cursor, {layout}", rates[layout], "M/s", rates["ring"], bar, note)
-    yield Row("the same, read in a tight loop", rates[DEFAULT_LAYOUT], "M/s", None, above(7))
+    yield Row("the same, read in a tight loop", rates[DEFAULT_LAYOUT], "M/s", rates["ring"], above(7), note)
     yield from ways_to_read(smoke)
 
 
