@@ -295,6 +295,19 @@ class Columns(_Asked):
 _Step = tuple[str, int, int, int, Any]
 
 @final
+class MappedFile:
+    """A whole file mapped into this process, with no descriptor of its own: what a program does with its descriptors
+    does not reach it. It exports its bytes as a buffer."""
+
+    def __init__(self, fd: int, *, writable: bool) -> None:
+        """`fd` stays the caller's. Raises OSError."""
+    def advise(self, advice: int, start: int, length: int, /) -> None:
+        """madvise(2) of a part. Raises OSError, ValueError."""
+    def close(self) -> None:
+        """Unmap it. Idempotent. Raises BufferError while somebody exports its buffer."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
 class Program:
     """Which records match, and up to eight numbers of each: what an expression is compiled to. Immutable.
 
@@ -382,11 +395,12 @@ class Store(_Asked):
         buffer: Buffer,
         *,
         fd: int,
+        path: str,
         writable: bool,
         describe: Callable[[], tuple[int, int, int, str]],
     ) -> None:
-        """Validate the header of `buffer` whole and copy it. `fd` stays the caller's; it is reopened through
-        /proc/self/fd for locks.
+        """Validate the header of `buffer` whole and copy it. `fd` stays the caller's; the file is opened anew for
+        locks, through /proc/self/fd or `path`.
 
         `describe` returns (pid, start time, pid namespace, name for people) and is called each time this process
         (or a forked child) enters the process table.

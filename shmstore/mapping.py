@@ -1,12 +1,12 @@
 """One segment mapped into this process: its bytes, its descriptor, and how both are let go."""
 
 import errno
-import mmap
 import os
+from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
 from typing import Final, NoReturn, Self
 
-from shmstore import names
+from shmstore import _core, names
 from shmstore.errors import StoreClosed
 
 _POPULATE_READ: Final = 22  # MADV_POPULATE_READ and _WRITE of Linux 5.14, which the mmap module does not name
@@ -29,16 +29,17 @@ class Segment(SharedMemory):
     _name: str
     _fd: int
     _size: int
-    _mmap: mmap.mmap | None
+    _mmap: _core.MappedFile | None
     _buf: memoryview | None
 
     def __init__(self, name: str, fd: int, *, writable: bool) -> None:
         """Map the whole file of `fd`, which is the segment's from now on. Raises OSError, with `fd` closed."""
         self._name = f"/{name}"
+        self._file = os.fstat(fd)
         self._fd = fd
         self.writable = writable
         try:
-            self._mmap = mmap.mmap(fd, 0, prot=mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ)
+            self._mmap = _core.MappedFile(fd, writable=writable)
         except BaseException:
             self.close()
             raise
@@ -61,15 +62,10 @@ class Segment(SharedMemory):
 
     def is_linked(self) -> bool:
         """Whether the name leads to this segment, not to nothing or a newer one (best-effort). Raises StoreClosed."""
-        fd = self.fd
+        if self._fd < 0:
+            self._refuse_closed()
         try:
-            own = os.fstat(fd)
-        except OSError:
-            if self._fd != fd:  # another thread closed it after we had looked
-                self._refuse_closed()
-            raise
-        try:
-            return os.path.samestat(os.stat(names.path_of(self.name), follow_symlinks=False), own)
+            return os.path.samestat(os.stat(names.path_of(self.name), follow_symlinks=False), self._file)
         except FileNotFoundError:
             return False
 
@@ -81,7 +77,7 @@ class Segment(SharedMemory):
         advice = _POPULATE_WRITE if self.writable else _POPULATE_READ
         for start in range(0, self._size, _POPULATE_BYTES):
             try:
-                mapping.madvise(advice, start, min(_POPULATE_BYTES, self._size - start))
+                mapping.advise(advice, start, min(_POPULATE_BYTES, self._size - start))
             except OSError as error:
                 if error.errno in _NO_ADVICE:
                     return
@@ -97,7 +93,9 @@ class Segment(SharedMemory):
         # itself owns is let go of later.
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            with suppress(OSError):  # the program has closed it
+                if os.path.samestat(os.fstat(fd), self._file):  # else it is another file's by now
+                    os.close(fd)
         buffer, self._buf = self._buf, None
         mapping, self._mmap = self._mmap, None
         try:

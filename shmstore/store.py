@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
-from shmstore import _core, segment
+from shmstore import _core, names, segment
 from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
@@ -100,7 +100,7 @@ def create(
     made = segment.create(name, schema.fields, options, mode=mode, group=group)
     try:
         return EventStore(made, record, callbacks)
-    except BaseException:
+    except BaseException:  # nothing is left behind; somebody who has attached meanwhile is told
         with suppress(ShmStoreError):
             segment.unlink(name)
         raise
@@ -232,7 +232,13 @@ class EventStore(View[R]):
         """Take over a mapped segment; it is closed when this fails. Called by `create` and `attach`."""
         with ExitStack() as undo:
             undo.callback(mapped.close)
-            core = _core.Store(mapped.buffer, fd=mapped.fd, writable=mapped.writable, describe=describe)
+            core = _core.Store(
+                mapped.buffer,
+                fd=mapped.fd,
+                path=names.path_of(mapped.name),
+                writable=mapped.writable,
+                describe=describe,
+            )
             undo.callback(core.close)
             schema = agreed_schema(mapped.name, core.header(), record)
             defaults = tuple(schema.defaults.get(name, ...) for name in schema.names) if schema.defaults else None

@@ -84,10 +84,15 @@ PyObject *raise_append(Store *store, enum append_status status, uint32_t partiti
             "%zd records were appended; the slot words of partition %u contradict its tail: the segment was "
             "overwritten from outside; run 'shmstore-inspect check'",
             done, partition);
+    if (status == APPEND_NOT_ENTERED)
+        return raise_error(store->state, ERROR_STORE_CLOSED,
+                           "%zd records were appended; then this process had no place in the process table, as after a "
+                           "fork in the middle of the call; append the rest anew",
+                           done);
     return raise_error(
         store->state, ERROR_DAMAGED_SEGMENT,
-        "others took this process for dead while it wrote a record to partition %u: its lock on the segment "
-        "was lost; has something closed file descriptors of this process?",
+        "others took this process for dead while it wrote a record to partition %u: the segment was overwritten "
+        "from outside, or its locks are not kept by this system; run 'shmstore-inspect check'",
         partition);
 }
 

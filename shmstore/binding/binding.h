@@ -73,8 +73,7 @@ struct module_state {
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *moment_ns;          /* of shmstore.shown and shmstore.moments */
     PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
-        *following_type,
-        *program_type;
+        *following_type, *program_type, *mapping_type;
 };
 
 enum { RECENT_KEYS = 64 };
@@ -91,11 +90,9 @@ typedef struct {
     struct table table;
     struct processes processes;
     struct board *board;
-    struct held_lock coordinator;
     bool writable, barriers;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
     bool mapped, left;   /* are the bytes there; is what close does done */
-    uint64_t device, inode; /* of the segment's file, while it had a name when we came; else 0 */
     atomic_u64 looked_ns;   /* when an append last looked for the name */
     atomic_u32 nameless;    /* we saw it gone */
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
@@ -161,6 +158,9 @@ int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row,
 /* 0, or -1 with an exception: of values that have a dtype, as NumPy's, its kind must be one of these letters. */
 int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *kinds,
                   const char *expected);
+
+/* ---- mapping.c ---- */
+extern PyType_Spec mapping_spec;
 
 /* ---- encode.c ---- */
 /* What a call is about to append, while it is checked. A key that the table does not have is entered when all else is

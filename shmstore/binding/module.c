@@ -421,7 +421,7 @@ static int make_types(PyObject *module, struct module_state *state) {
                        {&state->appender_type, &appender_spec, false}, {&state->rows_type, &rows_spec, false},
                        {&state->following_type, &following_spec, false},
                        {&state->packed_type, &packed_spec, false},
-                       {&state->program_type, &program_spec, true}};
+                       {&state->program_type, &program_spec, true},    {&state->mapping_type, &mapping_spec, true}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         *types[i].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[i].spec, NULL);
         if (!*types[i].type || (types[i].public && PyModule_AddType(module, *types[i].type))) return -1;

@@ -102,7 +102,7 @@ PyObject *Store_sample(PyObject *self, PyObject *argument) {
     Store *store = (Store *)self;
     long long time_ns = PyLong_AsLongLong(argument);
     if ((time_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
-    if (store->coordinator.fd < 0) {
+    if (!processes_is_coordinator(&store->processes)) {
         PyErr_SetString(PyExc_RuntimeError, "only the coordinator samples; call lock_coordinator first");
         return NULL;
     }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 #include <structmember.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
@@ -36,7 +35,7 @@ void leave_store(Store *store) {
     if (store->left) return;
     store->left = true;
     if (store->watch) watch_close(store->watch);
-    processes_unlock(&store->coordinator);
+    processes_unlock_coordinator(&store->processes);
     processes_leave(&store->processes);
     buffer_give_back();
     /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
@@ -75,6 +74,7 @@ int ensure_entered(Store *store) {
         raise_error(store->state, ERROR_STORE_CLOSED, "the store is being collected; attach to it again");
         return -1;
     }
+    if (processes_join(&store->processes)) return 0;
     PyObject *described = NULL;
     for (pid_t asked = 0; asked != getpid();) { /* whoever forks meanwhile is another afterwards */
         asked = getpid();
@@ -107,11 +107,7 @@ int ensure_entered(Store *store) {
 
 bool is_unlinked(Store *store) {
     if (load_relaxed(&store->board->news) & NEWS_UNLINKED || load_relaxed(&store->nameless)) return true;
-    struct stat file;
-    /* The descriptor may be another file's by now, which says nothing. */
-    if (!store->inode || fstat(store->processes.fd, &file) || file.st_nlink || file.st_ino != store->inode ||
-        file.st_dev != store->device)
-        return false;
+    if (!processes_lost_name(&store->processes)) return false;
     store_relaxed(&store->nameless, 1);
     if (store->writable) { /* tell all */
         or_acq_rel(&store->board->news, NEWS_UNLINKED);
@@ -120,7 +116,7 @@ bool is_unlinked(Store *store) {
     return true;
 }
 
-static int open_bytes(Store *store, int fd) {
+static int open_bytes(Store *store, int fd, const char *path) {
     struct refusal why;
     static const enum error errors[] = {[HEADER_FOREIGN] = ERROR_NOT_A_STORE,
                                         [HEADER_OTHER_ABI] = ERROR_ABI_MISMATCH,
@@ -154,14 +150,9 @@ static int open_bytes(Store *store, int fd) {
     store->table = (struct table){.geometry = &store->geometry, .memory = store->view.buf};
     store->board = (struct board *)(void *)(store->ring.memory + store->geometry.board_offset);
     store->barriers = wait_register();
-    if (!processes_open(&store->processes, &store->ring, fd)) {
+    if (!processes_open(&store->processes, &store->ring, fd, path)) {
         raise_system_error(store->state, "attaching");
         return -1;
-    }
-    struct stat file;
-    if (!fstat(fd, &file) && file.st_nlink) {
-        store->device = file.st_dev;
-        store->inode = file.st_ino;
     }
     store->table.spare = &store->processes.own->spare_cell;
     store->mapped = true;
@@ -182,10 +173,11 @@ static int make_names(Store *store) {
 }
 
 static PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"buffer", "fd", "writable", "describe", NULL};
+    static char *const known[] = {"buffer", "fd", "path", "writable", "describe", NULL};
     PyObject *buffer, *describe;
+    const char *path;
     int fd, writable;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ipO:Store", (char **)(uintptr_t)known, &buffer, &fd,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ispO:Store", (char **)(uintptr_t)known, &buffer, &fd, &path,
                                      &writable, &describe))
         return NULL;
     Store *store = (Store *)PyType_GenericAlloc(type, 0);
@@ -193,12 +185,11 @@ static PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     store->module = Py_XNewRef(PyType_GetModule(type));
     store->state = store->module ? PyModule_GetState(store->module) : NULL;
     store->closed = true; /* until everything is in place */
-    store->coordinator.fd = -1;
     store->writable = writable != 0;
     store->describe = Py_NewRef(describe);
     if (!store->state || PyObject_GetBuffer(buffer, &store->view, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE))
         goto failed;
-    if (open_bytes(store, fd)) {
+    if (open_bytes(store, fd, path)) {
         PyBuffer_Release(&store->view);
         goto failed;
     }

@@ -89,16 +89,16 @@ PyObject *Store_lock_coordinator(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_writable(store)) return NULL;
-    if (store->coordinator.fd >= 0)
+    if (processes_is_coordinator(&store->processes))
         Py_RETURN_FALSE; /* this handle's own: held by another Coordinator of this process */
-    if (processes_lock_coordinator(&store->processes, &store->coordinator)) Py_RETURN_TRUE;
+    if (processes_lock_coordinator(&store->processes)) Py_RETURN_TRUE;
     if (errno != EAGAIN) return raise_system_error(store->state, "becoming the coordinator");
     Py_RETURN_FALSE;
 }
 
 PyObject *Store_unlock_coordinator(PyObject *self, PyObject *unused) {
     (void)unused;
-    processes_unlock(&((Store *)self)->coordinator);
+    processes_unlock_coordinator(&((Store *)self)->processes);
     Py_RETURN_NONE;
 }
 

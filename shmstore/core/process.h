@@ -1,18 +1,24 @@
 /* The process table: who is attached, who is dead, and taking over what the dead left.
  *
- * 1. A place belongs to whoever holds the byte lock of its number (F_OFD_SETLK on the segment's file, far beyond its
- *    end), through a descriptor that is used for nothing else: O_CLOEXEC, never mapped, never duplicated. Only the holder
- *    writes the place. The kernel drops the lock when the process dies, however it dies, keeps it while the process is
- *    stopped, and is right across pid namespaces; pids and start times are shown to people and decide nothing.
- * 2. Entering: lock a free place, or one whose lock its dead holder lost. A dead holder's claims are swept first
- *    (ring_sweep), then the generation rises: words that bear an older generation than their place are settled already.
+ * 1. A place belongs to whoever holds the byte lock of its number (F_OFD_SETLK on the segment's file, far beyond its end).
+ *    Only the holder writes the place. The lock lives as long as its open file description, and that is kept by nothing but
+ *    one private mapping of a page (PROT_NONE): a program may close and reuse every descriptor it has, as daemons do, and
+ *    the lock stays. The kernel drops it when the process dies, however it dies, or runs another program; it keeps it while
+ *    the process is stopped, and is right across pid namespaces; pids and start times are shown to people and decide nothing.
+ * 2. Entering: lock a free place, or one whose lock its dead holder lost, and its repair byte as well. A dead holder's
+ *    claims are swept first (ring_sweep), then the generation rises: words that bear an older generation than their place
+ *    are settled already. The generation's low 9 bits are never 0, so that no owner is 0: ring_append refuses that one.
  * 3. Owner (in slot words) = place index | generation's low 9 bits. Dead means: the place bears another generation or is
  *    not in use, or nobody holds its lock. In this order a place that is being taken over can only look alive too long.
- * 4. Repair: lock the place (only possible when its holder is dead), sweep, free it, unlock. A repairer that dies frees
- *    the lock and another begins again.
- * 5. Fork: the child shares the parent's lock descriptor, which would keep the parent's place alive, so the child closes it
- *    at once (pthread_atfork) and its owner word reads 0 (also MADV_WIPEONFORK, for forks that run no handlers): it
- *    enters the table by itself when it first appends.
+ * 4. Repair: lock the repair byte of the place, which says nothing about life; if nobody holds the place, sweep, free it;
+ *    unlock. A repairer that dies frees its byte and another begins again. One that is stopped holds up the reuse of the
+ *    place and nothing else: the holder is seen dead, and whoever meets a slot of it settles that.
+ * 5. Fork: the child has neither the mapping (MADV_DONTFORK) nor what its parent had on its own page (MADV_WIPEONFORK), so it
+ *    keeps no parent alive, its owner reads 0, and it enters the table by itself when it first appends.
+ * 6. Asking: "not locked" counts only through a descriptor that is still the segment's, by device and inode as they were
+ *    when it was opened. One that the program closed or made another file's is left alone, and the segment opened anew; where
+ *    that cannot be done, the question cannot be asked, and nobody is declared dead.
+ * 7. The handles of one process on one segment share a place (processes_join). The last one to leave frees it.
  *
  * Pairs: take_place:used with processes_is_dead:word (a process that holds slots bears its place's generation; the slot word
  * that led there was read by an acquire: see ring.h); take_place:fence with place_object:fence of the binding (the fields of one
@@ -23,6 +29,8 @@
 
 #include "ring.h"
 
+enum { SEGMENT_PATH_BYTES = 256 };
+
 enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
 /* What a forked child must not take over: on a page of its own, which reads zero in the child. */
@@ -31,13 +39,8 @@ struct own_page {
     atomic_u32 life;  /* for the caller's use: what it wrote there it reads only in the process that wrote it */
     atomic_u32 spare_cell; /* of the key table: see table.h */
     atomic_u32 appending;  /* threads that append while others of this process may go on; for the caller's use */
-};
-
-/* A descriptor that holds one byte lock; a forked child drops its copy. */
-struct held_lock {
-    int fd;               /* -1 when nothing is held */
-    struct own_page *own; /* what the child clears with it, or NULL */
-    struct held_lock *next, *previous;
+    void *place_lock, *coordinator_lock; /* the mappings that hold them, or NULL */
+    bool inherits; /* set by the process that has this page: still set in a forked child, the page was not wiped */
 };
 
 /* How this process describes itself to people. */
@@ -49,22 +52,29 @@ struct identity {
 /* This process's view of the table of one segment. */
 struct processes {
     const struct ring *ring;
-    int fd; /* of the segment, our own; reopened for locks, used as it is to ask about them */
+    _Atomic int fd;         /* of the segment, our own: asked through; opened anew for locks [6] */
+    uint64_t device, inode; /* of the segment's file */
+    bool named;             /* it had a name when it was opened */
+    char path[SEGMENT_PATH_BYTES]; /* that leads to it, as far as is known; "" otherwise */
     struct own_page *own;
-    struct held_lock place;
+    struct processes *next, *previous; /* all tables of this process */
 };
 
 enum enter_status { ENTER_OK, ENTER_FULL, ENTER_FAILED /* errno says why */ };
 
 enum { OWNER_ENTERED = 1 << 30 }; /* set beside the owner, so that 0 means "not entered" */
 
-/* `fd` stays the caller's. Returns false (errno) when no descriptor, or no page that a fork wipes, can be had. */
-bool processes_open(struct processes *table, const struct ring *ring, int fd);
+/* `fd` stays the caller's; `path` leads to the same file, or is NULL. Returns false (errno) when no descriptor, or no page that
+ * a fork wipes, can be had. */
+bool processes_open(struct processes *table, const struct ring *ring, int fd, const char *path);
+
+/* Share the place that another table of this process has in the same segment; false when there is none. */
+bool processes_join(struct processes *table);
 
 /* Take a place for this process, once; `describe` fills the identity only when it is needed. */
 enum enter_status processes_enter(struct processes *table, const struct identity *identity);
 
-/* Free our place, if we have one; no append of this process may be running. */
+/* Free our place, if we have one and no other table shares it; no append through this table may be running. */
 void processes_leave(struct processes *table);
 
 /* Leave every table in which this process has a place and appends nothing: at its very end, when nothing else can run. */
@@ -86,12 +96,16 @@ bool processes_is_dead(void *context, uint32_t owner);
 /* Does anybody hold the lock of this place? */
 bool processes_is_locked(const struct processes *table, uint32_t index);
 
+/* Has the segment's file lost its name, as by rm(1)? False where that cannot be told. */
+bool processes_lost_name(const struct processes *table);
+
 /* If the place is in use and its holder is dead: sweep, free it, and say what was done. */
 bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released);
 
-/* The coordinator's lock. processes_lock_coordinator returns false when another holds it (errno EAGAIN) or on failure. */
-bool processes_lock_coordinator(const struct processes *table, struct held_lock *lock);
+/* The coordinator's lock. Locking returns false when another holds it (errno EAGAIN) or on failure. */
+bool processes_lock_coordinator(struct processes *table);
+void processes_unlock_coordinator(struct processes *table);
+static inline bool processes_is_coordinator(const struct processes *table) { return table->own->coordinator_lock; }
 bool processes_coordinator_alive(const struct processes *table);
-void processes_unlock(struct held_lock *lock);
 
 #endif

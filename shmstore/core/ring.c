@@ -189,6 +189,7 @@ static enum append_status claim_next(const struct ring *ring, uint32_t partition
 enum append_status ring_append(const struct ring *ring, uint32_t partition, uint32_t owner, const void *record,
                                void *discarded, struct appended *out) {
     struct claim claim;
+    if (__builtin_expect(!owner, 0)) return APPEND_NOT_ENTERED;
     enum append_status status = claim_next(ring, partition, owner, &claim);
     if (status != APPEND_DONE) return status;
     POINT("tail moved");

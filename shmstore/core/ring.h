@@ -137,6 +137,7 @@ enum append_status {
     APPEND_BLOCKED, /* every slot of the partition is held by a stalled live owner; nothing was written */
     APPEND_DAMAGED, /* the partition's words contradict its tail; nothing was written */
     APPEND_REVOKED, /* others took this process for dead while it wrote: its byte lock was lost */
+    APPEND_NOT_ENTERED, /* owner 0 is nobody; nothing was written */
 };
 
 /* Append one staged record. `discarded`, when not NULL, receives the staged form of the record it replaced. */

@@ -2,8 +2,11 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +24,7 @@ static struct store *make_shared_store(uint32_t processes) {
     free(store->ring.memory);
     store->ring.memory = store->table.memory = memory;
     store->ring.liveness = (struct liveness){processes_is_dead, &store->processes};
-    if (!processes_open(&store->processes, &store->ring, fd)) fail("no private page");
+    if (!processes_open(&store->processes, &store->ring, fd, NULL)) fail("no private page");
     return store;
 }
 
@@ -167,9 +170,9 @@ CASE(a_place_is_reused_without_end_and_its_generation_wraps) {
     struct store *store = make_shared_store(1);
     uint32_t before = 0;
     for (uint32_t generation = 1; generation < 1100; generation++) {
+        if (!(generation & 511)) continue; /* owner 0 is nobody */
         uint32_t owner = enter(store);
         expect_equal(owner, (generation & 511) << 12);
-        expect(processes_owner(&store->processes) != 0); /* also when the owner itself is 0 */
         expect(before == owner || processes_is_dead(&store->processes, before));
         expect(!processes_is_dead(&store->processes, owner));
         append(store, owner);
@@ -185,7 +188,8 @@ CASE(claims_of_the_dead_are_settled_across_the_wrap_of_a_generation) {
     store_relaxed(&processes_place(&store->ring, 0)->word, UINT64_C(509) << 8 | PLACE_FREE);
     for (uint64_t i = 0; i < 5; i++) {
         die_in(enter_and_append, store, "tail moved");
-        expect_equal(word_of(store, i), word_for(store, i, (uint32_t)(510 + i) % 512 << 12, WRITING));
+        const uint32_t generation = i < 2 ? 510 + (uint32_t)i : (uint32_t)i - 1; /* 512 would be owner 0: nobody */
+        expect_equal(word_of(store, i), word_for(store, i, generation << 12, WRITING));
         uint32_t held = word_owner(word_of(store, i));
         expect(processes_is_dead(&store->processes, held));
         uint64_t settled;
@@ -349,26 +353,152 @@ CASE(the_end_of_a_forked_child_takes_nothing_from_its_parent) {
     expect_equal(processes_owner(&store->processes) & OWNER_MASK, owner);
 }
 
+CASE(an_owner_that_has_not_entered_appends_nothing) {
+    struct store *store = make_shared_store(2);
+    uint64_t record[8] = {0};
+    struct appended appended;
+    expect_equal(ring_append(&store->ring, 0, 0, record, NULL, &appended), APPEND_NOT_ENTERED);
+    expect_equal(totals_of(store).tail, 0);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+/* What a daemonizer does, and what comes after it: all descriptors are other files'. Returns how many. */
+static int reuse_descriptors(int others[64]) {
+    int count = 0;
+    for (int fd = 3; fd < 64; fd++) close(fd);
+    while (count < 32) others[count++] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return count;
+}
+
+static void expect_untouched(const int *others, int count) {
+    struct stat null, status;
+    expect(!stat("/dev/null", &null));
+    for (int i = 0; i < count; i++) expect(!fstat(others[i], &status) && status.st_rdev == null.st_rdev);
+}
+
+static void lose_descriptors_and_go_on(struct store *store) {
+    uint32_t owner = enter(store);
+    int others[64], count = reuse_descriptors(others);
+    expect(processes_is_locked(&store->processes, owner & 0xfff));
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 0)); /* its parent: it lives, and cannot be asked about */
+    uint64_t settled;
+    expect(!reap(store, 0, &settled));
+    append(store, owner);
+    raise(SIGSTOP);
+    processes_close(&store->processes);
+    expect_untouched(others, count);
+}
+
+CASE(a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead) {
+    struct store *store = make_shared_store(3);
+    append(store, enter(store));
+    pid_t child = child_that(lose_descriptors_and_go_on, store, NULL, 0);
+    expect_stop(child);
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 1));
+    uint64_t settled;
+    expect(!reap(store, 1, &settled));
+    kill(child, SIGCONT);
+    expect_end(child, 0);
+    expect_equal(place_of(store, 1) & 0xff, PLACE_FREE);
+    expect_equal(totals_of(store).length, 2);
+    expect_sound(store);
+}
+
+static void lose_descriptors_and_ask(struct store *store) {
+    int others[64], count = reuse_descriptors(others);
+    expect(processes_is_dead(&store->processes, 1 << 12 | 1)); /* found by the name */
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 0));
+    uint64_t settled;
+    expect(reap(store, 1, &settled) && settled == 1);
+    append(store, enter(store));
+    processes_close(&store->processes);
+    expect_untouched(others, count);
+}
+
+CASE(who_lost_its_descriptors_finds_the_segment_by_its_name) {
+    struct store *store = make_shared_store(3);
+    snprintf(store->processes.path, sizeof store->processes.path, "/proc/%d/fd/%d", getpid(),
+             load_relaxed(&store->processes.fd));
+    append(store, enter(store));
+    die_in(enter_and_append, store, "tail moved");
+    expect_end(child_that(lose_descriptors_and_ask, store, NULL, 0), 0);
+}
+
+static void lose_the_file_and_ask(struct store *store) {
+    int other = open("/dev/null", O_RDWR | O_CLOEXEC);
+    expect(dup2(other, load_relaxed(&store->processes.fd)) >= 0);
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 0)); /* nobody can say */
+    expect_equal(processes_enter(&store->processes, &ME), ENTER_FAILED);
+    processes_close(&store->processes);
+    expect(fcntl(other, F_GETFD) >= 0);
+}
+
+CASE(where_the_kernel_cannot_be_asked_nobody_is_dead) {
+    struct store *store = make_shared_store(2);
+    die_in(enter_and_append, store, "tail moved");
+    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect_end(child_that(lose_the_file_and_ask, store, NULL, 0), 0);
+}
+
+/* ---- repairers that stand still ---------------------------------------------------------------------------------- */
+
+static void reap_and_stop(struct store *store) { reap_first(store); }
+
+CASE(a_repairer_that_is_stopped_makes_nobody_look_alive) {
+    struct store *store = make_shared_store(3);
+    die_in(enter_and_append, store, "tail moved");
+    pid_t repairer = child_that(reap_and_stop, store, "reap swept", SIGSTOP);
+    expect_stop(repairer);
+    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    uint64_t settled;
+    expect(!reap(store, 0, &settled)); /* it has the turn */
+    expect_equal(enter(store) & 0xfff, 1);
+    append(store, processes_owner(&store->processes) & OWNER_MASK);
+    kill_and_wait(repairer);
+    expect(reap(store, 0, &settled));
+    expect_tickets(store, "vr");
+}
+
+/* ---- several tables of one process ------------------------------------------------------------------------------- */
+
+CASE(the_tables_of_a_process_share_a_place_until_the_last_has_left) {
+    struct store *store = make_shared_store(1);
+    struct processes other, third;
+    expect(!processes_join(&store->processes));
+    uint32_t owner = enter(store);
+    const int fd = load_relaxed(&store->processes.fd);
+    expect(processes_open(&other, &store->ring, fd, NULL) && processes_join(&other));
+    expect(processes_open(&third, &store->ring, fd, NULL) && processes_join(&third));
+    expect_equal(processes_owner(&other) & OWNER_MASK, owner);
+    processes_leave(&store->processes);
+    expect(!processes_is_dead(&third, owner) && processes_is_locked(&third, 0));
+    processes_close(&other);
+    expect(!processes_is_dead(&third, owner));
+    processes_close(&third);
+    expect(!processes_is_locked(&store->processes, 0));
+    expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
+    expect(!processes_join(&store->processes));
+}
+
 /* ---- the coordinator's lock -------------------------------------------------------------------------------------- */
 
 static void coordinate_and_stop(struct store *store) {
-    struct held_lock lock;
-    expect(processes_lock_coordinator(&store->processes, &lock));
+    expect(processes_lock_coordinator(&store->processes));
     raise(SIGSTOP);
 }
 
 CASE(there_is_one_coordinator_until_it_dies) {
     struct store *store = make_shared_store(2);
-    struct held_lock lock;
     expect(!processes_coordinator_alive(&store->processes));
     pid_t coordinator = child_that(coordinate_and_stop, store, NULL, 0);
     expect_stop(coordinator);
     expect(processes_coordinator_alive(&store->processes));
-    expect(!processes_lock_coordinator(&store->processes, &lock));
+    expect(!processes_lock_coordinator(&store->processes));
     kill_and_wait(coordinator);
     expect(!processes_coordinator_alive(&store->processes));
-    expect(processes_lock_coordinator(&store->processes, &lock));
+    expect(processes_lock_coordinator(&store->processes));
     expect(processes_coordinator_alive(&store->processes));
-    processes_unlock(&lock);
+    processes_unlock_coordinator(&store->processes);
     expect(!processes_coordinator_alive(&store->processes));
 }

@@ -94,7 +94,10 @@ class Scene:
             raise StoreClosed from None
 
     def store(self) -> _core.Store:
-        return _core.Store(self.buffer(), fd=self.fd, writable=True, describe=lambda: (os.getpid(), 1, 1, "one more"))
+        def describe() -> tuple[int, int, int, str]:
+            return os.getpid(), 1, 1, "one more"
+
+        return _core.Store(self.buffer(), fd=self.fd, path="", writable=True, describe=describe)
 
     def call_all_back(self) -> None:
         self.core.set_on_discarded(lambda record: None)

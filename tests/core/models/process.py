@@ -40,6 +40,10 @@ def lock_of(index: int) -> tuple[str, int]:
     return "lock", index
 
 
+def repair_lock_of(index: int) -> tuple[str, int]:
+    return "repair lock", index
+
+
 def owner_of(index: int, place: Place) -> tuple[int, int]:
     return index, place.generation % 2
 
@@ -49,7 +53,8 @@ class Processes(Ring):
 
     def locations(self) -> dict[Any, Any]:
         places = {place_of(0): Place(0, PLACE_FREE), place_of(1): Place(1, PLACE_USED)}
-        return super().locations() | places | {lock_of(0): FREE, lock_of(1): 1, "pid": 0, "start_time": 0, "own": None}
+        locks = {lock_of(0): FREE, lock_of(1): 1, repair_lock_of(0): FREE}
+        return super().locations() | places | locks | {"pid": 0, "start_time": 0, "own": None}
 
     # [2] Entering and leaving.
 
@@ -58,7 +63,12 @@ class Processes(Ring):
         locked = yield lock(lock_of(index))
         if not locked:
             return None
+        in_turn = yield lock(repair_lock_of(index))
+        if not in_turn:
+            yield unlock(lock_of(index))
+            return None
         owner = yield from self.take_place(index)
+        yield unlock(repair_lock_of(index))
         return owner
 
     def take_place(self, index: int) -> Program:
@@ -109,17 +119,15 @@ class Processes(Ring):
         place = yield load_acquire("", place_of(index))
         if place.state == PLACE_FREE:
             return
-        held = yield is_locked(lock_of(index))
-        if held:
-            return
-        locked = yield lock(lock_of(index))
-        if locked:
+        in_turn = yield lock(repair_lock_of(index))
+        if in_turn:
             yield from self.repair(index)
-            yield unlock(lock_of(index))
+            yield unlock(repair_lock_of(index))
 
     def repair(self, index: int) -> Program:
         place = yield load_acquire("", place_of(index))
-        if place.state != PLACE_FREE:
+        held = yield is_locked(lock_of(index))
+        if place.state != PLACE_FREE and not held:
             yield from self.sweep(owner_of(index, place))
             yield store_release("processes_reap:free", place_of(index), Place(place.generation, PLACE_FREE))
 
@@ -189,7 +197,8 @@ class Processes(Ring):
         shared = self.locations()
         if holder is not None:
             shared |= {place_of(0): Place(1, PLACE_USED), lock_of(0): holder}
-        return Scene(shared, programs, frozenset(mortal), frozenset({lock_of(0), lock_of(1)}), at_rest=self.at_rest)
+        locks = frozenset({lock_of(0), lock_of(1), repair_lock_of(0)})
+        return Scene(shared, programs, frozenset(mortal), locks, at_rest=self.at_rest)
 
 
 # One rule broken each; the docstring is the rule.
@@ -241,12 +250,32 @@ class FreesBeforeTheSweep(Processes):
 
 
 class RepairsWithoutTheLock(Processes):
-    """Who repairs holds the lock of the place."""
+    """Who repairs holds the repair lock of the place."""
 
     def reap(self, index: int) -> Program:
-        held = yield is_locked(lock_of(index))
-        if not held:
-            yield from self.repair(index)
+        yield from self.repair(index)
+
+
+class EntersWithoutTheRepairLock(Processes):
+    """Who enters holds the repair lock of the place too: a repairer may have found it dead before."""
+
+    def enter(self, index: int) -> Program:
+        locked = yield lock(lock_of(index))
+        if not locked:
+            return None
+        owner = yield from self.take_place(index)
+        return owner
+
+
+class RepairsUnderTheLockOfLife(Processes):
+    """To repair a place makes nobody look alive: a repairer may stand still for ever."""
+
+    def reap(self, index: int) -> Program:
+        locked = yield lock(lock_of(index))
+        if locked:
+            holder_is_dead = yield from self.is_dead(FIRST)
+            require(holder_is_dead, "the dead holder of a place looks alive while a repairer has its lock")
+            yield unlock(lock_of(index))
 
 
 class RepairsWhatItSawBefore(Processes):
@@ -254,11 +283,31 @@ class RepairsWhatItSawBefore(Processes):
 
     def reap(self, index: int) -> Program:
         place = yield load_acquire("", place_of(index))
-        locked = yield lock(lock_of(index))
-        if locked:
+        held = yield is_locked(lock_of(index))
+        in_turn = yield lock(repair_lock_of(index))
+        if in_turn and not held:
             yield from self.sweep(owner_of(index, place))
             yield store_release("processes_reap:free", place_of(index), Place(place.generation, PLACE_FREE))
-            yield unlock(lock_of(index))
+        if in_turn:
+            yield unlock(repair_lock_of(index))
+
+
+class TakesNoAnswerForDeath(Processes):
+    """A question that cannot be asked, as through another file's descriptor, is answered "alive"."""
+
+    def is_dead(self, owner: Any) -> Program:
+        index, _ = owner
+        place = yield load_acquire("processes_is_dead:word", place_of(index))
+        return place.state == PLACE_FREE or owner_of(index, place) != owner or True
+
+
+class AppendsAsNobody(Processes):
+    """A process whose owner is not there, as after a fork, appends nothing."""
+
+    def appends_beside(self) -> Program:
+        yield load_acquire("processes_owner:own", "own")
+        tickets = yield from self.appends((0, 0))
+        return tickets
 
 
 class EntersWithoutTheLock(Processes):
@@ -340,6 +389,10 @@ BROKEN = {
     SweepsOnce: "a repairer meets an appender",
     FreesBeforeTheSweep: "two repair",
     RepairsWithoutTheLock: "a repairer is late",
+    EntersWithoutTheRepairLock: "a repairer is late",
+    RepairsUnderTheLockOfLife: "two repair",
+    TakesNoAnswerForDeath: "a new owner is met",
+    AppendsAsNobody: "a process has two threads",
     RepairsWhatItSawBefore: "a repairer is late",
     EntersWithoutTheLock: "a place changes hands twice",
     UnlocksBeforeFreeing: "one leaves and another enters",
@@ -348,8 +401,6 @@ BROKEN = {
 }
 WEAKER = {
     "claim_next:claim release": "a process has two threads",
-    "pass_held:fence acquire": "a new owner is met",
-    "explain:word acquire": "a new owner is read",
     "processes_is_dead:word acquire": "a reader meets who leaves",
     "processes_leave:free release": "a reader meets who leaves",
     "place_object:fence acquire": "people look",
@@ -358,6 +409,9 @@ WEAKER = {
     "processes_owner:own acquire": "a process has two threads",
 }
 SUPERFLUOUS = {
+    "pass_held:fence acquire": "the word is of a ticket below the tail, which was read by an acquire and moved by its "
+    "claimer, or by who had seen the claim (help:fence)",
+    "explain:word acquire": "as for pass_held:fence",
     "take_place:own release": "take_place:fence stands before it: the place is seen as ENTERING at least, and alive",
     "processes_reap:free release": "its holder was dead before, too; the lock orders what comes after",
     "ring_sweep:word acquire": "the lock that the dead lost shows all that they did; the exchange has the last word",

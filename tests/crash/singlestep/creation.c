@@ -57,7 +57,7 @@ static void verify_named(const struct world *world) {
         const struct identity identity = {.pid = (uint64_t)getpid()};
         const struct record record = make_record(OTHERS, 0);
         struct appended appended;
-        if (!processes_open(&here, &ring, fd) || processes_enter(&here, &identity) != ENTER_OK ||
+        if (!processes_open(&here, &ring, fd, NULL) || processes_enter(&here, &identity) != ENTER_OK ||
             ring_append(&ring, 0, owner_of(&here), &record, NULL, &appended) != APPEND_DONE)
             violation("the created store cannot be used");
         processes_close(&here);

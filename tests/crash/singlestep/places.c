@@ -5,7 +5,7 @@
 
 static void attach(struct world *world) {
     const struct identity identity = {.pid = (uint64_t)getpid(), .name = "victim"};
-    bool opened = processes_open(&world->mine, &world->my_ring, world->fd);
+    bool opened = processes_open(&world->mine, &world->my_ring, world->fd, NULL);
     enum enter_status status = opened ? processes_enter(&world->mine, &identity) : ENTER_FAILED;
     if (status == ENTER_OK) store_release(&world->report->owner, owner_of(&world->mine));
     end_with(world, (uint32_t)status, status == ENTER_FAILED);
@@ -39,7 +39,7 @@ static void repair_all(struct world *world) {
     for (uint32_t index = 0; index < PLACES; index++) processes_reap(&world->mine, index, &pid, &voided, &released);
 }
 
-static void open_only(struct world *world) { processes_open(&world->mine, &world->my_ring, world->fd); }
+static void open_only(struct world *world) { processes_open(&world->mine, &world->my_ring, world->fd, NULL); }
 
 const struct operation repairing = {.name = "repairing", .ready = open_only, .run = repair_all};
 

@@ -23,24 +23,22 @@ static void begin_with_samples(struct world *world) {
 }
 
 static void become_coordinator(struct world *world) {
-    static struct held_lock lock;
     be_attached(world);
-    if (!processes_lock_coordinator(&world->mine, &lock)) end_with(world, 0, true);
+    if (!processes_lock_coordinator(&world->mine)) end_with(world, 0, true);
 }
 
 static void sample(struct world *world) { write_sample(&world->my_ring); }
 
 /* Who died while sampling has left a gap at most; the next goes on. */
 static void verify_history(struct world *world, bool ended) {
-    struct held_lock lock;
-    bool locked = processes_lock_coordinator(&world->live[0], &lock);
+    bool locked = processes_lock_coordinator(&world->live[0]);
     if (locked != world->victim_is_dead)
         violation("the coordinator's lock is %s", locked ? "free though its holder lives" : "held by the dead");
     uint64_t next = history_next(&world->ring);
     if (next != SAMPLES_BEFORE + 1 && (ended || next != SAMPLES_BEFORE)) violation("the next sample is %d", (int)next);
     if (locked) {
         write_sample(&world->ring);
-        processes_unlock(&lock);
+        processes_unlock_coordinator(&world->live[0]);
     }
     for (uint64_t number = 0; number < history_next(&world->ring); number++) {
         struct sample_values found, expected = make_sample(number);

@@ -126,7 +126,7 @@ uint32_t owner_of(const struct processes *who) { return processes_owner(who) & O
 
 void enter(struct world *world, struct processes *who, struct ring *ring, uint64_t pid) {
     const struct identity identity = {.pid = pid, .name = "somebody"};
-    if (!processes_open(who, ring, world->fd) || processes_enter(who, &identity) != ENTER_OK) give_up("cannot enter");
+    if (!processes_open(who, ring, world->fd, NULL) || processes_enter(who, &identity) != ENTER_OK) give_up("cannot enter");
 }
 
 void die(struct processes *who) {
@@ -147,7 +147,7 @@ void fill_places(struct world *world) {
     const struct identity identity = {.pid = (uint64_t)getpid(), .name = "newcomer"};
     for (; world->late_count < PLACES; world->late_count++) {
         struct processes *newcomer = &world->late[world->late_count];
-        if (!processes_open(newcomer, &world->ring, world->fd)) give_up("processes_open");
+        if (!processes_open(newcomer, &world->ring, world->fd, NULL)) give_up("processes_open");
         enum enter_status status = processes_enter(newcomer, &identity);
         if (status == ENTER_OK) continue;
         if (status != ENTER_FULL) violation("a newcomer could not enter: status %d", (int)status);
