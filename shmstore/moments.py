@@ -6,6 +6,7 @@ as well; NumPy's datetime64 and timedelta64 count units of their own. Each is ta
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any, Final
 
 from shmstore.shown import shown
@@ -28,6 +29,18 @@ _UNITS_NS: Final = {
 _PARTS: Final = {"ps": 10**3, "fs": 10**6, "as": 10**9}  # of a nanosecond
 _MONTHS: Final = {"Y": 12, "M": 1}
 _NUMPY_TYPE: Final = re.compile(r"[<>=|]([Mm])8(?:\[(\d*)(\w+)\])?")
+_WRITTEN_NS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": _DAY_NS,
+}
+_NUMBER: Final = r"\d{1,20}(?:\.\d{1,20})?"
+_PART: Final = rf"{_NUMBER}\s?(?:ns|us|ms|s|m|h|d)\s?"
+_PART_GROUPS: Final = rf"({_NUMBER})\s?(ns|us|ms|s|m|h|d)"
 _ADVICE: Final = "so it names no instant; add one, as in datetime.now(timezone.utc)"
 
 
@@ -67,6 +80,18 @@ def length_ns(value: object) -> int | None:
         raise
     except Exception as error:
         raise Unclear(f"cannot be read as a length of time ({type(error).__name__}: {shown(str(error))})") from error
+
+
+def text_ns(text: str) -> int | None:
+    """Nanoseconds of a length of time as people write it: 90s, 1h30m, 250ms, 1.5us; None for what is none.
+
+    A bare number counts seconds.
+    """
+    parts = re.fullmatch(rf"(?:{_PART})+", f"{text}s" if re.fullmatch(_NUMBER, text, re.ASCII) else text, re.ASCII)
+    if not parts:
+        return None
+    ns = sum(Fraction(number) * _WRITTEN_NS[unit] for number, unit in re.findall(_PART_GROUPS, parts[0], re.ASCII))
+    return ns.numerator if isinstance(ns, int) or ns.denominator == 1 else None
 
 
 def _numpy_ns(value: Any, letter: str) -> int | None:

@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from shmstore import numbers
 from shmstore.arguments import refused
-from shmstore.calendars import CalendarUnit
 from shmstore.groups import GroupBy
 from shmstore.matches import Query
 from shmstore.numbers import Number, Summary
@@ -169,16 +168,17 @@ class Questions(ABC, Generic[R]):
         self,
         value: Value | None = None,
         *,
-        every: timedelta | int | CalendarUnit,
-        period: timedelta | int | None = None,
+        every: timedelta | int | str,
+        period: timedelta | int | str | None = None,
         zone: tzinfo | str | None = None,
         by: str | None = None,
         **selection: Unpack[Selection[R]],
     ) -> Table:
         """Ask about stretches of time: the count, and with a value its sum, mean, min and max, in each window.
 
-        every   how far apart windows begin, a timedelta or ns: at multiples of it since the Unix epoch. Or a unit of
-                the calendar: "day", "week" (from Monday on), "month", "quarter" or "year"
+        every   how far apart windows begin, at multiples of it since the Unix epoch: a timedelta, a text such as "1m",
+                "250ms" or "100ns", or an int of ns. Or a unit of the calendar: "day", "week" (from Monday on), "month",
+                "quarter" or "year"
         period  how long each is; as long as `every` when left out. Longer ones overlap. Not with a calendar
         zone    whose calendar, an IANA name such as "Europe/Berlin" or a tzinfo; UTC when left out. Its days have 23 or
                 25 hours when clocks change

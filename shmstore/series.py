@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol, Self, get_args
 
 from shmstore import store as stores
 from shmstore.arguments import refused
-from shmstore.calendars import CalendarUnit
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.expression import field
 from shmstore.fields import Key, Timestamp
@@ -260,8 +259,8 @@ class Series:
         self,
         key: str | None = None,
         *,
-        every: timedelta | int | CalendarUnit,
-        period: timedelta | int | None = None,
+        every: timedelta | int | str,
+        period: timedelta | int | str | None = None,
         zone: tzinfo | str | None = None,
         since: When = None,
         until: When = None,

@@ -35,6 +35,12 @@ class Snapshot(Tabular[R]):
         self._gaps = gaps
         self._reaches = reaches
 
+    def __copy__(self) -> "Snapshot[R]":
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: object) -> "Snapshot[R]":
+        return self
+
     def __len__(self) -> int:
         return len(self._columns)
 

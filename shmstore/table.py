@@ -54,6 +54,9 @@ class Table(Tabular[Any]):
         table._set(columns)
         return table
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table._of, (self._columns,)
+
     def _column(self, name: str) -> TypedColumn:
         for column in self._columns:
             if isinstance(name, str) and column.name == name:
@@ -181,8 +184,21 @@ def _shown(kind: ColumnKind, value: Any) -> str:
 
 @lru_cache(64)  # making a class takes longer than most questions
 def _row_type(names: tuple[str, ...]) -> Any:
-    """A named tuple for the rows; a keyword gets a _, and what is no name at all becomes its number after a _."""
+    """A named tuple for the rows; a keyword gets a _, and what is no name at all becomes its number after a _.
+
+    No module holds it, so a row is pickled with its names.
+    """
+    row = _named_tuple(names)
+    row.__reduce__ = lambda values: (_row_of, (names, tuple(values)))
+    return row
+
+
+def _named_tuple(names: tuple[str, ...]) -> Any:
     return namedtuple("Row", [f"{name}_" if iskeyword(name) else name for name in names], rename=True)
+
+
+def _row_of(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    return _row_type(names)._make(values)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

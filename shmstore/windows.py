@@ -12,12 +12,15 @@ from shmstore.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges
 from shmstore.column import Column
 from shmstore.errors import InvalidOption
 from shmstore.groups import ordered_table, summary_columns
+from shmstore.moments import text_ns
 from shmstore.numbers import Tallies
 from shmstore.scope import Scope, Value, group_index
 from shmstore.selection import require_time
 from shmstore.shown import shown
 from shmstore.table import Table
 
+_LENGTH = "a timedelta, a text such as '1m' or '250ms', or an int of ns"
+_CLOCK_NS, _LEAST_INT_NS = 10**18, 10**6  # times from 2001 on are those of a clock, whose windows are hardly as short
 _FIGURES = numbers.SUM | numbers.BOUNDS
 _MOST_OVERLAPPING = 10_000  # windows that a record is in
 _EARLIEST_NS = -(1 << 63)  # that a Timestamp can be; a window that begins before is cut
@@ -30,8 +33,8 @@ Panes = tuple[Any, list[int], list[int], list[Any]]
 def windows(
     scope: Scope,
     value: Value | None,
-    every: timedelta | int | CalendarUnit,
-    period: timedelta | int | None,
+    every: timedelta | int | str,
+    period: timedelta | int | str | None,
     zone: tzinfo | str | None,
     by: str | None,
 ) -> Table:
@@ -55,7 +58,7 @@ def _of_a_length(
     scope: Scope,
     values: Sequence[Value],
     every: timedelta | int | str,
-    period: timedelta | int | None,
+    period: timedelta | int | str | None,
     zone: tzinfo | str | None,
     grouping: dict[str, int],
 ) -> Panes:
@@ -76,14 +79,17 @@ def _of_a_length(
     if period_ns == every_ns:
         lengths = {"pane_ns": every_ns}
     labels, panes, counts, tallies = scope.tally(values, _FIGURES, **lengths, **grouping)
-    return labels, [max(_EARLIEST_NS, pane * every_ns) for pane in panes], counts, tallies
+    starts = [max(_EARLIEST_NS, pane * every_ns) for pane in panes]
+    if length_ns("every", every) is None and every_ns < _LEAST_INT_NS and max(starts, default=0) >= _CLOCK_NS:
+        _require_text(every)
+    return labels, starts, counts, tallies
 
 
 def _of_a_calendar(
     scope: Scope,
     values: Sequence[Value],
     every: CalendarUnit,
-    period: timedelta | int | None,
+    period: timedelta | int | str | None,
     zone: tzinfo | str | None,
     grouping: dict[str, int],
 ) -> Panes:
@@ -102,11 +108,20 @@ def _of_a_calendar(
     return labels, [starts[pane] for pane in panes], counts, tallies
 
 
+def _require_text(every: timedelta | int | str) -> None:
+    """A plain int that is likely meant in seconds. Raises InvalidOption."""
+    if not isinstance(every, str):
+        raise InvalidOption(
+            f"every is {shown(every)}, and an int counts nanoseconds; give '{shown(every)}s' or "
+            f"timedelta(seconds={shown(every)}) for seconds, '{shown(every)}ns' when nanoseconds are meant"
+        )
+
+
 def _checked(name: str, length: timedelta | int | str) -> int:
     """A length of time in ns. Raises InvalidOption."""
-    ns = length_ns(name, length)
+    ns = text_ns(length) if isinstance(length, str) else length_ns(name, length)
     if ns is None:
-        ns = whole_number(name, length, "a timedelta, or an int of ns")
+        ns = whole_number(name, length, _LENGTH)
     if not 0 < ns < 1 << 62:
         raise refused(name, length, "a length of time of more than 0 and at most 146 years")
     return ns

@@ -146,6 +146,7 @@ static PyObject *groups_object(Store *store, const struct groups *groups) {
     return NULL;
 }
 
+enum { MOST_OVERLAPS = 1 << 30 };  /* panes in windows, some ten seconds' work */
 enum { SLICE_WINDOWS = 1 << 17 }; /* tallied between two looks at signals */
 
 struct times {
@@ -154,9 +155,15 @@ struct times {
 };
 
 /* Put the windows together, a few at a time, so that Ctrl-C is heard. 0, or -1 with an exception. */
-static int make_windows(struct groups *windows, const struct groups *panes, const struct times *times) {
+static int make_windows(Store *store, struct groups *windows, const struct groups *panes, const struct times *times) {
     const int64_t overlap = times->period_ns / times->every_ns + 1;
     const uint32_t step = (uint32_t)(SLICE_WINDOWS / overlap) + 1;
+    if (panes->cell_count > MOST_OVERLAPS / overlap) {
+        raise_error(store->state, ERROR_INVALID_OPTION,
+                    "windows that overlap so often over so many times would take minutes; give a longer every, a shorter "
+                    "period, or ask about less with since and until");
+        return -1;
+    }
     bool done = true;
     for (uint32_t first = 0; done && first < panes->cell_count; first += step) {
         const uint32_t left = panes->cell_count - first, end = first + (left < step ? left : step);
@@ -180,7 +187,7 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
         PyErr_NoMemory();
     } else if (!run_pass(run, &(struct listener){hear_groups, &groups, take_groups})) {
         if (!times->every_ns) result = groups_object(run->store, &groups);
-        else if (!make_windows(&windows, &groups, times)) result = groups_object(run->store, &windows);
+        else if (!make_windows(run->store, &windows, &groups, times)) result = groups_object(run->store, &windows);
     }
     groups_end(&groups);
     groups_end(&windows);

@@ -8,7 +8,6 @@ import csv
 import enum
 import io
 import json
-import math
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TextIO
 
 from shmstore.cli import units
+from shmstore.lines import base64_text, finite
 
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
@@ -213,6 +213,8 @@ def _encodes_blocks(stream: TextIO) -> bool:
 
 
 def _exact(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value)  # nan, inf and -inf too, as in `to_csv`
     encodable = _encodable(value)
     if encodable is None:
         return ""
@@ -231,14 +233,15 @@ def _csv(rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _encodable(value: Any) -> Any:
-    """The value in JSON's terms: bytes in hexadecimal, times as ISO 8601, durations in seconds, NaN by name."""
+    """The value in JSON's terms, as `to_jsonl` has them: bytes in base64, times as ISO 8601, NaN and the infinities as
+    null; durations in seconds."""
     match value:
-        case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case float():
+            return finite(value)
         case units.Time():
             return units.iso(value) if value else None
         case bytes():
-            return value.hex()
+            return base64_text(value)
         case datetime():
             return value.isoformat()
         case timedelta():

@@ -120,7 +120,7 @@ def calls_back(store: EventStore[Reading], where: Callable[[Reading], object]) -
         lambda: store.quantile("value", 0.5, where=where),
         lambda: store.group_by("gateway", where=where).distinct("at"),
         lambda: store.last("gateway", where=where),
-        lambda: store.windows("value", every=100, by="gateway", where=where),
+        lambda: store.windows("value", every="100ns", by="gateway", where=where),
         lambda: list(store.query(where=where)),
         lambda: store.snapshot(where=where),
         lambda: store.aggregate(0, lambda total, record: total + bool(where(record))),

@@ -193,7 +193,7 @@ def quantile_of_what_is_held(store: EventStore[Any]) -> object:
 
 
 def overlapping_windows(store: EventStore[Any]) -> object:
-    return store.windows("value", every=1, period=OVERLAP)
+    return store.windows("value", every="1ns", period=OVERLAP)
 
 
 @pytest.fixture

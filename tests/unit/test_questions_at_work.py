@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import shmstore
-from shmstore import DamagedSegment, EventStore, Key, Record, StoreClosed, Text, Timestamp, field
+from shmstore import DamagedSegment, EventStore, InvalidOption, Key, Record, StoreClosed, Text, Timestamp, field
 from tests.helpers.processes import eventually
 from tests.helpers.slots import State, set_state
 
@@ -157,7 +157,7 @@ def anonymous_bytes() -> int:
         lambda store: store.distinct("note"),
         lambda store: store.first("note", where=field("value") > 5),
         lambda store: store.group_by("sensor").summary("value"),
-        lambda store: store.windows("value", every=RECORDS // 4),
+        lambda store: store.windows("value", every=f"{RECORDS // 4}ns"),
         lambda store: store.count(where=field("note").startswith("1")),
     ],
 )
@@ -270,3 +270,8 @@ def test_a_position_beyond_64_bits_is_no_record(name: str) -> None:
         store.append(number=7)
         assert [store.read_at(position) for position in (0, 2**64 - 1, 2**64, 2**128)] == [(7,), None, None, None]
         shmstore.unlink(name)
+
+
+def test_windows_that_would_take_minutes_are_refused(filled: EventStore[Reading]) -> None:
+    with pytest.raises(InvalidOption, match="would take minutes"):
+        filled.windows(every=1, period=10_000)

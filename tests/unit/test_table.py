@@ -1,8 +1,12 @@
 """Tables: columns of every kind, rows, order, equality, and what they look like."""
 
+import copy
 import math
+import pickle
 from array import array
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -233,3 +237,18 @@ def test_what_arrow_has_no_place_for_is_refused() -> None:
     for export in (table.__arrow_c_schema__, table.__arrow_c_array__, table.__arrow_c_stream__):
         with pytest.raises(FieldError, match="'x' holds an integer of more than 38 digits"):
             export()
+
+
+@pytest.mark.parametrize("way", [lambda thing: pickle.loads(pickle.dumps(thing)), copy.copy, copy.deepcopy])
+def test_tables_and_rows_are_pickled_and_copied(way: Callable[[Any], Any]) -> None:
+    table = Table(
+        [
+            Column("class", "text", ["a", "b"]),
+            Column("sum", "real", array("d", [1.5, math.nan])),
+            Column("sum", "integer", [None, 2**70]),
+        ]
+    )
+    assert way(table) == table and way(table).names == table.names and way(table[:1]) == table[:1]
+    row = way(table[0])
+    assert row == table[0] and (row.class_, row.sum, row.sum_2) == ("a", 1.5, None)
+    assert way(Table([])) == Table([])
