@@ -19,6 +19,7 @@ CALENDAR_UNITS: tuple[CalendarUnit, ...] = get_args(CalendarUnit)
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400 * 10**6
 _MONTHS: dict[CalendarUnit, int] = {"month": 1, "quarter": 3, "year": 12}
+_MOST_DAYS: dict[CalendarUnit, int] = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 
 
 def is_calendar_unit(every: object) -> TypeGuard[CalendarUnit]:
@@ -47,15 +48,15 @@ def checked_zone(zone: tzinfo | str | None) -> tzinfo:
 
 
 def edges(unit: CalendarUnit, zone: tzinfo, first_ns: int, last_ns: int) -> "array[int]":
-    """The beginnings, ascending, of each unit that has a time from first_ns to last_ns in it.
+    """The beginnings, ascending, of each unit that has a time from first_ns to last_ns in it, and the end of the last.
 
     A day that a zone left out (Samoa's 30 December 2011) does not begin; one whose midnight was left out begins with
-    its first moment. So days have 23, 24 or 25 hours, and hardly ever others.
+    its first moment. So days have 23, 24 or 25 hours, and hardly ever others. What lies beyond 64 bits is cut.
     """
     first_day = _local(first_ns, zone).date()
     last_day = _local(last_ns, zone).date()
     starts = [_beginning_ns(day, zone) for day in _days(unit, first_day, last_day)]
-    return array("q", [start for start, following in pairwise([*starts, 1 << 63]) if start < following])
+    return array("q", [start for start, following in pairwise(starts) if start < following] + starts[-1:])
 
 
 def _local(time_ns: int, zone: tzinfo) -> datetime:
@@ -63,19 +64,21 @@ def _local(time_ns: int, zone: tzinfo) -> datetime:
 
 
 def _days(unit: CalendarUnit, first: date, last: date) -> Iterator[date]:
-    """The first day of each unit, from the one that `first` is in to the one that `last` is in."""
-    if unit in ("day", "week"):
-        step = timedelta(days=1 if unit == "day" else 7)
-        day = first if unit == "day" else first - timedelta(days=first.weekday())
-        while day <= last:
-            yield day
-            day += step
-        return
-    months = _MONTHS[unit]
-    month = (12 * first.year + first.month - 1) // months * months
-    while month <= 12 * last.year + last.month - 1:
-        yield date(month // 12, month % 12 + 1, 1)
-        month += months
+    """The first day of each unit, from the one that `first` is in to the one after that which `last` is in."""
+    day = _first_day(unit, first)
+    while day <= last:
+        yield day
+        day = _first_day(unit, day + timedelta(days=_MOST_DAYS[unit]))
+    yield day
+
+
+def _first_day(unit: CalendarUnit, day: date) -> date:
+    """The day with which the unit begins that has this day in it."""
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    if unit == "day":
+        return day
+    return day.replace(day=1, month=(day.month - 1) // _MONTHS[unit] * _MONTHS[unit] + 1)
 
 
 def _beginning_ns(day: date, zone: tzinfo) -> int:
@@ -85,7 +88,7 @@ def _beginning_ns(day: date, zone: tzinfo) -> int:
     start_us = (day.toordinal() - _UNIX_EPOCH.toordinal()) * _DAY_US - offset
     if offset < later:  # clocks were put forward over midnight; where they were put back, the first midnight counts
         start_us = _first_moment_us(day, zone, start_us - (later - offset), start_us)
-    return max(-(1 << 63), start_us * 1000)
+    return max(-(1 << 63), min((1 << 63) - 1, start_us * 1000))
 
 
 def _offset_us(time: datetime) -> int:

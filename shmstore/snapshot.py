@@ -9,6 +9,7 @@ from shmstore.arguments import refused, row_number
 from shmstore.arrow import ArrowColumn
 from shmstore.column import kind_of
 from shmstore.compiler import compiled
+from shmstore.detached import Detached, attached, detached
 from shmstore.expression import Expression
 from shmstore.fields import KINDS, Marker
 from shmstore.gap import Gap, GapReason
@@ -34,6 +35,10 @@ class Snapshot(Tabular[R]):
         self._schema = schema
         self._gaps = gaps
         self._reaches = reaches
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The records as plain values: the other side needs no store, only the class of the records."""
+        return _of_detached, (detached(self._columns, self._schema), self._gaps, self._reaches)
 
     def __copy__(self) -> "Snapshot[R]":
         return self  # it never changes
@@ -172,3 +177,8 @@ def _numpy_type(field: FieldSpec, size: int) -> str:
         return "=M8[ns]"
     letter = {"f": "f", "d": "f", "?": "b", "s": "S"}.get(KINDS[field.kind].format[-1])
     return f"={letter or ('u' if KINDS[field.kind].format.isupper() else 'i')}{size}"
+
+
+def _of_detached(records: Detached, gaps: tuple[Gap, ...], reaches: bool) -> Snapshot[Any]:
+    columns, schema = attached(records)
+    return Snapshot(columns, schema, gaps, reaches=reaches)

@@ -1,7 +1,6 @@
 """Windows: the same question about every stretch of time, side by side or overlapping."""
 
 import math
-from array import array
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -23,6 +22,8 @@ _LENGTH = "a timedelta, a text such as '1m' or '250ms', or an int of ns"
 _CLOCK_NS, _LEAST_INT_NS = 10**18, 10**6  # times from 2001 on are those of a clock, whose windows are hardly as short
 _FIGURES = numbers.SUM | numbers.BOUNDS
 _MOST_OVERLAPPING = 10_000  # windows that a record is in
+_ATTEMPTS = 5
+_LATEST_NS = (1 << 63) - 1
 _EARLIEST_NS = -(1 << 63)  # that a Timestamp can be; a window that begins before is cut
 
 
@@ -99,13 +100,22 @@ def _of_a_calendar(
             f"period is {shown(period)}, and windows of a calendar are as long as every, {every!r}; leave period out, "
             "or give every as a length of time"
         )
-    checked = checked_zone(zone)
-    scope = scope.until_now()
+    checked, scope = checked_zone(zone), scope.until_now()
     time = scope.schema.names[require_time(scope.schema, "windows")]
-    count, ((_, first_ns, last_ns, _),) = scope.tally([time], numbers.BOUNDS)
-    starts = edges(every, checked, first_ns, last_ns) if count else array("q", [0])
-    labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, **grouping)
-    return labels, [starts[pane] for pane in panes], counts, tallies
+    first_ns, last_ns = _LATEST_NS, _EARLIEST_NS
+    for attempt in range(_ATTEMPTS):
+        count, ((_, low_ns, high_ns, _),) = scope.tally([time], numbers.BOUNDS)
+        if count:
+            first_ns, last_ns = min(first_ns, low_ns), max(last_ns, high_ns)
+        if first_ns > last_ns:
+            return [], [], [], [[[]] * 4]
+        margin_ns = (last_ns - first_ns) * attempt if attempt < _ATTEMPTS - 1 else 1 << 64
+        starts = edges(every, checked, max(_EARLIEST_NS, first_ns - margin_ns), min(_LATEST_NS, last_ns + margin_ns))
+        labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, **grouping)
+        last = len(starts) - (1 if starts[-1] == _LATEST_NS else 2)
+        if all(0 <= pane <= last for pane in panes):
+            break  # else records came to lie outside, for the ring moved on between the two looks
+    return labels, [starts[min(pane, len(starts) - 2)] for pane in panes], counts, tallies
 
 
 def _require_text(every: timedelta | int | str) -> None:

@@ -25,7 +25,7 @@ FLOORS = (
     "arrow calendars fields gap identity lines memory names",
     "mapping record tabular",
     "column expression numbers schema segment",
-    "lanes parse ranges",
+    "detached lanes parse ranges",
     "compiler table",
     "scope selection snapshot",
     "reach",

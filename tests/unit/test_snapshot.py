@@ -1,15 +1,17 @@
 """Snapshots: what they hold, how they are looked into, and that nothing changes them."""
 
+import pickle
 import struct
 import time
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import shmstore
-from shmstore import Bytes, EventStore, Gap, GapReason, Int16, Key, Record, Text, Timestamp
+from shmstore import Bytes, EventStore, Gap, GapReason, Int16, Key, Record, Text, Timestamp, UInt8
 from shmstore.errors import FieldError, InvalidOption
 from shmstore.snapshot import Snapshot
 from tests.helpers.slots import State, set_state
@@ -237,3 +239,51 @@ def test_only_missed_records_make_it_incomplete(snapshot: Snapshot[Order], reaso
 
 def test_a_float_column_is_what_was_packed(snapshot: Snapshot[Order]) -> None:
     assert bytes(snapshot["value"]) == struct.pack("10d", *(record.value for record in EXPECTED))
+
+
+class Mixed(Record):
+    key: Key
+    other: Key[5]
+    number: UInt8
+    real: float
+    flag: bool
+    text: Text[8]
+    raw: Bytes[4]
+    time: Timestamp
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_snapshot_is_pickled_with_all_it_says(name: str, declared: bool) -> None:
+    """Also one of records whose class only the store describes."""
+    with shmstore.create(name, Mixed, capacity=16, partitions=2) as store:
+        for number in range(20):
+            words = {"key": f"k-{number % 3}", "other": "zwölf"[: number % 5], "text": "ü" * (number % 4)}
+            store.append(
+                **words,
+                number=number,
+                real=number / 3,
+                flag=number % 2 == 0,
+                raw=b"\0a"[: number % 3],
+                time=number - 10,
+            )
+        store.append(key="k-0", other="", number=0, real=float("inf"), flag=True, text="", raw=b"", time=(1 << 63) - 1)
+        with shmstore.attach(name, Mixed if declared else None) as handle:
+            snapshot = handle.snapshot()
+            sent = pickle.dumps(snapshot)
+    received = pickle.loads(sent)
+    assert received.rows() == snapshot.rows() and len(received) > 5
+    assert all(bytes(received[field]) == bytes(snapshot[field]) for field in Mixed._fields)
+    assert (received.gaps, received.complete) == (snapshot.gaps, snapshot.complete)
+    assert isinstance(received[0], Mixed) == declared and received[0].key == snapshot[0].key
+    assert pickle.loads(pickle.dumps(snapshot[:0])).rows() == []
+
+
+def test_a_snapshot_of_dataclasses_is_pickled(name: str) -> None:
+    with shmstore.create(name, Declared, capacity=10, partitions=1) as store:
+        store.append(Declared(1.5))
+        assert list(pickle.loads(pickle.dumps(store.snapshot()))) == [Declared(1.5)]
+
+
+@dataclass
+class Declared:
+    value: float
