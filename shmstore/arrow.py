@@ -136,6 +136,14 @@ def keys(name: str, length: int, ids: Buffer, texts: Sequence[str | None]) -> Ar
     return fixed(name, "i", length, ids)._replace(dictionary=dictionary)
 
 
+def some_keys(name: str, values: Sequence[str | None]) -> ArrowColumn:
+    """The same of damaged records, some of which name no key."""
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(text for text in values if text is not None))}
+    ids = array("I", [0 if text is None else numbers[text] for text in values])
+    present = bytes(text is not None for text in values)
+    return fixed(name, "i", len(values), ids, present)._replace(dictionary=strings("", [*numbers]))
+
+
 def wide_integers(name: str, values: Sequence[int | None], present: bytes | None) -> ArrowColumn | None:
     """Integers beyond 64 bits, as decimals of 38 digits (Arrow's decimal128); None when one is beyond that too."""
     if any(value is not None and abs(value) >= 10**38 for value in values):

@@ -10,6 +10,7 @@ from shmstore.arrow import ArrowColumn
 from shmstore.column import kind_of
 from shmstore.compiler import compiled
 from shmstore.detached import Detached, attached, detached
+from shmstore.errors import DamagedSegment
 from shmstore.expression import Expression
 from shmstore.fields import KINDS, Marker
 from shmstore.gap import Gap, GapReason
@@ -156,7 +157,10 @@ class Snapshot(Tabular[R]):
             )  # damaged text: what cannot be read is replaced
         values = self._columns.column(index)
         if field.kind == _core.KEY:
-            return arrow.keys(field.name, rows, values, self._columns.dictionary(index))
+            try:
+                return arrow.keys(field.name, rows, values, self._columns.dictionary(index))
+            except DamagedSegment:
+                return arrow.some_keys(field.name, self._columns.values(index))
         if field.kind == _core.BOOL:
             return arrow.truths(field.name, rows, values)
         return arrow.fixed(

@@ -191,7 +191,8 @@ int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *v
 PyObject *decode_staged(Store *store, const unsigned char *record);
 /* Read the texts of all keys interned so far into store->key_texts. */
 int load_keys(Store *store);
-PyObject *key_text(Store *store, uint32_t id);
+PyObject *key_text(Store *store, uint32_t id); /* DamagedSegment when it has none */
+PyObject *key_or_none(Store *store, uint32_t id); /* of a record: one that names no key costs no other */
 
 /* ---- append.c ---- */
 /* Append a staged record whose fields are complete, but for the ids of new keys. `now` is the time of the append, read

@@ -22,13 +22,14 @@ static bool format_fits(const char *format, uint32_t kind) {
 }
 
 static int check_key_ids(Store *store, uint32_t field, const struct staged *batch) {
-    uint32_t count = table_count(&store->table);
+    uint32_t count = table_count(&store->table), known = load_acquire(&store->keys_read);
     for (Py_ssize_t row = 0; row < batch->count; row++) {
         uint32_t id;
         memcpy(&id, batch->base[field] + (size_t)row * batch->stride[field], 4);
-        if (id < count) continue;
+        if (id < known || table_names(&store->table, id)) continue;
         raise_field(store, ERROR_FIELD, field, row,
-                    "%u is no key id; this store has ids below %u: take them from store.key(text)", id, count);
+                    "%u is no key id; this store has ids below %u%s: take them from store.key(text)", id, count,
+                    id < count ? ", and this one has no text" : "");
         return -1;
     }
     return 0;

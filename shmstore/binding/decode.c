@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-PyObject *key_text(Store *store, uint32_t id) {
+/* The text of an id as a new reference; NULL without an error when it has none. */
+static PyObject *find_key_text(Store *store, uint32_t id) {
     PyObject *text = id < load_acquire(&store->keys_read) || (Py_ssize_t)id < PyList_Size(store->key_texts)
                          ? PyList_GetItem(store->key_texts, (Py_ssize_t)id)
                          : NULL;
@@ -11,11 +12,20 @@ PyObject *key_text(Store *store, uint32_t id) {
     PyErr_Clear();
     if (load_keys(store)) return NULL;
     text = (Py_ssize_t)id < PyList_Size(store->key_texts) ? PyList_GetItem(store->key_texts, (Py_ssize_t)id) : NULL;
-    if (text && text != Py_None) return Py_NewRef(text);
+    return text && text != Py_None ? Py_NewRef(text) : NULL;
+}
+
+PyObject *key_text(Store *store, uint32_t id) {
+    PyObject *text = find_key_text(store, id);
+    if (text || PyErr_Occurred()) return text;
     return raise_error(store->state, ERROR_DAMAGED_SEGMENT,
-                       "a record names key id %u, and the key table has no text for it: the segment was damaged; run "
-                       "'shmstore-inspect check'",
+                       "key id %u has no text in the key table: the segment was damaged; run 'shmstore-inspect check'",
                        id);
+}
+
+PyObject *key_or_none(Store *store, uint32_t id) {
+    PyObject *text = find_key_text(store, id);
+    return text || PyErr_Occurred() ? text : Py_NewRef(Py_None);
 }
 
 /* Put a text where its id says: other code has run since anyone looked, and may have loaded some itself. */
@@ -81,7 +91,7 @@ PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) 
     case KIND_TIMESTAMP: return PyLong_FromLongLong(v.i64);
     case KIND_KEY:
         if (v.u32 < load_acquire(&store->keys_read)) return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
-        return key_text(store, v.u32);
+        return key_or_none(store, v.u32);
     case KIND_INT8: return PyLong_FromLong(v.i8);
     case KIND_INT16: return PyLong_FromLong(v.i16);
     case KIND_INT32: return PyLong_FromLong(v.i32);

@@ -150,13 +150,14 @@ int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned cha
         if (check_open(store)) return -1;
         uint32_t count = table_count(&store->table);
         uint64_t number = PyLong_AsUnsignedLongLong(value);
-        if ((number == UINT64_MAX && PyErr_Occurred()) || number >= count) {
+        bool known = number < count && table_names(&store->table, (uint32_t)number);
+        if ((number == UINT64_MAX && PyErr_Occurred()) || !known) {
             PyErr_Clear();
             PyObject *text = shown(store->state, value);
             if (text)
                 raise_field(store, ERROR_FIELD, field, staging->row,
-                            "%U is no key id; this store has ids below %u: take them from store.key(text)", text,
-                            count);
+                            "%U is no key id; this store has ids below %u%s: take them from store.key(text)", text,
+                            count, number < count ? ", and this one has no text" : "");
             Py_XDECREF(text);
             return -1;
         }

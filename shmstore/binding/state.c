@@ -86,8 +86,11 @@ PyObject *Store_check(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
     PyObject *violations = PyList_New(0);
-    if (violations)
-        check_store(&store->ring, &store->processes, &store->table, &(struct check_report){add_violation, violations});
+    if (violations) {
+        const struct check_report report = {add_violation, violations};
+        check_store(&store->ring, &store->processes, &store->table, &report);
+        check_records(&store->ring, &store->table, &report);
+    }
     return violations;
 }
 

@@ -15,21 +15,22 @@ PyObject *Store_clear_records(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* The first ticket of a partition whose record is not older than `before_ns`, or the first still being written. */
+/* One beyond the last record of a partition before the first that is not older than `before_ns`. What is still being written
+ * between older ones is passed: it was begun before they were, and may belong to a process that is stopped for ever. */
 static uint64_t first_kept(const struct ring *ring, uint32_t partition, int64_t before_ns, unsigned char *row) {
     const struct geometry *g = ring->geometry;
-    uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail), next = ring_oldest(ring, partition, tail);
+    uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail), next = ring_oldest(ring, partition, tail), kept = next;
     while (next < tail) {
         struct destination to = {.room = 1};
         for (uint32_t i = 0; i < g->options.field_count; i++) to.columns[i] = row + g->fields[i].offset;
-        uint64_t at = next;
-        enum read_status status = ring_read(ring, partition, &next, next + 1, true, &to, &no_gaps);
-        if (status == READ_HELD || status == READ_DAMAGED) return at;
+        if (ring_read(ring, partition, &next, next + 1, false, &to, &no_gaps) == READ_DAMAGED) break;
+        if (!to.row) continue;
         int64_t time;
         memcpy(&time, row + g->fields[g->time_field].offset, 8);
-        if (to.row && time >= before_ns) return at;
+        if (time >= before_ns) break;
+        kept = next;
     }
-    return next;
+    return kept;
 }
 
 PyObject *Store_purge(PyObject *self, PyObject *argument) {

@@ -53,6 +53,16 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
     }
 }
 
+/* Does the record of a published slot name a key? Looked at between two looks at its word. */
+static bool names_its_key(const struct ring *ring, const struct table *table, uint32_t p, uint64_t slot, uint64_t word,
+                          uint32_t *id) {
+    const struct field *field = &ring->geometry->fields[ring->geometry->key_field];
+    const unsigned char *at = ring_slots(ring, p) + field->base + slot * field->stride;
+    *id = load_relaxed((const atomic_u32 *)(const void *)at);
+    fence_acquire();
+    return load_relaxed(ring_word(ring, p, slot)) != word || table_names(table, *id);
+}
+
 static void check_partition(const struct ring *ring, const struct processes *processes, uint32_t p,
                             struct checking *c) {
     struct partition *control = ring_partition(ring, p);
@@ -110,16 +120,34 @@ static void check_places(const struct processes *processes, struct checking *c) 
     }
 }
 
+static uint64_t end_checking(const struct checking *checking) {
+    if (checking->count > MOST_REPORTED) {
+        char text[80];
+        snprintf(text, sizeof text, "... and %llu more violations", (number)(checking->count - MOST_REPORTED));
+        checking->report->violation(checking->report->context, text);
+    }
+    return checking->count;
+}
+
 uint64_t check_store(const struct ring *ring, const struct processes *processes, const struct table *table,
                      const struct check_report *report) {
     struct checking checking = {.report = report};
     for (uint32_t p = 0; p < ring->geometry->options.partitions; p++) check_partition(ring, processes, p, &checking);
     if (ring->geometry->key_field >= 0) check_keys(table, &checking);
     check_places(processes, &checking);
-    if (checking.count > MOST_REPORTED) {
-        char text[80];
-        snprintf(text, sizeof text, "... and %llu more violations", (number)(checking.count - MOST_REPORTED));
-        report->violation(report->context, text);
-    }
-    return checking.count;
+    return end_checking(&checking);
+}
+
+uint64_t check_records(const struct ring *ring, const struct table *table, const struct check_report *report) {
+    struct checking checking = {.report = report};
+    if (ring->geometry->key_field < 0) return 0;
+    for (uint32_t p = 0; p < ring->geometry->options.partitions; p++)
+        for (uint64_t slot = 0; slot < ring->geometry->slots; slot++) {
+            uint64_t word = load_acquire(ring_word(ring, p, slot));
+            uint32_t id;
+            if (word_state(word) == PUBLISHED && !names_its_key(ring, table, p, slot, word, &id))
+                violation(&checking, "partition %u: the record of slot %llu names key id %u, which has no text", p,
+                          (number)slot, id);
+        }
+    return end_checking(&checking);
 }

@@ -16,4 +16,7 @@ struct check_report {
 uint64_t check_store(const struct ring *ring, const struct processes *processes, const struct table *table,
                      const struct check_report *report);
 
+/* The same of what the records say: each names a key that is there. */
+uint64_t check_records(const struct ring *ring, const struct table *table, const struct check_report *report);
+
 #endif

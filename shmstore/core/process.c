@@ -210,6 +210,10 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
     store_relaxed(&place->appended, 0);
     store_relaxed(&place->last_append_ns, 0);
     store_relaxed(&place->lapped, 0);
+    if (!load_relaxed(&table->own->spare_cell)) { /* else the last holder's stays for the next */
+        store_relaxed(&table->own->spare_cell, (uint32_t)load_relaxed(&place->spare_cell));
+        store_relaxed(&place->spare_cell, 0);
+    }
     word = place_word(generation, PLACE_USED);
     store_release(&place->word, word); /* take_place:used */
     POINT("entered");
@@ -310,6 +314,8 @@ static void leave_locked(struct processes *table) {
         table->own->place_lock = NULL;
     } else if (owner) {
         struct place *place = processes_place(table->ring, owner & 0xfff);
+        if (load_relaxed(&table->own->spare_cell)) store_relaxed(&place->spare_cell, load_relaxed(&table->own->spare_cell));
+        store_relaxed(&table->own->spare_cell, 0);
         store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_leave:free */
         POINT("left");
     }

@@ -65,7 +65,7 @@ static bool reserve(struct table *t, uint32_t *id) {
     struct board *board = board_of(t);
     if (load_relaxed(&board->keys_published) >= t->geometry->options.keys) return false;
     uint32_t spare = t->spare ? load_relaxed(t->spare) : 0;
-    if (spare) {
+    if (spare && spare <= t->geometry->cell_count && !(load_relaxed(cell_of(t, spare - 1)) & CELL_PUBLISHED)) {
         *id = spare - 1;
         return true;
     }
@@ -132,8 +132,11 @@ int64_t table_cell_text(const struct table *t, uint32_t id, char *text) {
 }
 
 int64_t table_text(const struct table *t, uint32_t id, char *text) {
-    bool marked = id < table_count(t) && load_acquire(cell_of(t, id)) & CELL_PUBLISHED;
-    return marked ? table_cell_text(t, id, text) : -1;
+    return table_names(t, id) ? table_cell_text(t, id, text) : -1;
+}
+
+bool table_names(const struct table *t, uint32_t id) {
+    return id < table_count(t) && load_acquire(cell_of(t, id)) & CELL_PUBLISHED;
 }
 
 uint32_t table_count(const struct table *t) {

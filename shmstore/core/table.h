@@ -11,7 +11,8 @@
  *    finds a text in an unmarked cell marks it (its publisher may be dead), so an id that anyone has returned is marked.
  * Pairs: table_intern:publish with probe:bucket (the text of a published cell: write_cell:text, cell_equals:text);
  * mark_published:mark with table_text:cell (the same, from the id: table_text:text).
- * A process that dies between 2 and 3 loses one cell; the table has one spare for each place of the process table. */
+ * A process that dies between 2 and 3 loses one cell; the table has one spare for each place of the process table. One that
+ * leaves its place leaves its spare there, for the next that enters it. */
 #ifndef SHMSTORE_TABLE_H
 #define SHMSTORE_TABLE_H
 
@@ -42,6 +43,9 @@ int64_t table_cell_text(const struct table *table, uint32_t id, char *text);
 
 /* How many new keys there is room for (best-effort). */
 uint32_t table_room(const struct table *table);
+
+/* Does a key have this id? So it is with every id that anyone has returned. */
+bool table_names(const struct table *table, uint32_t id);
 
 /* How many ids have been handed out: every key's id is below. */
 uint32_t table_count(const struct table *table);
