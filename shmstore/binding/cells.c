@@ -30,7 +30,10 @@ static PyObject *label_object(Store *store, const struct groups *groups, uint32_
     const struct field *field = &store->geometry.fields[groups->field];
     const uint64_t value = groups->cells[cell].value;
     if (field->summary < 0) return decode_value(store, (uint32_t)groups->field, groups->texts + value);
-    if (field->kind == KIND_KEY) return key_or_none(store, (uint32_t)value);
+    if (field->kind == KIND_KEY) { /* one that was lost is none; one that was never handed out is damage */
+        bool listed = (Py_ssize_t)value < PyList_Size(store->key_texts);
+        return listed ? key_or_none(store, (uint32_t)value) : key_text(store, (uint32_t)value);
+    }
     if (field->kind == KIND_BOOL) return PyBool_FromLong(value != 0);
     return number_object(lane_of(field->kind), (union number){.u = value});
 }
