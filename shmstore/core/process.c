@@ -306,16 +306,24 @@ bool processes_join(struct processes *table) {
     return sibling;
 }
 
+/* Leave our spare cell to another table of this process that has none, or in the place for who enters it next. */
+static void leave_spare(struct processes *table, struct place *place, struct processes *sibling) {
+    const uint32_t spare = load_relaxed(&table->own->spare_cell);
+    store_relaxed(&table->own->spare_cell, 0);
+    if (!spare) return;
+    if (sibling && !load_relaxed(&sibling->own->spare_cell)) store_relaxed(&sibling->own->spare_cell, spare);
+    else store_relaxed(&place->spare_cell, spare);
+}
+
 static void leave_locked(struct processes *table) {
     const uint32_t owner = processes_owner(table);
     struct processes *sibling = owner ? sibling_of(table, owner) : NULL;
+    struct place *place = processes_place(table->ring, owner & 0xfff);
+    if (owner) leave_spare(table, place, sibling);
     if (sibling) { /* [7] it goes on with the place, and with its lock */
         if (table->own->place_lock) sibling->own->place_lock = table->own->place_lock;
         table->own->place_lock = NULL;
     } else if (owner) {
-        struct place *place = processes_place(table->ring, owner & 0xfff);
-        if (load_relaxed(&table->own->spare_cell)) store_relaxed(&place->spare_cell, load_relaxed(&table->own->spare_cell));
-        store_relaxed(&table->own->spare_cell, 0);
         store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_leave:free */
         POINT("left");
     }
