@@ -440,6 +440,22 @@ CASE(where_the_kernel_cannot_be_asked_nobody_is_dead) {
     expect_end(child_that(lose_the_file_and_ask, store, NULL, 0), 0);
 }
 
+static void ask_through_a_path(struct store *store) {
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", load_relaxed(&store->processes.fd));
+    int deaf = open(link, O_PATH | O_CLOEXEC); /* the same file, but no lock can be asked about through it */
+    expect(deaf >= 0 && dup2(deaf, load_relaxed(&store->processes.fd)) >= 0);
+    expect(!processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(processes_coordinator_alive(&store->processes));
+}
+
+CASE(a_question_that_fails_is_answered_with_alive) {
+    struct store *store = make_shared_store(2);
+    die_in(enter_and_append, store, "tail moved");
+    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect_end(child_that(ask_through_a_path, store, NULL, 0), 0);
+}
+
 /* ---- repairers that stand still ---------------------------------------------------------------------------------- */
 
 static void reap_and_stop(struct store *store) { reap_first(store); }
@@ -498,6 +514,17 @@ CASE(there_is_one_coordinator_until_it_dies) {
     expect(!processes_coordinator_alive(&store->processes));
     expect(processes_lock_coordinator(&store->processes));
     expect(processes_coordinator_alive(&store->processes));
+    processes_unlock_coordinator(&store->processes);
+    expect(!processes_coordinator_alive(&store->processes));
+}
+
+CASE(the_coordinators_lock_is_that_of_no_place) {
+    struct store *store = make_shared_store(MAX_PROCESSES);
+    expect(processes_lock_coordinator(&store->processes));
+    for (uint32_t index = 0; index < MAX_PROCESSES; index++) expect(!processes_is_locked(&store->processes, index));
+    uint64_t settled;
+    die_in(enter_and_append, store, "tail moved");
+    expect(reap(store, 0, &settled));
     processes_unlock_coordinator(&store->processes);
     expect(!processes_coordinator_alive(&store->processes));
 }

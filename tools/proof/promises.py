@@ -113,6 +113,13 @@ PROMISES = (
         "raising handlers, refusing record classes and damaged slots at each record of read, for, async for and others",
     ),
     Promise(
+        24,
+        "what the program does with descriptors harms neither it nor the store",
+        {"operations": 30, "ways": 60},
+        none("foreign_descriptors_touched", "false_deaths"),
+        "all closed, reused by other files or overwritten, before each operation and at close, also in a fork",
+    ),
+    Promise(
         25,
         "a refused value leaves nothing",
         {"refused": 300},
