@@ -125,9 +125,10 @@ static bool is_held_by_another(int error) { return error == EAGAIN || error == E
 static bool byte_is_locked(const struct processes *table, off_t byte) {
     for (int tries = 0; tries < 2; tries++) {
         const int fd = load_relaxed(&table->fd);
-        enum answer answer = ask(fd, byte);
-        if (answer == LOCKED) return true;
-        if (is_ours(table, fd)) return answer == NO_ANSWER || ask(fd, byte) != UNLOCKED; /* it was ours before this one */
+        if (is_ours(table, fd)) { /* what another file says of its locks is no answer, neither yes nor no */
+            if (ask(fd, byte) != UNLOCKED) return true;
+            if (is_ours(table, fd)) return false;
+        }
         pthread_mutex_lock(&registry_mutex);
         if (load_relaxed(&table->fd) == fd) {
             const int anew = open_anew(table, O_RDONLY);
@@ -360,7 +361,9 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
                     uint64_t *released) {
     struct place *place = processes_place(table->ring, index);
     if (word_place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index)) return false;
+    pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte */
     void *lock = hold(table, FIRST_REPAIR_LOCK + index);
+    pthread_mutex_unlock(&registry_mutex);
     if (!lock) return false;
     uint64_t word = load_acquire(&place->word); /* [4] */
     bool reaped = word_place_state(word) != PLACE_FREE && !processes_is_locked(table, index);

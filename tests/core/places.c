@@ -496,6 +496,19 @@ CASE(the_tables_of_a_process_share_a_place_until_the_last_has_left) {
     expect(!processes_join(&store->processes));
 }
 
+CASE(locks_of_another_file_hide_no_death) {
+    struct store *store = make_shared_store(2);
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char link[40];
+    die_in(just_enter, store, "entered");
+    int kept = fcntl(load_relaxed(&store->processes.fd), F_DUPFD_CLOEXEC, 0), log = memfd_create("a log", MFD_CLOEXEC);
+    snprintf(store->processes.path, sizeof store->processes.path, "/proc/self/fd/%d", kept); /* stands for its name */
+    snprintf(link, sizeof link, "/proc/self/fd/%d", log);
+    expect(!fcntl(open(link, O_RDWR | O_CLOEXEC), F_OFD_SETLK, &whole));
+    expect(dup2(log, load_relaxed(&store->processes.fd)) >= 0);
+    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+}
+
 /* ---- the coordinator's lock -------------------------------------------------------------------------------------- */
 
 static void coordinate_and_stop(struct store *store) {

@@ -298,7 +298,16 @@ MUTANTS = (
         "only a descriptor of the segment's own file tells who is dead",
         "where_the_kernel_cannot_be_asked_nobody_is_dead",
         "process.c",
-        {"if (is_ours(table, fd)) return answer == NO_ANSWER": "if (table) return answer == NO_ANSWER && false"},
+        {
+            "if (is_ours(table, fd)) { /* what another": "if (table) { /* what another",
+            "if (is_ours(table, fd)) return false;": "return false;",
+        },
+    ),
+    Mutant(
+        "what another file says of its locks is no answer",
+        "locks_of_another_file_hide_no_death",
+        "process.c",
+        {"if (is_ours(table, fd)) { /* what another": "if (table) { /* what another"},
     ),
     Mutant(
         "a question that fails is answered: alive",

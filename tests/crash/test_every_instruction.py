@@ -188,7 +188,7 @@ PUBLISH = "    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBL
 SKIP_COUNTED = "    if (word_lap(word) == lap &&\n"
 SWEEP = "ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
 ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
-OWNER = "    uint32_t owner = processes_owner(table);\n    if (owner && table->place.fd >= 0) {"
+LEFT = "    } else if (owner) {\n"
 PID = "        *pid = load_relaxed(&place->pid);\n"
 SUMMARY_CHECKED = "    return mix(bounds, sum << 32 | sum >> 32);"
 FORGET = "            if (t->spare) store_relaxed(t->spare, 0);\n"
@@ -251,7 +251,7 @@ PLANTED = (
     Planted(
         "place unlocked before it is freed",
         "process.c",
-        {OWNER: f"    close(table->place.fd);\n{OWNER}"},
+        {LEFT: f"{LEFT}        let_go(&table->own->place_lock);\n"},
         "close",
         "freeze",
         "called dead",

@@ -50,6 +50,8 @@ static const char *unsound(const struct world *world, uint64_t ticket, enum gap_
     case GAP_VOIDED:
         if (acknowledged) return "voided, but its append returned";
         return account->claimed_by_dead[ticket] || world->victim_is_dead ? NULL : "voided, and nobody died";
+    case GAP_REFUSED:
+    case GAP_DAMAGED: return "lost for a reason that no read reports";
     }
     return "lost for an unknown reason";
 }
