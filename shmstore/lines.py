@@ -67,10 +67,21 @@ def write_csv(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterable[
             written += 1
 
     with _opened(file) as stream:
-        lines = csv.writer(stream, lineterminator="\n")
+        lines = csv.writer(_Lines(stream), lineterminator="\r\n")
         lines.writerow(names)
         lines.writerows(counted())
     return written
+
+
+class _Lines:
+    """What csv.writer writes to. Before CPython 3.13 it quotes only what is in its own line end, so that is given as
+    "\\r\\n", both of which readers take for one; the lines end in a newline all the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._write = stream.write
+
+    def write(self, line: str) -> None:
+        self._write(f"{line[:-2]}\n")
 
 
 def write_jsonl(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterable[Sequence[Any]], file: Target) -> int:

@@ -13,6 +13,7 @@ from shmstore.shown import shown
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+_PLAIN: Final = (datetime, timedelta, int, float, bool, str, type(None))
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_NS: Final = 86_400 * 10**9
 _UNITS_NS: Final = {
@@ -53,14 +54,10 @@ def moment_ns(value: object) -> int | None:
 
     A datetime must be aware. A datetime64 is in UTC, as NumPy has it.
     """
+    if type(value) in _PLAIN:  # what is raised here, as by a signal handler, is not another library's
+        return _datetime_ns(value) if isinstance(value, datetime) else None
     try:
-        if isinstance(value, datetime):
-            if value != value:
-                raise Unclear("is no time: something is missing there")
-            if value.utcoffset() is None:
-                raise Unclear(f"has no time zone, {_ADVICE}")
-            return length_ns(value - UNIX_EPOCH)
-        return _numpy_ns(value, "M")
+        return _datetime_ns(value) if isinstance(value, datetime) else _numpy_ns(value, "M")
     except Unclear:
         raise
     except Exception as error:  # of another library's, or of a zone
@@ -69,6 +66,8 @@ def moment_ns(value: object) -> int | None:
 
 def length_ns(value: object) -> int | None:
     """Nanoseconds of a timedelta or timedelta64; None for what is neither. Raises Unclear."""
+    if type(value) in _PLAIN:
+        return timedelta.__floordiv__(value, _MICROSECOND) * 1000 if isinstance(value, timedelta) else None
     try:
         if isinstance(value, timedelta):
             # What a subclass adds to the names of its parts, such as years, is in the timedelta below it already.
@@ -92,6 +91,14 @@ def text_ns(text: str) -> int | None:
         return None
     ns = sum(Fraction(number) * _WRITTEN_NS[unit] for number, unit in re.findall(_PART_GROUPS, parts[0], re.ASCII))
     return ns.numerator if isinstance(ns, int) or ns.denominator == 1 else None
+
+
+def _datetime_ns(value: datetime) -> int | None:
+    if value != value:
+        raise Unclear("is no time: something is missing there")
+    if value.utcoffset() is None:
+        raise Unclear(f"has no time zone, {_ADVICE}")
+    return length_ns(value - UNIX_EPOCH)
 
 
 def _numpy_ns(value: Any, letter: str) -> int | None:

@@ -1,0 +1,1 @@
+"""Random values, operations and questions against plain Python, for as long as one likes; `tools/fuzz --python`."""
