@@ -5,15 +5,17 @@ as well; NumPy's datetime64 and timedelta64 count units of their own. Each is ta
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from shmstore.shown import shown
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_PLAIN: Final = (datetime, timedelta, int, float, bool, str, type(None))
+_PLAIN: Final = (timedelta, int, float, bool, str, type(None))
+_PLAIN_ZONES: Final = (timezone, ZoneInfo, type(None))
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_NS: Final = 86_400 * 10**9
 _UNITS_NS: Final = {
@@ -54,8 +56,10 @@ def moment_ns(value: object) -> int | None:
 
     A datetime must be aware. A datetime64 is in UTC, as NumPy has it.
     """
-    if type(value) in _PLAIN:  # what is raised here, as by a signal handler, is not another library's
-        return _datetime_ns(value) if isinstance(value, datetime) else None
+    if type(value) is datetime and type(value.tzinfo) in _PLAIN_ZONES:
+        return _datetime_ns(value)  # what is raised here, as by a signal handler, is not another library's
+    if type(value) in _PLAIN:
+        return None
     try:
         return _datetime_ns(value) if isinstance(value, datetime) else _numpy_ns(value, "M")
     except Unclear:

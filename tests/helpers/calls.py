@@ -1,5 +1,6 @@
 """Every public call that takes an argument, with that argument left open, and values that hardly any of them takes."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ class Loud(Detached):
         raise RuntimeError("loud")
 
     __index__ = __float__ = __len__ = __iter__ = __eq__ = __lt__ = __bool__ = __getitem__ = _raise
+
+
+def _series_of(name: str, capacity: Any) -> None:
+    """One that exists; that it has another capacity is only told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        shmstore.series(name, capacity=capacity).close()
 
 
 WRONG: dict[str, Any] = {
@@ -215,7 +223,7 @@ CALLS: dict[str, Callable[[Stage, Any], object]] = {
     "Coordinator retention": lambda stage, value: Coordinator(stage.store, retention=value),
     "Coordinator on_statistics": lambda stage, value: Coordinator(stage.store, on_statistics=value),
     "series name": lambda stage, value: shmstore.series(value, capacity=0),
-    "series capacity": lambda stage, value: shmstore.series(f"{stage.name}-series", capacity=value).close(),
+    "series capacity": lambda stage, value: _series_of(f"{stage.name}-series", value),
     "series add key": lambda stage, value: stage.series.add(value, 1.0),
     "series add value": lambda stage, value: stage.series.add("a", value),
     "series add timestamp": lambda stage, value: stage.series.add("a", 1.0, value),
