@@ -155,6 +155,7 @@ static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, i
 
 /* Nothing between the last look and the append runs other code. */
 PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t forced, int64_t now) {
+    if (!store->closed) look_for_name(store, now);
     if (!is_appendable(store) && check_appendable(store)) return NULL;
     if (new_keys && enter_keys(store, new_keys, record, forced)) return NULL;
     int64_t partition = choose_partition(store, record, forced, is_hot(store, now));

@@ -52,6 +52,7 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
     unsigned char *memory = PyMem_Malloc(2 * bytes);
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
+    if (!store->closed) look_for_name(store, now);
     int failed = check_appendable(store) || (staging->new_keys && (enter_new_keys(store, staging->new_keys, batch) ||
                                                                    check_appendable(store)));
     while (!failed && outcome.done < batch->count) {

@@ -415,10 +415,17 @@ static inline int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Count what this process appended, and wake readers. Needs no GIL. */
 /* How often a handle that only appends looks whether its store still has a name. */
 #define NAME_LOOK_NS UINT64_C(1000000000)
 
+/* Before an append, so that the first one after a while is not lost with a store whose name is gone. */
+static inline void look_for_name(Store *store, int64_t now) {
+    if (__builtin_expect((uint64_t)now - load_relaxed(&store->looked_ns) <= NAME_LOOK_NS, 1)) return;
+    store_relaxed(&store->looked_ns, (uint64_t)now);
+    is_unlinked(store);
+}
+
+/* Count what this process appended, and wake readers. Needs no GIL. */
 static inline void account(Store *store, uint64_t records, int64_t now) {
     struct place *place = processes_place(&store->ring, processes_owner(&store->processes) & 0xfff);
 #ifdef Py_GIL_DISABLED
@@ -427,10 +434,6 @@ static inline void account(Store *store, uint64_t records, int64_t now) {
     store_relaxed(&place->appended, load_relaxed(&place->appended) + records);
 #endif
     store_relaxed(&place->last_append_ns, (uint64_t)now);
-    if (__builtin_expect((uint64_t)now - load_relaxed(&store->looked_ns) > NAME_LOOK_NS, 0)) {
-        store_relaxed(&store->looked_ns, (uint64_t)now);
-        is_unlinked(store);
-    }
     wait_notify(&store->board->news);
 }
 

@@ -56,6 +56,12 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     return 0;
 }
 
+/* For who polls a descriptor, as `cursor_await` for who waits: that the name is gone is news. */
+static enum news look_for_watch(const void *context) {
+    const enum news news = cursor_look(context);
+    return news == NEWS_NONE && is_unlinked(((const Cursor *)context)->store) ? NEWS_SOME : news;
+}
+
 PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
@@ -64,7 +70,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->cursor_type, 0);
     if (cursor) {
         cursor->store = (Store *)Py_NewRef(self);
-        cursor->watched = (struct watched){.look = cursor_look, .context = cursor, .far.fd = -1, .near.fd = -1};
+        cursor->watched = (struct watched){.look = look_for_watch, .context = cursor, .far.fd = -1, .near.fd = -1};
         if (check_open(store) || fill_cursor(cursor, list)) Py_CLEAR(cursor);
     }
     Py_DECREF(list);

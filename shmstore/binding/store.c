@@ -92,7 +92,7 @@ int ensure_entered(Store *store) {
     }
     Py_DECREF(described);
     if (!parsed || check_open(store)) return -1;
-    switch (processes_enter(&store->processes, &identity)) {
+    switch (processes_join_or_enter(&store->processes, &identity)) {
     case ENTER_OK: return 0;
     case ENTER_FULL:
         raise_error(

@@ -62,7 +62,7 @@ def over_time(store: EventStore[Any], asked: Asked, every: timedelta | None, mos
         counted = store.group_by(asked.by, **asked.chosen).count()
         groups, all_groups = counted.top(asked.limit).values(counted.names[0]), len(counted)
     every_ns = _fitting_ns(store, asked, time_field, most) if every is None else every // _US * 1000
-    table = store.windows(asked.value, every=every_ns, by=asked.by, **asked.chosen)
+    table = store.windows(asked.value, every=f"{every_ns}ns", by=asked.by, **asked.chosen)
     figure = table.names.index(question.column(table, asked.what, asked.value))
     first = 0 if asked.by is None else 1  # the column of the windows' starts; the group is before it
     figures = {(row[0] if first else None, row[first]): row[figure] for row in table.iter_rows()}

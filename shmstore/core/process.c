@@ -283,13 +283,6 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
     return true;
 }
 
-enum enter_status processes_enter(struct processes *table, const struct identity *identity) {
-    pthread_mutex_lock(&registry_mutex);
-    enum enter_status status = enter_locked(table, identity);
-    pthread_mutex_unlock(&registry_mutex);
-    return status;
-}
-
 /* Another table of this process in the same segment: the one that shares `owner`, or for 0 any that has entered. */
 static struct processes *sibling_of(const struct processes *table, uint32_t owner) {
     for (struct processes *other = registry.next; other != &registry; other = other->next)
@@ -299,13 +292,33 @@ static struct processes *sibling_of(const struct processes *table, uint32_t owne
     return NULL;
 }
 
-bool processes_join(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
+static bool join_locked(struct processes *table) {
     const struct processes *sibling = processes_owner(table) ? NULL : sibling_of(table, 0);
     if (sibling) store_release(&table->own->owner, processes_owner(sibling)); /* take_place:own, passed on */
-    pthread_mutex_unlock(&registry_mutex);
     return sibling;
 }
+
+bool processes_join(struct processes *table) {
+    pthread_mutex_lock(&registry_mutex);
+    const bool joined = join_locked(table);
+    pthread_mutex_unlock(&registry_mutex);
+    return joined;
+}
+
+enum enter_status processes_enter(struct processes *table, const struct identity *identity) {
+    pthread_mutex_lock(&registry_mutex);
+    enum enter_status status = enter_locked(table, identity);
+    pthread_mutex_unlock(&registry_mutex);
+    return status;
+}
+
+enum enter_status processes_join_or_enter(struct processes *table, const struct identity *identity) {
+    pthread_mutex_lock(&registry_mutex);
+    enum enter_status status = join_locked(table) ? ENTER_OK : enter_locked(table, identity);
+    pthread_mutex_unlock(&registry_mutex);
+    return status;
+}
+
 
 /* Leave our spare cell to another table of this process that has none, or in the place for who enters it next. */
 static void leave_spare(struct processes *table, struct place *place, struct processes *sibling) {

@@ -74,6 +74,9 @@ bool processes_join(struct processes *table);
 /* Take a place for this process, once; `describe` fills the identity only when it is needed. */
 enum enter_status processes_enter(struct processes *table, const struct identity *identity);
 
+/* The same, unless another table of this process has entered meanwhile: then its place is shared. */
+enum enter_status processes_join_or_enter(struct processes *table, const struct identity *identity);
+
 /* Free our place, if we have one and no other table shares it; no append through this table may be running. */
 void processes_leave(struct processes *table);
 

@@ -186,6 +186,7 @@ int watch_descriptor(struct watch *watch, struct watched *watched) {
     if (!is_ours(&watched->far) || !is_ours(&watched->near)) made = make_pipe(watched);
     made = made && start(watch);
     const int error = errno;
+    if (made && !watch->sleeps) call(watch); /* it may sleep since all others were told */
     pthread_mutex_unlock(&watch->lock);
     errno = error;
     return made ? watched->far.fd : -1;
@@ -196,8 +197,8 @@ void watch_settle(struct watch *watch, struct watched *watched, bool pending) {
     pthread_mutex_lock(&watch->lock);
     if (pending || load_relaxed(watch->news) & NEWS_UNLINKED || watched->look(watched->context) == NEWS_SOME) {
         tell(watched);
-    } else if (watched->told) {
-        untell(watched);
+    } else {
+        if (watched->told) untell(watched);
         if (!watch->sleeps) call(watch); /* on the news word it sleeps for this one too: see wait.h [1] */
     }
     pthread_mutex_unlock(&watch->lock);

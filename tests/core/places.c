@@ -496,6 +496,20 @@ CASE(the_tables_of_a_process_share_a_place_until_the_last_has_left) {
     expect(!processes_join(&store->processes));
 }
 
+CASE(a_table_that_finds_another_one_entered_meanwhile_shares_its_place) {
+    struct store *store = make_shared_store(1);
+    struct processes other;
+    expect(processes_open(&other, &store->ring, load_relaxed(&store->processes.fd), NULL));
+    expect(!processes_join(&store->processes) && !processes_join(&other)); /* two threads look, and then both enter */
+    uint32_t owner = enter(store);
+    expect_equal(processes_join_or_enter(&other, &ME), ENTER_OK);
+    expect_equal(processes_owner(&other) & OWNER_MASK, owner);
+    processes_leave(&store->processes);
+    expect(processes_is_locked(&other, 0));
+    processes_close(&other);
+    expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
+}
+
 CASE(locks_of_another_file_hide_no_death) {
     struct store *store = make_shared_store(2);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -3,8 +3,9 @@
 Nothing is torn when it goes on after others have lapped it.
 """
 
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from signal import SIGCONT, SIGSTOP
 from typing import Any
 
@@ -14,7 +15,7 @@ import shmstore
 from shmstore import EventStore, PartitionStalled, ProcessTableFull
 from tests.helpers.accounting import Follower, Promises
 from tests.helpers.points import points
-from tests.helpers.processes import Child
+from tests.helpers.processes import Child, eventually
 from tests.helpers.proofs import Proof, is_proved, proof, unproved
 
 SLOTS = 8
@@ -152,13 +153,25 @@ def test_a_process_that_stands_still_while_it_repairs_stops_nobody(name: str, do
 
 @pytest.mark.parametrize("point", ["settle begun", "sweep", "reap swept"])
 def test_a_place_that_somebody_repairs_is_given_to_nobody_until_he_is_done(name: str, point: str) -> None:
-    with open_arena(name, processes=3) as arena:
+    def newcomer() -> int:
+        with suppress(ProcessTableFull):
+            shmstore.attach(name).close()
+            return 1
+        return 2
+
+    def neighbour() -> None:
+        shmstore.attach(name)
+        signal.pause()
+
+    with open_arena(name, processes=3) as arena, Child(neighbour):
+        assert eventually(lambda: len(arena.store.processes()) == 2)
         arena.writer(1, "payload written").kill()
         with arena.start(arena.preloaded._core.reap, point) as repairer:
-            with pytest.raises(ProcessTableFull):
-                shmstore.attach(name)
+            with Child(newcomer) as child:
+                assert child.wait() == 2
             repairer.resume()
-        shmstore.attach(name).close()
+        with Child(newcomer) as child:
+            assert child.wait() == 1
         arena.check()
 
 
