@@ -146,12 +146,14 @@ static int run_once(struct run *run, const struct listener *listener, struct sli
     for (uint32_t i = 0; i < run->scan.range_count; i++) run->scan.ranges[i] = run->ranges[i];
     run->scan.taker = (struct block_taker){listener->take ? take_heard : NULL, &hearing};
     if (!run->columns) scan_begin(&run->scan, run->buffer, run->room);
-    while (slice.scan == SCAN_BATCH && slice.program == PROGRAM_OK && slice.told == TOLD_OK) {
+    int failed = 0;
+    while (!failed && slice.scan == SCAN_BATCH && slice.program == PROGRAM_OK && slice.told == TOLD_OK) {
         Py_BEGIN_ALLOW_THREADS run_slice(run, listener, &slice);
-        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) return -1;
+        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
     }
+    run->scan.taker = (struct block_taker){NULL, NULL};
     *result = slice;
-    return 0;
+    return failed ? -1 : 0;
 }
 
 int run_pass(struct run *run, const struct listener *listener) {

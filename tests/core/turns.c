@@ -1,4 +1,5 @@
 /* Appending in turn: exactly the newest are kept; and giving way to others that append as well. */
+#define _GNU_SOURCE
 #include "../../shmstore/core/pace.h"
 #include "../../shmstore/core/turn.h"
 
