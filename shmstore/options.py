@@ -138,7 +138,7 @@ def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: M
     Only what is said counts, and a capacity by what it is rounded up to. Raises InvalidOption.
     """
     said = {name: value for name, value in asked.items() if name in _COMPARED and value is not None}
-    everything: dict[str, Any] = dict.fromkeys(_COMPARED) | _SIZES | said
+    everything: dict[str, Any] = dict.fromkeys(_COMPARED) | _SIZES | {"capacity": plan.capacity} | said
     wanted = segment_options(schema, **everything)
     _core.plan(schema.fields, wanted)  # refuses what creation would refuse
     partitions = found["partitions"] if said.get("partitions") is None else wanted["partitions"]

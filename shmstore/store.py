@@ -11,7 +11,7 @@ from shmstore import _core, names, segment
 from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
-from shmstore.errors import InvalidOption, ShmStoreError, StoreExists, StoreNotFound
+from shmstore.errors import InvalidCapacity, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
 from shmstore.identity import describe
 from shmstore.options import (
     Attachment,
@@ -122,9 +122,14 @@ def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Crea
         "on_capacity_reached": options.get("on_capacity_reached"),
         "on_statistics": options.get("on_statistics"),
     }
+    sized = options.get("capacity") is not None
     for _ in range(_OPEN_ROUNDS):
         with suppress(StoreNotFound):
             return _told_of_differences(attach(name, record, **callbacks), options, strict)
+        if not sized:
+            raise InvalidCapacity(
+                f"there is no store {name!r} to attach to, and to make it takes capacity=: how many records are kept"
+            )
         with suppress(StoreExists):
             return create(name, record, **options)
     raise StoreExists(

@@ -862,3 +862,12 @@ def test_a_handle_closed_while_other_threads_use_it_ends_in_errors_not_in_a_cras
         for thread in threads:
             thread.join()
         assert ended == [StoreClosed] * 3
+
+
+def test_open_without_a_capacity_attaches_and_says_what_it_lacks_to_make_one(name: str) -> None:
+    for options in ({}, {"capacity": None}):
+        with pytest.raises(InvalidCapacity, match="and to make it takes capacity="):
+            shmstore.open(name, Order, **options)  # type: ignore[call-arg]
+    with shmstore.create(name, Order, capacity=10):
+        for options in ({}, {"capacity": None}):
+            shmstore.open(name, Order, **options).close()  # type: ignore[call-arg]
