@@ -120,8 +120,8 @@ MUTANTS = (
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
         "ring.c",
         {
-            "lap, uint64_t word) {\n    if (word_lap(word) == lap && (": (
-                "lap, uint64_t word) {\n    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
+            "if (word_lap(word) == lap && (": (
+                "uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
                 "    if (word_lap(word) == lap && ("
             )
         },
