@@ -108,6 +108,9 @@ class TypedColumn:
         self.kind = kind
         self.values = values
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TypedColumn, (self.name, self.kind, self.values)
+
     @classmethod
     def of(cls, name: str, kind: ColumnKind, values: Iterable[Any]) -> "TypedColumn":
         """Check the values. Raises FieldTypeError for one of another kind, FieldError for a kind that is none."""

@@ -16,6 +16,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from shmstore.alone import Alone
 from shmstore.arguments import function, length_ns, real_number, refused
 from shmstore.errors import ReadOnlyStore, StoreClosed
 from shmstore.selection import require_time
@@ -30,7 +31,7 @@ _STANDBY_TICK_S = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Coordinator:
+class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
 
     retention: records older than this are purged each second; needs a Timestamp field. None keeps them.
@@ -40,6 +41,8 @@ class Coordinator:
     Raises InvalidOption for a retention or tick out of bounds, and for retention of records without a Timestamp;
     ReadOnlyStore for a store that was attached read-only.
     """
+
+    _SEND = "send the store, and let the receiver make a Coordinator of it, which stands by"
 
     def __init__(
         self,

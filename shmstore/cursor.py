@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from shmstore import _core
+from shmstore.alone import Alone
 from shmstore.arguments import items_of, length_ns, plain_number, real_number, refused, whole_number
 from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.gap import Gap, gaps_of
@@ -28,7 +29,7 @@ _START = "'oldest', 'latest', a position, the positions of a cursor, an aware da
 _SCAN_RECORDS = 1024
 
 
-class Cursor(Generic[R]):
+class Cursor(Alone, Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.
 
     Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
@@ -40,6 +41,8 @@ class Cursor(Generic[R]):
     are damaged, does not stop the reader: the records before it come first, then the read raises what the class raised
     (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
     """
+
+    _SEND = "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"
 
     __slots__ = ("__weakref__", "_core", "_gaps", "_partitions", "_waiting")
 

@@ -7,6 +7,8 @@
     ├── InvalidSchema (ValueError)           a record declaration cannot be stored
     ├── InvalidOption (ValueError)           an option has a value that is not allowed
     │   └── InvalidCapacity                  a size is zero, negative or beyond a limit of the format
+    ├── InvalidCall (TypeError)              a function was called without, or with other, arguments than it takes
+    ├── NotPicklable (TypeError)             what lives in one process alone was to be pickled or copied
     │
     │   the segment
     ├── StoreNotFound (FileNotFoundError)    no segment has this name
@@ -55,6 +57,14 @@ class InvalidOption(ShmStoreError, ValueError):
 
 class InvalidCapacity(InvalidOption):
     """A size is zero, negative or beyond a limit of the format."""
+
+
+class InvalidCall(ShmStoreError, TypeError):
+    """A function was called without an argument that it needs, or with one that it does not take."""
+
+
+class NotPicklable(ShmStoreError, TypeError):
+    """What lives in one process alone was to be pickled or copied."""
 
 
 class StoreNotFound(ShmStoreError, FileNotFoundError):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shmstore import numbers
+from shmstore.alone import Question
 from shmstore.column import Column
 from shmstore.lines import ColumnKind
 from shmstore.numbers import Tallies
@@ -11,13 +12,15 @@ from shmstore.scope import Scope, Value, group_index
 from shmstore.table import Table
 
 
-class GroupBy:
+class GroupBy(Question):
     """The records of a question by the values of a field; made by `group_by`.
 
     Every method asks anew. It answers with a Table: a row for each value that a matching record has, ordered by it,
     the value in a column of the field's name and the answers in columns of theirs. What is asked about is the name of a
     field, or an expression over fields, and means what it means to the same method of the store.
     """
+
+    _SEND = "send what it answers: the table of count(), sum(...) and so on"
 
     __slots__ = ("_ask", "_name")
 

@@ -7,7 +7,7 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import Final, NoReturn, Self
 
 from shmstore import _core, names
-from shmstore.errors import StoreClosed
+from shmstore.errors import NotPicklable, StoreClosed
 
 _POPULATE_READ: Final = 22  # MADV_POPULATE_READ and _WRITE of Linux 5.14, which the mmap module does not name
 _POPULATE_WRITE: Final = 23
@@ -117,7 +117,10 @@ class Segment(SharedMemory):
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a mapping cannot be pickled; send the name {self.name!r} and attach to it")
+        raise NotPicklable(
+            f"a mapping lives in this process alone and cannot be pickled or copied; send the name {self.name!r} and "
+            "attach to it"
+        )
 
     def _refuse_closed(self) -> NoReturn:
         raise StoreClosed(f"segment {self.name!r} was closed in this process; attach to it again")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeVar
 
+from shmstore.alone import Question
 from shmstore.arguments import refused, whole_number
 from shmstore.lines import Target
 from shmstore.scope import Scope
@@ -18,13 +19,15 @@ Order = Literal["partition", "newest"]
 _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
 
 
-class Query(Generic[R]):
+class Query(Question, Generic[R]):
     """The matching records of a store, one after the other; made by `query`.
 
     Iteration finds them while it goes, in little memory; each iteration asks anew. What is appended after it began is
     not among them, what is overwritten before it gets there neither. `snapshot` gives all at once; whatever a table
     offers (columns, Arrow, CSV, JSON lines) is made of that.
     """
+
+    _SEND = "send what it finds: its snapshot(), or a list of its records"
 
     __slots__ = ("_accept", "_ask", "_limit", "_order", "_snapshot")
 

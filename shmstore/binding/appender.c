@@ -91,11 +91,16 @@ static int appender_traverse(PyObject *self, visitproc visit, void *arg) {
     return 0;
 }
 
+static PyMethodDef appender_methods[] = {NOT_PICKLED, {NULL, NULL, 0, NULL}};
+
 PyType_Spec appender_spec = {
     .name = "shmstore._core.Appender",
     .basicsize = sizeof(Appender),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = (PyType_Slot[]){{Py_tp_dealloc, appender_dealloc}, {Py_tp_traverse, appender_traverse}, {0, NULL}},
+    .slots = (PyType_Slot[]){{Py_tp_dealloc, appender_dealloc},
+                             {Py_tp_traverse, appender_traverse},
+                             {Py_tp_methods, appender_methods},
+                             {0, NULL}},
 };
 
 static int fill_appender(Appender *appender, Store *store, PyObject *names) {

@@ -50,6 +50,7 @@ enum error {
     ERROR_TOO_MANY_FILES,
     ERROR_SYSTEM_REFUSED,
     ERROR_ACCESS_DENIED,
+    ERROR_NOT_PICKLABLE,
     ERROR_COUNT
 };
 
@@ -144,6 +145,11 @@ PyObject *plan_object(struct module_state *state, const struct geometry *geometr
 /* A value as a message shows it, whatever its repr() does: a new str, or NULL with an exception. */
 PyObject *shown(struct module_state *state, PyObject *value);
 /* `row`: which record of a batch an error is about; -1 for a single append. */
+PyObject *refuse_pickling(PyObject *self, PyObject *unused);
+
+/* Row of the methods of each type whose objects live in this process alone. */
+#define NOT_PICKLED                                                                                                    \
+    {"__reduce__", refuse_pickling, METH_NOARGS, "__reduce__($self)\n--\n\nRefused; says what to send instead."}
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...);
 /* An error about a whole record or table, which names no field. Returns -1. */
 int raise_record(Store *store, const char *format, ...);

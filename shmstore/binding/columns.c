@@ -302,6 +302,7 @@ static PyMethodDef columns_methods[] = {
     {"distinct", (PyCFunction)(void (*)(void))Columns_distinct, METH_VARARGS | METH_KEYWORDS,
      "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
     {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
+    NOT_PICKLED,
     {NULL, NULL, 0, NULL},
 };
 

@@ -298,7 +298,7 @@ CURSOR_METHODS(GUARD_METHOD)
 CURSOR_PROPERTIES(GUARD_PROPERTY)
 GUARD(store_of_cursor, cursor_next, SLOT)
 
-static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW){NULL, NULL, 0, NULL}};
+static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}};
 static PyGetSetDef cursor_properties[] = {CURSOR_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
 
 PyType_Spec cursor_spec = {

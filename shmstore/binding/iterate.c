@@ -157,6 +157,8 @@ static PySendResult guarded_following_send(PyObject *self, PyObject *sent, PyObj
     return step;
 }
 
+static PyMethodDef following_methods[] = {NOT_PICKLED, {NULL, NULL, 0, NULL}};
+
 PyType_Spec following_spec = {
     .name = "shmstore._core.Following",
     .basicsize = sizeof(Following),
@@ -166,6 +168,7 @@ PyType_Spec following_spec = {
                              {Py_tp_clear, following_clear},
                              {Py_tp_iter, PyObject_SelfIter},
                              {Py_tp_iternext, guarded_following_next},
+                             {Py_tp_methods, following_methods},
                              {Py_am_aiter, PyObject_SelfIter},
                              {Py_am_anext, PyObject_SelfIter},
                              {Py_am_await, guarded_following_await},

@@ -45,6 +45,33 @@ PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *valu
     return object;
 }
 
+PyObject *refuse_pickling(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyTypeObject *type = Py_TYPE(self);
+    struct module_state *state = PyType_GetModuleState(type);
+    if (!state) return NULL;
+    const struct {
+        PyTypeObject *type;
+        const char *what, *send;
+    } kinds[] = {{state->cursor_type, "a cursor",
+                  "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"},
+                 {state->following_type, "an iterator over a cursor",
+                  "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"},
+                 {state->rows_type, "an iterator over records", "send a list of them, or the snapshot"},
+                 {state->appender_type, "an appender",
+                  "send the store itself, by which the receiver attaches to it, and make the appender there"},
+                 {state->columns_type, "the inside of a snapshot", "send the snapshot itself"},
+                 {state->program_type, "a compiled expression", "send the expression itself"}};
+    const char *what = "the inside of a store", *send = "send the store itself, by which the receiver attaches to it";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i].type != type) continue;
+        what = kinds[i].what;
+        send = kinds[i].send;
+    }
+    return raise_error(state, ERROR_NOT_PICKLABLE, "%s lives in this process alone and cannot be pickled or copied; %s",
+                       what, send);
+}
+
 static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t i = 0; list && i < count; i++) {
@@ -310,7 +337,7 @@ static const char *const error_names[ERROR_COUNT] = {
     "InvalidSchema", "InvalidOption",  "InvalidCapacity", "NotAStore",        "AbiMismatch",      "DamagedSegment",
     "FieldError",    "FieldTypeError", "KeyTableFull",    "ProcessTableFull", "PartitionStalled", "ReadOnlyStore",
     "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "SystemRefused",
-    "AccessDenied"};
+    "AccessDenied",  "NotPicklable"};
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
     {"FieldSpec", "name kind size"},
@@ -401,14 +428,18 @@ static int load_datetime(struct module_state *state) {
     return state->unix_epoch ? 0 : -1;
 }
 
+static PyObject *imported(const char *module_name, const char *name) {
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *found = module ? PyObject_GetAttrString(module, name) : NULL;
+    Py_XDECREF(module);
+    return found;
+}
+
+/* One after the other: whoever goes on with an error set may lose it. */
 static int load_helpers(struct module_state *state) {
-    PyObject *words = PyImport_ImportModule("shmstore.shown");
-    PyObject *moments = words ? PyImport_ImportModule("shmstore.moments") : NULL;
-    state->shown = words ? PyObject_GetAttrString(words, "shown") : NULL;
-    state->moment_ns = moments ? PyObject_GetAttrString(moments, "moment_ns") : NULL;
-    Py_XDECREF(words);
-    Py_XDECREF(moments);
-    return state->shown && state->moment_ns ? 0 : -1;
+    state->shown = imported("shmstore.shown", "shown");
+    if (state->shown) state->moment_ns = imported("shmstore.moments", "moment_ns");
+    return state->moment_ns ? 0 : -1;
 }
 
 static int make_types(PyObject *module, struct module_state *state) {

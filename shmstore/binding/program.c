@@ -335,6 +335,7 @@ static PyMethodDef program_methods[] = {
     {"matches", program_matches, METH_O, "matches($self, columns)\n--\n\nOne byte a row: 1 where it matches."},
     {"values", program_values, METH_VARARGS,
      "values($self, columns, index)\n--\n\nOne of the values in each row, also where it does not match."},
+    NOT_PICKLED,
     {NULL, NULL, 0, NULL},
 };
 

@@ -70,6 +70,7 @@ static void rows_dealloc(PyObject *self) {
 
 static PyMethodDef rows_methods[] = {
     {"__length_hint__", rows_length_hint, METH_NOARGS, "__length_hint__($self)\n--\n\nHow many rows are left."},
+    NOT_PICKLED,
     {NULL, NULL, 0, NULL},
 };
 

@@ -439,7 +439,7 @@ static Store *itself(PyObject *self) { return (Store *)self; }
 STORE_METHODS(GUARD_METHOD)
 STORE_PROPERTIES(GUARD_PROPERTY)
 
-static PyMethodDef store_methods[] = {STORE_METHODS(METHOD_ROW){NULL, NULL, 0, NULL}};
+static PyMethodDef store_methods[] = {STORE_METHODS(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}};
 static PyGetSetDef store_properties[] = {STORE_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef store_members[] = {

@@ -78,6 +78,20 @@ def test_the_extension_uses_the_stable_abi() -> None:
     assert path is not None and path.endswith("_core.abi3.so")
 
 
+@pytest.mark.parametrize("module", ["errors", "shown", "moments"])
+def test_a_core_whose_helpers_are_missing_says_which(module: str) -> None:
+    code = (
+        "import sys, types\n"
+        f"package = types.ModuleType('shmstore'); package.__path__ = [{str(ROOT / 'shmstore')!r}]\n"
+        f"sys.modules.update({{'shmstore': package, 'shmstore.{module}': None}})\n"
+        "import shmstore._core"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: import of shmstore.{module} halted; None in sys.modules"
+    )
+
+
 def test_the_typed_contract_names_what_the_extension_has() -> None:
     core = importlib.import_module("shmstore._core")
     body = ast.parse((ROOT / "shmstore" / "_core.pyi").read_text()).body

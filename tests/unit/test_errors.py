@@ -18,6 +18,8 @@ BUILTIN = {
     "InvalidSchema": ValueError,
     "InvalidOption": ValueError,
     "InvalidCapacity": ValueError,
+    "InvalidCall": TypeError,
+    "NotPicklable": TypeError,
     "StoreNotFound": FileNotFoundError,
     "StoreExists": FileExistsError,
     "NoSpace": OSError,
