@@ -7,7 +7,34 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
+
+enum { STACK_BYTES = 1 << 18 };
+
+static struct world *its_world;
+static const struct operation *its_operation;
+
+static void live(void) {
+    if (its_operation->ready) its_operation->ready(its_world);
+    victim_window(its_operation->run, its_world);
+    _exit(0);
+}
+
+/* Every victim has the same stack, however deep the caller's was: functions of the C library that compare or copy take
+ * another way near the end of a page, and so an operation with a buffer on its stack would not always go the same way. */
+static void live_on_a_stack_of_its_own(struct world *world, const struct operation *operation) {
+    static _Alignas(1 << 12) unsigned char stack[STACK_BYTES];
+    ucontext_t life;
+    its_world = world;
+    its_operation = operation;
+    if (getcontext(&life)) _exit(2);
+    life.uc_stack.ss_sp = stack;
+    life.uc_stack.ss_size = sizeof stack;
+    makecontext(&life, live, 0);
+    setcontext(&life);
+    _exit(2);
+}
 
 void victim_start(struct victim *victim, struct world *world, const struct operation *operation) {
     *victim = (struct victim){.pid = fork()};
@@ -17,9 +44,7 @@ void victim_start(struct victim *victim, struct world *world, const struct opera
     }
     if (!victim->pid) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (operation->ready) operation->ready(world);
-        victim_window(operation->run, world);
-        _exit(0);
+        live_on_a_stack_of_its_own(world, operation);
     }
     victim_await_start(victim);
 }
