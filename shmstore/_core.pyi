@@ -189,6 +189,22 @@ def pack_rows(format: str, rows: int, parts: Iterable[tuple[Buffer, int]]) -> me
     Raises ValueError when a column does not have just that many values.
     """
 
+def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int) -> Rows:
+    """The records of all pieces that `accept` takes, at most `limit` (-1: all)."""
+
+@final
+class Rows:
+    """An iterator over records that goes on behind a failure: at the same record, or behind one that was refused.
+
+    A record is refused when its class, or what is asked whether to accept it, raises twice. (Not a name at run time.)
+    """
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+    @property
+    def row(self) -> int:
+        """Which row of its piece the last record is."""
+
 class _Asked:
     """What a Store answers from its live records, and Columns from theirs. (At run time there is no such base.)
 

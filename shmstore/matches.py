@@ -1,13 +1,16 @@
 """Queries: the records that match a question, found while they are taken."""
 
 import heapq
+import math
 import sys
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
-from typing import Any, Generic, Literal, TypeVar
+from itertools import chain
+from typing import Any, Final, Generic, Literal, TypeVar
 
+from shmstore import _core
 from shmstore.alone import Question
 from shmstore.arguments import refused, whole_number
+from shmstore.errors import DamagedSegment
 from shmstore.lines import Target
 from shmstore.scope import Scope
 from shmstore.snapshot import Snapshot
@@ -16,6 +19,7 @@ R = TypeVar("R")
 
 Order = Literal["partition", "newest"]
 
+_TAKEN: Final = object()
 _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
 
 
@@ -25,6 +29,9 @@ class Query(Question, Generic[R]):
     Iteration finds them while it goes, in little memory; each iteration asks anew. What is appended after it began is
     not among them, what is overwritten before it gets there neither. `snapshot` gives all at once; whatever a table
     offers (columns, Arrow, CSV, JSON lines) is made of that.
+
+    An iteration that fails loses nothing: asked for the next record, it goes on with the one that a signal handler
+    interrupted, and behind one that its class or `where` refuses, or that is damaged, which is raised once.
     """
 
     _SEND = "send what it finds: its snapshot(), or a list of its records"
@@ -52,10 +59,15 @@ class Query(Question, Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         scope = self._ask()
-        records: Iterator[R] = _newest(scope, self._accept) if self._order == "newest" else _in_order(scope)
-        if self._accept is not None and self._order == "partition":
-            records = filter(self._accept, records)
-        return islice(records, None if self._limit is None else min(self._limit, sys.maxsize))
+        program, limit = scope.program(), -1 if self._limit is None else min(self._limit, sys.maxsize)
+        if self._order == "partition":
+            pieces = [_Pieces(scope, program, *bounds) for bounds in scope.ranges()]
+            return _core.rows(chain.from_iterable(pieces), self._accept, limit)
+        # What is not accepted goes before partitions meet: where their times do not ascend it would change the order.
+        return _Newest(
+            [_Backwards(_Pieces(scope, program, *bounds, backwards=True), self._accept) for bounds in scope.ranges()],
+            limit,
+        )
 
     def snapshot(self) -> Snapshot[R]:
         """All of them, as a private copy. With order="newest" it goes by timestamp alone, the latest first: another
@@ -103,47 +115,97 @@ class Query(Question, Generic[R]):
         return self.snapshot().__arrow_c_stream__(requested_schema)
 
 
-def _pieces(first: int, end: int) -> Iterator[int]:
-    """Where to stop on the way from ticket `first` to `end`: near at first, then ever farther apart."""
-    length = _FIRST_TICKETS
-    while first < end:
-        first = min(end, first + length)
-        yield first
-        length = min(_MOST_TICKETS, 2 * length)
+class _Pieces:
+    """The matching records of tickets [first, end) of a partition, piece by piece: short at first, then ever longer.
+
+    A place moves only when all is done, in a step that no signal handler interrupts. A damaged slot is looked for by
+    ever shorter pieces: what is before it comes first, it is raised once, and passed.
+    """
+
+    __slots__ = ("_backwards", "_end", "_first", "_length", "_partition", "_program", "_scope", "times")
+
+    def __init__(
+        self, scope: Scope, program: _core.Program, partition: int, first: int, end: int, *, backwards: bool = False
+    ) -> None:
+        self._scope = scope
+        self._program = program
+        self._partition = partition
+        self._first = first
+        self._end = end
+        self._backwards = backwards
+        self._length = _FIRST_TICKETS
+        self.times: list[int] = []  # backwards: of the records of the last piece, 0 for those without
+
+    def __iter__(self) -> Iterator[_core.Columns]:
+        return self
+
+    def __next__(self) -> _core.Columns:
+        while self._first < self._end:
+            length = min(self._length, self._end - self._first)
+            first = self._end - length if self._backwards else self._first
+            rest = (self._first, first) if self._backwards else (first + length, self._end)
+            try:
+                columns = self._scope.read(self._partition, first, first + length, self._program)
+            except DamagedSegment:
+                self._length = max(1, length // 2)
+                if length > 1:
+                    continue
+                self._first, self._end = rest
+                raise
+            times = self.times
+            if self._backwards:
+                columns = columns.take(range(len(columns) - 1, -1, -1))
+                field = self._scope.schema.time_field
+                times = [0] * len(columns) if field is None else columns.values(field)
+            self._length = min(_MOST_TICKETS, 2 * length)
+            self.times, (self._first, self._end) = times, rest  # no call follows, so no handler runs
+            return columns
+        raise StopIteration
 
 
-def _in_order(scope: Scope) -> Iterator[Any]:
-    """The partitions one after the other, the oldest records first in each."""
-    program = scope.program()
-    for partition, first, end in scope.ranges():
-        for stop in _pieces(first, end):
-            yield from scope.read(partition, first, stop, program)
-            first = stop
+class _Backwards:
+    """A partition's records, the last first; `record` is the next one, once `advance` has said that there is one."""
+
+    __slots__ = ("_pieces", "_rows", "record", "time")
+
+    def __init__(self, pieces: _Pieces, accept: Callable[[Any], object] | None) -> None:
+        self._pieces = pieces
+        self._rows = _core.rows(pieces, accept, -1)
+        self.record: Any = _TAKEN
+        self.time = 0
+
+    def advance(self) -> bool:
+        if self.record is _TAKEN:
+            # Unlike with a call of next, nothing comes between taking a record and keeping it.
+            for self.record in self._rows:  # noqa: B020
+                break
+            else:
+                return False
+        self.time = self._pieces.times[self._rows.row]
+        return True
 
 
-def _newest(scope: Scope, accept: Callable[[Any], object] | None) -> Iterator[Any]:
+class _Newest:
     """The newest records first: in each partition in the reverse of the order of appends, among them by time."""
-    # What is not accepted goes before partitions meet: where their times do not ascend it would change the order.
-    partitions = [_backwards(scope, accept, *bounds) for bounds in scope.ranges()]
-    if scope.schema.time_field is None:
-        return (record for _, record in chain(*partitions))
-    return (record for _, record in heapq.merge(*partitions, key=_time_of, reverse=True))
 
+    __slots__ = ("_heap", "_left")
 
-def _time_of(pair: tuple[int, Any]) -> int:
-    return pair[0]
+    def __init__(self, partitions: list[_Backwards], limit: int) -> None:
+        self._heap = [(-math.inf, number, partition) for number, partition in enumerate(partitions)]  # to be looked at
+        self._left = limit
 
+    def __iter__(self) -> Iterator[Any]:
+        return self
 
-def _backwards(
-    scope: Scope, accept: Callable[[Any], object] | None, partition: int, first: int, end: int
-) -> Iterator[tuple[int, Any]]:
-    """A partition's records with their times (0 without), the last first."""
-    program, time_field = scope.program(), scope.schema.time_field
-    stop = end
-    for distance in _pieces(0, end - first):
-        start = end - distance
-        columns = scope.read(partition, start, stop, program)
-        times = [0] * len(columns) if time_field is None else columns.values(time_field)
-        pairs = zip(reversed(times), reversed(columns.rows()), strict=True)
-        yield from pairs if accept is None else (pair for pair in pairs if accept(pair[1]))
-        stop = start
+    def __next__(self) -> Any:
+        while self._heap and self._left:
+            before, number, partition = self._heap[0]
+            if not partition.advance():
+                heapq.heappop(self._heap)
+            elif before != -partition.time:
+                heapq.heapreplace(self._heap, (-partition.time, number, partition))
+            else:
+                self._left -= 1
+                record, partition.record = partition.record, _TAKEN
+                return record
+        raise StopIteration

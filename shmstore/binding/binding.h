@@ -195,6 +195,10 @@ PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, boo
 /* Fill a tuple that only the caller refers to with the values of a row. Returns 0, or -1 with an exception. */
 int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *values);
 PyObject *decode_staged(Store *store, const unsigned char *record);
+enum made { MADE, MADE_NOT /* this time */, REFUSED };
+/* `make` has just failed. A signal handler may have raised, so it is asked a second time before it counts as refusing; the
+ * exception that is set tells of the record only then. Never MADE. */
+enum made make_again(PyObject *(*make)(void *context), void *context);
 /* Read the texts of all keys interned so far into store->key_texts. */
 int load_keys(Store *store);
 PyObject *key_text(Store *store, uint32_t id); /* DamagedSegment when it has none */
@@ -371,6 +375,7 @@ PyObject *Columns_distinct(PyObject *self, PyObject *arguments, PyObject *keywor
 /* ---- rows.c ---- */
 extern PyType_Spec rows_spec;
 PyObject *columns_iterate(Columns *columns, bool plain);
+PyObject *core_rows(PyObject *module, PyObject *arguments);
 
 /* ---- cursor.c ---- */
 extern PyType_Spec cursor_spec;

@@ -28,6 +28,7 @@ typedef struct {
     struct follow *follows;
     struct gap_list gaps;
     bool busy; /* a read is running, which may be in Python code */
+    bool plain; /* it makes plain tuples */
     atomic_u32 closed;
 
     unsigned char *scratch; /* the copied records: held.count rows, of which `row` are made */

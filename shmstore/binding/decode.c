@@ -152,6 +152,26 @@ PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, boo
     return finish_record(store, values, plain);
 }
 
+static bool is_refusal(void) {
+    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
+}
+
+enum made make_again(PyObject *(*make)(void *context), void *context) {
+    PyObject *type, *value, *trace;
+    if (!is_refusal()) return MADE_NOT;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *again = make(context);
+    if (again) {
+        Py_DECREF(again);
+        PyErr_Restore(type, value, trace);
+        return MADE_NOT;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return is_refusal() ? REFUSED : MADE_NOT;
+}
+
 PyObject *decode_staged(Store *store, const unsigned char *record) {
     unsigned char *base[MAX_FIELDS];
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++)

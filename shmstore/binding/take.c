@@ -127,30 +127,16 @@ static int pass_damaged(Cursor *cursor) {
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
-enum made { MADE, MADE_NOT /* this time */, REFUSED };
-
-static bool is_refusal(void) {
-    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
+static PyObject *make_next(void *context) {
+    const Cursor *cursor = context;
+    return decode_row(cursor->store, cursor->columns, cursor->row, cursor->plain);
 }
 
-/* Make the next held row into a record. A signal handler may have raised, so a record class is asked twice before it counts
- * as refusing; the exception that is set tells of the record only then. */
-static enum made make_record(const Cursor *cursor, bool plain, PyObject **record) {
-    PyObject *type, *value, *trace;
-    *record = decode_row(cursor->store, cursor->columns, cursor->row, plain);
-    if (*record) return MADE;
-    if (!is_refusal()) return MADE_NOT;
-    PyErr_Fetch(&type, &value, &trace);
-    PyObject *again = decode_row(cursor->store, cursor->columns, cursor->row, plain);
-    if (again) {
-        Py_DECREF(again);
-        PyErr_Restore(type, value, trace);
-        return MADE_NOT;
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
-    return is_refusal() ? REFUSED : MADE_NOT;
+/* Make the next held row into a record. */
+static enum made make_record(Cursor *cursor, bool plain, PyObject **record) {
+    cursor->plain = plain;
+    *record = make_next(cursor);
+    return *record ? MADE : make_again(make_next, cursor);
 }
 
 /* The place of a partition of whose tickets none is pending, or is the next row. */

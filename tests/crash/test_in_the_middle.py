@@ -223,6 +223,7 @@ CALLS: dict[str, Call] = {
     "Rows.__iter__": lambda s: iter(iter(s.columns)),
     "Rows.__next__": lambda s: list(s.columns),
     "Rows.__length_hint__": lambda s: length_hint(iter(s.columns)),
+    "Rows.row": lambda s: [rows.row for rows in [_core.rows([s.columns], None, -1)] for _ in rows],
     "Program.__new__": lambda s: program(),
     "Program.matches": lambda s: s.program.matches(s.columns),
     "Program.values": lambda s: s.program.values(s.columns, 0),
@@ -234,6 +235,7 @@ CALLS: dict[str, Call] = {
     "arrow_array": lambda s: s.handle.snapshot().__arrow_c_array__(),
     "arrow_stream": lambda s: s.handle.snapshot().__arrow_c_stream__(),
     "pack_bits": lambda s: _core.pack_bits(s.columns.column(1).cast("B")),
+    "rows": lambda s: list(_core.rows((s.core.snapshot() for _ in range(3)), bool, 99)),
     "pack_rows": lambda s: s.handle.snapshot().structured(),
 }
 
