@@ -153,7 +153,10 @@ PyObject *Columns_order_by(PyObject *self, PyObject *argument) {
         Py_END_ALLOW_THREADS ordered->rows = columns->rows;
         for (size_t i = 0; i < columns->gaps.count; i++) {
             const struct gap *gap = &columns->gaps.gaps[i];
-            gap_list_report(&ordered->gaps, gap->partition, gap->first, gap->end, gap->reason);
+            if (gap_list_report(&ordered->gaps, gap->partition, gap->first, gap->end, gap->reason)) continue;
+            PyErr_NoMemory();
+            Py_CLEAR(ordered);
+            break;
         }
     }
     if (!ranked) PyErr_NoMemory();

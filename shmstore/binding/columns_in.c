@@ -201,7 +201,9 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
         rows = batch->count;
         if (first < 0) first = (Py_ssize_t)i;
     }
-    if (PyMapping_Size(mapping) > used) { /* name the first that is no field */
+    const Py_ssize_t size = PyMapping_Size(mapping);
+    if (size < 0) return -1;
+    if (size > used) { /* name the first that is no field */
         PyObject *names = PyMapping_Keys(mapping);
         for (Py_ssize_t i = 0; names && i < PyList_Size(names); i++)
             if (field_index(store, PyList_GetItem(names, i)) < 0) {
@@ -209,6 +211,7 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
                 break;
             }
         Py_XDECREF(names);
+        if (!PyErr_Occurred()) raise_record(store, "%zd columns were given for %zd fields: one is named twice", size, used);
         return -1;
     }
     rows = rows < 0 ? 0 : rows;

@@ -101,8 +101,8 @@ static int cursor_traverse(PyObject *self, visitproc visit, void *arg) {
 
 static int cursor_clear(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
-    Py_CLEAR(cursor->made);
     cursor->made_row = 0;
+    Py_CLEAR(cursor->made);
     return 0;
 }
 
@@ -117,12 +117,43 @@ int check_cursor(Cursor *cursor) {
 
 /* ---- places and gaps ----------------------------------------------------------------------------------------------- */
 
+/* Leave the list empty. What was in it is the caller's, to be freed or put back. */
+static struct gap_list take_gaps(struct gap_list *list) {
+    const struct gap_list taken = *list;
+    *list = (struct gap_list){.lost = taken.lost, .lapped = taken.lapped};
+    return taken;
+}
+
+/* Put gaps before those met since. Where there is no memory to list both, the later ones are counted only. */
+static void put_gaps_back(struct gap_list *list, struct gap_list taken) {
+    const struct gap_list later = *list;
+    *list = taken;
+    for (size_t i = 0; i < later.count; i++) {
+        const struct gap *gap = &later.gaps[i];
+        gap_list_report(list, gap->partition, gap->first, gap->end, gap->reason);
+    }
+    list->lost = later.lost;
+    list->lapped = later.lapped;
+    free(later.gaps);
+}
+
+/* Making objects runs other code, which may read from this cursor and ask for its gaps. */
 static PyObject *cursor_drain_gaps(PyObject *self, PyObject *unused) {
     (void)unused;
     Cursor *cursor = (Cursor *)self;
-    PyObject *gaps = gap_list_objects(cursor->store->state, &cursor->gaps);
-    if (gaps) cursor->gaps.count = 0;
-    return gaps;
+    struct gap_list taken;
+    BEGIN_EXCLUSIVE(self);
+    taken = take_gaps(&cursor->gaps);
+    END_EXCLUSIVE();
+    PyObject *gaps = gap_list_objects(cursor->store->state, &taken);
+    if (gaps) {
+        free(taken.gaps);
+        return gaps;
+    }
+    BEGIN_EXCLUSIVE(self);
+    put_gaps_back(&cursor->gaps, taken);
+    END_EXCLUSIVE();
+    return NULL;
 }
 
 static PyObject *cursor_positions(PyObject *self, PyObject *unused) {

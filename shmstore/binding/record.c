@@ -31,16 +31,22 @@ static void put_time(const Store *store, unsigned char *record, int64_t now) {
 
 enum { PARTITION_KEYWORD = 255 };
 
-/* Which field each keyword of a call means. */
+/* Which field each keyword of a call means. Names that a dict tells apart may be the same text: those of a str subclass. */
 static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_FIELDS + 1]) {
     Py_ssize_t count = PyTuple_Size(names);
-    bool given[MAX_FIELDS] = {false};
+    bool given[PARTITION_KEYWORD + 1] = {false};
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyTuple_GetItem(names, i);
         int field = field_index(store, name);
         if (field < 0 && PyUnicode_CompareWithASCIIString(name, "partition")) return raise_unknown_field(store, name);
-        fields[i] = field < 0 ? PARTITION_KEYWORD : (unsigned char)field;
-        if (field >= 0) given[field] = true;
+        const unsigned char meant = field < 0 ? PARTITION_KEYWORD : (unsigned char)field;
+        if (given[meant]) {
+            if (field < 0) return raise_record(store, "partition is named twice");
+            raise_field(store, ERROR_FIELD_TYPE, (uint32_t)field, -1, "it is named twice");
+            return -1;
+        }
+        fields[i] = meant;
+        given[meant] = true;
     }
     for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
         if (!given[i] && left_out(store, i) == LEFT_REFUSED) {

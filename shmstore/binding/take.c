@@ -201,8 +201,8 @@ static PyObject *take_made(Cursor *cursor, Py_ssize_t limit) {
     PyObject *records = PyList_GetSlice(cursor->made, cursor->made_row, end);
     if (!records) return NULL;
     if (end == last) {
-        Py_CLEAR(cursor->made);
         cursor->made_row = 0;
+        Py_CLEAR(cursor->made);
     } else {
         hand_over(cursor, (uint64_t)(end - cursor->made_row));
         cursor->made_row = end;
@@ -298,6 +298,7 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
         return NULL;
     }
     int failed = read_into(cursor, records, (uint64_t)(limit - PyList_Size(records)), plain);
+    bool gone = false, resumed = false;
     if (!PyList_Size(records) && !cursor->made) {
         hand_over_all(cursor); /* gaps are passed */
     } else if (!cursor->made) {
@@ -305,17 +306,17 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
         cursor->made = Py_NewRef(records);
         cursor->busy = false;
         failed = failed || PyErr_CheckSignals();
-        if (!failed && cursor->made == records && cursor->made_row == 0 && !cursor->busy) {
+        resumed = cursor->busy; /* another thread has begun to read meanwhile, and goes on */
+        gone = cursor->made != records || cursor->made_row || resumed; /* the handler, or a thread, has read */
+        if (!failed && !gone) {
             Py_CLEAR(cursor->made);
             hand_over_all(cursor);
-        } else if (!failed) { /* the handler has read from this cursor */
-            Py_DECREF(records);
-            records = PyList_New(0);
         }
     }
-    end(cursor);
-    if (failed) Py_CLEAR(records);
-    return records;
+    if (!resumed) end(cursor);
+    if (!failed && !gone) return records;
+    Py_DECREF(records);
+    return failed ? NULL : PyList_New(0);
 }
 
 PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords) {
@@ -350,6 +351,7 @@ static int pass_cleared(Cursor *cursor) {
 }
 
 int cursor_prepare(Cursor *cursor) {
+    if (check_idle(cursor)) return -1;
     if (cursor->made) return 1;
     if (cursor->row < cursor->held.count && pass_cleared(cursor)) return -1;
     if (cursor->row < cursor->held.count) return 1;
@@ -357,6 +359,10 @@ int cursor_prepare(Cursor *cursor) {
     if (PyErr_CheckSignals()) return -1;
     Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS;
     if (begin(cursor)) return -1;
+    if (cursor_has_pending(cursor)) { /* they have read from this cursor, and left some */
+        end(cursor);
+        return 1;
+    }
     uint32_t idle = 0;
     let_gather(cursor);
     note_ends(cursor);
@@ -378,14 +384,14 @@ int cursor_prepare(Cursor *cursor) {
 }
 
 static PyObject *take_one_made(Cursor *cursor) {
-    PyObject *record = Py_NewRef(PyList_GetItem(cursor->made, cursor->made_row++));
+    PyObject *made = cursor->made, *record = Py_NewRef(PyList_GetItem(made, cursor->made_row++));
     hand_over(cursor, 1);
-    if (cursor->made_row == PyList_Size(cursor->made)) {
-        Py_CLEAR(cursor->made);
-        cursor->made_row = 0;
-        hand_over_all(cursor);
-        if (cursor->row == cursor->held.count) cursor_settle(cursor);
-    }
+    if (cursor->made_row < PyList_Size(made)) return record;
+    cursor->made = NULL;
+    cursor->made_row = 0;
+    hand_over_all(cursor);
+    if (cursor->row == cursor->held.count) cursor_settle(cursor);
+    Py_DECREF(made); /* last: records may run code as they go */
     return record;
 }
 

@@ -54,8 +54,9 @@ static bool make_pipe(struct watched *watched) {
     return far && near;
 }
 
+/* A pipe whose other end was closed has nobody to tell, and a write to it may end the process (SIGPIPE). */
 static void tell(struct watched *watched) {
-    if (watched->told || watched->pid != getpid() || !is_ours(&watched->near)) return;
+    if (watched->told || watched->pid != getpid() || !is_ours(&watched->near) || !is_ours(&watched->far)) return;
     watched->told = write(watched->near.fd, "", 1) == 1;
 }
 

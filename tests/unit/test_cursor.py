@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -636,6 +637,24 @@ def test_a_descriptor_that_the_program_closed_and_reused_is_left_alone(store: Ev
     assert os.fstat(fd).st_ino == os.fstat(fd + 1).st_ino == foreign.stat().st_ino, "closed, though it is not ours"
     os.close(fd)
     os.close(fd + 1)
+
+
+@pytest.mark.parametrize("who", ["reader", "closer"])
+def test_a_program_that_closed_the_descriptor_and_has_the_usual_sigpipe_lives(
+    store: EventStore[Tick], who: str
+) -> None:
+    def child() -> int:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        cursor = store.cursor()
+        os.close(cursor.fileno())
+        fill(store, range(2))
+        if who == "reader" and len(cursor.read(1)) != 1:
+            return 1
+        cursor.close()
+        return 0
+
+    with Child(child) as forked:
+        assert forked.wait() == 0
 
 
 def test_a_forked_child_has_a_descriptor_of_its_own(store: EventStore[Tick]) -> None:

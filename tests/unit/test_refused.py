@@ -14,6 +14,16 @@ from shmstore.errors import FieldError, InvalidOption, KeyTableFull, ReadOnlySto
 GOOD_ROWS = 3
 
 
+class Name(str):
+    """A text that no dict takes for another, though it is the same."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class Full(Record):
     """A field of each kind that refuses something, keys at both ends."""
 
@@ -159,6 +169,39 @@ def test_what_else_is_wrong_with_a_call_leaves_nothing(name: str, store: EventSt
         for append_rows in MANY.values():
             with pytest.raises(ReadOnlyStore):
                 append_rows(reader, [good(0)])
+    assert traces(store) == before
+
+
+@pytest.mark.parametrize("times", [2, 65, 66, 1000])
+@pytest.mark.parametrize("named", ["value", "partition"])
+def test_a_field_that_is_named_more_than_once_leaves_nothing(store: EventStore[Full], named: str, times: int) -> None:
+    before = traces(store)
+    given: dict[Name, Any] = {Name(named): 0.5 if named == "value" else 0 for _ in range(times)}
+    row = {name: value for name, value in good(1).items() if name != named}
+    with pytest.raises(FieldError, match="named twice"):
+        store.append(**row, **given)
+    with pytest.raises(FieldError, match="named twice"):
+        store.append(**given, **row)
+    assert traces(store) == before
+
+
+def test_columns_that_are_miscounted_leave_nothing(store: EventStore[Full]) -> None:
+    class Miscounted(dict[str, Any]):
+        def __len__(self) -> int:
+            return 100
+
+    class Uncounted(dict[str, Any]):
+        def __len__(self) -> int:
+            raise OSError("lost count")
+
+    columns = columns_of([good(1)])
+    before = traces(store)
+    with pytest.raises(FieldError, match="named twice"):
+        store.append_many({**columns, Name("value"): [0.5]})
+    with pytest.raises(FieldError, match="named twice"):
+        store.append_many(Miscounted(columns))
+    with pytest.raises(OSError, match="lost count"):
+        store.append_many(Uncounted(columns))
     assert traces(store) == before
 
 
