@@ -37,6 +37,7 @@ SEMAPHORE = "/shmstore-{}"  # of a user id
 _ALLOWED: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _SCRATCH: Final = re.compile(r"\.[A-Za-z0-9._-]{1,200}\+[0-9a-f]{16}")  # no store's name has a plus sign
 _NO_NAMELESS_FILES: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
+_STANDARD: Final = 2  # the last of the descriptors that every program takes for its own input, output and messages
 
 
 def is_name(name: str) -> bool:
@@ -57,6 +58,18 @@ def check_name(name: str) -> str:
 def path_of(name: str) -> str:
     """The file that a name leads to."""
     return f"{DIRECTORY}/{name}"
+
+
+def open_file(path: str, flags: int, mode: int = 0o600) -> int:
+    """`os.open`, but never as one of the standard descriptors, not even where the program has closed those.
+
+    What it, or a library, then says on its output would be written over the segment.
+    """
+    with ExitStack() as held:
+        while (other := os.open("/", os.O_RDONLY | os.O_DIRECTORY)) <= _STANDARD:
+            held.callback(os.close, other)
+        os.close(other)
+        return os.open(path, flags, mode)
 
 
 @contextmanager
@@ -102,6 +115,11 @@ def remove_abandoned() -> bool:
     return at_work
 
 
+def another(fd: int) -> int:
+    """One more descriptor of the same open file, none of the standard ones either."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
+
+
 def lock_within(fd: int, seconds: float) -> bool:
     """Whether flock(2) on `fd` was to be had within so many seconds. It ends when `fd` and its copies are closed."""
     deadline = time.monotonic() + seconds
@@ -118,7 +136,7 @@ def lock_within(fd: int, seconds: float) -> bool:
 def _open_nameless() -> int | None:
     """A file without a name, or None where such a file cannot be made or cannot be named later."""
     try:
-        fd = os.open(DIRECTORY, os.O_TMPFILE | os.O_RDWR, 0o600)
+        fd = open_file(DIRECTORY, os.O_TMPFILE | os.O_RDWR)
     except OSError as error:
         if error.errno in _NO_NAMELESS_FILES:
             return None
@@ -135,7 +153,7 @@ def _scratch_file(name: str) -> Iterator[tuple[int, str]]:
     with ExitStack() as cleanup:
         while True:
             path = path_of(f".{name}+{secrets.token_hex(8)}")
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            fd = open_file(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
             cleanup.callback(os.close, fd)
             cleanup.callback(fcntl.flock, fd, fcntl.LOCK_UN)  # a child forked meanwhile has a copy of the descriptor
             cleanup.callback(_unlink_if_there, path)

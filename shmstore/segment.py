@@ -79,7 +79,7 @@ def create(
         with names.unnamed_file(name) as (fd, give_name):
             _require_memory(path, size)
             _reserve(fd, size)
-            segment = Segment(name, os.dup(fd), writable=True)
+            segment = Segment(name, names.another(fd), writable=True)
             try:
                 segment.populate()
                 now_ns = time.time_ns()
@@ -187,7 +187,7 @@ def _open_file(name: str, *, writable: bool) -> int:
     """Open the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
     path = names.path_of(name)
     try:
-        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = names.open_file(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
         raise _access_denied(path, writable) from None
     except FileNotFoundError:

@@ -79,8 +79,20 @@ static void close_ours(const struct processes *table, int fd) {
     if (is_ours(table, fd)) close(fd);
 }
 
+/* Never one of the standard descriptors, not even where the program has closed those: what it, or a library, then says on its
+ * output would be written over the segment. */
+static int open_above(const char *path, int flags) {
+    int other, held[STDERR_FILENO + 1], count = 0;
+    while ((other = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 && other <= STDERR_FILENO) held[count++] = other;
+    if (other >= 0) close(other);
+    const int fd = open(path, flags), why = errno;
+    while (count) close(held[--count]);
+    errno = why;
+    return fd;
+}
+
 static int open_path(const struct processes *table, const char *path, int flags) {
-    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open_above(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || is_ours(table, fd)) return fd;
     close(fd);
     errno = ENOENT;
@@ -269,7 +281,7 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
     if (path && strlen(path) < sizeof table->path) strcpy(table->path, path);
     struct own_page *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return false;
-    const int own_fd = madvise(page, PAGE_BYTES, MADV_WIPEONFORK) /* Linux 4.14 */ ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const int own_fd = madvise(page, PAGE_BYTES, MADV_WIPEONFORK) /* Linux 4.14 */ ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (own_fd < 0) {
         munmap(page, PAGE_BYTES);
         return false;

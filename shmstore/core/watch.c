@@ -45,12 +45,20 @@ static bool replace_end(struct pipe_end *end, int fd) {
     return true;
 }
 
+/* A word that the program says on a standard descriptor that it has closed must not become news. */
+static int moved_up(int fd) {
+    if (fd > STDERR_FILENO) return fd;
+    const int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return above;
+}
+
 static bool make_pipe(struct watched *watched) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) return false;
     watched->told = false;
     watched->pid = getpid();
-    const bool far = replace_end(&watched->far, ends[0]), near = replace_end(&watched->near, ends[1]);
+    const bool far = replace_end(&watched->far, moved_up(ends[0])), near = replace_end(&watched->near, moved_up(ends[1]));
     return far && near;
 }
 

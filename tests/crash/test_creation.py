@@ -117,7 +117,7 @@ def test_racing_creators_of_a_store_that_fits_but_once_do_not_run_out_of_space(
 STEPS = {
     "after the turn is taken": (os.path, "lexists"),
     "before memory is reserved": (os, "posix_fallocate"),
-    "before it is mapped": (os, "dup"),
+    "before it is mapped": (names, "another"),
     "before it is filled": (_core, "format"),
     "before it gets its mode": (os, "fchmod"),
     "before it gets its name": (os, "link"),
@@ -166,14 +166,14 @@ def test_a_creator_killed_when_the_segment_has_its_name_leaves_a_whole_store(
 
 def test_a_stopped_creator_does_not_stop_others(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "TURN_SECONDS", 0.2)
-    dup = os.dup
+    another = names.another
 
-    def stop_and_dup(fd: int) -> int:
+    def stop_and_go_on(fd: int) -> int:
         os.kill(os.getpid(), signal.SIGSTOP)
-        return dup(fd)
+        return another(fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "dup", stop_and_dup)
+        patch.setattr(names, "another", stop_and_go_on)
         stopped = Child(lambda: attempt(name))
     with stopped:
         assert stopped.has_stopped()

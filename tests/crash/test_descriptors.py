@@ -20,7 +20,7 @@ import pytest
 import shmstore
 from shmstore import Cursor, EventStore, Key, Record, ShmStoreError, Timestamp
 from tests.helpers.processes import Child
-from tests.helpers.segments import may_fork
+from tests.helpers.segments import may_fork, use_scratch_names
 
 pytestmark = may_fork
 
@@ -181,3 +181,50 @@ def test_a_handle_costs_two_descriptors_and_a_process_one_place(name: str, store
     assert len(os.listdir("/proc/self/fd")) == before
     store.append(sensor="s", value=1.0)
     assert [place.state for place in store.processes()] == ["alive"]
+
+
+def speak_on_closed_descriptors(name: str) -> int:
+    """Use a store as a daemon that has closed its standard descriptors, and say a word on each of them."""
+    os.closerange(0, FIRST)
+    with shmstore.create(f"{name}-new", Reading, capacity=64) as made, shmstore.attach(name) as handle:
+        handle.append(sensor="s", value=2.0)
+        made.append(sensor="s", value=2.0)
+        with handle.cursor("latest") as cursor:
+            told = cursor.fileno()
+            handle._core.lock_coordinator()
+            words = [number for number in range(FIRST) if _says(number)]
+            heard = select.select([told], [], [], 0)[0]
+        shmstore.unlink(made.name)
+        return 0 if not words and not heard and handle.check() == made.check() == [] else 1
+
+
+def _says(number: int) -> bool:
+    try:
+        return os.write(number, b"a complaint of the program, or of a library") > 0
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_what_a_program_says_on_standard_descriptors_that_it_closed_reaches_no_store(
+    name: str, store: EventStore[Any], nameless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not nameless:
+        use_scratch_names(monkeypatch, name)
+    with Child(lambda: speak_on_closed_descriptors(name)) as child:
+        assert child.wait() == 0
+    assert store.check() == []
+    with shmstore.attach(name) as another:
+        assert another.sum("value") == 3.0
+
+
+def test_no_descriptor_is_kept_beside_a_store(store: EventStore[Any]) -> None:
+    def life() -> int:
+        os.close(0)
+        before = set(os.listdir("/proc/self/fd"))
+        with shmstore.attach(store.name) as handle:
+            handle.append(sensor="s", value=2.0)
+        return 0 if set(os.listdir("/proc/self/fd")) == before else 1
+
+    with Child(life) as child:
+        assert child.wait() == 0

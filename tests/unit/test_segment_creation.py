@@ -193,7 +193,7 @@ class TestCreate:
     ) -> None:
         calls = []
         monkeypatch.setattr(os, "posix_fallocate", lambda _fd, start, size: calls.append((start, size)))
-        monkeypatch.setattr(os, "dup", lambda _: pytest.fail("stop"))
+        monkeypatch.setattr(names, "another", lambda _: pytest.fail("stop"))
         with pytest.raises(pytest.fail.Exception, match="stop"):
             create(name, 1_000_000)
         assert max(size for _, size in calls) <= 1 << 20
