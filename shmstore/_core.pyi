@@ -373,10 +373,12 @@ class Program:
 class Cursor:
     """Next ticket of each followed partition. Made by Store.cursor; private to this process."""
 
-    def read(self, n: int = 1000, *, plain: bool = False) -> list[Any]:
+    def read(self, n: int) -> list[Any]:
         """Up to `n` records (order kept within a partition); never blocks; stops before a slot that a live writer still
         holds, and takes nothing that came after it began. A place moves when its record is handed over.
         """
+    def read_plain(self, n: int) -> list[tuple[Any, ...]]:
+        """The same as plain tuples."""
     def __iter__(self) -> Iterator[Any]:
         """Itself: records for ever, waiting for them, until the cursor or the store is closed, or unlinked."""
     def __next__(self) -> Any: ...

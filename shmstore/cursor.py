@@ -233,7 +233,7 @@ def _first_since(core: _core.Store, partition: int, ticket: int, end: int, time_
     most = _SCAN_RECORDS
     while most and ticket < end:
         scan = core.cursor([(partition, ticket)])
-        rows = scan.read(min(most, end - ticket), plain=True)
+        rows = scan.read_plain(min(most, end - ticket))
         if any(row[time_field] >= since_ns for row in rows):
             most //= 2  # it is among these: read them again in smaller steps
             continue

@@ -304,8 +304,8 @@ static PyObject *cursor_get_closed(PyObject *self, void *unused) {
 }
 
 #define CURSOR_METHODS(METHOD)                                                                                         \
-    METHOD("read", cursor_read, KEYWORDS,                                                                              \
-           "read($self, n=1000, *, plain=False)\n--\n\nUp to `n` records; never blocks.")                              \
+    METHOD("read", cursor_read, O, "read($self, n)\n--\n\nUp to `n` records; never blocks.")                            \
+    METHOD("read_plain", cursor_read_plain, O, "read_plain($self, n)\n--\n\nThe same as plain tuples.")                  \
     METHOD("following", cursor_following, O,                                                                           \
            "following($self, later)\n--\n\nAn async iterator; `later()` is awaited when there is no record now.")      \
     METHOD("drain_gaps", cursor_drain_gaps, NOARGS,                                                                    \

@@ -58,7 +58,8 @@ void cursor_settle(Cursor *cursor);
 int cursor_await(Cursor *cursor, int64_t timeout_ns);
 
 /* ---- take.c ---- */
-PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *cursor_read(PyObject *self, PyObject *limit);
+PyObject *cursor_read_plain(PyObject *self, PyObject *limit);
 /* The next record; NULL with an exception, or without one when there is none now. */
 PyObject *cursor_take(Cursor *cursor);
 /* Copy ahead if nothing is pending. 1 when a record is pending, 0 when there is none now, -1 with an exception. */

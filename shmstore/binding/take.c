@@ -5,7 +5,7 @@
 
 enum {
     AHEAD_ROWS = 256,  /* copied at once for who takes records one by one: no partition is kept waiting for longer */
-    GATHER_NS = 2000,  /* how far apart a reader looks while records stream in */
+    GATHER_NS = 8000,  /* how far apart a reader looks while records stream in */
     WINDOW_NS = 16000, /* over which is told whether they do */
     STREAM_NS = 500,   /* a record in less than this on the average is a stream */
     MOST_GAPS = 1 << 16 /* kept for who never asks for them */
@@ -319,18 +319,19 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
     return failed ? NULL : PyList_New(0);
 }
 
-PyObject *cursor_read(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"n", "plain", NULL};
-    Py_ssize_t limit = 1000;
-    int plain = 0;
+static PyObject *read_up_to(PyObject *self, PyObject *limit, bool plain) {
+    const Py_ssize_t most = PyNumber_AsSsize_t(limit, PyExc_OverflowError);
+    if (most == -1 && PyErr_Occurred()) return NULL;
     PyObject *records;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|n$p:read", (char **)(uintptr_t)known, &limit, &plain))
-        return NULL;
     BEGIN_EXCLUSIVE(self);
-    records = read_records((Cursor *)self, limit, plain != 0);
+    records = read_records((Cursor *)self, most, plain);
     END_EXCLUSIVE();
     return records;
 }
+
+PyObject *cursor_read(PyObject *self, PyObject *limit) { return read_up_to(self, limit, false); }
+
+PyObject *cursor_read_plain(PyObject *self, PyObject *limit) { return read_up_to(self, limit, true); }
 
 /* ---- one by one --------------------------------------------------------------------------------------------------- */
 

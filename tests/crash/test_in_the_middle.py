@@ -190,6 +190,7 @@ CALLS: dict[str, Call] = {
     "Store.lapped": lambda s: s.core.lapped,
     "Store.unlinked": lambda s: s.core.unlinked,
     "Cursor.read": lambda s: s.cursor.read(99),
+    "Cursor.read_plain": lambda s: s.cursor.read_plain(99),
     "Cursor.drain_gaps": lambda s: (s.cursor.read(1), s.cursor.drain_gaps()),
     "Cursor.positions": lambda s: s.cursor.positions(),
     "Cursor.lag": lambda s: s.cursor.lag(),
