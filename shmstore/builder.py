@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar
 
+from shmstore.calls import checked_calls
 from shmstore.errors import InvalidCapacity
 from shmstore.options import Layout, Rule
 from shmstore.shown import shown
@@ -11,6 +12,7 @@ from shmstore.statistics import Statistics
 S = TypeVar("S")
 
 
+@checked_calls()
 class Builder(Generic[S]):
     """Options gathered for `create` or `open`; what they mean, their defaults and their errors are described there.
 

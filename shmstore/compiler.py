@@ -91,7 +91,9 @@ class _Compiler(NumberCompiler):
         for number in numbers:
             if not isinstance(number, Expression):
                 raise FieldTypeError(
-                    "", f"{shown(number)} is no number of a record; expected a field's name or an expression"
+                    "",
+                    f"{shown(number)} is no number of a record; expected a field's name or an expression, as "
+                    "field('price') * field('quantity')",
                 )
             operands.append(self.number(number).operand)
         if len(operands) > _VALUES:

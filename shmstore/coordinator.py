@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from shmstore.alone import Alone
 from shmstore.arguments import function, length_ns, real_number, refused
+from shmstore.calls import checked_calls
 from shmstore.errors import ReadOnlyStore, StoreClosed
 from shmstore.selection import require_time
 from shmstore.store import EventStore
@@ -31,6 +32,7 @@ _STANDBY_TICK_S = 0.2
 _log = logging.getLogger(__name__)
 
 
+@checked_calls()
 class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
 

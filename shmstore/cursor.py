@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, cast
 from shmstore import _core
 from shmstore.alone import Alone
 from shmstore.arguments import items_of, length_ns, plain_number, real_number, refused, whole_number
+from shmstore.calls import checked_calls
 from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.gap import Gap, gaps_of
 from shmstore.schema import Schema
@@ -29,6 +30,7 @@ _START = "'oldest', 'latest', a position, the positions of a cursor, an aware da
 _SCAN_RECORDS = 1024
 
 
+@checked_calls("read", "wait")
 class Cursor(Alone, Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.
 

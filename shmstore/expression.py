@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shmstore.arguments import items_of, plain_number
+from shmstore.calls import checked, checked_calls
 from shmstore.errors import FieldTypeError
 from shmstore.moments import Unclear, moment_ns
 from shmstore.shown import shown
@@ -31,6 +32,7 @@ _CALL: Final = 6
 _MOST_SHOWN: Final = 100  # constants of a list
 
 
+@checked_calls("__init__")
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Expression:
     """A condition on a record, or a number worked out of its fields. Made by `field` and operators; immutable.
@@ -256,6 +258,7 @@ class Expression:
         return number
 
 
+@checked
 def field(name: str) -> Expression:
     """The value of a field, to compare and calculate with: `field("value") > 100`."""
     if not isinstance(name, str):

@@ -15,6 +15,7 @@ from typing import (
     ClassVar,
     Final,
     NamedTuple,
+    NoReturn,
     TypeAlias,
     get_args,
     get_origin,
@@ -23,7 +24,7 @@ from typing import (
 
 from shmstore import _core
 from shmstore._core import FieldSpec
-from shmstore.errors import InvalidSchema
+from shmstore.errors import InvalidCall, InvalidSchema
 from shmstore.shown import shown
 
 _DEFAULT_KEY_BYTES = 64
@@ -89,6 +90,12 @@ class Marker:
                 f"{name}[{shown(size)}]: its most bytes are an integer from 1 to {most}, as in {name}[40]"
             )
         return Marker(self.kind, size)
+
+    def __call__(self, *values: object, **named: object) -> NoReturn:
+        """Refused: a marker stands in a declaration as it is, or with its size in brackets."""
+        name = KINDS[self.kind].marker
+        words = f"{name}[40] for at most 40 bytes" if self.kind in _MOST_BYTES else f"{name} alone"
+        raise InvalidCall(f"{name} is the type of a field and is not called; write {words}, as in `name: {name}`")
 
     def __repr__(self) -> str:
         return KINDS[self.kind].marker + (f"[{self.size}]" if self.size else "")

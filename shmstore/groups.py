@@ -5,6 +5,7 @@ from typing import Any
 
 from shmstore import numbers
 from shmstore.alone import Question
+from shmstore.calls import checked_calls
 from shmstore.column import Column
 from shmstore.lines import ColumnKind
 from shmstore.numbers import Tallies
@@ -12,6 +13,7 @@ from shmstore.scope import Scope, Value, group_index
 from shmstore.table import Table
 
 
+@checked_calls()
 class GroupBy(Question):
     """The records of a question by the values of a field; made by `group_by`.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from shmstore import _core
 from shmstore.alone import Question
 from shmstore.arguments import refused, whole_number
+from shmstore.calls import checked_calls
 from shmstore.errors import DamagedSegment
 from shmstore.lines import Target
 from shmstore.scope import Scope
@@ -23,6 +24,7 @@ _TAKEN: Final = object()
 _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
 
 
+@checked_calls()
 class Query(Question, Generic[R]):
     """The matching records of a store, one after the other; made by `query`.
 

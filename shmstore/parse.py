@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from shmstore.errors import FieldTypeError, InvalidOption, ShmStoreError
 from shmstore.expression import Expression, field
+from shmstore.shown import bracketed, near
 
 _ACCEPTED: Final = (
     "accepted are field names, numbers, 'text', b'bytes', True, False; == != < <= > >=, in [..], not in [..]; and, or, "
@@ -122,7 +123,8 @@ class _Reader:
 
     def _field(self, node: ast.expr, name: str) -> Expression:
         if self._names is not None and name not in self._names:
-            self._fail(node, f"there is no field {name!r}; the fields are {', '.join(self._names)}")
+            hint = bracketed(near(name, self._names))
+            self._fail(node, f"there is no field {name!r}{hint}; the fields are {', '.join(self._names)}")
         return field(name)
 
     def _value(self, node: ast.expr, otherwise: str) -> Expression:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from shmstore import numbers
 from shmstore.arguments import refused
+from shmstore.calls import checked_calls
 from shmstore.groups import GroupBy
 from shmstore.matches import Query
 from shmstore.numbers import Number, Summary
@@ -22,6 +23,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
+@checked_calls()
 class Questions(ABC, Generic[R]):
     """What can be asked of records. No writer waits, and no answer but groups and lists of records takes more memory
     for more records.

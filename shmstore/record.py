@@ -23,7 +23,7 @@ from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.errors import FieldTypeError, InvalidSchema
 from shmstore.fields import NOW, Marker, checked, field_of, is_field, resolved
-from shmstore.shown import shown
+from shmstore.shown import bracketed, near, shown
 
 
 class RecordType(type):
@@ -125,8 +125,11 @@ def _misfit(
         name = next(iter(others))
         if name in names:
             return FieldTypeError(str(name), f"{name!r} of {owner} is given by position and by name; give it once")
+        hint = bracketed(near(name, names))
         given_name = name if isinstance(name, str) else shown(name)
-        return FieldTypeError(given_name, f"{owner} has no field {shown(name)}; its fields are {', '.join(names)}")
+        return FieldTypeError(
+            given_name, f"{owner} has no field {shown(name)}{hint}; its fields are {', '.join(names)}"
+        )
     return FieldTypeError(missing[0], f"{owner} lacks {', '.join(missing)}; only a Timestamp may be left out")
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from shmstore import _core
+from shmstore import _core, calls
 from shmstore._core import FieldSpec
 from shmstore.errors import FieldError, FieldTypeError, InvalidSchema
 from shmstore.fields import KINDS, NOW, Marker, checked, field_of, resolved
 from shmstore.record import Record, arranged, generated
-from shmstore.shown import shown
+from shmstore.shown import bracketed, near, shown
 
 _DECLARATIONS = (
     "a Record subclass, as in `class Order(Record): value: float`, a dataclass, a typing.NamedTuple "
@@ -51,6 +51,7 @@ class Schema:
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
+    @calls.checked
     def of(cls, declaration: object, *, name: str = "Event") -> "Schema":
         """The schema that a declaration stands for.
 
@@ -115,7 +116,8 @@ class Schema:
         try:
             return self.names.index(name if isinstance(name, str) else "")
         except ValueError:
-            wrong = f"there is no field {shown(name)}; the fields are {', '.join(self.names)}"
+            hint = bracketed(near(name, self.names))
+            wrong = f"there is no field {shown(name)}{hint}; the fields are {', '.join(self.names)}"
             raise FieldError(name if isinstance(name, str) else shown(name), wrong) from None
 
     def describe(self) -> str:

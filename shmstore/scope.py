@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shmstore import _core
+from shmstore.calls import SEVERAL_KEYS
 from shmstore.column import kind_of
 from shmstore.compiler import compiled
 from shmstore.errors import FieldTypeError
@@ -12,6 +13,7 @@ from shmstore.expression import Expression
 from shmstore.fields import Marker
 from shmstore.lines import ColumnKind
 from shmstore.schema import Schema
+from shmstore.shown import shown
 
 Value = str | Expression
 """A number of a record that a question is about: the name of a field, or an expression over fields."""
@@ -89,6 +91,8 @@ class Scope:
 
 def group_index(schema: Schema, name: str) -> int:
     """The field that groups go by. Raises FieldError, FieldTypeError for floats."""
+    if not isinstance(name, str):
+        raise FieldTypeError("", f"{shown(name)} is no field; expected the name of one; {SEVERAL_KEYS}")
     index = schema.index(name)
     spec = schema.fields[index]
     if spec.kind in (_core.FLOAT32, _core.FLOAT64):

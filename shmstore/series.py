@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, Self, get_args
 
 from shmstore import store as stores
 from shmstore.arguments import refused
+from shmstore.calls import checked, checked_calls
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.expression import field
 from shmstore.fields import Key, Timestamp
@@ -37,6 +38,7 @@ class Point(Record):
 _USUAL = {"keys": 4096, "processes": 256}
 
 
+@checked
 def series(
     name: str,
     capacity: int | None = None,
@@ -97,6 +99,7 @@ class Add(Protocol):
         """Add one value of a key and return its position."""
 
 
+@checked_calls()
 class Series:
     """Numbers by key and time, shared by many processes; made by `series`.
 
@@ -121,6 +124,8 @@ class Series:
 
     def __init__(self, store: EventStore[Point]) -> None:
         """Take over a store of such records."""
+        if not isinstance(store, EventStore):
+            raise refused("store", store, "an EventStore; shmstore.series(name) makes a series by its name")
         self.store = store
         self.add = _adder(store)
 

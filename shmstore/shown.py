@@ -1,5 +1,7 @@
 """Any value in a message: short, on one line, and whatever its own repr() does."""
 
+from collections.abc import Iterable
+
 _MOST = 120  # characters
 _MOST_BITS = 400  # of an int: Python refuses to write very long ones
 
@@ -15,6 +17,22 @@ def shown(value: object) -> str:
         return text if len(text) <= _MOST and "\n" not in text else _cut(text)
     except Exception as error:
         return f"<{type(value).__name__} whose repr() raises {type(error).__name__}>"
+
+
+def near(name: object, names: Iterable[str], least: float = 0.6) -> str:
+    """ "did you mean ...?", with the most similar of the names; nothing where none is (at `least`, from 0 to 1)."""
+    if not isinstance(name, str) or len(name) > _MOST:
+        return ""
+    from difflib import get_close_matches  # only whoever mistypes pays for it
+
+    alike = {known.lower(): known for known in names}
+    found = get_close_matches(name.lower(), alike, 1, least)
+    return f"did you mean {shown(alike[found[0]])}?" if found else ""
+
+
+def bracketed(text: str) -> str:
+    """A remark within a sentence, or nothing."""
+    return f" ({text})" if text else ""
 
 
 def _cut(text: str) -> str:

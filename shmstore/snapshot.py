@@ -7,6 +7,7 @@ from shmstore import _core, arrow
 from shmstore._core import FieldSpec
 from shmstore.arguments import refused, row_number
 from shmstore.arrow import ArrowColumn
+from shmstore.calls import checked_calls
 from shmstore.column import kind_of
 from shmstore.compiler import compiled
 from shmstore.detached import Detached, attached, detached
@@ -22,6 +23,7 @@ from shmstore.tabular import Packable, Tabular
 R = TypeVar("R")
 
 
+@checked_calls()
 class Snapshot(Tabular[R]):
     """Records copied out of a store: oldest first within each partition, or all by time, as it was asked for.
 

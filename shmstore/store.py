@@ -11,7 +11,8 @@ from shmstore import _core, names, segment
 from shmstore.arguments import function
 from shmstore.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 from shmstore.builder import Builder
-from shmstore.errors import InvalidCapacity, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
+from shmstore.calls import checked, checked_calls
+from shmstore.errors import FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
 from shmstore.identity import describe
 from shmstore.options import (
     Attachment,
@@ -27,6 +28,7 @@ from shmstore.options import (
 from shmstore.schema import Schema
 from shmstore.segment import Segment
 from shmstore.selection import Moment, nanoseconds, require_time
+from shmstore.shown import shown
 from shmstore.statistics import Statistics
 from shmstore.view import View
 
@@ -41,6 +43,7 @@ _OPEN_ROUNDS = 100
 def create(name: str, record: type[R], **options: Unpack[Creation[R]]) -> "EventStore[R]": ...
 @overload
 def create(name: str, record: Any, **options: Unpack[Creation[Any]]) -> "EventStore[Any]": ...
+@checked
 def create(
     name: str,
     record: Any,
@@ -110,6 +113,7 @@ def create(
 def open(name: str, record: type[R], **options: Unpack[Opening[R]]) -> "EventStore[R]": ...
 @overload
 def open(name: str, record: Any, **options: Unpack[Opening[Any]]) -> "EventStore[Any]": ...
+@checked
 def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Creation[Any]]) -> "EventStore[Any]":
     """Attach to a store, or make it when there is none; any number of processes may do this at once.
 
@@ -161,6 +165,7 @@ def _told_of_differences(store: "EventStore[Any]", options: Mapping[str, Any], s
 def attach(name: str, record: type[R], **options: Unpack[Attachment[R]]) -> "EventStore[R]": ...
 @overload
 def attach(name: str, record: Any = None, **options: Unpack[Attachment[Any]]) -> "EventStore[Any]": ...
+@checked
 def attach(
     name: str,
     record: Any = None,
@@ -186,6 +191,7 @@ def attach(
     return store
 
 
+@checked
 def unlink(name: str) -> None:
     """Remove a store's name: nobody can attach any more, appends raise StoreUnlinked, what is there may still be read.
 
@@ -194,6 +200,7 @@ def unlink(name: str) -> None:
     segment.unlink(name)
 
 
+@checked
 def list_stores() -> list[str]:
     """The names of the stores that this user could attach to."""
     return [found.name for found in segment.list_segments() if found.error is None]
@@ -206,6 +213,7 @@ class Append(Protocol):
         """Append one record and return its position."""
 
 
+@checked_calls()
 class EventStore(View[R]):
     """One store, seen from this process: made by `create`, `open` and `attach`.
 
@@ -277,6 +285,9 @@ class EventStore(View[R]):
         named last may be left out of a call as well. Raises FieldTypeError, InvalidOption; the callable returns and
         raises what `append` does.
         """
+        for name in names:
+            if isinstance(name, list | tuple):
+                raise FieldTypeError("", f"{shown(name)} is no field; name one after the other, as appender('a', 'b')")
         return self._core.appender(names, partition)
 
     def append_many(

@@ -9,15 +9,17 @@ from typing import Any, overload
 
 from shmstore.arguments import items_of, row_number, whole_number
 from shmstore.arrow import ArrowColumn
+from shmstore.calls import checked_calls
 from shmstore.column import Column, TypedColumn
 from shmstore.errors import FieldError, FieldTypeError
 from shmstore.lines import ColumnKind, base64_text, iso_time
-from shmstore.shown import shown
+from shmstore.shown import bracketed, near, shown
 from shmstore.tabular import Packable, Tabular
 
 _SHOWN_ROWS = 10
 
 
+@checked_calls()
 class Table(Tabular[Any]):
     """Rows of named, typed columns. Immutable; two tables are equal when their columns are, NaN like NaN.
 
@@ -61,9 +63,9 @@ class Table(Tabular[Any]):
         for column in self._columns:
             if isinstance(name, str) and column.name == name:
                 return column
-        known = ", ".join(self._names)
+        known, hint = ", ".join(self._names), bracketed(near(name, self._names))
         raise FieldError(
-            name if isinstance(name, str) else shown(name), f"there is no column {shown(name)}; there are {known}"
+            name if isinstance(name, str) else shown(name), f"there is no column {shown(name)}{hint}; there are {known}"
         )
 
     @property

@@ -6,6 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from shmstore import _core
 from shmstore.arrow import ArrowColumn, Buffer
+from shmstore.calls import checked_calls
 from shmstore.lines import ColumnKind, Target, write_csv, write_jsonl
 
 R = TypeVar("R", covariant=True)
@@ -21,6 +22,7 @@ class Packable(NamedTuple):
     values: Buffer
 
 
+@checked_calls()
 class Tabular(ABC, Generic[R]):
     """Named columns of equal length, as rows of type R and as what other programs take.
 

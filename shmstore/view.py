@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from shmstore import _core
 from shmstore.arguments import refused, whole_number
+from shmstore.calls import checked_calls
 from shmstore.compiler import compiled
 from shmstore.cursor import Cursor, Start, start_tickets
 from shmstore.expression import Expression
@@ -25,6 +26,7 @@ R = TypeVar("R")
 _NO_TICKET = 1 << 64  # nor any beyond
 
 
+@checked_calls("read_at")
 class View(Questions[R]):
     """The half of `EventStore` that changes nothing."""
 

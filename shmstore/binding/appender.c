@@ -32,9 +32,13 @@ static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *r
     return 0;
 }
 
-static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count) {
+static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Appender *appender = (Appender *)self;
     Store *store = appender->store;
+    if (names) {
+        raise_record(store, "this appender takes its values by position, found also %R", names);
+        return NULL;
+    }
     if (count > (Py_ssize_t)appender->count || count < (Py_ssize_t)appender->least) {
         if (appender->least == appender->count)
             raise_record(store, "this appender takes %u values, found %zd", appender->count, count);
@@ -71,10 +75,10 @@ done:
 }
 
 static Store *store_of_appender(PyObject *self) { return ((Appender *)self)->store; }
-GUARD(store_of_appender, appender_call, FASTCALL)
+GUARD(store_of_appender, appender_call, FASTCALL_KEYWORDS)
 
 static PyMethodDef appender_method[] = {METHOD_ROW(
-    "append", appender_call, FASTCALL,
+    "append", appender_call, FASTCALL_KEYWORDS,
     "Append one record of the fields that the appender was made for, in their order. Returns its position.")};
 
 static void appender_dealloc(PyObject *self) {

@@ -72,7 +72,7 @@ struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT]; /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
-    PyObject *shown, *moment_ns;          /* of shmstore.shown and shmstore.moments */
+    PyObject *shown, *near, *moment_ns;   /* of shmstore.shown and shmstore.moments */
     PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
         *following_type, *program_type, *mapping_type;
 };

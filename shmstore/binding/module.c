@@ -439,7 +439,8 @@ static PyObject *imported(const char *module_name, const char *name) {
 /* One after the other: whoever goes on with an error set may lose it. */
 static int load_helpers(struct module_state *state) {
     state->shown = imported("shmstore.shown", "shown");
-    if (state->shown) state->moment_ns = imported("shmstore.moments", "moment_ns");
+    if (state->shown) state->near = imported("shmstore.shown", "near");
+    if (state->near) state->moment_ns = imported("shmstore.moments", "moment_ns");
     return state->moment_ns ? 0 : -1;
 }
 
@@ -489,6 +490,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->datetime_type);
     Py_VISIT(state->unix_epoch);
     Py_VISIT(state->shown);
+    Py_VISIT(state->near);
     Py_VISIT(state->moment_ns);
     Py_VISIT(state->store_type);
     Py_VISIT(state->columns_type);
@@ -509,6 +511,7 @@ static int core_clear(PyObject *module) {
     Py_CLEAR(state->datetime_type);
     Py_CLEAR(state->unix_epoch);
     Py_CLEAR(state->shown);
+    Py_CLEAR(state->near);
     Py_CLEAR(state->moment_ns);
     Py_CLEAR(state->store_type);
     Py_CLEAR(state->columns_type);

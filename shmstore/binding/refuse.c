@@ -45,13 +45,18 @@ int raise_record(Store *store, const char *format, ...) {
 
 int raise_unknown_field(Store *store, PyObject *name) {
     PyObject *class = store->state->errors[ERROR_FIELD_TYPE], *text = shown(store->state, name);
+    PyObject *hint = text ? PyObject_CallFunctionObjArgs(store->state->near, name, store->names, NULL) : NULL;
     PyObject *message =
-        text ? PyUnicode_FromFormat("field %U is not in the schema; its fields are %R", text, store->names) : NULL;
+        text && hint ? PyUnicode_FromFormat(PyObject_IsTrue(hint) ? "field %U is not in the schema (%U); its fields are %R"
+                                                                  : "field %U is not in the schema%U; its fields are %R",
+                                            text, hint, store->names)
+                     : NULL;
     PyObject *error = message ? PyObject_CallFunctionObjArgs(class, PyUnicode_Check(name) ? name : text, message, NULL)
                               : NULL;
     if (error) PyErr_SetObject(class, error);
     Py_XDECREF(error);
     Py_XDECREF(message);
+    Py_XDECREF(hint);
     Py_XDECREF(text);
     return -1;
 }

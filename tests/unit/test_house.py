@@ -19,7 +19,7 @@ PACKAGE = ROOT / "shmstore"
 # From the ground up; a module imports only from lower floors, never from its own. A new module gets its place here.
 FLOORS = (
     "errors shown",
-    "alone moments",
+    "alone calls moments",
     "arguments",
     "_core",
     "arrow calendars fields gap identity lines memory names",

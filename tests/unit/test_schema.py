@@ -246,7 +246,8 @@ def test_a_field_is_found_by_its_name():
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(FieldError, match="there is no field 'valeu'; the fields are gateway, id, value") as caught:
+    said = r"there is no field 'valeu' \(did you mean 'value'\?\); the fields are gateway, id, value"
+    with pytest.raises(FieldError, match=said) as caught:
         Schema.of(Order).index("valeu")
     assert caught.value.field == "valeu"
 
