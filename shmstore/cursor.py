@@ -21,12 +21,15 @@ from shmstore.shown import shown
 
 R = TypeVar("R")
 
-Start = Literal["oldest", "latest"] | datetime | timedelta | int | Iterable[int]
+Start = Literal["oldest", "latest"] | datetime | timedelta | str | int | Iterable[int]
 """Where a cursor begins: see `EventStore.cursor`."""
 
 GAPS_KEPT = 1000
 _LONGEST_S = 1e9  # a longer timeout is none
-_START = "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, or a timedelta (that long ago)"
+_START = (
+    "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, a timedelta (that long ago), or a "
+    "text such as '10m' (that long ago) or '2025-03-05T10:20:00Z'"
+)
 _SCAN_RECORDS = 1024
 
 
@@ -204,7 +207,7 @@ def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: in
     if isinstance(plain_number(start), int):
         named = _tickets([start], totals, followed)
         return list((oldest | named).items())
-    positions = items_of(start)
+    positions = items_of(start)  # a text is none
     if positions is None:
         raise refused("start", start, _START)
     return list(_tickets(positions, totals, followed).items())

@@ -44,6 +44,13 @@ _WRITTEN_NS: Final = {
 _NUMBER: Final = r"\d{1,20}(?:\.\d{1,20})?"
 _PART: Final = rf"{_NUMBER}\s?(?:ns|us|ms|s|m|h|d)\s?"
 _PART_GROUPS: Final = rf"({_NUMBER})\s?(ns|us|ms|s|m|h|d)"
+_BARE: Final = re.compile(_NUMBER, re.ASCII)
+_FRACTION: Final = re.compile(r"(.{7,10}[^\d+-]\d\d(:?)\d\d\2\d\d)[.,](\d{1,9})(\D.*)?", re.ASCII)  # of a second
+_CLOCK_S: Final = 10**9  # a number of seconds from here on is hardly how long ago something was
+_WRITTEN: Final = (
+    "is no time; write how long ago, as '90s', '10m' or '1h30m', or a date or time, as '2025-03-05' or "
+    "'2025-03-05T10:20:00Z' (one without a zone is in the local one)"
+)
 _ADVICE: Final = "so it names no instant; add one, as in datetime.now(timezone.utc)"
 
 
@@ -90,11 +97,50 @@ def text_ns(text: str) -> int | None:
 
     A bare number counts seconds.
     """
-    parts = re.fullmatch(rf"(?:{_PART})+", f"{text}s" if re.fullmatch(_NUMBER, text, re.ASCII) else text, re.ASCII)
+    parts = re.fullmatch(rf"(?:{_PART})+", f"{text}s" if _BARE.fullmatch(text) else text, re.ASCII)
     if not parts:
         return None
     ns = sum(Fraction(number) * _WRITTEN_NS[unit] for number, unit in re.findall(_PART_GROUPS, parts[0], re.ASCII))
     return ns.numerator if isinstance(ns, int) or ns.denominator == 1 else None
+
+
+def written_ns(text: str, now_ns: int) -> int:
+    """Nanoseconds from the Unix epoch to a moment as people write it: 10m is that long before now, which is `now_ns`; a
+    date, or a date and time, is ISO 8601, in the local zone when it names none. Raises Unclear.
+    """
+    length = text_ns(text)
+    if length is None:
+        time_ns = _iso_ns(text)
+        if time_ns is None:
+            raise Unclear(_WRITTEN)
+        return time_ns
+    if length == 0:
+        raise Unclear(_WRITTEN)
+    if _BARE.fullmatch(text) and (length >= _CLOCK_S * 10**9 or _iso_ns(text) is not None):
+        raise Unclear(
+            f"could count seconds or be a date; write '{text}s' for so long ago, or a date or time as '2025-03-05' or "
+            "'2025-03-05T10:20:00Z'"
+        )
+    return now_ns - length
+
+
+def is_written(text: str) -> bool:
+    """Whether `written_ns` reads it, or tells which ways it could be read."""
+    return text_ns(text) is not None or _iso_ns(text) is not None
+
+
+def _iso_ns(text: str) -> int | None:
+    """Nanoseconds from the Unix epoch to an ISO 8601 date or time; None for what is none."""
+    fraction = _FRACTION.fullmatch(text)
+    if fraction is None and ("." in text or "," in text):
+        return None
+    whole, digits = (f"{fraction[1]}{fraction[4] or ''}", fraction[3]) if fraction else (text, "")
+    try:
+        time = datetime.fromisoformat(whole)
+        since = (time.astimezone() if time.utcoffset() is None else time) - UNIX_EPOCH
+    except (ValueError, OverflowError, OSError):
+        return None
+    return since // _MICROSECOND * 1000 + int(digits.ljust(9, "0"))
 
 
 def _datetime_ns(value: datetime) -> int | None:

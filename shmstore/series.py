@@ -105,7 +105,8 @@ class Series:
 
     Each question is about one key, or about all when it is left out or None. A key that was never added answers as no
     records do, and asking does not make it known. `since` and `until` bound the time: since <= timestamp < until, each
-    a timedelta (that long ago), an aware datetime, or an int (ns since the Unix epoch).
+    a timedelta (that long ago), a text such as "10m" (that long ago) or "2025-03-05T10:20:00Z", an aware datetime, or
+    an int (ns since the Unix epoch).
 
     What an answer means, and what is raised, is said at the method of the same name of EventStore. `store` is the one
     behind, and answers all else about the records, which are (key, value, timestamp). Use a series in a `with` block

@@ -340,10 +340,11 @@ class EventStore(View[R]):
     def purge(self, older_than: Moment) -> int:
         """Make the oldest records unreadable: in each partition, up to the first that is not older than this.
 
-        Returns how many. Raises InvalidOption when this is no moment, or when the records have no Timestamp.
+        It takes what `since` of `snapshot` takes. Returns how many. Raises InvalidOption when this is no moment, or
+        when the records have no Timestamp.
         """
         require_time(self._schema, "purge")
-        return self._core.purge(nanoseconds(older_than, "older_than", time.time_ns()))
+        return self._core.purge(nanoseconds(older_than, "older_than", time.time_ns(), self._oldest_ns))
 
     # -- lifecycle
 

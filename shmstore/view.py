@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Literal, TypeVar
 
-from shmstore import _core
+from shmstore import _core, numbers
 from shmstore.arguments import refused, whole_number
 from shmstore.calls import checked_calls
 from shmstore.compiler import compiled
@@ -55,8 +55,10 @@ class View(Questions[R]):
     ) -> Snapshot[R]:
         """A private copy of the records that are readable now; no writer waits for it.
 
-        since, until  only records with since <= timestamp < until; each is a timedelta (that long ago), an aware
-                      datetime, or an int (ns since the Unix epoch)
+        since, until  only records with since <= timestamp < until; each is a timedelta (that long ago), a text such as
+                      "10m" (that long ago) or "2025-03-05T10:20:00Z", an aware datetime, or an int (ns since the
+                      Unix epoch; one that is hardly meant so, as seconds, is refused where every record is of this
+                      century)
         where         only records that match: an expression, as field("value") > 100, or a Python callable that says
                       so of each record (one call a record, many times slower)
         partition     only this partition
@@ -115,7 +117,7 @@ class View(Questions[R]):
         self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
     ) -> Scope:
         """The live records as they are now, the tails before all else: who compiles later knows every key of theirs."""
-        since_ns, until_ns = window(self._schema, since, until)
+        since_ns, until_ns = window(self._schema, since, until, self._oldest_ns)
         partitions = one_partition(partition, self.partitions)
         return Scope(
             self._core,
@@ -126,6 +128,15 @@ class View(Questions[R]):
             [tail for _, tail in self._core.ranges()],
             self.summaries,
         )
+
+    def _oldest_ns(self) -> int | None:
+        """The least timestamp of all records; None of none."""
+        program = compiled(
+            self._schema, self._core.keys, values=[self._schema.names[require_time(self._schema, "a window")]]
+        )
+        _, ((_, low_ns, _, _),) = self._core.tally(program, (numbers.BOUNDS,), summaries=self.summaries)
+        oldest_ns: int | None = low_ns
+        return oldest_ns
 
     def _scope(
         self,
@@ -144,10 +155,10 @@ class View(Questions[R]):
     def cursor(self, start: Start = "oldest", *, partition: int | None = None) -> Cursor[R]:
         """Follow the store, or one partition of it, from a place of its own.
 
-        start: "oldest" readable record, "latest" (only what is appended from now on), an aware datetime or a
-        timedelta (that long ago): the first record of each partition that is not older; a position: that record in
-        its partition and the oldest in the others; the `positions` of another cursor: exactly the partitions and
-        places where that one stands.
+        start: "oldest" readable record, "latest" (only what is appended from now on), an aware datetime, a timedelta
+        (that long ago) or a text such as "10m" (that long ago) or "2025-03-05T10:20:00Z": the first record of each
+        partition that is not older; a position: that record in its partition and the oldest in the others; the
+        `positions` of another cursor: exactly the partitions and places where that one stands.
 
         Raises InvalidOption.
         """

@@ -2,8 +2,12 @@
 
 import bisect
 import math
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
 from typing import NamedTuple
+
+from shmstore.calendars import CalendarUnit, edges
+from shmstore.selection import as_datetime
 
 _LEAST, _MOST = 1e-290, 1e300  # what is smaller is drawn as 0; what is greater would not leave room for round ends
 
@@ -12,6 +16,7 @@ _UNITS = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, ""))
 _SLACK = 1e-9  # of a step: what floats are off
 
 _SECOND_NS = 10**9
+_HOUR_NS = 3600 * _SECOND_NS
 _DAY_NS = 86400 * _SECOND_NS
 # 1 µs is the shortest, as for a timedelta; longer than a day: 1, 2 or 5 times a power of ten of days.
 _ROUND_NS: tuple[int, ...] = (
@@ -33,6 +38,10 @@ class Axis(NamedTuple):
     def fraction(self, value: float) -> float:
         """Where on the scale a value lies: 0 at its low end, 1 at its high end."""
         return (value - self.low) / (self.high - self.low)
+
+
+Ticks = Callable[[int, int, int], Axis]
+"""Makes an axis from one time to another (in ns since the Unix epoch), with about so many ticks."""
 
 
 def drawable(value: float | None) -> float | None:
@@ -63,10 +72,39 @@ def times(low_ns: int, high_ns: int, most: int) -> Axis:
     """An axis from one time to another, with about `most` ticks (1 or more) at round times of the local zone."""
     high_ns = max(high_ns, low_ns + 1)
     step_ns = round_length(-(-(high_ns - low_ns) // most))
-    offset = datetime.fromtimestamp(low_ns // _SECOND_NS).astimezone().utcoffset()
-    offset_ns = 0 if offset is None else round(offset.total_seconds()) * _SECOND_NS
+    offset_ns = _offset_ns(low_ns)
     first_ns = -(-(low_ns + offset_ns) // step_ns) * step_ns - offset_ns
-    return Axis(low_ns, high_ns, tuple((ns, clock(ns, step_ns)) for ns in range(first_ns, high_ns + 1, step_ns)))
+    ticks: Iterable[int] = range(first_ns, high_ns + 1, step_ns)
+    if step_ns > _HOUR_NS:  # clocks that are put forward or back meanwhile show what is round an hour off
+        later = range(first_ns, high_ns + _HOUR_NS + 1, step_ns)
+        ticks = (ns for each in later if low_ns <= (ns := each + offset_ns - _offset_ns(each)) <= high_ns)
+    return Axis(low_ns, high_ns, tuple((ns, clock(ns, step_ns)) for ns in ticks))
+
+
+def calendar(unit: CalendarUnit, zone: tzinfo) -> Ticks:
+    """Axes with ticks where units of a zone's calendar begin."""
+
+    def ticked(low_ns: int, high_ns: int, most: int) -> Axis:
+        *starts, _ = edges(unit, zone, low_ns, high_ns)
+        chosen = starts[:: -(-len(starts) // most)]
+        ticks = tuple((ns, unit_label(ns, unit, zone)) for ns in chosen if low_ns <= ns <= high_ns)
+        return Axis(low_ns, max(high_ns, low_ns + 1), ticks)
+
+    return ticked
+
+
+def unit_label(start_ns: int, unit: CalendarUnit, zone: tzinfo) -> str:
+    """A unit of a zone's calendar by its beginning: 2025-03-30 for a day or week, 2025-03, 2025-Q1, 2025."""
+    day = as_datetime(start_ns).astimezone(zone)
+    match unit:
+        case "month":
+            return f"{day.year:04}-{day.month:02}"
+        case "quarter":
+            return f"{day.year:04}-Q{(day.month + 2) // 3}"
+        case "year":
+            return f"{day.year:04}"
+        case _:
+            return day.date().isoformat()
 
 
 def round_length(least_ns: int) -> int:
@@ -84,6 +122,12 @@ def clock(time_ns: int, step_ns: int) -> str:
         return f"{time:%H:%M}"
     digits = 0 if step_ns >= _SECOND_NS else 9 - int(math.log10(step_ns))
     return f"{time:%H:%M:%S}" + (f".{fraction_ns:09}"[: digits + 1] if digits else "")
+
+
+def _offset_ns(time_ns: int) -> int:
+    """How far clocks of the local zone are ahead of UTC."""
+    offset = datetime.fromtimestamp(time_ns // _SECOND_NS).astimezone().utcoffset()
+    return 0 if offset is None else round(offset.total_seconds()) * _SECOND_NS
 
 
 def _round_step(least: float) -> float:

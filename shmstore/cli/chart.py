@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from shmstore.cli import units
-from shmstore.cli.axis import Axis, drawable, numbers, times
+from shmstore.cli.axis import Axis, Ticks, drawable, numbers, times
 from shmstore.cli.drawing import clipped
 from shmstore.cli.render import Column, Output, Tone, printable
 
@@ -42,7 +42,7 @@ def value_axis(values: Sequence[float | None], most: int, *, zero: bool = False)
     return numbers(min(present), max(present), most)
 
 
-def graph(out: Output, series: Series, width: int) -> list[str]:
+def graph(out: Output, series: Series, width: int, ticks: Ticks = times) -> list[str]:
     """One series as a graph of several lines, with the scale of its values at the left and of its times below.
 
     When there are more points than columns, the newest are drawn.
@@ -60,10 +60,10 @@ def graph(out: Output, series: Series, width: int) -> list[str]:
         f"{out.paint(label.rjust(edge - 1), Tone.FAINT)} {line}".rstrip()
         for label, line in zip(labels, drawn, strict=True)
     ]
-    return [*lines, *_below(out, edge, shown, len(series.points))]
+    return [*lines, *_below(out, edge, shown, len(series.points), ticks)]
 
 
-def sparklines(out: Output, group: Sequence[Series], width: int) -> list[str]:
+def sparklines(out: Output, group: Sequence[Series], width: int, ticks: Ticks = times) -> list[str]:
     """A line for each series, on a scale of its own: its label, its sparkline, its least, greatest and newest value.
 
     The series have points at the same times; when there are more than columns, the newest are drawn.
@@ -81,7 +81,7 @@ def sparklines(out: Output, group: Sequence[Series], width: int) -> list[str]:
         (row["drawn"],) = out.columns(values, 1, axis.low, axis.high)
     lines = out.table([_LABEL, Column("drawn", ""), *numbers], rows, widths=widths)
     points = group[0].points if group else ()
-    return [*lines, *_below(out, widths["label"] + 2, points[-room:], len(points))]
+    return [*lines, *_below(out, widths["label"] + 2, points[-room:], len(points), ticks)]
 
 
 def bars(out: Output, group: Sequence[Bar], width: int) -> list[str]:
@@ -107,11 +107,11 @@ def _room(out: Output, rows: list[dict[str, Any]], numbers: list[Column], width:
     return widths, max(width - sum(widths.values()) - 2 * len(widths), 1)
 
 
-def _below(out: Output, indent: int, shown: Sequence[tuple[int, float | None]], count: int) -> list[str]:
-    """Marks at round times below a column for each point, and a word about points that had no room."""
+def _below(out: Output, indent: int, shown: Sequence[tuple[int, float | None]], count: int, ticks: Ticks) -> list[str]:
+    """Marks at the ticks of times below a column for each point, and a word about points that had no room."""
     marks = ""
     first_ns, last_ns = (shown[0][0], shown[-1][0]) if shown else (0, 0)
-    axis = times(first_ns, last_ns, max(1, len(shown) // _LETTERS_A_TICK))
+    axis = ticks(first_ns, last_ns, max(1, len(shown) // _LETTERS_A_TICK))
     for time_ns, label in axis.ticks if shown else ():
         column = round(axis.fraction(time_ns) * (len(shown) - 1))
         if not marks or len(marks) < column < len(shown) - len(label):

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from shmstore.cli import units
-from shmstore.cli.axis import Axis, drawable, times
+from shmstore.cli.axis import Axis, Ticks, drawable, times
 from shmstore.cli.chart import Bar, Series, value_axis
 from shmstore.cli.drawing import Drawing, Line, Rectangle, Shape, Text, clipped, series_color, text_width
 from shmstore.cli.render import printable
@@ -40,7 +40,9 @@ class _Plot(NamedTuple):
         return self.bottom - axis.fraction(value) * (self.bottom - self.top)
 
 
-def line_chart(title: str, note: str, group: Sequence[Series], width: int, height: int) -> Drawing:
+def line_chart(
+    title: str, note: str, group: Sequence[Series], width: int, height: int, ticks: Ticks = times
+) -> Drawing:
     """A line for each series over a common scale of times and values, broken where there is no value; with a legend
     when there are several. Raises InvalidOption when that leaves no room.
     """
@@ -54,7 +56,7 @@ def line_chart(title: str, note: str, group: Sequence[Series], width: int, heigh
     edge = max(text_width(label, _SMALL) for _, label in values.ticks)
     plot = _Plot(_MARGIN + edge + 8, below, width - _MARGIN, lower)
     moments = [time_ns for series in group for time_ns, _ in series.points] or [0]
-    across = times(min(moments), max(moments), max(1, int((plot.right - plot.left) / _POINTS_A_TIME)))
+    across = ticks(min(moments), max(moments), max(1, int((plot.right - plot.left) / _POINTS_A_TIME)))
     shapes = [*_titles(title, note, width), *legend, *_value_ticks(plot, values), *_time_ticks(plot, across)]
     for number, series in enumerate(group):
         shapes += _curve(plot, across, values, series, series_color(number))

@@ -1,18 +1,19 @@
 """The figures that a plot shows, asked of a store: one for each group, or one for each group and window of time."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from shmstore.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges, is_calendar_unit
 from shmstore.cli import question, units
 from shmstore.cli.axis import round_length
 from shmstore.errors import InvalidOption
+from shmstore.moments import text_ns
 from shmstore.selection import Selection, require_time
 from shmstore.store import EventStore
 
 _MOST_POINTS = 10_000
 _FEWEST_POINTS = 10
-_US = timedelta(microseconds=1)
 
 
 class Asked(NamedTuple):
@@ -28,10 +29,14 @@ class Asked(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Figures over time: for each group, which is None when there is but one, those of the windows at `starts`."""
+    """Figures over time: for each group, which is None when there is but one, those of the windows at `starts`, each of
+    which is `every` long.
+    """
 
     groups: list[Any]
-    starts: range
+    every: str
+    starts: Sequence[int]
+    end_ns: int
     figures: dict[tuple[Any, int], Any]
     missing: int | None
 
@@ -49,11 +54,13 @@ def by_group(store: EventStore[Any], asked: Asked) -> tuple[list[tuple[Any, Any]
     return list(zip(shown.values(table.names[0]), shown.values(figure), strict=True)), len(table)
 
 
-def over_time(store: EventStore[Any], asked: Asked, every: timedelta | None, most: int) -> tuple[Curves, int]:
+def over_time(
+    store: EventStore[Any], asked: Asked, every: str | None, zone: tzinfo | None, most: int
+) -> tuple[Curves, int]:
     """The figures of the groups with most records, and how many groups there are in all.
 
-    A window is `every` long; when that is None as long as it takes for at most `most` of them, when `most` is no less
-    than 10. Raises InvalidOption when there would be too many.
+    A window is `every` long, or is such a unit of a zone's calendar; when that is None it is as long as it takes for at
+    most `most` of them, when `most` is no less than 10. Raises InvalidOption when there would be too many.
     """
     time_field = store.schema.fields[require_time(store.schema, "a plot over time")].name
     groups: list[Any] = [None]
@@ -61,14 +68,17 @@ def over_time(store: EventStore[Any], asked: Asked, every: timedelta | None, mos
     if asked.by is not None:
         counted = store.group_by(asked.by, **asked.chosen).count()
         groups, all_groups = counted.top(asked.limit).values(counted.names[0]), len(counted)
-    every_ns = _fitting_ns(store, asked, time_field, most) if every is None else every // _US * 1000
-    table = store.windows(asked.value, every=f"{every_ns}ns", by=asked.by, **asked.chosen)
+    unit = every if is_calendar_unit(every) else None
+    every_ns = 0 if unit else _fitting_ns(store, asked, time_field, most) if every is None else text_ns(every) or 0
+    table = store.windows(asked.value, every=unit or f"{every_ns}ns", zone=zone, by=asked.by, **asked.chosen)
     figure = table.names.index(question.column(table, asked.what, asked.value))
     first = 0 if asked.by is None else 1  # the column of the windows' starts; the group is before it
     figures = {(row[0] if first else None, row[first]): row[figure] for row in table.iter_rows()}
-    starts = _starts(table.values(table.names[first]), every_ns)
+    found = table.values(table.names[first])
+    *starts, end_ns = [0] if not found else _days(found, unit, zone) if unit else _steps(found, every_ns)
     # A window without a record is not in the table; that it has none is a figure too when records are counted or added.
-    return Curves(groups, starts, figures, 0 if asked.what in ("count", "sum") else None), all_groups
+    missing = 0 if asked.what in ("count", "sum") else None
+    return Curves(groups, unit or units.length(every_ns), starts, end_ns, figures, missing), all_groups
 
 
 def _fitting_ns(store: EventStore[Any], asked: Asked, time_field: str, most: int) -> int:
@@ -78,15 +88,28 @@ def _fitting_ns(store: EventStore[Any], asked: Asked, time_field: str, most: int
     return round_length(span_ns // (max(most, _FEWEST_POINTS) - 1))
 
 
-def _starts(starts: Sequence[int], every_ns: int) -> range:
-    """The starts of all windows from the first that there is to the last, in ns."""
-    if not starts:
-        return range(0)
-    steps = range(min(starts), max(starts) + 1, every_ns)
-    if len(steps) > _MOST_POINTS:
-        fitting = units.length(round_length(every_ns * len(steps) // _MOST_POINTS))
-        raise InvalidOption(
-            f"--every {units.length(every_ns)} makes {units.count(len(steps))} points, {units.count(_MOST_POINTS)} at "
-            f"most; give {fitting} or more, or leave it out"
-        )
-    return steps
+def _steps(found: Sequence[int], every_ns: int) -> Sequence[int]:
+    """The starts of all windows from the first that there is to the last, in ns, and the end of the last."""
+    first_ns, last_ns = min(found), max(found)
+    points = (last_ns - first_ns) // every_ns + 1
+    if points > _MOST_POINTS:
+        raise _too_many(units.length(every_ns), points, units.length(round_length(every_ns * points // _MOST_POINTS)))
+    return range(first_ns, last_ns + every_ns + 1, every_ns)
+
+
+def _days(found: Sequence[int], unit: CalendarUnit, zone: tzinfo | None) -> Sequence[int]:
+    """The same for units of a calendar."""
+    first_ns, last_ns, zone = min(found), max(found), checked_zone(zone)
+    starts = edges(unit, zone, first_ns, last_ns)
+    if len(starts) - 1 > _MOST_POINTS:
+        longer = CALENDAR_UNITS[CALENDAR_UNITS.index(unit) + 1 :]
+        fitting = next(each for each in longer if len(edges(each, zone, first_ns, last_ns)) - 1 <= _MOST_POINTS)
+        raise _too_many(unit, len(starts) - 1, fitting)
+    return starts
+
+
+def _too_many(every: str, points: int, fitting: str) -> InvalidOption:
+    return InvalidOption(
+        f"--every {every} makes {units.count(points)} points, {units.count(_MOST_POINTS)} at most; give {fitting} or "
+        "more, or leave it out"
+    )

@@ -2,8 +2,10 @@
 
 import argparse
 import time
+from datetime import tzinfo
 from typing import Any
 
+from shmstore.calendars import CALENDAR_UNITS, checked_zone, is_calendar_unit
 from shmstore.cli import units
 from shmstore.cli.render import Output
 from shmstore.errors import InvalidOption
@@ -12,6 +14,9 @@ from shmstore.schema import Schema
 from shmstore.selection import Selection, nanoseconds
 from shmstore.store import EventStore
 from shmstore.table import Table
+
+EVERY = f"such as 1s, or {', '.join(CALENDAR_UNITS[:-1])} or {CALENDAR_UNITS[-1]}"
+"""What `--every` takes, in its help."""
 
 FIGURES = ("count", "sum", "mean", "min", "max")
 """What a summary tells of a field, in the order of its columns; without a field there is only the count."""
@@ -25,6 +30,25 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partition", type=int, metavar="P", help="only this partition (default: all)")
 
 
+def declare_zone(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says whose calendar `--every` follows."""
+    parser.add_argument("--zone", metavar="ZONE", help="whose days and months, such as Europe/Berlin (default: UTC)")
+
+
+def zone(args: argparse.Namespace) -> tzinfo | None:
+    """The zone that was asked for, None when none was.
+
+    Raises InvalidOption for one that is not known, and when `--every` is no unit of the calendar.
+    """
+    if args.zone is None:
+        return None
+    if not is_calendar_unit(args.every):
+        raise InvalidOption(
+            "--zone is whose calendar windows follow; give --every day, or another unit of the calendar, too"
+        )
+    return checked_zone(args.zone)
+
+
 def selection(args: argparse.Namespace, schema: Schema) -> Selection[Any]:
     """What the arguments choose; times that are relative are made absolute, so that all that is asked is of one moment.
 
@@ -33,9 +57,9 @@ def selection(args: argparse.Namespace, schema: Schema) -> Selection[Any]:
     now_ns = time.time_ns()
     chosen: Selection[Any] = {"partition": args.partition}
     bounds = {
-        name: _bound(name, getattr(args, name), now_ns)
+        name: nanoseconds(text, f"--{name}", now_ns)
         for name in ("since", "until")
-        if getattr(args, name) is not None
+        if (text := getattr(args, name)) is not None
     }
     if len(bounds) == 2 and bounds["since"] > bounds["until"]:
         raise InvalidOption(f"--since {args.since} lies after --until {args.until}; swap them")
@@ -56,13 +80,6 @@ def warn_of_discarded(store: EventStore[Any], chosen: Selection[Any], out: Outpu
         complete = store.complete_since
         begin = f" before {units.iso(int(complete.timestamp() * 1e9))}" if complete else ""
         out.message(f"--since reaches behind what is kept: some records{begin} were discarded, and are not counted")
-
-
-def _bound(name: str, text: str, now_ns: int) -> int:
-    try:
-        return nanoseconds(units.moment(text), name, now_ns)
-    except ValueError as error:
-        raise InvalidOption(f"--{name}: {error}") from None
 
 
 def column(table: Table, figure: str, value: str | None) -> str:

@@ -1,6 +1,7 @@
 """Records, and the rows of other tables, printed as they come: one form for every verb that lists some."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import tzinfo
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -44,10 +45,11 @@ def shown_columns(table: Table) -> list[Shown]:
 
 
 class Printer:
-    """Prints rows as they come, aligned with those before them."""
+    """Prints rows as they come, aligned with those before them; times in UTC, or with the offset of a zone."""
 
-    def __init__(self, shown: Sequence[Shown], out: Output) -> None:
+    def __init__(self, shown: Sequence[Shown], out: Output, zone: tzinfo | None = None) -> None:
         self._out = out
+        self._zone = zone
         self._shown = shown
         self._columns = [Column(each.name, each.name, each.text, right=each.right) for each in shown]
         self._widths: dict[str, int] = {}
@@ -71,7 +73,7 @@ class Printer:
     def _row(self, values: Sequence[Any]) -> dict[str, Any]:
         """A row by name. A time is its text here: 0 is a time too, and not `never`, as it is to `units.Time`."""
         return {
-            name: units.iso(values[place]) if is_time and values[place] is not None else values[place]
+            name: units.iso(values[place], self._zone) if is_time and values[place] is not None else values[place]
             for place, name, is_time, *_ in self._shown
         }
 

@@ -1,15 +1,19 @@
 """Quantities as people read and write them: sizes, counts, rates, durations, times. Nothing is printed here."""
 
-import re
 import time
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TypeVar
+
+from shmstore.calendars import is_calendar_unit
+from shmstore.moments import text_ns
+
+T = TypeVar("T")
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _RATE_UNITS = ("", " k", " M", " G", " T")
-_DURATION_NS = {"us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*")
-_FRACTION = re.compile(r"(.*:\d\d)[.,](\d{1,9})(\D.*)?")
+_DURATION_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
 
 def size(count_bytes: float) -> str:
@@ -77,48 +81,41 @@ def local(time_ns: int) -> str:
     return f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
 
 
-def iso(time_ns: int) -> str:
-    """A time as ISO 8601 in UTC with all nine digits; one out of a calendar's reach as its number."""
+def iso(time_ns: int, zone: tzinfo | None = None) -> str:
+    """A time as ISO 8601: in UTC with all nine digits, or in a zone, with its offset, and digits only where there are
+    some; one out of a calendar's reach as its number.
+    """
     seconds, fraction_ns = divmod(time_ns, 10**9)
     try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
+        time = datetime.fromtimestamp(seconds, UTC)
+        if zone is None:
+            return f"{time:%Y-%m-%dT%H:%M:%S}.{fraction_ns:09}Z"
+        told = time.astimezone(zone).isoformat()  # of whole seconds, so that the offset comes 19 letters on
+        return told[:19] + (f".{fraction_ns:09}" if fraction_ns else "") + told[19:]
     except (ValueError, OverflowError, OSError):
         return f"{time_ns} ns"
 
 
 def parse_duration(text: str) -> timedelta:
     """A positive duration such as ``90s``, ``1h30m``, ``250ms``; a bare number counts seconds. Raises ValueError."""
-    plain = f"{text}s" if re.fullmatch(r"\d+(\.\d+)?", text) else text
-    parts = _DURATION_PART.findall(plain)
-    total_ns = sum(float(number) * _DURATION_NS[unit] for number, unit in parts)
-    if not re.fullmatch(f"(?:{_DURATION_PART.pattern})+", plain) or total_ns <= 0:
-        raise ValueError(f"{text!r} is not a duration; write a positive one such as 90s, 10m, 1h30m or 250ms")
+    length_ns = _positive_ns(text)
+    if length_ns % 1000:
+        raise ValueError(f"{text!r} is too exact a duration; whole microseconds are told apart")
     try:
-        return timedelta(microseconds=total_ns / 1000)
+        return timedelta(microseconds=length_ns // 1000)
     except OverflowError:
         raise ValueError(f"{text!r} is too long a duration; {timedelta.max.days}d is the longest") from None
 
 
-def moment(text: str) -> timedelta | int:
-    """A point in time: a duration means that long ago; a date or time as ISO 8601 becomes ns since the Unix epoch.
-
-    One without a zone is in the local one. Raises ValueError.
-    """
-    if re.match(r"\d+(\.\d+)?\s*([a-z]|$)", text):
-        return parse_duration(text)
-    fraction = _FRACTION.fullmatch(text)
-    whole, digits = (fraction[1] + (fraction[3] or ""), fraction[2]) if fraction else (text, "")
-    try:
-        time = datetime.fromisoformat(whole)
-        return round(time.timestamp()) * 10**9 + int(digits.ljust(9, "0"))
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is no time; write how long ago, such as 90s or 10m, or a time such as 2025-03-05T10:20:00Z"
-        ) from None
+def _positive_ns(text: str) -> int:
+    length_ns = text_ns(text)
+    if not length_ns:
+        raise ValueError(f"{text!r} is not a duration; write a positive one such as 90s, 10m, 1h30m or 250ms")
+    return length_ns
 
 
 def length(length_ns: int) -> str:
-    """A positive duration as `parse_duration` reads it: ``1h30m``, ``250ms``; below a microsecond nothing is told."""
+    """A positive duration as `parse_duration` reads it: ``1h30m``, ``250ms``."""
     parts = []
     for unit, unit_ns in sorted(_DURATION_NS.items(), key=lambda each: -each[1]):
         count, length_ns = divmod(length_ns, unit_ns)
@@ -126,12 +123,20 @@ def length(length_ns: int) -> str:
     return "".join(parts)
 
 
+def lasting(text: str) -> str:
+    """A positive duration as an argument of a command, as it is written. Raises ArgumentTypeError."""
+    _argument(_positive_ns, text)
+    return text
+
+
+def every(text: str) -> str:
+    """The same, or a unit of the calendar."""
+    return text if is_calendar_unit(text) else lasting(text)
+
+
 def span(text: str) -> timedelta:
     """A positive duration as an argument of a command. Raises ArgumentTypeError."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
+    return _argument(parse_duration, text)
 
 
 def seconds(text: str) -> float:
@@ -148,6 +153,13 @@ def whole(text: str) -> int:
     if number < 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return number
+
+
+def _argument(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> tuple[float, str]:

@@ -9,9 +9,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -58,6 +60,19 @@ def store(name: str) -> Iterator[EventStore[Any]]:
                 value=float(number),
                 amount=number // 100,
                 timestamp=number * 10**9,
+            )
+        yield store
+
+
+@pytest.fixture
+def spring(name: str) -> Iterator[EventStore[Any]]:
+    """An order each hour of five days, in the middle of which Berlin's clocks are put forward, and one two days on."""
+    first = int(datetime(2025, 3, 28, tzinfo=ZoneInfo("Europe/Berlin")).timestamp())
+    hours = [*range(5 * 24 - 1), 7 * 24 - 1]
+    with shmstore.create(f"{name}-spring", Order, capacity=1000, partitions=2) as store:
+        for hour in hours:
+            store.append(
+                gateway=f"gw-{hour % 2}", id="", value=float(hour), amount=1, timestamp=(first + 3600 * hour) * 10**9
             )
         yield store
 
@@ -265,6 +280,33 @@ def test_windows_of_groups(store: EventStore[Any]) -> None:
     ]
 
 
+DAYS = [
+    *(f"2025-03-{day}T00:00:00+01:00" for day in (28, 29, 30)),
+    *(f"2025-{day}T00:00:00+02:00" for day in ("03-31", "04-01", "04-02", "04-03", "04-04")),
+]
+BERLIN = ("--zone", "Europe/Berlin")
+
+
+def test_days_of_a_zone_are_told_as_times_of_that_zone(spring: EventStore[Any]) -> None:
+    asked = ["query", spring.name, "--every", "day", *BERLIN]
+    days = [*zip(DAYS[:5], (24, 24, 23, 24, 24), strict=True), (DAYS[7], 1)]
+    assert [(row["start"], row["count"]) for row in objects(*asked)] == days
+    assert output(*asked, "--csv").splitlines() == ["start,count", *(f"{day},{count}" for day, count in days)]
+    assert output(*asked, "--plain").splitlines() == [f"{day}\t{count}" for day, count in days]
+    assert [tuple(line.split()) for line in output(*asked).splitlines()] == [
+        ("start", "count"),
+        *((day, str(count)) for day, count in days),
+    ]
+    assert [row["start"] for row in objects("query", spring.name, "--every", "month", *BERLIN)] == [
+        "2025-03-01T00:00:00+01:00",
+        "2025-04-01T00:00:00+02:00",
+    ]
+    assert objects("query", spring.name, "--every", "week")[0] == {
+        "start": "2025-03-24T00:00:00.000000000Z",
+        "count": 73,
+    }
+
+
 # -- plots on a terminal
 
 
@@ -276,6 +318,34 @@ def test_a_plot_of_records_over_time(store: EventStore[Any]) -> None:
     )
     assert blank == "" and len(picture) == 9 and picture[0] == "10 " + "█" * 30
     assert picture[-1] == "   |00:00      |00:02      |00:04"
+
+
+def test_a_plot_of_a_calendar_has_a_point_for_each_unit(spring: EventStore[Any]) -> None:
+    asked = ["plot", spring.name, "--every", "day", *BERLIN]
+    rows = [(row["start"], row["count"]) for row in objects(*asked)]
+    assert rows == list(zip(DAYS, (24, 24, 23, 24, 24, 0, 0, 1), strict=True))
+    title, note, blank, *picture = output(*asked).splitlines()
+    assert (title, note, blank) == (
+        f"{spring.name}: records",
+        "each day of Europe/Berlin, 2025-03-28 – 2025-04-04",
+        "",
+    )
+    assert picture[-2:] == [" 0 █████▁▁▃", "   |2025-03-28"] and picture[0].startswith("30")
+    assert "each quarter of UTC, 2025-Q1 – 2025-Q2" in output("plot", spring.name, "--every", "quarter")
+    by = objects(*asked[:3], "week", *BERLIN, "--by", "gateway", "--value", "value", "--what", "max")
+    assert [(row["gateway"], row["start"], row["max"]) for row in by] == [
+        ("gw-0", "2025-03-24T00:00:00+01:00", 70.0),
+        ("gw-0", "2025-03-31T00:00:00+02:00", 118.0),
+        ("gw-1", "2025-03-24T00:00:00+01:00", 69.0),
+        ("gw-1", "2025-03-31T00:00:00+02:00", 167.0),
+    ]
+
+
+def test_a_plot_of_too_many_days_names_the_unit_that_fits(spring: EventStore[Any]) -> None:
+    spring.append(gateway="gw-0", id="", value=0.0, amount=1, timestamp=0)
+    done = inspect("plot", spring.name, "--every", "day")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("--every day makes 20,182 points, 10,000 at most; give week or more, or leave it out\n")
 
 
 def test_a_plot_fits_the_terminal(store: EventStore[Any]) -> None:
@@ -342,6 +412,17 @@ def test_plots_are_written_as_files(store: EventStore[Any], tmp_path: Path) -> N
     assert {title, "gw-0", "gw-1", "gw-2", "0", "300", "00:00"} <= shown
     assert {"series-0", "series-1", "series-2"} <= {element.get("class") for element in root.iter(f"{SVG}polyline")}
     assert sorted(os.listdir(tmp_path)) == ["orders.png", "orders.svg"]
+
+
+def test_a_file_has_ticks_where_the_units_of_a_calendar_begin(spring: EventStore[Any]) -> None:
+    root = ElementTree.fromstring(output("plot", spring.name, "--every", "day", *BERLIN, "--svg", "/dev/stdout"))
+    told = [element.text for element in root.iter(f"{SVG}text")]
+    assert [text for text in told if text and text.startswith("2025-")] == [
+        "2025-03-28",
+        "2025-03-30",
+        "2025-04-01",
+        "2025-04-03",
+    ]
 
 
 def test_bars_are_written_as_files(store: EventStore[Any], tmp_path: Path) -> None:
@@ -413,6 +494,10 @@ def test_a_question_that_cannot_be_asked(store: EventStore[Any], verb: str, argu
         "plot NAME --png FILE --height 5000",
         "plot NAME --svg FILE --by gateway --limit 9",
         "plot NAME --every 1ms",
+        "plot NAME --every 1d --zone UTC",
+        "plot NAME --zone UTC",
+        "plot NAME --every day --zone Europe/Atlantis",
+        "query NAME --every day --zone Europe/Atlantis",
     ],
 )
 def test_arguments_that_contradict_each_other(store: EventStore[Any], tmp_path: Path, line: str) -> None:
@@ -424,7 +509,14 @@ def test_arguments_that_contradict_each_other(store: EventStore[Any], tmp_path: 
 
 @pytest.mark.parametrize(
     "line",
-    ["query NAME --every soon", "query NAME --limit -1", "query NAME --top 1 --bottom 1", "plot NAME --what median"],
+    [
+        "query NAME --every soon",
+        "query NAME --every 1h --period day",
+        "plot NAME --every fortnight",
+        "query NAME --limit -1",
+        "query NAME --top 1 --bottom 1",
+        "plot NAME --what median",
+    ],
 )
 def test_arguments_that_are_not_read(store: EventStore[Any], line: str) -> None:
     done = inspect(*line.replace("NAME", store.name).split())

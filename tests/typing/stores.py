@@ -36,7 +36,7 @@ def use(store: EventStore[Order]) -> None:
 
 
 def look(store: EventStore[Order]) -> None:
-    snapshot = store.snapshot(since=timedelta(minutes=1), where=lambda order: order.value > 1)
+    snapshot = store.snapshot(since=timedelta(minutes=1), until="10s", where=lambda order: order.value > 1)
     assert_type(snapshot, Snapshot[Order])
     assert_type(snapshot[0], Order)
     assert_type(snapshot[1:], Snapshot[Order])
@@ -64,6 +64,7 @@ async def follow(store: EventStore[Order]) -> None:
     assert_type([order.value async for order in cursor], list[float])
     store.cursor(start=cursor.positions)
     store.cursor(start=timedelta(hours=1))
+    store.cursor(start="1h")
 
 
 def mistakes(store: EventStore[Order]) -> None:
@@ -72,7 +73,7 @@ def mistakes(store: EventStore[Order]) -> None:
     store.count(wher=len)  # type: ignore[call-arg]
     store.snapshot(order="value")  # type: ignore[arg-type]
     store.query(where=lambda order: order.colour)  # type: ignore[attr-defined]
-    store.cursor("newest")  # type: ignore[arg-type]
+    store.cursor(1.5)  # type: ignore[arg-type]
     store.name = "other"  # type: ignore[misc]
     field("value") + "a"  # type: ignore[operator]
     (field("value") > 1) & True  # type: ignore[operator]

@@ -4,12 +4,24 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from shmstore.cli.axis import clock, drawable, numbers, round_length, times
+from shmstore.cli.axis import calendar, clock, drawable, numbers, round_length, times
 
 SECOND_NS, MINUTE_NS, HOUR_NS, DAY_NS = 10**9, 60 * 10**9, 3600 * 10**9, 86400 * 10**9
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A zone whose clocks are put forward in March and back in October."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
@@ -84,6 +96,50 @@ def test_times_have_round_ticks_in_the_local_zone(kathmandu: None, length_ns: in
     axis = times(start_ns, start_ns + length_ns, 4)
     assert [label for _, label in axis.ticks] == labels
     assert all(0 <= axis.fraction(time_ns) <= 1 for time_ns, _ in axis.ticks)
+
+
+@pytest.mark.parametrize(
+    ("first", "days", "most", "told"),
+    [
+        ("2025-03-28", 4, 4, ["2025-03-28", "2025-03-29", "2025-03-30", "2025-03-31", "2025-04-01"]),
+        ("2025-10-25", 2, 5, ["00:00", "12:00", "00:00", "12:00", "00:00"]),
+        ("2025-10-25", 3, 4, ["2025-10-25", "2025-10-26", "2025-10-27", "2025-10-28"]),
+    ],
+)
+def test_ticks_stay_round_when_clocks_are_put_forward_or_back(
+    berlin: None, first: str, days: int, most: int, told: list[str]
+) -> None:
+    start = datetime.fromisoformat(first)
+    ends_ns = [round(day.timestamp()) * SECOND_NS for day in (start, start + timedelta(days=days))]
+    ticks = times(ends_ns[0], ends_ns[1], most).ticks
+    assert [label for _, label in ticks] == told
+    assert all(clock(round(ns), MINUTE_NS) in ("00:00", "12:00") for ns, _ in ticks)
+
+
+def test_the_hour_that_comes_twice_has_its_ticks_twice(berlin: None) -> None:
+    start_ns = 1_761_433_200 * SECOND_NS  # 1:00 on 2025-10-26 there
+    told = [label for _, label in times(start_ns, start_ns + 4 * HOUR_NS, 8).ticks]
+    assert told == ["01:00", "01:30", "02:00", "02:30", "02:00", "02:30", "03:00", "03:30", "04:00"]
+
+
+def at(text: str) -> int:
+    """A time in Berlin in ns since the Unix epoch."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Berlin")).timestamp()) * SECOND_NS
+
+
+def test_ticks_of_a_calendar_are_where_its_units_begin() -> None:
+    for unit, first, last, most, told in (
+        ("day", "2025-03-28", "2025-04-01", 9, ["2025-03-28", "2025-03-29", "2025-03-30", "2025-03-31", "2025-04-01"]),
+        ("day", "2025-03-28", "2025-04-01", 2, ["2025-03-28", "2025-03-31"]),
+        ("week", "2025-03-24", "2025-04-07", 3, ["2025-03-24", "2025-03-31", "2025-04-07"]),
+        ("month", "2024-12-01", "2025-05-01", 3, ["2024-12", "2025-02", "2025-04"]),
+        ("quarter", "2024-10-01", "2025-07-01", 4, ["2024-Q4", "2025-Q1", "2025-Q2", "2025-Q3"]),
+        ("year", "2024-01-01", "2024-01-01", 4, ["2024"]),
+    ):
+        axis = calendar(unit, ZoneInfo("Europe/Berlin"))(at(first), at(last), most)  # type: ignore[arg-type]
+        assert [label for _, label in axis.ticks] == told
+        assert all(ns == at((label + "-01-01")[:10]) for ns, label in axis.ticks if "Q" not in label)
+        assert axis.fraction(at(first)) == 0 and axis.low < axis.high
 
 
 def test_any_times_have_few_ticks(seed: int) -> None:

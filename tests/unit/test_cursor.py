@@ -168,6 +168,8 @@ def test_start_by_time(store: EventStore[Tick]) -> None:
     assert sorted(numbers_of(store.cursor(timedelta(minutes=35)).read())) == [2, 3, 4]
     assert sorted(numbers_of(store.cursor(datetime.now(UTC) - timedelta(minutes=15)).read())) == [4]
     assert sorted(numbers_of(store.cursor(timedelta(days=1)).read())) == [0, 1, 2, 3, 4]
+    assert sorted(numbers_of(store.cursor("35m").read())) == [2, 3, 4]
+    assert sorted(numbers_of(store.cursor((datetime.now(UTC) - timedelta(minutes=15)).isoformat()).read())) == [4]
     after_all = store.cursor(timedelta(0))
     assert after_all.read() == []
     store.append(number=9, partition=0)

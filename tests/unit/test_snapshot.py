@@ -149,6 +149,40 @@ def test_windows_by_length_of_time_and_by_datetime(store: EventStore[Order]) -> 
     assert store.snapshot(since=half_an_hour_ago).values("id") == ["o-30", "o-10"]
 
 
+def test_windows_by_text_are_counted_back_from_the_moment_of_the_call(store: EventStore[Order]) -> None:
+    now_ns = time.time_ns()
+    for minutes in (50, 30, 10):
+        store.append(order(minutes, now_ns - minutes * 60 * 10**9))
+    assert store.snapshot(since="20m").values("id") == ["o-10"]
+    assert store.snapshot(since="40m", until="20m").values("id") == ["o-30"]
+    assert store.snapshot(until=(datetime.now(UTC) - timedelta(minutes=40)).isoformat()).values("id") == ["o-50"]
+    assert [order.id for order in store.query(since="1200")] == ["o-10"]
+    assert store.group_by("gateway", since="40m").count()["count"].tolist() == [2]
+    assert len(store.windows(every="1m", since="40m")) == 2
+    with pytest.raises(InvalidOption, match=r"since \('20m'\) lies after until \('40m'\)"):
+        store.snapshot(since="20m", until="40m")
+    assert store.purge("20m") == 2 and len(store) == 1
+    with pytest.raises(InvalidOption, match="older_than is 'long ago', which is no time"):
+        store.purge("long ago")
+
+
+@pytest.mark.parametrize("moment", [60, -60, 1_700_000_000, 1_700_000_000_000, 600 * 10**9])
+def test_an_int_that_would_choose_all_or_nothing_is_refused_where_times_are_of_a_clock(
+    store: EventStore[Order], moment: int
+) -> None:
+    assert store.count(since=moment) == 0, "nobody knows yet what times there are"
+    store.append(order(1, time.time_ns()))
+    for ask in (store.snapshot, store.query, store.count):
+        for bound in ("since", "until"):
+            with pytest.raises(InvalidOption, match=f"{bound} is {moment}, which counts nanoseconds since"):
+                ask(**{bound: moment})  # type: ignore[operator]
+    with pytest.raises(InvalidOption, match=f"older_than is {moment}, which counts"):
+        store.purge(moment)
+    assert [store.count(since=first) for first in (0, 1, -1, -(1 << 63), None)] == [1] * 5
+    store.append(order(2, 100))
+    assert store.count(since=101) == 1, "here is a record that is older"
+
+
 def test_one_partition(store: EventStore[Order], snapshot: Snapshot[Order]) -> None:
     assert list(store.snapshot(partition=1)) == EXPECTED[5:]
     assert list(store.snapshot(partition=1, since=5, where=lambda record: record.count != -7)) == [order(5), order(9)]

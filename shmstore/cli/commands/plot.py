@@ -3,9 +3,12 @@
 import argparse
 import shutil
 from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
 from typing import Any
 
+from shmstore.calendars import is_calendar_unit
 from shmstore.cli import question, units
+from shmstore.cli.axis import calendar, times, unit_label
 from shmstore.cli.chart import Bar, Series, bars, graph, sparklines
 from shmstore.cli.drawing import SERIES_COLORS, Drawing
 from shmstore.cli.exits import OK
@@ -25,6 +28,7 @@ EXAMPLES = (
     "plot orders --value value --by gateway --since 10m",
     "plot orders --value value --by gateway --what sum --bars",
     "plot orders --value value --every 1s --png orders.png",
+    "plot orders --every day --zone Europe/Berlin",
 )
 
 _WIDTH, _HEIGHT = 960, 480
@@ -43,7 +47,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="FIELD", help="a line, or bar, for each value of this field")
     parser.add_argument("--limit", type=units.whole, default=8, metavar="N", help="the N greatest groups (default: 8)")
     parser.add_argument("--bars", action="store_true", help="a bar for each group, all times together")
-    parser.add_argument("--every", type=units.span, metavar="TIME", help="a point for each (default: as many as fit)")
+    parser.add_argument(
+        "--every",
+        type=units.every,
+        metavar="TIME",
+        help=f"a point for each window of time, {question.EVERY} (default: as many as fit)",
+    )
+    question.declare_zone(parser)
     file = parser.add_mutually_exclusive_group()
     file.add_argument("--png", metavar="FILE", help="draw into this file, which is replaced")
     file.add_argument("--svg", metavar="FILE", help="draw into this file; it is light or dark as its reader prefers")
@@ -54,6 +64,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Ask for the figure, then draw it."""
     _refuse_contradictions(args)
+    zone = question.zone(args)
     args.what = args.what or ("count" if args.value is None else "mean")
     with look(args.name) as store:
         chosen = question.selection(args, store.schema)
@@ -63,8 +74,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
             found, groups = by_group(store, asked)
             _draw_bars(found, args, out)
         else:
-            curves, groups = over_time(store, asked, args.every, _most_points(args))
-            _draw_lines(curves, args, out)
+            curves, groups = over_time(store, asked, args.every, zone, _most_points(args))
+            _draw_lines(curves, zone, args, out)
     if groups > args.limit and args.by:
         out.message(f"{args.limit} of {units.count(groups)} groups are drawn, those with most; --limit is for more")
     return OK
@@ -120,23 +131,29 @@ def _draw_bars(found: list[tuple[Any, Any]], args: argparse.Namespace, out: Outp
         )
 
 
-def _draw_lines(curves: Curves, args: argparse.Namespace, out: Output) -> None:
+def _draw_lines(curves: Curves, zone: tzinfo | None, args: argparse.Namespace, out: Output) -> None:
     if not curves.starts:
         out.message(_NOTHING)
         return
     if out.mode is not Mode.PEOPLE and not (args.png or args.svg):
-        rows = ((each, units.iso(at), figure) for each in curves.groups for at, figure in curves.points(each))
+        rows = ((each, units.iso(at, zone), figure) for each in curves.groups for at, figure in curves.points(each))
         names = (args.by, "start", args.what)
         _print_rows(rows if args.by else (row[1:] for row in rows), names if args.by else names[1:], out)
         return
     group = [Series("" if each is None else str(each), curves.points(each)) for each in curves.groups]
-    starts = curves.starts
-    note = f"each {units.length(starts.step)}, {units.local(starts[0])} – {units.local(starts[-1] + starts.step)}"
-    note += f", where {args.where}" if args.where else ""
-    if args.png or args.svg:
-        _save(line_chart(_title(args), note, group, args.width or _WIDTH, args.height or _HEIGHT), args, out)
+    if is_calendar_unit(curves.every):
+        unit, whose = curves.every, zone or UTC
+        first, last = (unit_label(at, unit, whose) for at in (curves.starts[0], curves.starts[-1]))
+        each, ticks = f"{unit} of {args.zone or 'UTC'}", calendar(unit, whose)
     else:
-        picture = graph(out, group[0], _columns(args)) if args.by is None else sparklines(out, group, _columns(args))
+        first, last = units.local(curves.starts[0]), units.local(curves.end_ns)
+        each, ticks = curves.every, times
+    note = f"each {each}, {first} – {last}" + (f", where {args.where}" if args.where else "")
+    if args.png or args.svg:
+        _save(line_chart(_title(args), note, group, args.width or _WIDTH, args.height or _HEIGHT, ticks), args, out)
+    else:
+        columns = _columns(args)
+        picture = graph(out, group[0], columns, ticks) if args.by is None else sparklines(out, group, columns, ticks)
         out.write([_title(args), out.paint(note, Tone.FAINT), "", *picture])
 
 

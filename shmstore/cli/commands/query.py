@@ -3,10 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
-from shmstore.calendars import CALENDAR_UNITS, CalendarUnit, is_calendar_unit
 from shmstore.cli import question, units
 from shmstore.cli.exits import OK
 from shmstore.cli.records import Printer, shown_columns, shown_fields
@@ -40,13 +38,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="FIELD", help="a row for each value of this field, instead of records")
     parser.add_argument(
         "--every",
-        type=_every,
+        type=units.every,
         metavar="TIME",
-        help=f"a row for each window of time, such as 1s, or each {', '.join(CALENDAR_UNITS)}",
+        help=f"a row for each window of time, {question.EVERY}",
     )
-    parser.add_argument("--zone", metavar="ZONE", help="whose days and months, such as Europe/Berlin (default: UTC)")
+    question.declare_zone(parser)
     parser.add_argument(
-        "--period", type=units.span, metavar="TIME", help="the length of the windows (default: --every)"
+        "--period", type=units.lasting, metavar="TIME", help="the length of the windows (default: --every)"
     )
     ranked = parser.add_mutually_exclusive_group()
     ranked.add_argument("--top", type=units.whole, metavar="K", help="only the K rows with the most; see --rank")
@@ -64,14 +62,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Ask what the arguments ask for, and print the answer."""
     _refuse_contradictions(args)
+    zone = question.zone(args)
     with look(args.name) as store:
         chosen = question.selection(args, store.schema)
         question.warn_of_discarded(store, chosen, out)
         if args.every is not None:
-            table = store.windows(
-                args.value, every=args.every, period=args.period, zone=args.zone, by=args.by, **chosen
-            )
-            printed = Printer(shown_columns(table), out).print(_windows(table, args))
+            table = store.windows(args.value, every=args.every, period=args.period, zone=zone, by=args.by, **chosen)
+            printed = Printer(shown_columns(table), out, zone).print(_windows(table, args))
         elif args.by is not None:
             groups = store.group_by(args.by, **chosen)
             table = _ranked(groups.count() if args.value is None else groups.summary(args.value), args)
@@ -94,10 +91,6 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.csv and (args.json or args.plain), "--csv, --json and --plain are three ways to write; give one"),
         (args.fields and not records, "fields are for a list of records; --value names the field to summarize"),
         (args.period is not None and args.every is None, "--period is the length of windows; give --every too"),
-        (
-            args.zone is not None and not is_calendar_unit(args.every),
-            "--zone is whose calendar windows follow; give --every day, or another unit of the calendar, too",
-        ),
         (ranked and not rows, "--top and --bottom rank groups or windows; give --by or --every too"),
         (args.rank is not None and not ranked, "--rank says what --top or --bottom compares; give one of them too"),
         (args.rank not in (None, "count") and args.value is None, f"--rank {args.rank} needs --value: the field"),
@@ -155,10 +148,6 @@ def _ranked(table: Table, args: argparse.Namespace) -> Table:
     if args.top is not None:
         return table.top(args.top, rank)
     return table if args.bottom is None else table.bottom(args.bottom, rank)
-
-
-def _every(text: str) -> timedelta | CalendarUnit:
-    return text if is_calendar_unit(text) else units.span(text)
 
 
 def _limit(text: str) -> int:
