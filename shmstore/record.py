@@ -14,10 +14,10 @@ The declaration is read once, when the class is made.
 import copyreg
 import inspect
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, dataclass_transform
 
 from shmstore import _core
 from shmstore._core import FieldSpec
@@ -30,6 +30,7 @@ class RecordType(type):
     """The class of Record classes: turns annotations into fields, and each field into a place of the tuple."""
 
     _specs: tuple[FieldSpec, ...]
+    _field_defaults: dict[str, Any]
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> "RecordType":
         cls = super().__new__(mcls, name, bases, {"__slots__": (), **namespace}, **options)
@@ -46,10 +47,17 @@ class RecordType(type):
         cls._specs = checked(name, fields)
         for attribute in ("_fields", "__match_args__"):
             setattr(cls, attribute, tuple(field.name for field in cls._specs))
+        cls._field_defaults = {field.name: NOW for field in cls._specs if field.kind == _core.TIMESTAMP}
         for index, field in enumerate(cls._specs):
-            _require_no_default(name, field, namespace)
+            if not _is_place(namespace.get(field.name)):
+                _require_no_default(name, field, namespace)
             setattr(cls, field.name, property(itemgetter(index), doc=repr(Marker(field.kind, field.size))))
         return cls
+
+
+def _is_place(value: object) -> bool:
+    """Whether it is what a Record class made of a field: then the class is made anew, as by pickling it by value."""
+    return isinstance(value, property) and isinstance(value.fget, itemgetter)
 
 
 def _require_no_default(owner: str, field: FieldSpec, namespace: Mapping[str, Any]) -> None:
@@ -61,8 +69,14 @@ def _require_no_default(owner: str, field: FieldSpec, namespace: Mapping[str, An
         )
 
 
+if TYPE_CHECKING:
+    _Values: TypeAlias = tuple[Any, ...]
+else:
+    _Values = tuple  # a generic base would be told as that of each subclass, too, to those who ask for __orig_bases__
+
+
 @dataclass_transform(frozen_default=True)
-class Record(tuple[Any, ...], metaclass=RecordType):
+class Record(_Values, metaclass=RecordType):
     """Subclass it with annotations to declare a record; a subclass of that adds fields.
 
     Values are given by position, by name or both; a Timestamp that is left out is None, which means "now, when
@@ -71,6 +85,7 @@ class Record(tuple[Any, ...], metaclass=RecordType):
     """
 
     _fields: ClassVar[tuple[str, ...]]
+    _field_defaults: ClassVar[dict[str, Any]]
 
     if TYPE_CHECKING:  # so that fields may have the names of these two methods of tuple
         count: Any
@@ -80,6 +95,11 @@ class Record(tuple[Any, ...], metaclass=RecordType):
         if fields or len(values) != len(cls._specs):
             return tuple.__new__(cls, arranged(cls.__name__, cls._specs, values, fields))
         return tuple.__new__(cls, values)
+
+    @classmethod
+    def _make(cls, values: Iterable[Any]) -> Self:
+        """A record of all values in order, as of a named tuple."""
+        return cls(*values)
 
     def _asdict(self) -> dict[str, Any]:
         """The values by field name."""

@@ -64,6 +64,12 @@ def test_every_program_takes_a_snapshot_whole(store: EventStore[Everything], tak
     assert rows_of_pyarrow(taken) == snapshot.rows()
 
 
+def test_records_are_named_tuples_to_polars_and_pandas(store: EventStore[Everything]) -> None:
+    records = list(store.snapshot())
+    assert pl.DataFrame(records).columns == list(pd.DataFrame(records).columns) == list(store.schema.names)
+    assert pl.DataFrame(records).rows() == store.snapshot().rows()
+
+
 def test_types_in_pyarrow(store: EventStore[Everything]) -> None:
     table = pa.table(store.snapshot())
     table.validate(full=True)

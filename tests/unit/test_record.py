@@ -1,5 +1,6 @@
 """Record: what a declaration makes of a class, and what its instances can do."""
 
+import collections
 import copy
 import gc
 import pickle
@@ -134,6 +135,15 @@ def test_a_record_becomes_a_dict_and_changes_into_another_record():
     assert type(changed) is Order
     assert changed == ("gw-1", "o-1", 13.0, 7)
     assert order.value == 12.5
+
+
+def test_a_record_has_all_that_is_asked_of_a_named_tuple():
+    like_it = collections.namedtuple("like_it", Order._fields, defaults=[None])
+    assert Order._field_defaults == like_it._field_defaults == {"timestamp": None}
+    made = Order._make(iter(like_it._make(an_order())))
+    assert made == an_order() and type(made) is Order
+    missing = [name for name in vars(like_it) if name.startswith("_") and not hasattr(Order, name)]
+    assert missing == []
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="copy.replace came with 3.13")
@@ -334,6 +344,16 @@ def test_the_same_name_and_fields_give_the_same_class():
 @pytest.mark.parametrize("cls", [Record, Order, generated("tally", FIELDS)])
 def test_record_classes_survive_pickling(cls):
     assert pickle.loads(pickle.dumps(cls)) is cls
+
+
+@pytest.mark.parametrize("cls", [Order, TimeFirst, Refund])
+def test_a_class_is_made_anew_from_what_it_holds(cls):
+    """As those do that pickle classes by value, and class decorators."""
+    bases = getattr(cls, "__orig_bases__", cls.__bases__)
+    again = type(cls)(cls.__name__, bases, dict(vars(cls)))
+    assert again is not cls and again._specs == cls._specs
+    values = range(len(cls._fields))
+    assert again(*values) == cls(*values) and again(*values)._asdict() == cls(*values)._asdict()
 
 
 def test_classes_declared_in_functions_are_collected():
