@@ -1,7 +1,10 @@
 """Arguments of calls: each is what it must be, or the error names it, what was found and what was expected."""
 
 from collections.abc import Callable
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from operator import index
+from types import FunctionType, MethodType
 from typing import Any
 
 from shmstore import moments
@@ -62,9 +65,20 @@ def items_of(values: Any) -> list[Any] | None:
 
 def function(name: str, value: Any) -> Callable[..., Any] | None:
     """What can be called, or None. Raises InvalidOption."""
-    if value is None or callable(value):
-        return value  # type: ignore[no-any-return]
-    raise refused(name, value, "what can be called, or None")
+    return None if value is None else called(name, value, "what can be called, or None")
+
+
+def called(name: str, value: Any, expected: str) -> Callable[..., Any]:
+    """What is called, and has done its work when the call returns. Raises InvalidOption.
+
+    An async function or a generator has not even begun by then; what it returns is true, whatever it would have said.
+    """
+    if not callable(value):
+        raise refused(name, value, expected)
+    body = value if isinstance(value, FunctionType | MethodType | partial) else type(value).__call__
+    if iscoroutinefunction(body) or isasyncgenfunction(body) or isgeneratorfunction(body):
+        raise refused(name, value, f"{expected}, but no async function and no generator: nobody would run its body")
+    return value  # type: ignore[no-any-return]
 
 
 def plain_number(value: Any) -> int | float | None:

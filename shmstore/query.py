@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any, Generic, TypeVar, Unpack
 
 from shmstore import numbers
-from shmstore.arguments import refused
+from shmstore.arguments import called
 from shmstore.calls import checked_calls
 from shmstore.groups import GroupBy
 from shmstore.matches import Query
@@ -154,8 +154,7 @@ class Questions(ABC, Generic[R]):
 
     def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
         """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
-        if not callable(function):
-            raise refused("function", function, "what can be called with a result so far and a record")
+        called("function", function, "what can be called with a result so far and a record")
         return reduce(function, self.query(**selection), initial)
 
     def group_by(self, field: str, **selection: Unpack[Selection[R]]) -> GroupBy:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar
 
 from shmstore import moments
-from shmstore.arguments import plain_number, refused
+from shmstore.arguments import called, plain_number, refused
 from shmstore.errors import InvalidOption
 from shmstore.expression import Expression
 from shmstore.moments import Unclear
@@ -137,12 +137,10 @@ def condition(
     """
     if where is None or isinstance(where, Expression):
         return where, None
+    expected = "an expression, as field('value') > 100, or a callable that says of a record whether it counts"
     if callable(where):
-        return None, where
-    raise InvalidOption(
-        f"where is {shown(where)} ({_type(where)}); expected an expression, as field('value') > 100, or a callable "
-        "that says of a record whether it counts"
-    )
+        return None, called("where", where, expected)
+    raise InvalidOption(f"where is {shown(where)} ({_type(where)}); expected {expected}")
 
 
 def require_time(schema: Schema, purpose: str) -> int:

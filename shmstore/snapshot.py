@@ -5,7 +5,7 @@ from typing import Any, TypeVar, overload
 
 from shmstore import _core, arrow
 from shmstore._core import FieldSpec
-from shmstore.arguments import refused, row_number
+from shmstore.arguments import called, row_number
 from shmstore.arrow import ArrowColumn
 from shmstore.calls import checked_calls
 from shmstore.column import kind_of
@@ -104,8 +104,7 @@ class Snapshot(Tabular[R]):
             return Snapshot(
                 self._columns.keep(program.matches(self._columns)), self._schema, self._gaps, reaches=self._reaches
             )
-        if not callable(accept):
-            raise refused("accept", accept, "an expression, as field('value') > 100, or a callable")
+        called("accept", accept, "an expression, as field('value') > 100, or a callable")
         chosen = [row for row, record in enumerate(self) if accept(record)]
         return Snapshot(self._columns.take(chosen), self._schema, self._gaps, reaches=self._reaches)
 

@@ -1,15 +1,23 @@
 """Arguments: whatever a public call is given, it takes it, or says in a short error of ours what it expected."""
 
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
-from shmstore.arguments import plain_number, whole_number
+import shmstore
+from shmstore import Coordinator, EventStore, Record
+from shmstore.arguments import function, plain_number, whole_number
 from shmstore.errors import InvalidOption, ShmStoreError
 from shmstore.moments import length_ns, moment_ns
 from shmstore.shown import shown
 from tests.helpers.calls import CALLS, WRONG, Detached, Loud, remove_new, staged
+
+
+class Number(Record):
+    n: int
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -94,3 +102,53 @@ def test_only_times_are_moments() -> None:
 def test_a_length_of_time_is_exact_at_the_ends() -> None:
     assert length_ns(timedelta.max) == (10**9 * 86_400 * 10**6 - 1) * 1000
     assert length_ns(timedelta(microseconds=-1)) == -1000
+
+
+# -- what is called
+
+
+async def late(*_: object) -> bool:
+    return False
+
+
+def paused(*_: object) -> Iterator[bool]:
+    yield False
+
+
+async def late_and_paused(*_: object) -> AsyncIterator[bool]:
+    yield False
+
+
+class Late:
+    async def __call__(self, *_: object) -> bool:
+        return False
+
+    async def method(self, *_: object) -> bool:
+        return False
+
+
+UNRUN: list[Callable[..., object]] = [late, paused, late_and_paused, Late(), Late().method, partial(late, 1)]
+
+
+@pytest.mark.parametrize("body", UNRUN, ids=["async", "generator", "async generator", "object", "method", "partial"])
+def test_a_function_whose_body_would_not_run_is_refused_wherever_one_is_called(name: str, body: Any) -> None:
+    calls: dict[str, Callable[[EventStore[Any]], object]] = {
+        "where": lambda store: store.count(where=body),
+        "accept": lambda store: store.snapshot().where(body),
+        "function": lambda store: store.aggregate(0, body),
+        "on_statistics": lambda store: Coordinator(store, on_statistics=body),
+        "on_discarded": lambda store: shmstore.attach(name, on_discarded=body),
+        "on_capacity_reached": lambda store: shmstore.create(f"{name}-2", Number, capacity=1, on_capacity_reached=body),
+    }
+    with shmstore.create(name, Number, capacity=10) as store:
+        store.append(n=1)
+        for argument, call in calls.items():
+            with pytest.raises(InvalidOption, match=f"^{argument} is .*, but no async function and no generator"):
+                call(store)
+    assert name in shmstore.list_stores() and f"{name}-2" not in shmstore.list_stores()
+
+
+def test_classes_and_whatever_else_can_be_called_are_functions() -> None:
+    for taken in (print, int, "".join, partial(max, 1), lambda _: True, type("Own", (), {"__call__": print})()):
+        assert function("f", taken) is taken
+    assert function("f", None) is None
