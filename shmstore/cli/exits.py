@@ -42,6 +42,7 @@ def code_of(error: errors.ShmStoreError) -> int:
 def guard(program: str, run: Callable[[], int]) -> int:
     """Run a tool and return its exit code: errors are told on stderr, a closed pipe and Ctrl-C end quietly."""
     signal.signal(signal.SIGTERM, _leave)
+    _replace_closed_streams()
     try:
         code = run()
         sys.stdout.flush()
@@ -72,6 +73,14 @@ def _say(program: str, message: str, code: int) -> int:
 def _leave(_number: int, _frame: FrameType | None) -> None:
     # SystemExit rather than death: a live view must give the terminal back.
     sys.exit(TERMINATED)
+
+
+def _replace_closed_streams() -> None:
+    # Started with a closed output, as by some daemons: what is said there is lost, the work is done all the same.
+    # Without this, messages would go among the results.
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end of the process
 
 
 def _forget_output() -> None:

@@ -194,6 +194,18 @@ def test_a_full_device_is_told(store: EventStore[Any]) -> None:
     assert done.returncode == 1 and b"No space left" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("suffix", "redirect", "code", "said"),
+    [("", ">&-", 0, b""), ("", "2>&-", 0, b"name"), ("-missing", "2>&-", 3, b"")],
+)
+def test_a_closed_output_hears_nothing_and_the_other_no_more(
+    store: EventStore[Any], suffix: str, redirect: str, code: int, said: bytes
+) -> None:
+    command = f"{shlex.join([*INSPECT, 'show', store.name + suffix])} {redirect}"
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=LIMIT_S, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout[:4], done.stderr) == (code, said, b"")
+
+
 # -- top
 
 
