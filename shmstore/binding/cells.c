@@ -15,13 +15,6 @@ int group_field(Store *store, int field, bool optional) {
     return -2;
 }
 
-
-int count_keys(const struct run *run, uint32_t *keys) {
-    if (!run->columns && load_keys(run->store)) return -1;
-    *keys = (uint32_t)PyList_Size(run->store->key_texts);
-    return 0;
-}
-
 enum told told_of(enum groups_status status) {
     return status == GROUPS_OK ? TOLD_OK : status == GROUPS_NO_MEMORY ? TOLD_NO_MEMORY : TOLD_DAMAGED;
 }

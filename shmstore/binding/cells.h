@@ -12,9 +12,6 @@ PyObject *number_object(enum lane lane, union number number);
 int group_field(Store *store, int field, bool optional);
 static inline uint64_t field_bit(int field) { return field < 0 ? 0 : UINT64_C(1) << field; }
 
-/* How many keys there are: every record that is asked about has an id below. 0, or -1 with an exception. */
-int count_keys(const struct run *run, uint32_t *keys);
-
 enum told told_of(enum groups_status status);
 
 /* A list of what `make` makes of each cell that holds a record, in the order of cells; NULL with an exception. */

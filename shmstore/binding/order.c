@@ -57,9 +57,14 @@ static enum told hear_pairs(void *context, const struct batch *batch, const stru
     return added == PAIRS_OK ? TOLD_OK : TOLD_NO_MEMORY;
 }
 
+static bool renew_pairs(void *context, uint32_t keys) {
+    struct gathered *gathered = context;
+    return gathered->together || groups_add_keys(&gathered->groups, keys);
+}
+
 /* Gather in one pass and sort. 0, or -1 with an exception. */
 static int gather(struct run *run, struct gathered *gathered) {
-    if (run_pass(run, &(struct listener){hear_pairs, gathered, NULL})) return -1;
+    if (run_pass(run, &(struct listener){hear_pairs, gathered, NULL, renew_pairs})) return -1;
     enum pairs_status sorted;
     Py_BEGIN_ALLOW_THREADS sorted = pairs_sort(&gathered->pairs);
     Py_END_ALLOW_THREADS if (sorted == PAIRS_OK) return 0;
@@ -103,7 +108,7 @@ static PyObject *quantiles_of_all(struct run *run, const double *wanted, uint32_
     PyObject *list = NULL;
     enum pass pass;
     do {
-        if (run_pass(run, &(struct listener){hear_quantiles, quantiles, NULL})) goto done;
+        if (run_pass(run, &(struct listener){hear_quantiles, quantiles, NULL, NULL})) goto done;
         pass = quantiles_end_pass(quantiles);
         if (run_has_lost(run, pass == PASS_DONE && quantiles->passes == 1 ? TOLERABLE_PART : 0)) {
             if (gather_quantiles(run, quantiles)) goto done;
@@ -158,7 +163,7 @@ static PyObject *distinct_of_all(struct run *run, uint32_t field) {
     PyObject *count = NULL;
     enum pass pass;
     for (bool first = true;; first = false) {
-        if (run_pass(run, &(struct listener){hear_distinct, different, NULL})) goto done;
+        if (run_pass(run, &(struct listener){hear_distinct, different, NULL, NULL})) goto done;
         pass = distinct_end_pass(&different->distinct);
         if (run_has_lost(run, pass == PASS_DONE && first ? TOLERABLE_PART : 0)) {
             count = gather_distinct(run, field);

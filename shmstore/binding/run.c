@@ -73,6 +73,12 @@ int run_renew(struct run *run) {
     return 0;
 }
 
+int count_keys(const struct run *run, uint32_t *keys) {
+    if (!run->columns && load_keys(run->store)) return -1;
+    *keys = (uint32_t)PyList_Size(run->store->key_texts);
+    return 0;
+}
+
 void run_end(struct run *run) {
     PyMem_Free(run->memory);
     PyMem_Free(run->ranges);
@@ -156,11 +162,20 @@ static int run_once(struct run *run, const struct listener *listener, struct sli
     return failed ? -1 : 0;
 }
 
+/* Begin anew for a listener that has heard of nothing. */
+static int renew_for(struct run *run, const struct listener *listener) {
+    uint32_t keys;
+    if (run_renew(run) || (listener->renew && count_keys(run, &keys))) return -1;
+    if (!listener->renew || listener->renew(listener->context, keys)) return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
 int run_pass(struct run *run, const struct listener *listener) {
     struct slice slice;
     int tries = 0;
     do { /* who was kept waiting for longer than the ring lasts has met nothing: then about what is there now */
-        if ((tries && run_renew(run)) || run_once(run, listener, &slice)) return -1;
+        if ((tries && renew_for(run, listener)) || run_once(run, listener, &slice)) return -1;
     } while (slice.scan == SCAN_END && !slice.heard && ++tries < MOST_TRIES && is_lapped(run));
     if (slice.program == PROGRAM_OVERFLOW) raise_overflow(run->store->state, run->held);
     else if (slice.told == TOLD_NO_MEMORY) PyErr_NoMemory();

@@ -12,6 +12,9 @@ struct listener {
     enum told (*hear)(void *context, const struct batch *batch, const struct found *found); /* without the GIL */
     void *context;
     bool (*take)(void *context, const struct block *block); /* whole blocks, by their summaries; NULL: records alone will do */
+    /* It is about other records now, the first that are heard of, and their keys have ids below this; false: no memory. NULL:
+     * that makes no difference. */
+    bool (*renew)(void *context, uint32_t keys);
 };
 
 /* Whom is asked, and of what. */
@@ -38,6 +41,9 @@ struct run {
 /* Fix which tickets are asked about, and keep the store; `source` stays the caller's, and there. 0, or -1 with an exception;
  * then there is nothing to end. */
 int run_begin(struct run *run, const struct source *source);
+
+/* How many keys there are: every record that is asked about has an id below. 0, or -1 with an exception. */
+int count_keys(const struct run *run, uint32_t *keys);
 
 /* Read all of them once. 0, or -1 with an exception: also when Ctrl-C was pressed. */
 int run_pass(struct run *run, const struct listener *listener);

@@ -86,7 +86,7 @@ static bool take_total(void *context, const struct block *block) {
 static PyObject *tally_all(struct run *run, const struct tallies *asked) {
     struct total total = {.asked = *asked};
     tally_begin(total.tally, asked);
-    if (run_pass(run, &(struct listener){hear_total, &total, take_total})) return NULL;
+    if (run_pass(run, &(struct listener){hear_total, &total, take_total, NULL})) return NULL;
     PyObject *values = PyList_New(0);
     for (uint32_t i = 0; values && i < asked->count; i++) {
         PyObject *answers = PyTuple_New(ANSWERS);
@@ -110,6 +110,8 @@ static bool take_groups(void *context, const struct block *block) {
     bool taken;
     return groups_add_block(context, block, &taken) == GROUPS_OK && taken; /* without memory: its records will tell */
 }
+
+static bool renew_groups(void *context, uint32_t keys) { return groups_add_keys(context, keys); }
 
 static PyObject *make_pane(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
     (void)store, (void)value, (void)answer;
@@ -185,7 +187,7 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
     if (!groups_begin(&groups, g, by, keys, times->panes, asked) ||
         (times->every_ns && !groups_begin(&windows, g, by, keys, (struct panes){.length_ns = times->every_ns}, asked))) {
         PyErr_NoMemory();
-    } else if (!run_pass(run, &(struct listener){hear_groups, &groups, take_groups})) {
+    } else if (!run_pass(run, &(struct listener){hear_groups, &groups, take_groups, renew_groups})) {
         if (!times->every_ns) result = groups_object(run->store, &groups);
         else if (!make_windows(run->store, &windows, &groups, times)) result = groups_object(run->store, &windows);
     }
@@ -247,6 +249,11 @@ static enum told hear_edges(void *context, const struct batch *batch, const stru
     return told_of(edges_add(context, batch, found));
 }
 
+static bool renew_edges(void *context, uint32_t keys) {
+    struct edges *edges = context;
+    return groups_add_keys(&edges->groups, keys);
+}
+
 static PyObject *make_edge(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
     (void)value, (void)answer;
     const struct edges *edges = (const struct edges *)(const void *)groups; /* its first member */
@@ -273,7 +280,7 @@ static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObj
     PyObject *labels = NULL, *values = NULL;
     if (!count_keys(&run, &keys)) {
         if (!groups_begin(&edges.groups, &store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) PyErr_NoMemory();
-        else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL})) {
+        else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL, renew_edges})) {
             labels = by < 0 ? Py_NewRef(Py_None) : labels_column(store, &edges.groups);
             values = labels ? cells_column(store, &edges.groups, 0, 0, make_edge) : NULL;
         }

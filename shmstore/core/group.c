@@ -29,8 +29,11 @@ bool groups_begin(struct groups *groups, const struct geometry *geometry, int fi
     groups->asked = *asked;
     groups->dense = field >= 0 && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) &&
                     keys <= MOST_DENSE;
-    if (!grow(groups)) return false;
-    for (uint32_t id = 0; groups->dense && id < keys; id++)
+    return grow(groups) && groups_add_keys(groups, keys);
+}
+
+bool groups_add_keys(struct groups *groups, uint32_t keys) {
+    for (uint32_t id = groups->cell_count; groups->dense && id < keys; id++)
         if (!cell_of(groups, 0, id, NULL)) return false;
     return true;
 }

@@ -50,6 +50,9 @@ bool groups_begin(struct groups *groups, const struct geometry *geometry, int fi
                   struct panes panes, const struct tallies *asked);
 void groups_end(struct groups *groups);
 
+/* There are more keys now, of records that are yet to come; none has come so far. False: no memory. */
+bool groups_add_keys(struct groups *groups, uint32_t keys);
+
 enum groups_status { GROUPS_OK, GROUPS_NO_MEMORY, GROUPS_DAMAGED /* the id of a Key that nobody has */ };
 
 /* The records of a batch that match, next to one another, and their cells. */
