@@ -66,7 +66,8 @@ class Tabular(ABC, Generic[R]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Every row as a dictionary by column name."""
-        return [dict(zip(self.names, row, strict=True)) for row in self.iter_rows()]
+        names = self.names
+        return [dict(zip(names, row, strict=True)) for row in self.iter_rows()]
 
     def to_csv(self, file: Target) -> int:
         """Write the rows as CSV, names first, to a path (UTF-8) or a text stream. Returns how many rows.

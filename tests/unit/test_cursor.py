@@ -187,6 +187,33 @@ def test_start_by_time_misses_nothing_when_times_do_not_rise(name: str) -> None:
         assert store.cursor(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)).read() == []
 
 
+@pytest.mark.parametrize("count", [4000, 200_000])
+def test_start_by_time_does_not_pass_a_record_that_is_being_written(name: str, count: int) -> None:
+    """It may turn out to be as young as what is looked for."""
+    with shmstore.create(name, Tick, capacity=count, partitions=1) as store:
+        store.append_many({"number": range(count), "timestamp": range(count)})
+        first = count * 3 // 4
+        since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=first // 1000)
+        assert store.cursor(since).positions == (first,)
+        for state, expected in ((State.WRITING, count // 2 + 7), (State.VOID, first), (State.PUBLISHED, first)):
+            set_state(store, count // 2 + 7, state)
+            assert store.cursor(since).positions == (expected,)
+
+
+def test_start_by_time_makes_no_row_of_what_lies_before(name: str) -> None:
+    with shmstore.create(name, Tick, capacity=200_000, partitions=1) as store:
+        store.append_many({"number": range(200_000), "timestamp": range(200_000)})
+
+        def taken(what: Callable[[], object]) -> float:
+            start = time.perf_counter()
+            what()
+            return time.perf_counter() - start
+
+        search = min(taken(lambda: store.cursor(timedelta(minutes=1))) for _ in range(5))
+        rows = min(taken(store.snapshot().rows) for _ in range(3))
+        assert search < rows / 2
+
+
 def test_start_by_time_needs_timestamps(name: str) -> None:
     with shmstore.create(name, Untimed, capacity=4) as store:
         with pytest.raises(InvalidOption, match="Timestamp"):
