@@ -8,6 +8,16 @@ from pathlib import Path
 from tests.core.conftest import CORE
 
 
+def changed(text: str, changes: dict[str, str], file: str) -> str:
+    """A text in which some texts, each of which occurs once, are replaced."""
+    for old, new in changes.items():
+        pattern = re.compile(r"\s+".join(map(re.escape, old.split())))  # lines may be wrapped anywhere
+        found = len(pattern.findall(text))
+        assert found == 1, f"{file} has not one but {found} times: {old}"
+        text = pattern.sub(lambda _, new=new: new, text)
+    return text
+
+
 @dataclass(frozen=True)
 class Mutant:
     breaks: str  # the rule, in words
@@ -18,12 +28,7 @@ class Mutant:
 
     def copy(self, folder: Path) -> list[Path]:
         """The C files to compile of a copy of the core: the changed one, or all when a header is changed."""
-        text = (CORE / self.file).read_text()
-        for old, new in self.changes.items():
-            pattern = re.compile(r"\s+".join(map(re.escape, old.split())))  # lines may be wrapped anywhere
-            found = len(pattern.findall(text))
-            assert found == 1, f"{self.file} has not one but {found} times: {old}"
-            text = pattern.sub(lambda _, new=new: new, text)
+        text = changed((CORE / self.file).read_text(), self.changes, self.file)
         core = folder / "core"
         shutil.copytree(CORE, core)
         (core / self.file).write_text(text)

@@ -257,6 +257,24 @@ MUTANTS = (
         {"(seen + NEWS_WAKE)": "seen"},
     ),
     Mutant(
+        "a thread that sleeps on its own word is called by whoever joins",
+        "who_joins_while_all_others_are_told_is_told_too",
+        "watch.c",
+        {"if (made && !watch->sleeps) call(watch);": ""},
+    ),
+    Mutant(
+        "and by whoever has settled",
+        "who_has_settled_is_told_of_the_next_news",
+        "watch.c",
+        {"if (!watch->sleeps) call(watch); /* on": "/* on"},
+    ),
+    Mutant(
+        "and leaves with the last",
+        "who_has_settled_is_told_of_the_next_news",
+        "watch.c",
+        {"if (watch->first || !watch->runs) pthread_mutex_unlock": "if (watch) pthread_mutex_unlock"},
+    ),
+    Mutant(
         "a header's checksum is looked at",
         "a_header_with_any_byte_changed_is_refused",
         "layout.c",
