@@ -88,10 +88,9 @@ PyObject *header_object(struct module_state *state, const struct header *h, cons
     PyObject *options = Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions",
                                       o->partitions, "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes",
                                       o->processes);
-    PyObject *fields = fields_object(state, h->fields, o->field_count);
-    if (!options || !fields) {
+    PyObject *fields = options ? fields_object(state, h->fields, o->field_count) : NULL;
+    if (!fields) {
         Py_XDECREF(options);
-        Py_XDECREF(fields);
         return NULL;
     }
     return new_shape(state, SHAPE_HEADER,
@@ -501,6 +500,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->following_type);
     Py_VISIT(state->packed_type);
     Py_VISIT(state->program_type);
+    Py_VISIT(state->mapping_type);
     return 0;
 }
 
@@ -522,6 +522,7 @@ static int core_clear(PyObject *module) {
     Py_CLEAR(state->following_type);
     Py_CLEAR(state->packed_type);
     Py_CLEAR(state->program_type);
+    Py_CLEAR(state->mapping_type);
     return 0;
 }
 

@@ -9,10 +9,15 @@ PyObject *default_of(const Store *store, uint32_t field) {
 }
 
 int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging) {
-    PyObject *item = default_of(store, field);
+    PyObject *item = Py_XNewRef(default_of(store, field)); /* what it runs may set others */
+    if (!item) {
+        raise_field(store, ERROR_FIELD_TYPE, field, staging->row, "it was left out, and has no default any more");
+        return -1;
+    }
     PyObject *value = PyCallable_Check(item) ? PyObject_CallNoArgs(item) : Py_NewRef(item);
     int failed = value ? encode_value(store, field, value, to, staging) : -1;
     Py_XDECREF(value);
+    Py_DECREF(item);
     return failed;
 }
 

@@ -285,6 +285,7 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
     set(&store->make, make);
     set(&store->values_of, values_of);
     set(&store->defaults, defaults);
+    Py_CLEAR(store->call_names); /* which fields a call may leave out is another question now */
     Py_RETURN_NONE;
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, StoreClosed, Timestamp, _core
+from shmstore import EventStore, FieldTypeError, Key, Record, StoreClosed, Timestamp, _core
 from tests.helpers.processes import Child
 from tests.helpers.segments import may_fork
 
@@ -152,3 +152,26 @@ def test_a_callable_that_closes_the_store_closes_nobody_elses_file(store: EventS
 
     assert Child(life).wait() == 0
     assert len(store.processes()) == 1
+
+
+@pytest.mark.parametrize("way", ["append", "appender"])
+def test_a_default_that_takes_all_defaults_away_ends_in_order(store: EventStore[Reading], way: str) -> None:
+    def life() -> None:
+        core = shmstore.attach(store.name)._core
+
+        class Default:
+            def __call__(self) -> float:
+                core.set_record_type(None)
+                return 1.5
+
+        core.set_record_type(None, None, None, (..., Default(), ...))
+        appender = core.appender(("gateway",))
+
+        def append() -> int:
+            return appender("gw-1") if way == "appender" else core.append(gateway="gw-1")
+
+        assert append() >= 0
+        with pytest.raises(FieldTypeError, match="field 'value': it "):
+            append()
+
+    assert Child(life).wait() == 0
