@@ -31,7 +31,7 @@ from shmstore.errors import (
 )
 from shmstore.mapping import Segment
 
-__all__ = ["Segment", "SegmentInfo", "attach", "create", "list_segments", "unlink"]
+__all__ = ["Segment", "SegmentInfo", "access_differences", "attach", "create", "list_segments", "unlink"]
 
 _HEADER_BYTES: Final = 1 << 13  # more than a header and its board
 _RESERVE_BYTES: Final = 1 << 20
@@ -72,7 +72,7 @@ def create(
     StoreExists, NoSpace, AccessDenied, TooManyFiles and SystemRefused.
     """
     path = names.path_of(names.check_name(name))
-    mode = whole_number("mode", mode, "permission bits between 0 and 0o777, such as 0o660", most=0o777)
+    mode = _permission_bits(mode)
     group_id = _group_id(group)
     size = _core.plan(fields, options).size
     try:
@@ -125,6 +125,26 @@ def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segme
         segment.close()
         raise
     return segment
+
+
+def access_differences(name: str, *, mode: int | None = None, group: str | int | None = None) -> list[str]:
+    """Where a segment is not as `mode` and `group` ask for, in words; what is None is not asked for.
+
+    Nothing when its name is gone. Raises InvalidOption.
+    """
+    wanted_mode = None if mode is None else _permission_bits(mode)
+    wanted_group = _group_id(group)
+    try:
+        status = os.stat(names.path_of(name), follow_symlinks=False)
+    except OSError:
+        return []
+    found = []
+    has_mode = stat.S_IMODE(status.st_mode)
+    if wanted_mode is not None and has_mode != wanted_mode:
+        found.append(f"mode is {has_mode:#o}, not {wanted_mode:#o}")
+    if group is not None and status.st_gid != wanted_group:
+        found.append(f"group is {_group_name(status.st_gid)!r}, not {group!r}")
+    return found
 
 
 def list_segments() -> list[SegmentInfo]:
@@ -294,6 +314,18 @@ def _remove_name(name: str) -> None:
         ) from error
     except OSError as error:
         _refuse(path, error)
+
+
+def _permission_bits(mode: int) -> int:
+    return whole_number("mode", mode, "permission bits between 0 and 0o777, such as 0o660", most=0o777)
+
+
+def _group_name(number: int) -> str | int:
+    """The name of a group, or its id where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return number
 
 
 def _group_id(group: str | int | None) -> int:

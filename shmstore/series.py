@@ -35,7 +35,7 @@ class Point(Record):
     timestamp: Timestamp
 
 
-_USUAL = {"keys": 4096, "processes": 256}
+_USUAL = {"keys": 4096, "processes": 256, "mode": 0o600}
 
 
 @checked
@@ -76,7 +76,8 @@ def series(
             "one out"
         )
     # Only what is said is compared with what a series is that exists.
-    sizes: Any = {name: value for name, value in (("keys", keys), ("processes", processes)) if value != _USUAL[name]}
+    given = {"keys": keys, "processes": processes, "mode": mode}
+    said: Any = {name: value for name, value in given.items() if value != _USUAL[name]}
     store = stores.open(
         name,
         Point,
@@ -84,9 +85,8 @@ def series(
         partitions=partitions,
         layout=layout,
         partition_by=partition_by,
-        mode=mode,
         group=group,
-        **sizes,
+        **said,
         **callbacks,
     )
     return Series(store)

@@ -118,8 +118,8 @@ def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Crea
     """Attach to a store, or make it when there is none; any number of processes may do this at once.
 
     Takes what `create` takes, raises what `create` and `attach` raise. A store that exists keeps its own options: where
-    one that is given here differs, a UserWarning names both, or, with `strict`, InvalidOption is raised. Its fields
-    must be those of `record`.
+    one that is given here differs (also the permission bits and the group of its file), a UserWarning names both, or,
+    with `strict`, InvalidOption is raised. Its fields must be those of `record`.
     """
     callbacks: Callbacks[Any] = {
         "on_discarded": options.get("on_discarded"),
@@ -147,6 +147,7 @@ def _told_of_differences(store: "EventStore[Any]", options: Mapping[str, Any], s
     try:
         core = store._core
         found = differences(core.plan(), core.header().options, store.schema, options)
+        found += segment.access_differences(store.name, mode=options.get("mode"), group=options.get("group"))
         if found:
             message = (
                 f"store {store.name!r} exists and keeps its own options: {'; '.join(found)}; ask for what it has, use "

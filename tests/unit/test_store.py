@@ -1,6 +1,7 @@
 """The event store in one process: making, attaching, appending, cleaning, state, callbacks, and doing it wrong."""
 
 import gc
+import grp
 import multiprocessing
 import os
 import pickle
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Text, Timestamp, _core
+from shmstore import EventStore, Key, Record, Text, Timestamp, _core, segment
 from shmstore.errors import (
     FieldError,
     FieldTypeError,
@@ -154,6 +155,33 @@ def test_open_says_where_a_store_that_exists_differs_from_what_is_asked(
         shmstore.open(name, Reading, capacity=7, strict=True).close()  # as much, rounded up; the rest is not said
         with pytest.raises(InvalidOption):
             shmstore.open(name, Reading, capacity="8")  # type: ignore[arg-type]
+
+
+def test_open_says_whom_a_store_that_exists_lets_in(name: str) -> None:
+    other = next(group for group in grp.getgrall() if group.gr_gid != os.getegid())
+    with shmstore.create(name, Reading, capacity=8, mode=0o640) as store:
+        shmstore.open(name, Reading, capacity=8, mode=0o640, group=os.getegid(), strict=True).close()
+        shmstore.open(name, Reading, capacity=8, strict=True).close()  # nothing is said
+        said = rf"mode is 0o640, not 0o666; group is '{grp.getgrgid(os.getegid()).gr_name}', not '{other.gr_name}'"
+        with pytest.raises(InvalidOption, match=said):
+            shmstore.open(name, Reading, capacity=8, mode=0o666, group=other.gr_name, strict=True)
+        with pytest.warns(UserWarning, match="mode is 0o640, not 0o600; ask for what it has"):
+            shmstore.open(name, Reading, capacity=8, mode=0o600).close()
+        for wrong in ({"mode": 0o1000}, {"mode": "rw"}, {"group": "no such group"}):
+            with pytest.raises(InvalidOption, match=f"{next(iter(wrong))} is "):
+                shmstore.open(name, Reading, capacity=8, **wrong)  # type: ignore[arg-type]
+        os.chmod(f"/dev/shm/{name}", 0o660)
+        shmstore.open(name, Reading, capacity=8, mode=0o660, strict=True).close()
+        os.rename(f"/dev/shm/{name}", f"/dev/shm/{name}-moved")
+        assert segment.access_differences(store.name, mode=0o600) == []
+        os.rename(f"/dev/shm/{name}-moved", f"/dev/shm/{name}")
+
+
+def test_a_series_that_exists_is_compared_with_what_is_said_of_its_mode(name: str) -> None:
+    with shmstore.series(name, capacity=8, partitions=1, mode=0o660):
+        shmstore.series(name, capacity=8).close()
+        with pytest.warns(UserWarning, match="mode is 0o660, not 0o666"):
+            shmstore.series(name, capacity=8, mode=0o666).close()
 
 
 def test_a_changed_record_is_told_line_by_line(name: str) -> None:
