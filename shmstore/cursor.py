@@ -14,7 +14,7 @@ from shmstore.alone import Alone
 from shmstore.arguments import items_of, length_ns, plain_number, real_number, refused, whole_number
 from shmstore.calls import checked_calls
 from shmstore.compiler import compiled
-from shmstore.errors import DamagedSegment, InvalidOption, StoreClosed, StoreUnlinked
+from shmstore.errors import DamagedSegment, InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.gap import Gap, gaps_of
 from shmstore.schema import Schema
 from shmstore.selection import Moment, is_time, nanoseconds, one_partition, require_time
@@ -142,7 +142,11 @@ class Cursor(Alone, Generic[R]):
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """The next position of each followed partition: `store.cursor(start=positions)` goes on from there."""
+        """The next position of each followed partition: `store.cursor(start=positions)` goes on from there.
+
+        They are places of this store alone. Whoever keeps them for another run keeps `store.store_id` beside them: in a
+        store that was made anew under the same name they may pass records over.
+        """
         return tuple(ticket * self._partitions + partition for partition, ticket in self._core.positions())
 
     def close(self) -> None:
@@ -165,7 +169,13 @@ class Cursor(Alone, Generic[R]):
         """Let the loop wait for the descriptor; tasks that share the cursor are all told, and look."""
         if self._core.wait(0.0):
             return
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise InvalidCall(
+                "nothing is there to be read, and no loop of asyncio runs here to wait for more; in another loop wait "
+                "until cursor.fileno() is readable, as by trio.lowlevel.wait_readable, and read"
+            ) from error
         if loop not in self._waiting:
             fd = self._core.fileno()
             loop.add_reader(fd, self._tell, loop)
@@ -238,7 +248,7 @@ def _leap(core: _core.Store, partition: int, ticket: int, end: int, program: _co
 
     The core looks, as no step of Python for each record would do for a store of millions.
     """
-    most = _LEAP_RECORDS
+    most, grows = _SCAN_RECORDS, True
     while most >= _SCAN_RECORDS and ticket < end:
         length = min(most, end - ticket)
         try:
@@ -246,9 +256,10 @@ def _leap(core: _core.Store, partition: int, ticket: int, end: int, program: _co
         except DamagedSegment:  # it is found again, and told, by whoever reads on from there
             return ticket
         if len(found) or any(gap.reason == _core.GAP_IN_FLIGHT for gap in found.gaps()):
-            most //= 2
+            most, grows = most // 2, False
         else:
             ticket += length
+            most = min(2 * most, _LEAP_RECORDS) if grows else most
     return ticket
 
 

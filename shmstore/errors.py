@@ -60,7 +60,7 @@ class InvalidCapacity(InvalidOption):
 
 
 class InvalidCall(ShmStoreError, TypeError):
-    """A function was called without an argument that it needs, or with one that it does not take."""
+    """A function was called without an argument or a running loop that it needs, or with one that it does not take."""
 
 
 class NotPicklable(ShmStoreError, TypeError):

@@ -19,7 +19,7 @@ import pytest
 import shmstore
 from shmstore import Cursor, EventStore, Gap, GapReason, Record, Timestamp
 from shmstore.cursor import GAPS_KEPT
-from shmstore.errors import InvalidOption, StoreClosed, StoreUnlinked
+from shmstore.errors import InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
 from tests.helpers.processes import Child, eventually
 from tests.helpers.slots import State, set_state
 
@@ -572,6 +572,16 @@ def test_async_for_over_a_busy_store_leaves_others_their_turn(single: EventStore
     begun = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - begun < LIMIT_S and seen > 100
+
+
+def test_another_loop_than_asyncios_is_told_how_to_wait(store: EventStore[Tick]) -> None:
+    store.append(number=1, partition=0)
+    step = store.cursor("oldest").__anext__()
+    with pytest.raises(StopIteration) as taken:
+        step.send(None)
+    assert taken.value.value.number == 1
+    with pytest.raises(InvalidCall, match=r"no loop of asyncio runs here.* cursor\.fileno\(\) is readable"):
+        store.cursor("latest").__anext__().send(None)
 
 
 def test_anext_takes_one(store: EventStore[Tick]) -> None:
