@@ -23,7 +23,7 @@ from typing import Any, overload
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, StoreClosed, Text, Timestamp, _core
+from shmstore import EventStore, Key, NotPicklable, Record, StoreClosed, Text, Timestamp, _core
 from tests.helpers.processes import Child, shared_numbers
 from tests.helpers.segments import may_fork
 
@@ -133,6 +133,11 @@ def follow(cursor: _core.Cursor) -> None:
         take().send(None)
 
 
+def refuse_pickling(what: object) -> None:
+    with pytest.raises(NotPicklable):
+        what.__reduce__()
+
+
 Call = Callable[[Scene], object]
 
 CALLS: dict[str, Call] = {
@@ -238,6 +243,11 @@ CALLS: dict[str, Call] = {
     "pack_bits": lambda s: _core.pack_bits(s.columns.column(1).cast("B")),
     "rows": lambda s: list(_core.rows((s.core.snapshot() for _ in range(3)), bool, 99)),
     "pack_rows": lambda s: s.handle.snapshot().structured(),
+    "Store.__reduce__": lambda s: refuse_pickling(s.core),
+    "Cursor.__reduce__": lambda s: refuse_pickling(s.cursor),
+    "Columns.__reduce__": lambda s: refuse_pickling(s.columns),
+    "Rows.__reduce__": lambda s: refuse_pickling(iter(s.columns)),
+    "Program.__reduce__": lambda s: refuse_pickling(s.program),
 }
 
 
