@@ -23,6 +23,8 @@ from types import FrameType
 import psutil
 import pytest
 
+from tests.helpers.effort import FULL
+
 SHM = Path("/dev/shm")
 RUN = os.getpid()
 LIMIT_S = 120.0
@@ -47,6 +49,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if run and not psutil.pid_exists(int(run[1])):
             (SHM / name).unlink(missing_ok=True)
     session.config.stash[NAMES_AT_START] = set(os.listdir(SHM))
+    note(full=FULL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -263,7 +264,8 @@ def test_no_way_to_end_removes_a_segment_or_prints_a_word(
     program.write_text(ATTACHERS)
     with create(name, 1_000_000) as ours:
         assert ours.size > 8 << 20
-        for ending in ("close", "forget", "exit", "exit at once", "kill", "no memory"):
+
+        def end(ending: str) -> None:
             # The resource tracker has the other end of stderr too: `run` returns when it has done its last deed.
             ended = subprocess.run(
                 [sys.executable, program, name, ending, method],
@@ -274,4 +276,7 @@ def test_no_way_to_end_removes_a_segment_or_prints_a_word(
             expected = KILLED if (method, ending) == ("unrelated", "kill") else 0
             assert (ended.returncode, ended.stdout, ended.stderr) == (expected, "", ""), ending
             assert ours.is_linked(), ending
-            scorecard(16, ends=1, removed=0, warnings=0)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(end, ("close", "forget", "exit", "exit at once", "kill", "no memory")):
+                scorecard(16, ends=1, removed=0, warnings=0)

@@ -29,7 +29,8 @@ FLAGS = (
     "-fPIC",
     "-pthread",
 )
-STOPPERS = {"by_instruction": (), "by_point": ("-DSHMSTORE_POINTS",)}
+# At points it is of no interest how the code between them was compiled, so that is done fast.
+STOPPERS = {"by_instruction": (), "by_point": ("-DSHMSTORE_POINTS", "-O1")}
 OBSTACLE = 3  # exit status: victims cannot be stopped so; the reason is on stderr
 PAIRS = 60
 LAYOUTS = ("rows", "columns")

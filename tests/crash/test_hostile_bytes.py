@@ -21,13 +21,14 @@ import pytest
 import shmstore
 from shmstore import Coordinator, DamagedSegment, EventStore, NotAStore, ShmStoreError, segment
 from shmstore.cli import inspect
+from tests.helpers.effort import cases
 from tests.helpers.mutants import Template, append_one, mutant, scribble, template, write_file
 from tests.helpers.ordeal import Ordeal, watch
 from tests.helpers.processes import Child, shared_numbers
 from tests.helpers.questions import Ask, questions
 from tests.helpers.segments import may_fork
 
-MUTANTS = int(os.environ.get("SHMSTORE_MUTANTS", "2000"))
+MUTANTS = int(os.environ.get("SHMSTORE_MUTANTS", cases(full=2000, sample=500)))
 SCRIBBLED_S = 3.0
 WORKERS = 2
 QUESTIONS = 4  # put to each mutant, at each attachment

@@ -73,6 +73,14 @@ def test_a_figure_is_held_against_its_bar(tmp_path: Path, figures: dict[str, int
     assert verdict(prove_from(tmp_path / "noted", lines_of(17, [figures])).stdout, 17) == expected
 
 
+@pytest.mark.parametrize(("full", "expected"), [(True, "NOT SHOWN"), (False, "holds")])
+def test_a_sample_does_for_a_run_of_the_tests_and_not_for_the_proof(tmp_path: Path, full: bool, expected: str) -> None:
+    lines = [{"full": full}, *lines_of(1, [{"kills": 1300, "lost": 0, "doubled": 0}])]
+    page = prove_from(tmp_path / "noted", lines).stdout
+    assert verdict(page, 1) == expected
+    assert ("a sample: tools/prove tries 5,000 kills" in page) is not full
+
+
 def test_a_boundary_at_which_nothing_was_tried_is_told(tmp_path: Path) -> None:
     step = {"operation": "append", "layout": "rows", "K": 10, "runs": 8, "left_out": 1, "violations": 0}
     done = prove_from(tmp_path / "noted", lines_of(3, [step]))

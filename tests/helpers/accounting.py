@@ -1,11 +1,12 @@
 """Exactly-once accounting: every ticket is read once or lies in one gap, and nothing that returned is missing."""
 
+import time
 from collections import Counter
 from typing import Any
 
-from shmstore import EventStore, GapReason
+from shmstore import EventStore, GapReason, PartitionStalled
 from shmstore.gap import gaps_of
-from tests.helpers.processes import eventually, shared_numbers
+from tests.helpers.processes import LIMIT_S, eventually, shared_numbers
 from tests.helpers.proofs import is_proved, proof
 
 
@@ -17,14 +18,29 @@ class Promises:
         self._appends = appends
         self._began = shared_numbers(writers)
         self._returned = shared_numbers(writers * appends)  # 0; 1 + position; -1: it returned without a position
+        self._refused = shared_numbers(writers)
 
     def room(self, writer: int) -> int:
         """How many more this writer may append."""
         return self._appends - self._began[writer]
 
+    def refused(self) -> int:
+        """How many times an append was refused because living writers held every slot, and was tried again."""
+        return sum(self._refused)
+
     def append(self, store: EventStore[Any], writer: int, partition: int) -> None:
+        """Append the next record, again and again while those that live hold every slot: nothing is stored then."""
         number = self._begin(writer, 1)
-        position = store.append(proof(writer, number), partition=partition)
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            try:
+                position = store.append(proof(writer, number), partition=partition)
+                break
+            except PartitionStalled:
+                if time.monotonic() > deadline:
+                    raise
+                self._refused[writer] += 1
+                time.sleep(0.001)
         self._returned[writer * self._appends + number] = 1 + position
 
     def append_many(self, store: EventStore[Any], writer: int, count: int, partition: int) -> None:

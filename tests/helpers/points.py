@@ -12,6 +12,7 @@ import subprocess
 import sysconfig
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,16 @@ def points() -> Points:
     extension = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     include = "-I" + sysconfig.get_path("include")
-    sources = [*extension["sources"], "tests/helpers/points.c"]
-    options = [*extension["extra-compile-args"], "-DSHMSTORE_POINTS", "-fPIC", "-shared"]
-    subprocess.run([*compiler, *options, include, *sources, "-o", library], cwd=_ROOT, check=True)
+    options = [*extension["extra-compile-args"], "-O1", "-DSHMSTORE_POINTS", "-fPIC"]
+
+    def compile_one(source: str) -> Path:
+        target = Path(directory.name) / f"{source.replace('/', '.')}.o"
+        subprocess.run([*compiler, *options, include, "-c", source, "-o", target], cwd=_ROOT, check=True)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = [*pool.map(compile_one, [*extension["sources"], "tests/helpers/points.c"])]
+    subprocess.run([*compiler, *options, "-shared", *objects, "-o", library], check=True)
     built = Points(library)
     directory.cleanup()  # it is mapped; the file is not needed any more
     return built

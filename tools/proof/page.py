@@ -36,7 +36,7 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
     )
     yield from ("", f"**{verdict(scorecard)}**", "", "## Bars, and what shows that they are met", "")
     for shown in scorecard.shown:
-        yield f"- **{shown.promise.row}** {shown.promise.bar()}"
+        yield f"- **{shown.promise.row}** {shown.promise.bar(scorecard.full)}"
         yield from (f"  - {line}" for line in _tests(shown.tests))
     yield from _details(scorecard)
     yield from ("", "## Totals", "")

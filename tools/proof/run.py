@@ -36,6 +36,7 @@ def run(scorecard: Path, seed: int, arguments: Sequence[str]) -> str:
             **os.environ,
             "SHMSTORE_SCORECARD": str(scorecard),
             "SHMSTORE_SEED": str(seed),
+            "SHMSTORE_FULL": "1",
             "SHMSTORE_PROOF_CLAIMS": claims,
         }
         command = [sys.executable, "-m", "pytest", "-p", "proof.share", "-p", "no:cacheprovider", "--quiet", *arguments]

@@ -38,6 +38,7 @@ class Shown:
     tests: list[str]
     seconds: float
     failed: list[str]
+    full: bool
 
     @property
     def verdict(self) -> str:
@@ -46,7 +47,9 @@ class Shown:
         if self.failed or any(number > promise.most.get(name, number) for name, number in numbers(figures).items()):
             return BROKEN
         is_there = figures.keys() >= promise.least.keys() | promise.most.keys()
-        enough = is_there and all(numbers(figures)[name] >= number for name, number in promise.least.items())
+        enough = is_there and all(
+            numbers(figures)[name] >= number for name, number in promise.enough(self.full).items()
+        )
         return HOLDS if enough else NOT_SHOWN
 
 
@@ -58,6 +61,8 @@ class Scorecard:
     outcomes: Outcomes
     strays: list[str]
     """Tests that noted a figure for a promise that nobody made."""
+    full: bool = True
+    """Every run tried all cases, and took no samples."""
 
     @property
     def holds(self) -> bool:
@@ -70,10 +75,15 @@ def read(path: Path) -> Scorecard:
     outcomes = outcomes_of(line for line in lines if "outcome" in line)
     notes = [line for line in lines if "row" in line]
     known = {promise.row for promise in PROMISES}
+    full = all(line["full"] for line in lines if "full" in line)
     return Scorecard(
-        [shown_of(promise, [note for note in notes if note["row"] == promise.row], outcomes) for promise in PROMISES],
+        [
+            shown_of(promise, [note for note in notes if note["row"] == promise.row], outcomes, full)
+            for promise in PROMISES
+        ],
         outcomes,
         sorted({note["test"] for note in notes if note["row"] not in known}),
+        full,
     )
 
 
@@ -89,7 +99,7 @@ def outcomes_of(lines: Iterable[Mapping[str, Any]]) -> Outcomes:
     return outcomes
 
 
-def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes) -> Shown:
+def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes, full: bool) -> Shown:
     tests = list(dict.fromkeys(note["test"] for note in notes))
     # A test that noted something and whose end is not known was interrupted: that is no success.
     failed = [test for test in tests if test in outcomes.failed or test not in outcomes.seconds]
@@ -98,7 +108,7 @@ def shown_of(promise: Promise, notes: list[dict[str, Any]], outcomes: Outcomes) 
     figures = together(noted)
     if noted and "missed_boundaries" in promise.most:
         figures["missed_boundaries"] = sum(_missed(each) for each in noted if "K" in each)
-    return Shown(promise, notes, figures, tests, seconds, failed)
+    return Shown(promise, notes, figures, tests, seconds, failed, full)
 
 
 def together(noted: list[dict[str, Figure]]) -> dict[str, Figure]:

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STUCK_SECONDS = 60, LONG_LOOP = 128, PAIRS_A_DEATH = 10 };
+enum { STUCK_SECONDS = 60, LONG_LOOP = 32, PAIRS_A_DEATH = 10 };
 
 /* Who meets a death first. */
 enum way { REPAIRED, OVERTAKEN, READ, SUCCEEDED, WAYS };
