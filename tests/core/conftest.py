@@ -2,9 +2,11 @@
 
 import functools
 import os
+import random
 import shlex
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -89,6 +91,19 @@ def make_build(kind: str, folder: Path) -> Build:
 
 
 @pytest.fixture(scope="session")
+def common_seed() -> int:
+    """As `seed`, for runs that several tests share: who fails tells it."""
+    return int(os.environ.get("SHMSTORE_SEED") or random.randrange(2**32))
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Build]:
-    """Builds of each kind, made when they are first asked for."""
-    return functools.cache(lambda kind: make_build(kind, tmp_path_factory.mktemp(kind)))
+    """Builds of each kind, made when they are first asked for, by whichever thread."""
+    turn = threading.Lock()
+    once = functools.cache(lambda kind: make_build(kind, tmp_path_factory.mktemp(kind)))
+
+    def build(kind: str) -> Build:
+        with turn:
+            return once(kind)
+
+    return build

@@ -18,7 +18,7 @@ def changed(text: str, changes: dict[str, str], file: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mutant:
     breaks: str  # the rule, in words
     caught_by: str  # the case that fails

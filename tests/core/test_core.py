@@ -4,11 +4,15 @@ The cases are in the C files beside; each says in its name what must hold.
 """
 
 import re
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from tests.core.conftest import CORE, KINDS, TESTS, Build
+from tests.core.side_by_side import Together, chosen
+
+Done = subprocess.CompletedProcess[str]
 
 SUPPORT = {"asking", "fuzz_questions", "harness", "store", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
@@ -17,12 +21,23 @@ TOGETHER = {"buffers", "questions", "sharing", "threads", "walks"}
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, built: Callable[[str], Build], common_seed: int
+) -> Together[tuple[str, str], Done]:
+    def run(key: tuple[str, str]) -> Done:
+        kind, suite = key
+        return built(kind).run(suite, common_seed)
+
+    return Together(run, chosen(request, test_every_case_holds, "kind", "suite"))
+
+
 @pytest.mark.parametrize(("kind", "suite"), RUNS)
 def test_every_case_holds(
-    kind: str, suite: str, built: Callable[[str], Build], seed: int, scorecard: Callable[..., None]
+    kind: str, suite: str, runs: Together[tuple[str, str], Done], scorecard: Callable[..., None]
 ) -> None:
-    done = built(kind).run(suite, seed)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = runs[kind, suite]
+    assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
     if suite == "limits":
         scorecard(20, wraps=sum("cross" in line or "wrap" in line for line in done.stdout.splitlines()), violations=0)
     if kind == "aarch64":
