@@ -167,6 +167,7 @@ static void *hold(const struct processes *table, off_t byte) {
     int fd = open_anew(table, O_RDWR);
     if (fd < 0) return NULL;
     const bool locked = set_lock(fd, byte, F_WRLCK);
+    POINT("byte locked");
     void *lock = locked ? keep(table, fd) : NULL;
     const int why = locked || !is_held_by_another(errno) ? errno : EAGAIN;
     close_ours(table, fd);

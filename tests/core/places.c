@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -473,6 +474,45 @@ CASE(a_repairer_that_is_stopped_makes_nobody_look_alive) {
     kill_and_wait(repairer);
     expect(reap(store, 0, &settled));
     expect_tickets(store, "vr");
+}
+
+/* ---- forks in the middle of a reap ------------------------------------------------------------------------------- */
+
+enum { FORK_MS = 100 }; /* more than a fork takes that waits for nobody */
+
+static atomic_u32 is_at_the_point, has_forked;
+
+/* Stay where the lock is held by a descriptor, which a child would have too, until somebody forks, or waits in vain to. */
+static void await_a_fork(const char *name) {
+    if (strcmp(name, "byte locked")) return;
+    store_release(&is_at_the_point, 1);
+    for (int passed = 0; passed < FORK_MS && !load_acquire(&has_forked); passed++) usleep(1000);
+}
+
+static void *reap_slowly(void *store) {
+    at_point = await_a_fork;
+    reap_first(store);
+    return NULL;
+}
+
+static void live_on(struct store *store) {
+    (void)store;
+    pause();
+}
+
+CASE(a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn) {
+    struct store *store = make_shared_store(2);
+    pthread_t reaper;
+    uint64_t settled;
+    die_in(enter_and_append, store, "tail moved");
+    expect(!pthread_create(&reaper, NULL, reap_slowly, store));
+    while (!load_acquire(&is_at_the_point)) usleep(100);
+    pid_t child = child_that(live_on, store, NULL, 0);
+    store_release(&has_forked, 1);
+    expect(!pthread_join(reaper, NULL));
+    die_in(enter_and_append, store, "tail moved");
+    expect(reap(store, 0, &settled));
+    kill_and_wait(child);
 }
 
 /* ---- several tables of one process ------------------------------------------------------------------------------- */

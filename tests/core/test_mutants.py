@@ -359,6 +359,17 @@ MUTANTS = (
         {"void *lock = hold(table, FIRST_REPAIR_LOCK + index);": "void *lock = hold(table, FIRST_LOCK + index);"},
     ),
     Mutant(
+        "nobody forks between the lock of a repair and what keeps it",
+        "a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn",
+        "process.c",
+        {
+            "pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte"
+            " */ void *lock = hold(table, FIRST_REPAIR_LOCK + index); pthread_mutex_unlock(&registry_mutex);": (
+                "void *lock = hold(table, FIRST_REPAIR_LOCK + index);"
+            )
+        },
+    ),
+    Mutant(
         "each lock has a byte of its own",
         "the_coordinators_lock_is_that_of_no_place",
         "process.c",
