@@ -42,6 +42,7 @@ from shmstore.errors import (
     StoreExists,
     StoreNotFound,
     StoreUnlinked,
+    SystemRefused,
     TooManyFiles,
 )
 from shmstore.expression import Expression, field
@@ -125,6 +126,7 @@ __all__ = [
     "StoreNotFound",
     "StoreUnlinked",
     "Summary",
+    "SystemRefused",
     "Table",
     "Text",
     "Timestamp",

@@ -131,7 +131,8 @@ def _checked(name: str, length: timedelta | int | str) -> int:
     """A length of time in ns. Raises InvalidOption."""
     ns = text_ns(length) if isinstance(length, str) else length_ns(name, length)
     if ns is None:
-        ns = whole_number(name, length, _LENGTH)
+        units = f", or a unit of the calendar ({', '.join(CALENDAR_UNITS)})" if name == "every" else ""
+        ns = whole_number(name, length, _LENGTH + units)
     if not 0 < ns < 1 << 62:
         raise refused(name, length, "a length of time of more than 0 and at most 146 years")
     return ns

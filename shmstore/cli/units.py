@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
-from shmstore.calendars import is_calendar_unit
+from shmstore.calendars import CALENDAR_UNITS, is_calendar_unit
 from shmstore.moments import text_ns
 
 T = TypeVar("T")
@@ -130,8 +130,13 @@ def lasting(text: str) -> str:
 
 
 def every(text: str) -> str:
-    """The same, or a unit of the calendar."""
-    return text if is_calendar_unit(text) else lasting(text)
+    """The same, or a unit of the calendar. Raises ArgumentTypeError."""
+    if is_calendar_unit(text):
+        return text
+    try:
+        return lasting(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}, or a unit of the calendar: {', '.join(CALENDAR_UNITS)}") from None
 
 
 def span(text: str) -> timedelta:

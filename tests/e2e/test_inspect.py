@@ -334,6 +334,13 @@ def test_doctor_examines_the_machine() -> None:
     assert all(row["advice"] for row in rows.values() if row["health"] != "ok")
 
 
+def test_show_writes_every_large_number_with_commas(name: str) -> None:
+    with shmstore.create(name, Order, capacity=2000, partitions=1000, partition_by="turn") as store:
+        store.append_many([Order(gateway="only", id="", value=0.0)] * 1234)
+        lines = {" ".join(line.split()) for line in inspect("show", name).stdout.splitlines()}
+    assert {"records 1,234", "appended 1,234", "newest kept 1,234", "partitions 1,000"} <= lines
+
+
 def test_skew_is_told_where_people_look(name: str) -> None:
     with shmstore.create(name, Order, capacity=80, partitions=8) as store:
         for number in range(1, 101):

@@ -125,3 +125,5 @@ def test_how_far_apart_windows_are_is_a_duration_or_a_unit_of_the_calendar() -> 
     for read, text in ((units.every, "fortnight"), (units.every, "0s"), (units.lasting, "day"), (units.span, "7ns")):
         with pytest.raises(ArgumentTypeError, match=text):
             read(text)
+    with pytest.raises(ArgumentTypeError, match=r"'hour' is not a duration.*1h30m.*day, week, month, quarter, year"):
+        units.every("hour")

@@ -8,6 +8,7 @@ import pickle
 
 import pytest
 
+import shmstore
 from shmstore import errors
 from shmstore.errors import FieldError, FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError
 
@@ -68,6 +69,12 @@ def test_every_error_is_also_the_fitting_builtin(name, builtin):
 
 def test_no_error_is_left_out_of_these_tests():
     assert {error_class.__name__ for error_class in CLASSES} == {"ShmStoreError", *BUILTIN}
+
+
+@pytest.mark.parametrize("error_class", CLASSES)
+def test_every_error_can_be_caught_by_its_name_in_the_package(error_class):
+    assert error_class.__name__ in shmstore.__all__
+    assert getattr(shmstore, error_class.__name__) is error_class
 
 
 @pytest.mark.parametrize("error_class", CLASSES)

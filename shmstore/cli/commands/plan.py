@@ -57,7 +57,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:TYPE,...",
         help=f"the record's fields; a type is one of {kinds}, some with [most bytes]",
     )
-    record.add_argument("--record", metavar="MODULE:CLASS", help="a record class, as given to create")
+    record.add_argument(
+        "--record",
+        metavar="MODULE:CLASS",
+        help="a record class, as given to create; its module is imported, and what that does is done",
+    )
     parser.add_argument(
         "--capacity", type=units.whole, required=True, metavar="N", help="the newest records that are kept"
     )
