@@ -24,6 +24,7 @@ from shmstore.cli.commands import COMMANDS
 from shmstore.cli.completion import SHELLS
 from shmstore.cli.inspect import build_parser
 from shmstore.store import EventStore
+from tests.helpers.slots import State, set_state
 
 LIMIT_S = 30.0
 SHM = Path("/dev/shm")
@@ -164,6 +165,27 @@ def test_tail_follows_until_the_store_is_unlinked(store: EventStore[Any]) -> Non
         shmstore.unlink(store.name)
         assert tail.wait(LIMIT_S) == 0
         assert b"unlinked" in tail.stderr.read()
+
+
+def test_tail_shows_what_lies_behind_a_record_that_cannot_be_shown(store: EventStore[Any]) -> None:
+    with subprocess.Popen(
+        [*INSPECT, "tail", store.name, "-f", "-n", "1", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as tail:
+        assert tail.stdout is not None and tail.stderr is not None
+        assert json.loads(tail.stdout.readline())["id"] == "o-149"
+        tail.send_signal(signal.SIGSTOP)
+        for number in range(3):
+            ticket = store.append(gateway="gw-0", id=f"new-{number}", value=0.0) // store.partitions
+            if number == 1:
+                set_state(store, ticket, State.PREPARED, 0)
+        tail.send_signal(signal.SIGCONT)
+        assert [json.loads(tail.stdout.readline())["id"] for _ in range(2)] == ["new-0", "new-2"]
+        assert b"overwritten from outside" in tail.stderr.readline()
+        shmstore.unlink(store.name)
+        assert tail.wait(LIMIT_S) == 0
 
 
 def test_ctrl_c_ends_quietly(store: EventStore[Any]) -> None:

@@ -8,7 +8,7 @@ from shmstore.cli.exits import OK
 from shmstore.cli.records import Printer, shown_fields
 from shmstore.cli.render import Output
 from shmstore.cli.survey import look
-from shmstore.errors import StoreUnlinked
+from shmstore.errors import DamagedSegment, StoreUnlinked
 from shmstore.selection import one_partition
 from shmstore.store import EventStore
 
@@ -60,7 +60,10 @@ def _follow(store: EventStore[Any], positions: list[int], printer: Printer, out:
         reported = 0
         try:
             while cursor.wait():
-                printer.print(cursor.read(_BATCH_RECORDS))
+                try:
+                    printer.print(cursor.read(_BATCH_RECORDS))
+                except DamagedSegment as error:  # the cursor has passed that ticket: the others are shown
+                    out.message(str(error))
                 if cursor.lost > reported:
                     out.message(f"{units.count(cursor.lost - reported)} tickets were not to be had: {cursor.gaps[-1]}")
                     reported = cursor.lost
