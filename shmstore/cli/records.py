@@ -36,10 +36,20 @@ def shown_fields(schema: Schema, names: Sequence[str] = ()) -> list[Shown]:
     ]
 
 
-def shown_columns(table: Table) -> list[Shown]:
-    """All columns of the answer to a grouped question."""
+def shown_columns(table: Table, by: str | None) -> list[Shown]:
+    """All columns of the answer to a question by group, by window or both.
+
+    The first one of an answer by group names the groups: such numbers are ids and codes, written as records have them.
+    """
+    figures = 0 if by is None else 1
     return [
-        Shown(place, name, kind == "timestamp", kind in _NUMBERS, units.number if kind in _NUMBERS else _text)
+        Shown(
+            place,
+            name,
+            kind == "timestamp",
+            kind in _NUMBERS,
+            units.number if kind in _NUMBERS and place >= figures else _text,
+        )
         for place, (name, kind) in enumerate(zip(table.names, table.kinds, strict=True))
     ]
 

@@ -252,6 +252,17 @@ def test_a_group_field_may_have_the_name_of_a_figure(name: str) -> None:
 # -- windows
 
 
+@pytest.mark.parametrize(
+    ("arguments", "row"),
+    [([], "30001 1,200"), (["--every", "day"], "30001 1970-01-01T00:00:00.000000000Z 1,200")],
+)
+def test_numbers_that_name_groups_are_written_as_records_have_them(name: str, arguments: list[str], row: str) -> None:
+    with shmstore.create(name, Order, capacity=2000, partitions=1) as store:
+        store.append_many([Order("", "", 0.0, 30_001, 0)] * 1200)
+        done = inspect("query", name, "--by", "amount", *arguments)
+    assert " ".join(done.stdout.splitlines()[1].split()) == row
+
+
 def test_windows(store: EventStore[Any]) -> None:
     rows = objects("query", store.name, "--value", "value", "--every", "2m")
     assert [(row["start"], row["count"], row["min"], row["max"]) for row in rows] == [

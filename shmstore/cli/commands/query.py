@@ -68,11 +68,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
         question.warn_of_discarded(store, chosen, out)
         if args.every is not None:
             table = store.windows(args.value, every=args.every, period=args.period, zone=zone, by=args.by, **chosen)
-            printed = Printer(shown_columns(table), out, zone).print(_windows(table, args))
+            printed = Printer(shown_columns(table, args.by), out, zone).print(_windows(table, args))
         elif args.by is not None:
             groups = store.group_by(args.by, **chosen)
             table = _ranked(groups.count() if args.value is None else groups.summary(args.value), args)
-            printed = Printer(shown_columns(table), out).print(table.iter_rows())
+            printed = Printer(shown_columns(table, args.by), out).print(table.iter_rows())
         elif args.value is not None:
             printed = _print_summary(store, args.value, chosen, out)
         else:
