@@ -15,7 +15,7 @@ from report import Bar, Row, at_least, main
 
 import shmstore
 from shmstore import EventStore
-from shmstore.options import Rule
+from shmstore.events.options import Rule
 
 KEYS = tuple(f"sensor-{number}" for number in range(64))
 BURST = 250  # appends between two looks at the clock

@@ -1,6 +1,6 @@
 """Which layout suits which record? All kinds of work by columns and by rows, by number and size of the fields.
 
-`shmstore.options.suitable_layout` goes by these figures.
+`shmstore.events.options.suitable_layout` goes by these figures.
 """
 
 import random

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import shmstore
 from shmstore import EventStore, Key, Record, Timestamp
-from shmstore.options import suitable_layout
-from shmstore.schema import Schema
+from shmstore.events.options import suitable_layout
+from shmstore.records.schema import Schema
 
 # Workers are forked, so that starting one costs nothing; each attaches by name, as an unrelated process would.
 FORK = multiprocessing.get_context("fork")

@@ -15,9 +15,7 @@
 Any other process: `shmstore.attach("orders")`.
 """
 
-from shmstore.column import Column
 from shmstore.coordinator import Coordinator
-from shmstore.cursor import Cursor
 from shmstore.errors import (
     AbiMismatch,
     AccessDenied,
@@ -45,8 +43,17 @@ from shmstore.errors import (
     SystemRefused,
     TooManyFiles,
 )
-from shmstore.expression import Expression, field
-from shmstore.fields import (
+from shmstore.events.series import Series, series
+from shmstore.events.statistics import PartitionStatistics, Statistics
+from shmstore.events.store import EventStore, attach, create, list_stores, open, unlink
+from shmstore.expressions.expression import Expression, field
+from shmstore.questions.aggregates import Summary
+from shmstore.questions.groups import GroupBy
+from shmstore.questions.query import Query
+from shmstore.reading.cursor import Cursor
+from shmstore.reading.gap import Gap, GapReason
+from shmstore.reading.snapshot import Snapshot
+from shmstore.records.fields import (
     NOW,
     Bool,
     Bytes,
@@ -64,17 +71,10 @@ from shmstore.fields import (
     UInt32,
     UInt64,
 )
-from shmstore.gap import Gap, GapReason
-from shmstore.groups import GroupBy
-from shmstore.matches import Query
-from shmstore.numbers import Summary
-from shmstore.record import Record
-from shmstore.schema import Schema
-from shmstore.series import Series, series
-from shmstore.snapshot import Snapshot
-from shmstore.statistics import PartitionStatistics, Statistics
-from shmstore.store import EventStore, attach, create, list_stores, open, unlink
-from shmstore.table import Table
+from shmstore.records.record import Record
+from shmstore.records.schema import Schema
+from shmstore.tables.column import Column
+from shmstore.tables.table import Table
 
 __all__ = [
     "AbiMismatch",

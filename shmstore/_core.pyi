@@ -189,14 +189,14 @@ def pack_rows(format: str, rows: int, parts: Iterable[tuple[Buffer, int]]) -> me
     Raises ValueError when a column does not have just that many values.
     """
 
-def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int) -> Rows:
+def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int) -> _Rows:
     """The records of all pieces that `accept` takes, at most `limit` (-1: all)."""
 
 @final
-class Rows:
+class _Rows:
     """An iterator over records that goes on behind a failure: at the same record, or behind one that was refused.
 
-    A record is refused when its class, or what is asked whether to accept it, raises twice. (Not a name at run time.)
+    A record is refused when its class, or what is asked whether to accept it, raises twice.
     """
 
     def __iter__(self) -> Iterator[Any]: ...

@@ -16,12 +16,12 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from shmstore.alone import Alone
-from shmstore.arguments import function, length_ns, real_number, refused
-from shmstore.calls import checked_calls
+from shmstore.arguments.alone import Alone
+from shmstore.arguments.calls import checked_calls
+from shmstore.arguments.checks import function, length_ns, real_number, refused
 from shmstore.errors import ReadOnlyStore, StoreClosed
-from shmstore.selection import require_time
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
+from shmstore.reading.selection import require_time
 
 DEFAULT_TICK_S = 0.05
 LONGEST_TICK_S = 0.5

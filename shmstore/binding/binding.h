@@ -12,14 +12,14 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "../core/check.h"
-#include "../core/history.h"
-#include "../core/pace.h"
-#include "../core/process.h"
-#include "../core/ring.h"
-#include "../core/table.h"
-#include "../core/turn.h"
-#include "../core/wait.h"
+#include "core/store/check.h"
+#include "core/store/history.h"
+#include "core/ring/pace.h"
+#include "core/store/process.h"
+#include "core/ring/ring.h"
+#include "core/store/keys.h"
+#include "core/ring/turn.h"
+#include "core/store/wait.h"
 
 /* One thread at a time: what the GIL gives for nothing. */
 #ifdef Py_GIL_DISABLED

@@ -1,5 +1,5 @@
 /* The module: its state, constants, named tuples and errors, and the functions that need no store. */
-#include "cursor.h"
+#include "binding/reading/cursor.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -437,9 +437,9 @@ static PyObject *imported(const char *module_name, const char *name) {
 
 /* One after the other: whoever goes on with an error set may lose it. */
 static int load_helpers(struct module_state *state) {
-    state->shown = imported("shmstore.shown", "shown");
-    if (state->shown) state->near = imported("shmstore.shown", "near");
-    if (state->near) state->moment_ns = imported("shmstore.moments", "moment_ns");
+    state->shown = imported("shmstore.arguments.shown", "shown");
+    if (state->shown) state->near = imported("shmstore.arguments.shown", "near");
+    if (state->near) state->moment_ns = imported("shmstore.arguments.moments", "moment_ns");
     return state->moment_ns ? 0 : -1;
 }
 

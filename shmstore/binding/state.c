@@ -1,5 +1,5 @@
 /* What a store tells of itself: header, plan, totals, places, invariants, history. */
-#include "binding.h"
+#include "binding/binding.h"
 
 #include <string.h>
 

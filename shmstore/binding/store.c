@@ -1,8 +1,8 @@
 /* The Store type: opening mapped bytes, the state it tells, and the processes it knows. */
-#include "../core/buffer.h"
-#include "guard.h"
+#include "core/base/buffer.h"
+#include "binding/guard.h"
 
-#include "../core/watch.h"
+#include "core/store/watch.h"
 
 #include <errno.h>
 #include <string.h>

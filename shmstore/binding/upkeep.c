@@ -1,5 +1,5 @@
 /* What keeps a store in order: clearing, purging, entering and reaping, and the coordinator's role. */
-#include "binding.h"
+#include "binding/binding.h"
 
 #include <errno.h>
 #include <string.h>

@@ -10,7 +10,7 @@ from shmstore.cli import units
 from shmstore.cli.completion import SHELLS, CompletionAction
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
 from shmstore.coordinator import DEFAULT_TICK_S, Coordinator
-from shmstore.store import attach
+from shmstore.events.store import attach
 
 PROGRAM = "shmstore-coordinator"
 

@@ -12,9 +12,9 @@ from contextlib import closing, suppress
 from enum import StrEnum
 from typing import NamedTuple
 
-from shmstore import names
 from shmstore.cli import units
-from shmstore.memory import group_room
+from shmstore.segments import names
+from shmstore.segments.memory import group_room
 
 _SMALL_BYTES = 64 << 20  # what Docker gives a container
 _NEARLY_FULL = 0.9

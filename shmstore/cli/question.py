@@ -5,15 +5,15 @@ import time
 from datetime import tzinfo
 from typing import Any
 
-from shmstore.calendars import CALENDAR_UNITS, checked_zone, is_calendar_unit
+from shmstore.arguments.calendars import CALENDAR_UNITS, checked_zone, is_calendar_unit
 from shmstore.cli import units
 from shmstore.cli.render import Output
 from shmstore.errors import InvalidOption
-from shmstore.parse import parse
-from shmstore.schema import Schema
-from shmstore.selection import Selection, nanoseconds
-from shmstore.store import EventStore
-from shmstore.table import Table
+from shmstore.events.store import EventStore
+from shmstore.expressions.parse import parse
+from shmstore.reading.selection import Selection, nanoseconds
+from shmstore.records.schema import Schema
+from shmstore.tables.table import Table
 
 EVERY = f"such as 1s, or {', '.join(CALENDAR_UNITS[:-1])} or {CALENDAR_UNITS[-1]}"
 """What `--every` takes, in its help."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.render import Column, Mode, Output
-from shmstore.schema import Schema
-from shmstore.table import Table
+from shmstore.records.schema import Schema
+from shmstore.tables.table import Table
 
 _BATCH_ROWS = 1000
 _LEFT_KINDS = frozenset({_core.BOOL, _core.TEXT, _core.BYTES, _core.TIMESTAMP, _core.KEY})

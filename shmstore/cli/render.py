@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TextIO
 
 from shmstore.cli import units
-from shmstore.lines import base64_text, finite
+from shmstore.tables.text import base64_text, finite
 
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")

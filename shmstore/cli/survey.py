@@ -3,11 +3,11 @@
 import os
 from typing import Any
 
-from shmstore import names
 from shmstore.cli.machine import is_locked, owner_name
 from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound
-from shmstore.segment import SegmentInfo, list_segments
-from shmstore.store import EventStore, attach
+from shmstore.events.store import EventStore, attach
+from shmstore.segments import names
+from shmstore.segments.segment import SegmentInfo, list_segments
 
 
 def look(name: str) -> EventStore[Any]:

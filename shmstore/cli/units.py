@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
-from shmstore.calendars import CALENDAR_UNITS, is_calendar_unit
-from shmstore.moments import text_ns
+from shmstore.arguments.calendars import CALENDAR_UNITS, is_calendar_unit
+from shmstore.arguments.moments import text_ns
 
 T = TypeVar("T")
 

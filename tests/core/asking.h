@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_TESTS_ASKING_H
 #define SHMSTORE_TESTS_ASKING_H
 
-#include "../../shmstore/core/scan.h"
+#include "core/questions/scan.h"
 #include "harness.h"
 
 /* A process that asks: what it has marked, and where the records of its last question came from. */

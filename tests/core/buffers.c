@@ -1,6 +1,6 @@
 /* Private memory that is kept for the next copy: each taker has it alone, in threads, and in children of a fork. */
 #define _GNU_SOURCE
-#include "../../shmstore/core/buffer.h"
+#include "core/base/buffer.h"
 
 #include "harness.h"
 

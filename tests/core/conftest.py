@@ -17,7 +17,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 CORE = TESTS.parents[1] / "shmstore" / "core"
 CC = shlex.split(os.environ.get("CC", "cc"))
-FLAGS = ("-std=c11", "-g", "-pthread", "-DSHMSTORE_POINTS")
+FLAGS = ("-std=c11", "-g", "-pthread", "-DSHMSTORE_POINTS", f"-I{CORE.parent}")
 KINDS = {
     "plain": ("-O1",),
     # gcc warns that it does not model fences: it reports data races, and payloads are copied by atomic units.
@@ -48,7 +48,7 @@ class Build:
 
         def compile_one(source: Path) -> Path:
             target = folder / f"{source.stem}.o"
-            done = compiler(self.kind, *FLAGS, *KINDS[self.kind], "-c", source, "-o", target)
+            done = compiler(self.kind, f"-I{folder}", *FLAGS, *KINDS[self.kind], "-c", source, "-o", target)
             assert done.returncode == 0, done.stderr
             return target
 
@@ -86,7 +86,7 @@ def launcher(kind: str, folder: Path) -> Sequence[str]:
 
 def make_build(kind: str, folder: Path) -> Build:
     build = Build(kind, folder, launcher(kind, folder))
-    build.link(build.objects([*CORE.glob("*.c"), *TESTS.glob("*.c")], folder), folder)
+    build.link(build.objects([*CORE.rglob("*.c"), *TESTS.glob("*.c")], folder), folder)
     return build
 
 

@@ -1,8 +1,8 @@
 /* Distinct counts, and what is asked about groups of pairs, against sorted values: few and many, numbers and texts. */
 #include "streams.h"
 
-#include "../../shmstore/core/distinct.h"
-#include "../../shmstore/core/pairs.h"
+#include "core/questions/order/distinct.h"
+#include "core/questions/order/group_values.h"
 
 static struct distinct distinct;
 

@@ -1,5 +1,5 @@
 /* Programs: what cannot run is refused; whatever is made of steps says the same in vectors, row by row, and judged. */
-#include "../../shmstore/core/kernels.h"
+#include "core/questions/programs/kernels.h"
 #include "harness.h"
 
 #include <math.h>

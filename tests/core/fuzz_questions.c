@@ -1,10 +1,10 @@
 /* Questions about fields of every kind: conditions, totals, groups, windows, edges, quantiles, distinct values. */
 #include "fuzz_questions.h"
 
-#include "../../shmstore/core/distinct.h"
-#include "../../shmstore/core/edge.h"
-#include "../../shmstore/core/pairs.h"
-#include "../../shmstore/core/scan.h"
+#include "core/questions/order/distinct.h"
+#include "core/questions/tallies/first_last.h"
+#include "core/questions/order/group_values.h"
+#include "core/questions/scan.h"
 
 #include <stdlib.h>
 #include <string.h>

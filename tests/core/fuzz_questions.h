@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_TESTS_FUZZ_QUESTIONS_H
 #define SHMSTORE_TESTS_FUZZ_QUESTIONS_H
 
-#include "../../shmstore/core/ring.h"
+#include "core/ring/ring.h"
 
 /* Who asks: `marks` are one a block, 0 at first. */
 struct inquirer {

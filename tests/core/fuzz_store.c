@@ -6,8 +6,8 @@
  * An input is: one byte of options; a byte that says how many changes follow; changes of 11 bytes (where, how, value);
  * one byte for each operation, one more for a question. What comes of an operation does not matter, but answers keep
  * their own bounds. */
-#include "../../shmstore/core/check.h"
-#include "../../shmstore/core/history.h"
+#include "core/store/check.h"
+#include "core/store/history.h"
 #include "fuzz_questions.h"
 
 #include <stdlib.h>

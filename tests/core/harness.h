@@ -6,7 +6,7 @@
 #ifndef SHMSTORE_TESTS_HARNESS_H
 #define SHMSTORE_TESTS_HARNESS_H
 
-#include "../../shmstore/core/check.h"
+#include "core/store/check.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Plans and headers: every bound, every byte, and no way outside the segment whatever the shared bytes say. */
 #include "harness.h"
 
-#include "../../shmstore/core/history.h"
+#include "core/store/history.h"
 
 #include <stdio.h>
 

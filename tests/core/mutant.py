@@ -32,4 +32,4 @@ class Mutant:
         core = folder / "core"
         shutil.copytree(CORE, core)
         (core / self.file).write_text(text)
-        return [core / self.file] if self.file.endswith(".c") else sorted(core.glob("*.c"))
+        return [core / self.file] if self.file.endswith(".c") else sorted(core.rglob("*.c"))

@@ -1,6 +1,6 @@
 /* Questions while others append, stall and die: every record that is read is whole and in its place, and every summary
  * that is believed says what was appended at the tickets of its block. */
-#include "../../shmstore/core/scan.h"
+#include "core/questions/scan.h"
 #include "harness.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* Threads that share keys, samples and news: one id for a key, whole samples only, no append missed by who sleeps. */
 #include "harness.h"
 
-#include "../../shmstore/core/history.h"
-#include "../../shmstore/core/wait.h"
+#include "core/store/history.h"
+#include "core/store/wait.h"
 
 #include <pthread.h>
 #include <sched.h>

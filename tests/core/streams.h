@@ -4,7 +4,7 @@
 
 #include "harness.h"
 
-#include "../../shmstore/core/batch.h"
+#include "core/questions/batches/batch.h"
 
 #include <math.h>
 

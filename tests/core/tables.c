@@ -1,7 +1,7 @@
 /* The key table and the history ring: whole or not there, for ever the same, whoever dies on the way. */
 #include "harness.h"
 
-#include "../../shmstore/core/history.h"
+#include "core/store/history.h"
 
 #include <stdio.h>
 

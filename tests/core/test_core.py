@@ -47,6 +47,6 @@ def test_every_case_holds(
 
 
 def test_every_point_is_where_some_test_stops() -> None:
-    points = {name for path in CORE.glob("*.c") for name in re.findall(r'POINT\("(.*?)"\)', path.read_text())}
+    points = {name for path in CORE.rglob("*.c") for name in re.findall(r'POINT\("(.*?)"\)', path.read_text())}
     tests = "".join(path.read_text() for path in TESTS.glob("*.c"))
     assert points and sorted(name for name in points if f'"{name}"' not in tests) == []

@@ -7,6 +7,7 @@ for every day; SHMSTORE_READING_MUTANTS=99 plants them all, in a minute.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -27,9 +28,9 @@ FLAGS = ("-std=c11", "-O0", "-fPIC", "-fvisibility=hidden", "-I" + sysconfig.get
 LIMIT_S = 60  # a mutant that hangs is caught too
 PLANTED = int(os.environ.get("SHMSTORE_READING_MUTANTS", "3"))
 
-FAILING = "tests/unit/test_failing_reads.py::test_"
-CURSOR = "tests/unit/test_cursor.py::test_"
-FOLLOWING = "tests/unit/test_following.py::test_"
+FAILING = "tests/unit/reading/test_failing_reads.py::test_"
+CURSOR = "tests/unit/reading/test_cursor.py::test_"
+FOLLOWING = "tests/unit/reading/test_following.py::test_"
 SIGNAL = FAILING + "a_signal_handler_that_raises_at_any_record_loses_none"
 REFUSED = FAILING + "a_refused_record_is_raised_once_and_lies_in_one_gap"
 DAMAGED = FAILING + "a_damaged_slot_costs_itself"
@@ -49,55 +50,55 @@ MUTANTS = (
     Mutant(
         "a place moves when its record is handed over, not before",
         SIGNAL + "[read_all]",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"failed = failed || PyErr_CheckSignals();": "hand_over_all(cursor); failed = failed || PyErr_CheckSignals();"},
     ),
     Mutant(
         "an iterator over a copy gives an interrupted record again",
         INTERRUPTED + "[snapshot-step]",
-        "binding/rows.c",
+        "binding/reading/rows.c",
         {"rows->next == making.row + 1) rows->next--;": "rows->next == making.row + 1) {}"},
     ),
     Mutant(
         "who has settled without news is not readable",
         READABLE + "[False]",
-        "core/watch.c",
+        "core/store/watch.c",
         {"if (watched->told) untell(watched);": ""},
     ),
     Mutant(
         "what a failed read had made is kept",
         SIGNAL + "[read_all]",
-        "binding/take.c",
-        {"if (failed) Py_CLEAR(records);": "if (failed) { Py_CLEAR(records); Py_CLEAR(cursor->made); }"},
+        "binding/reading/take.c",
+        {"return failed ? NULL :": "if (failed) Py_CLEAR(cursor->made); return failed ? NULL :"},
     ),
     Mutant(
         "of what was made, just as many are handed over as were taken",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"run->first += part;": "run->first += part + 1;"},
     ),
     Mutant(
         "and no fewer",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"run->follow->next = run->first;": "run->follow->next = run->first - 1;"},
     ),
     Mutant(
         "what was made is handed over once",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/take.c",
-        {"PyList_GetItem(cursor->made, cursor->made_row++)": "PyList_GetItem(cursor->made, 0)"},
+        "binding/reading/take.c",
+        {"PyList_GetItem(made, cursor->made_row++)": "PyList_GetItem(made, 0)"},
     ),
     Mutant(
         "a damaged ticket is passed",
         DAMAGED + "[read_all]",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"store_relaxed(&follow->ahead, ticket + 1);": ""},
     ),
     Mutant(
         "a damaged ticket is a gap",
         DAMAGED + "[read_all]",
-        "binding/take.c",
+        "binding/reading/take.c",
         {
             "gap_list_report(&cursor->gaps, follow->partition, ticket, ticket + 1, GAP_DAMAGED)": "ticket + 1",
         },
@@ -105,7 +106,7 @@ MUTANTS = (
     Mutant(
         "a refused ticket is a gap",
         REFUSED + "[iterate]",
-        "binding/take.c",
+        "binding/reading/take.c",
         {
             "if (!gap_list_report(&cursor->gaps, held->follow->partition, ticket, ticket + 1,"
             " damaged ? GAP_DAMAGED : GAP_REFUSED)) return;": "(void)damaged; (void)ticket;"
@@ -114,73 +115,73 @@ MUTANTS = (
     Mutant(
         "a refused ticket is passed",
         REFUSED + "[take_next]",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"return; cursor->row++; move_place(held->follow, cursor);": "return; move_place(held->follow, cursor);"},
     ),
     Mutant(
         "the records before a refused one come first",
         FOLLOWING + "the_records_before_a_refused_one_come_first",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"if (PyList_Size(records)) { /* these": "if (!records) { /* these"},
     ),
     Mutant(
         "whoever refuses is asked twice",
         SIGNAL + "[iterate]",
-        "binding/decode.c",
+        "binding/values/decode.c",
         {"if (again) {": "if (again && !type) {"},
     ),
     Mutant(
         "Ctrl-C is no refusal",
         FAILING + "ctrl_c_never_counts_as_a_refusal",
-        "binding/decode.c",
+        "binding/values/decode.c",
         {"return PyErr_ExceptionMatches(PyExc_Exception) &&": "return"},
     ),
     Mutant(
         "a read that has ended is not running",
         CURSOR + "read_takes_at_most_what_is_asked",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"static void end(Cursor *cursor) { cursor->busy = false;": "static void end(Cursor *cursor) {"},
     ),
     Mutant(
         "nor is the making of one record that has ended",
         CURSOR + "iteration_reports_gaps_too",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"cursor->busy = false; if (cursor->row == cursor->held.count &&": "if (cursor->row == cursor->held.count &&"},
     ),
     Mutant(
         "whoever reads in the middle of a read is refused",
         FAILING + "a_record_class_that_reads_from_its_own_cursor_is_told",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"cursor->busy = true; return 0;": "return 0;"},
     ),
     Mutant(
         "what was copied and cleared since is not handed over",
         FOLLOWING + "what_is_cleared_is_not_handed_over_though_it_was_copied",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"if (cursor->row < cursor->held.count && pass_cleared(cursor)) return -1;": ""},
     ),
     Mutant(
         "a read ends where the tail was when it began",
         FOLLOWING + "a_read_ends_where_the_tail_was_when_it_began",
-        "binding/take.c",
+        "binding/reading/take.c",
         {"bool refused = false;": "bool refused = false; note_ends(cursor);"},
     ),
     Mutant(
         "who is asked to be awaited raises when it is awaited",
         DAMAGED + "[iterate_async]",
-        "binding/iterate.c",
+        "binding/reading/iterate.c",
         {"if (ready < 0 && !is_over(cursor->store->state)) return fail_later(following);": ""},
     ),
     Mutant(
         "a removed name ends an iteration",
         CURSOR + "iteration_waits_and_ends_when_the_name_is_gone_and_all_is_read",
-        "binding/iterate.c",
+        "binding/reading/iterate.c",
         {"if (!record && PyErr_Occurred() && is_over(cursor->store->state)) PyErr_Clear();": ""},
     ),
     Mutant(
         "a file that was removed is news to whoever polls",
         FOLLOWING + "the_descriptor_alone_hears_of_a_removed_file[True]",
-        "binding/cursor.c",
+        "binding/reading/cursor.c",
         {
             "return news == NEWS_NONE && is_unlinked(((const Cursor *)context)->store) ? NEWS_SOME : news;": (
                 "return news;"
@@ -190,43 +191,43 @@ MUTANTS = (
     Mutant(
         "the first append after a while looks for the name",
         FOLLOWING + "the_first_append_after_the_file_was_removed_is_told[append]",
-        "binding/append.c",
+        "binding/appending/append.c",
         {"if (!store->closed) look_for_name(store, now);": ""},
     ),
     Mutant(
         "so does the first batch",
         FOLLOWING + "the_first_append_after_the_file_was_removed_is_told[records]",
-        "binding/batch.c",
+        "binding/appending/batch.c",
         {"if (!store->closed) look_for_name(store, now);": ""},
     ),
     Mutant(
         "a long batch wakes whoever waits before its end",
         FOLLOWING + "a_long_batch_wakes_whoever_waits_before_its_end",
-        "binding/batch.c",
+        "binding/appending/batch.c",
         {"if (!(outcome.done++ % WAKE_RECORDS))": "if (!outcome.done++)"},
     ),
     Mutant(
         "whoever ends is told",
         CURSOR + "close_makes_the_descriptor_readable[cursor]",
-        "core/watch.c",
+        "core/store/watch.c",
         {"*at = watched->next; tell(watched);": "*at = watched->next;"},
     ),
     Mutant(
         "another's descriptor is left alone",
         CURSOR + "a_descriptor_that_the_program_closed_and_reused_is_left_alone",
-        "core/watch.c",
+        "core/store/watch.c",
         {"found.st_dev == end->device && found.st_ino == end->inode;": "true;"},
     ),
     Mutant(
         "a forked child makes its own pipes",
         CURSOR + "a_forked_child_has_a_descriptor_of_its_own",
-        "core/watch.c",
+        "core/store/watch.c",
         {"const bool inherited = watch->pid != getpid();": "const bool inherited = false;"},
     ),
     Mutant(
         "a limit counts what was handed over",
         FAILING + "a_limit_counts_what_was_handed_over",
-        "binding/rows.c",
+        "binding/reading/rows.c",
         {"if (record && rows->left > 0) rows->left--;": "if (rows->left > 0) rows->left--;"},
     ),
 )
@@ -239,8 +240,10 @@ class Extension:
     folder: Path
     sources: tuple[str, ...]
 
-    def compile(self, source: Path, target: Path) -> Path:
-        done = subprocess.run([*CC, *FLAGS, "-c", source, "-o", target], capture_output=True, text=True, check=False)
+    def compile(self, source: Path, target: Path, package: Path = PACKAGE) -> Path:
+        done = subprocess.run(
+            [*CC, *FLAGS, f"-I{package}", "-c", source, "-o", target], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return target
 
@@ -250,14 +253,10 @@ class Extension:
     def link(self, mutant: Mutant, folder: Path) -> None:
         """A package in `folder` that differs from ours in its extension alone."""
         copy = folder / "sources" / "shmstore"
-        copy.mkdir(parents=True)
         for room in ("core", "binding"):
-            (copy / room).mkdir()
-            for file in (PACKAGE / room).iterdir():
-                if f"{room}/{file.name}" != mutant.file:
-                    (copy / room / file.name).symlink_to(file)
+            shutil.copytree(PACKAGE / room, copy / room)
         (copy / mutant.file).write_text(changed((PACKAGE / mutant.file).read_text(), mutant.changes, mutant.file))
-        broken = self.compile(copy / mutant.file, folder / "broken.o")
+        broken = self.compile(copy / mutant.file, folder / "broken.o", copy)
         package = folder / "shmstore"
         package.mkdir()
         for part in PACKAGE.iterdir():
@@ -312,7 +311,7 @@ def test_a_broken_rule_of_reading_is_caught(
 
 
 def test_where_nothing_is_broken_a_test_that_catches_passes(extension: Extension, tmp_path: Path) -> None:
-    extension.link(Mutant("nothing", SIGNAL, "core/watch.c", {}), tmp_path)
+    extension.link(Mutant("nothing", SIGNAL, "core/store/watch.c", {}), tmp_path)
     assert not fails(SIGNAL + "[read_all]", tmp_path)
 
 

@@ -27,7 +27,7 @@ MODELS = {
     "history": history,
     "waiting": waiting,
 }
-SOURCES = [*CORE.glob("*.[ch]"), *(CORE.parent / "binding").glob("*.c")]
+SOURCES = [*CORE.rglob("*.[ch]"), *(CORE.parent / "binding").rglob("*.c")]
 ATOMICS = re.compile(r"\b((?:load|store|cas|add|or|fence)_(?:relaxed|acquire|release|acq_rel))")
 LABEL = re.compile(r"\b[a-z_]+:[a-z_]+\b")
 
@@ -123,7 +123,7 @@ def test_the_models_bear_the_labels_of_the_source() -> None:
 
 
 def test_the_tables_of_pairs_speak_of_labels_that_are_there() -> None:
-    headers = "".join(path.read_text() for path in CORE.glob("*.h"))
+    headers = "".join(path.read_text() for path in CORE.rglob("*.h"))
     spoken = set(LABEL.findall(" ".join(re.findall(r"/\*.*?\*/", headers, re.DOTALL)))) - {"function:what"}
     assert sorted(spoken - labels_in_c().keys()) == []
 

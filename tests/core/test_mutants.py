@@ -20,7 +20,7 @@ MUTANTS = (
     Mutant(
         "a record is published after its payload",
         "every_ticket_is_read_once_or_in_one_gap",
-        "ring.c",
+        "ring/ring.c",
         {
             "    store_payload(g, slots, claim.where.slot, record);\n": "",
             "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE;": (
@@ -34,14 +34,14 @@ MUTANTS = (
     Mutant(
         "a reader looks a second time",
         "every_ticket_is_read_once_or_in_one_gap",
-        "read.c",
+        "ring/read.c",
         {"if (ticket + slots >= tail) return count;": "if (tail + 1) return count;"},
         by_race=True,
     ),
     Mutant(
         "a skipped slot is marked STALLED",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
-        "ring.c",
+        "ring/ring.c",
         {
             "cas_acq_rel(shared, &expected, slot_word(lap, word_owner(word), STALLED));": (
                 "expected = load_acquire(&ring_partition(ring, partition)->tail); (void)lap;"
@@ -52,25 +52,25 @@ MUTANTS = (
     Mutant(
         "only the dead are settled, never the slow",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
-        "ring.c",
+        "ring/ring.c",
         {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
     ),
     Mutant(
         "nor by readers",
         "a_live_writer_is_in_flight_and_a_cursor_stops_there",
-        "read.c",
+        "ring/read.c",
         {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
     ),
     Mutant(
         "who may not write looks again before it calls a record voided",
         "a_record_that_was_published_before_the_death_is_read",
-        "read.c",
+        "ring/read.c",
         {"load_relaxed(ring_word(ring, partition, at.slot)) != word;": "false;"},
     ),
     Mutant(
         "a claim is settled only as it was when its owner was found dead",
         "a_record_that_was_published_before_the_death_is_discarded_as_any_other",
-        "ring.c",
+        "ring/ring.c",
         {
             "return cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */": (
                 "expected = load_acquire(ring_word(ring, partition, slot));"
@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant(
         "the tail is moved after the claim",
         "who_dies_before_its_claim_leaves_nothing",
-        "ring.c",
+        "ring/ring.c",
         {
             'POINT("before claim");': (
                 'uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1);POINT("before claim");'
@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "a claim is published by CAS, for it may have been overtaken",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
-        "ring.c",
+        "ring/ring.c",
         {
             "if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED))) return APPEND_DONE;": (
                 "store_release(shared, slot_word(claim.where.lap, 0, PUBLISHED)); if (word) return APPEND_DONE;"
@@ -101,25 +101,25 @@ MUTANTS = (
     Mutant(
         "who was overtaken releases the slot",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
-        "ring.c",
+        "ring/ring.c",
         {"if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED)))": "if (shared)"},
     ),
     Mutant(
         "a void ticket is counted before its slot is taken",
         "a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger",
-        "ring.c",
+        "ring/ring.c",
         {"ledger_count(&control->void_ledger, &control->tail, t);": ";"},
     ),
     Mutant(
         "a count names its ticket",
         "who_dies_with_a_skip_counted_leaves_the_tail_to_another",
-        "ring.c",
+        "ring/ring.c",
         {" && !ledger_names(seen, ticket)) {": ") {"},
     ),
     Mutant(
         "a skip is counted before the tail is moved",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
-        "ring.c",
+        "ring/ring.c",
         {
             "if (word_lap(word) == lap && (": (
                 "uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);"
@@ -130,25 +130,25 @@ MUTANTS = (
     Mutant(
         "a settled claim is announced, or the totals do not look for it",
         "a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger",
-        "ring.c",
+        "ring/ring.c",
         {"raise_bound(&control->voids_until, ticket + g->slots + 1);": "(void)ticket;"},
     ),
     Mutant(
         "for no longer than a lap, though it was not settled",
         "who_dies_while_settling_a_slot_leaves_it_to_be_settled_again",
-        "ring.c",
+        "ring/ring.c",
         {"raise_bound(&control->voids_until, ticket + g->slots + 1);": "control->voids_until += ticket + 99999;"},
     ),
     Mutant(
         "who counts looks again whether a settling began",
         "who_counts_while_a_claim_is_settled_counts_it_once",
-        "ring.c",
+        "ring/ring.c",
         {"load_relaxed(&control->voids_until) == until;": "until + 1;"},
     ),
     Mutant(
         "and whether a loss was counted",
         "who_counts_while_a_loss_is_counted_counts_it_once",
-        "ring.c",
+        "ring/ring.c",
         {
             "load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&": "",
         },
@@ -156,19 +156,19 @@ MUTANTS = (
     Mutant(
         "what is decided ends at the tail",
         "what_was_decided_beyond_the_tail_is_looked_at_again",
-        "ring.c",
+        "ring/ring.c",
         {"known > first && known <= tail ? known : first;": "known > first ? known : first;"},
     ),
     Mutant(
         "what was cleared is told as cleared, also when it was overwritten meanwhile",
         "what_is_cleared_while_it_is_read_is_told_as_cleared",
-        "read.c",
+        "ring/read.c",
         {"bool cleared = floor > ticket;": "bool cleared = floor == UINT64_MAX;"},
     ),
     Mutant(
         "a discarded record is taken before it is overwritten",
         "the_newest_records_are_kept_for_every_capacity_and_layout",
-        "ring.c",
+        "ring/ring.c",
         {
             "    if (out->discarded && discarded) take_discarded(ring, slots, claim.where.slot, discarded);\n": "",
             'POINT("payload written");': (
@@ -180,25 +180,25 @@ MUTANTS = (
     Mutant(
         "what was cleared is not discarded again",
         "what_was_cleared_is_a_gap_of_its_own_and_discards_nothing",
-        "ring.c",
+        "ring/ring.c",
         {"claim.ticket >= g->slots + floor": "claim.ticket >= g->slots"},
     ),
     Mutant(
         "what was cleared does not count as there",
         "what_was_cleared_is_a_gap_of_its_own_and_discards_nothing",
-        "ring.h",
+        "ring/ring.h",
         {"return floor > oldest ? floor : oldest;": "return oldest;"},
     ),
     Mutant(
         "laps are compared by their signed distance",
         "laps_cross_2_to_the_40",
-        "ring.h",
+        "ring/ring.h",
         {"return (int64_t)((a - b) << 24) >> 24;": "return (int64_t)(a - b);"},
     ),
     Mutant(
         "a sweep releases overtaken claims too",
         "a_stalled_writer_that_dies_is_released_by_repair",
-        "ring.c",
+        "ring/ring.c",
         {
             "if (!word_held(word) || word_owner(word) != owner) break;": (
                 "if (word_state(word) != WRITING || word_owner(word) != owner) break;"
@@ -208,25 +208,25 @@ MUTANTS = (
     Mutant(
         "the claims of a place's dead holder are swept before it is taken over",
         "who_dies_while_entering_leaves_a_place_for_the_next",
-        "process.c",
+        "store/process.c",
         {"if (word_place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
     ),
     Mutant(
         "another generation is another owner",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "process.c",
+        "store/process.c",
         {"return (uint32_t)(word >> 8 & 0x1ff) << 12 | index;": "return (uint32_t)(word >> 8 & 0) << 12 | index;"},
     ),
     Mutant(
         "who holds its lock is alive",
         "a_stopped_process_is_not_dead_and_releases_its_slot_late",
-        "process.c",
+        "store/process.c",
         {"return !processes_is_locked(table, index);": "return true;"},
     ),
     Mutant(
         "a key is written before it is published",
         "a_death_after_publishing_leaves_a_key_like_any_other",
-        "table.c",
+        "store/keys.c",
         {
             "    write_cell(t, mine, text, length);\n": "",
             'POINT("key published");': 'POINT("key published"); write_cell(t, mine, text, length);',
@@ -235,62 +235,62 @@ MUTANTS = (
     Mutant(
         "a cell that is not published has no text",
         "who_loses_the_race_for_a_key_uses_its_cell_for_the_next",
-        "table.c",
+        "store/keys.c",
         {"load_acquire(cell_of(t, id)) & CELL_PUBLISHED;": "load_acquire(cell_of(t, id));"},
     ),
     Mutant(
         "a sample that is being written has no number",
         "a_sampler_that_dies_costs_the_oldest_sample_and_no_number",
-        "history.c",
+        "store/history.c",
         {"store_relaxed(&sample->number, 0);": ";"},
     ),
     Mutant(
         "a sample's number is looked at again after its values",
         "a_sample_that_is_read_is_whole",
-        "history.c",
+        "store/history.c",
         {"return load_relaxed(&sample->number) == number + 1;": "return true;"},
         by_race=True,
     ),
     Mutant(
         "a wake-up changes the word that sleepers keep",
         "a_waiter_that_is_about_to_sleep_is_woken_though_another_waiter_comes",
-        "wait.c",
+        "store/wait.c",
         {"(seen + NEWS_WAKE)": "seen"},
     ),
     Mutant(
         "a thread that sleeps on its own word is called by whoever joins",
         "who_joins_while_all_others_are_told_is_told_too",
-        "watch.c",
+        "store/watch.c",
         {"if (made && !watch->sleeps) call(watch);": ""},
     ),
     Mutant(
         "and by whoever has settled",
         "who_has_settled_is_told_of_the_next_news",
-        "watch.c",
+        "store/watch.c",
         {"if (!watch->sleeps) call(watch); /* on": "/* on"},
     ),
     Mutant(
         "and leaves with the last",
         "who_has_settled_is_told_of_the_next_news",
-        "watch.c",
+        "store/watch.c",
         {"if (watch->first || !watch->runs) pthread_mutex_unlock": "if (watch) pthread_mutex_unlock"},
     ),
     Mutant(
         "a header's checksum is looked at",
         "a_header_with_any_byte_changed_is_refused",
-        "layout.c",
+        "base/layout.c",
         {"if (checksum != h->checksum) {": "if (checksum == 77) {"},
     ),
     Mutant(
         "a header does not promise more than is there",
         "a_truncated_segment_is_refused_at_every_length",
-        "layout.c",
+        "base/layout.c",
         {"if (length < g->total_bytes) {": "if (length == 77) {"},
     ),
     Mutant(
         "a header's offsets lead nobody",
         "no_change_of_any_bytes_leads_an_operation_outside_the_segment",
-        "layout.c",
+        "base/layout.c",
         {
             "if (!offsets_match(h, g)) {": (
                 "g->partitions_offset = h->partitions_offset; g->slots_offset = h->slots_offset; "
@@ -301,7 +301,7 @@ MUTANTS = (
     Mutant(
         "a forked child is not its parent",
         "a_forked_child_keeps_no_dead_parent_alive",
-        "process.c",
+        "store/process.c",
         {
             "madvise(page, PAGE_BYTES, MADV_WIPEONFORK) /* Linux 4.14 */ ?": "!page ?",
             "memset(table->own, 0, sizeof *table->own);": "",
@@ -310,13 +310,13 @@ MUTANTS = (
     Mutant(
         "a forked child has not its parent's lock",
         "a_forked_child_keeps_no_dead_parent_alive",
-        "process.c",
+        "store/process.c",
         {"else if (madvise(lock, PAGE_BYTES, MADV_DONTFORK) ||": "else if ("},
     ),
     Mutant(
         "only a descriptor of the segment's own file tells who is dead",
         "where_the_kernel_cannot_be_asked_nobody_is_dead",
-        "process.c",
+        "store/process.c",
         {
             "if (is_ours(table, fd)) { /* what another": "if (table) { /* what another",
             "if (is_ours(table, fd)) return false;": "return false;",
@@ -325,43 +325,43 @@ MUTANTS = (
     Mutant(
         "what another file says of its locks is no answer",
         "locks_of_another_file_hide_no_death",
-        "process.c",
+        "store/process.c",
         {"if (is_ours(table, fd)) { /* what another": "if (table) { /* what another"},
     ),
     Mutant(
         "a question that fails is answered: alive",
         "a_question_that_fails_is_answered_with_alive",
-        "process.c",
+        "store/process.c",
         {"if (fcntl(fd, F_OFD_GETLK, &lock)) return NO_ANSWER;": "if (fcntl(fd, F_OFD_GETLK, &lock)) return UNLOCKED;"},
     ),
     Mutant(
         "only the segment's own file is closed",
         "a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead",
-        "process.c",
+        "store/process.c",
         {"if (is_ours(table, fd)) close(fd);": "(void)table; close(fd);"},
     ),
     Mutant(
         "an owner that has not entered appends nothing",
         "an_owner_that_has_not_entered_appends_nothing",
-        "ring.c",
+        "ring/ring.c",
         {"if (__builtin_expect(!owner, 0)) return APPEND_NOT_ENTERED;": ""},
     ),
     Mutant(
         "no owner is 0",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "process.c",
+        "store/process.c",
         {"return generation & 0x1ff ? generation : generation + 1;": "return generation;"},
     ),
     Mutant(
         "to repair a place makes nobody look alive",
         "a_repairer_that_is_stopped_makes_nobody_look_alive",
-        "process.c",
+        "store/process.c",
         {"void *lock = hold(table, FIRST_REPAIR_LOCK + index);": "void *lock = hold(table, FIRST_LOCK + index);"},
     ),
     Mutant(
         "nobody forks between the lock of a repair and what keeps it",
         "a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn",
-        "process.c",
+        "store/process.c",
         {
             "pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte"
             " */ void *lock = hold(table, FIRST_REPAIR_LOCK + index); pthread_mutex_unlock(&registry_mutex);": (
@@ -372,13 +372,13 @@ MUTANTS = (
     Mutant(
         "each lock has a byte of its own",
         "the_coordinators_lock_is_that_of_no_place",
-        "process.c",
+        "store/process.c",
         {"#define COORDINATOR_LOCK (FIRST_LOCK + MAX_PROCESSES)": "#define COORDINATOR_LOCK (FIRST_LOCK + 4095)"},
     ),
     Mutant(
         "the last table of a process to leave frees its place",
         "the_tables_of_a_process_share_a_place_until_the_last_has_left",
-        "process.c",
+        "store/process.c",
         {"struct processes *sibling = owner ? sibling_of(table, owner) : NULL;": "struct processes *sibling = NULL;"},
     ),
     *BLOCKS,

@@ -1,7 +1,7 @@
 /* Appending in turn: exactly the newest are kept; and giving way to others that append as well. */
 #define _GNU_SOURCE
-#include "../../shmstore/core/pace.h"
-#include "../../shmstore/core/turn.h"
+#include "core/ring/pace.h"
+#include "core/ring/turn.h"
 
 #include "harness.h"
 

@@ -1,7 +1,7 @@
 /* Telling of news by a descriptor: who joins and leaves while the thread sleeps. */
 #include "harness.h"
 
-#include "../../shmstore/core/watch.h"
+#include "core/store/watch.h"
 
 #include <poll.h>
 #include <time.h>

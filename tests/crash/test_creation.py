@@ -17,8 +17,9 @@ from pathlib import Path
 import posix_ipc
 import pytest
 
-from shmstore import _core, names, segment
+from shmstore import _core
 from shmstore.errors import NoSpace, StoreExists, StoreNotFound
+from shmstore.segments import names, segment
 from tests.helpers.processes import Child
 from tests.helpers.segments import (
     create,
@@ -212,7 +213,7 @@ def test_an_interrupted_creation_leaves_nothing_or_a_whole_store(name: str, way:
 
 ATTACHERS = """
 import multiprocessing, os, resource, signal, sys
-from shmstore import segment
+from shmstore.segments import segment
 from shmstore.errors import NoSpace
 
 NAME = sys.argv[1]

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import Coordinator, DamagedSegment, EventStore, NotAStore, ShmStoreError, segment
+from shmstore import Coordinator, DamagedSegment, EventStore, NotAStore, ShmStoreError
 from shmstore.cli import inspect
+from shmstore.segments import segment
 from tests.helpers.effort import cases
 from tests.helpers.mutants import Template, append_one, mutant, scribble, template, write_file
 from tests.helpers.ordeal import Ordeal, watch

@@ -18,20 +18,10 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import (
-    Coordinator,
-    EventStore,
-    Key,
-    NoSpace,
-    Record,
-    ShmStoreError,
-    StoreUnlinked,
-    Timestamp,
-    names,
-    segment,
-)
+from shmstore import Coordinator, EventStore, Key, NoSpace, Record, ShmStoreError, StoreUnlinked, Timestamp
 from shmstore.cli import machine
 from shmstore.cli.commands import doctor
+from shmstore.segments import names, segment
 from tests.helpers.namespaces import in_pid_namespace, needs_namespaces
 from tests.helpers.points import points
 from tests.helpers.processes import Child, shared_numbers

@@ -13,7 +13,7 @@ import pytest
 
 import shmstore
 from shmstore import Key, Record, Timestamp
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
 
 LIMIT_S = 30.0
 COORDINATOR = [sys.executable, "-m", "shmstore.cli.coordinator"]

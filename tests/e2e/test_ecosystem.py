@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Table, UInt32, _core, arrow
-from shmstore.column import Column
+from shmstore import EventStore, Key, Record, Table, UInt32, _core
+from shmstore.tables import arrow
+from shmstore.tables.column import Column
 from tests.helpers.everything import KINDS_OF_SNAPSHOT, RECORDS, Everything, variant
 
 np = pytest.importorskip("numpy")

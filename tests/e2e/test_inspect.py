@@ -23,7 +23,7 @@ from shmstore import Key, Record, Text, Timestamp
 from shmstore.cli.commands import COMMANDS
 from shmstore.cli.completion import SHELLS
 from shmstore.cli.inspect import build_parser
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
 from tests.helpers.slots import State, set_state
 
 LIMIT_S = 30.0

@@ -19,7 +19,7 @@ import pytest
 
 import shmstore
 from shmstore import Key, Record, Text, Timestamp
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
 
 LIMIT_S = 30.0
 SHM = Path("/dev/shm")

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Text, Timestamp, errors, fields
+from shmstore import EventStore, Key, Record, Text, Timestamp, errors
 from shmstore.cli import coordinator, inspect
 from shmstore.cli.commands import COMMANDS
-from shmstore.options import Creation
+from shmstore.events.options import Creation
+from shmstore.records import fields
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from shmstore import EventStore, GapReason, PartitionStalled
-from shmstore.gap import gaps_of
+from shmstore.reading.gap import gaps_of
 from tests.helpers.processes import LIMIT_S, eventually, shared_numbers
 from tests.helpers.proofs import is_proved, proof
 

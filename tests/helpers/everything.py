@@ -17,7 +17,7 @@ from shmstore import (
     UInt32,
     UInt64,
 )
-from shmstore.snapshot import Snapshot
+from shmstore.reading.snapshot import Snapshot
 
 
 class Everything(Record):

@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 import shmstore
-from shmstore import store as store_module
+from shmstore.events import store as store_module
 
 EXIT = 0  # in place of a signal: end by _exit, which runs no handler either
 EXIT_CODE = 3
@@ -54,12 +54,12 @@ def points() -> Points:
     library = Path(directory.name) / "_core.so"
     extension = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    include = "-I" + sysconfig.get_path("include")
+    includes = [f"-I{folder}" for folder in (sysconfig.get_path("include"), *extension["include-dirs"])]
     options = [*extension["extra-compile-args"], "-O1", "-DSHMSTORE_POINTS", "-fPIC"]
 
     def compile_one(source: str) -> Path:
         target = Path(directory.name) / f"{source.replace('/', '.')}.o"
-        subprocess.run([*compiler, *options, include, "-c", source, "-o", target], cwd=_ROOT, check=True)
+        subprocess.run([*compiler, *options, *includes, "-c", source, "-o", target], cwd=_ROOT, check=True)
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from shmstore import EventStore, Expression, _core, field
-from shmstore.scope import Value
-from shmstore.table import Table
+from shmstore.questions.source import Value
+from shmstore.tables.table import Table
 
 TEXTS = (_core.KEY, _core.TEXT, _core.BYTES)
 REALS = (_core.FLOAT32, _core.FLOAT64)

@@ -10,7 +10,8 @@ from pathlib import Path
 import posix_ipc
 import pytest
 
-from shmstore import _core, names, segment
+from shmstore import _core
+from shmstore.segments import names, segment
 
 FIELDS = [("value", _core.FLOAT64, 0)]
 NOBODY = 65534

@@ -31,8 +31,8 @@ from shmstore import (
     UInt64,
     field,
 )
-from shmstore.compiler import compiled
-from shmstore.parse import parse
+from shmstore.expressions.compiler import compiled
+from shmstore.expressions.parse import parse
 from tests.helpers.sayings import FAULT, say
 
 ROWS = 1500  # more than a batch, and no multiple of one

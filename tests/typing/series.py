@@ -8,7 +8,7 @@ from typing import assert_type
 
 import shmstore
 from shmstore import EventStore, GroupBy, Query, Series, Snapshot, Summary, Table
-from shmstore.series import Point
+from shmstore.events.series import Point
 
 
 def make() -> None:

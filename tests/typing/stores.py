@@ -8,7 +8,7 @@ from typing import Any, assert_type
 
 import shmstore
 from shmstore import Cursor, EventStore, Expression, Key, Query, Record, Snapshot, Timestamp, field
-from shmstore.builder import Builder
+from shmstore.events.builder import Builder
 
 
 class Order(Record):

@@ -78,7 +78,7 @@ def test_the_extension_uses_the_stable_abi() -> None:
     assert path is not None and path.endswith("_core.abi3.so")
 
 
-@pytest.mark.parametrize("module", ["errors", "shown", "moments"])
+@pytest.mark.parametrize("module", ["errors", "arguments.shown", "arguments.moments"])
 def test_a_core_whose_helpers_are_missing_says_which(module: str) -> None:
     code = (
         "import sys, types\n"

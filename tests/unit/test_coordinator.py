@@ -18,7 +18,7 @@ import shmstore
 from shmstore import Key, Record, Timestamp
 from shmstore.coordinator import LONGEST_TICK_S, Coordinator
 from shmstore.errors import InvalidOption, ReadOnlyStore
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
 
 LIMIT_S = 10.0  # an order of magnitude more than anything here takes
 

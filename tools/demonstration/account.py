@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from demonstration.measurement import PARTITIONS, Measurement
 from shmstore import EventStore
-from shmstore.statistics import Statistics
+from shmstore.events.statistics import Statistics
 
 
 class Finding(NamedTuple):

@@ -9,7 +9,7 @@ from ordeal.account import Account, Wrong
 from ordeal.event import PARTITIONS, wrong_with_snapshot
 from ordeal.stage import CALM, Stage, Word
 from shmstore import Coordinator
-from shmstore.gap import gaps_of
+from shmstore.reading.gap import gaps_of
 
 FOUND = 71
 """The exit code of who found something wrong, and has said so on stderr."""

@@ -2,14 +2,14 @@
 
 import argparse
 
-from shmstore import names
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.machine import Finding, Health, examine
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.cli.survey import brief, in_use, look
 from shmstore.errors import DamagedSegment, ShmStoreError
-from shmstore.segment import SegmentInfo, list_segments
+from shmstore.segments import names
+from shmstore.segments.segment import SegmentInfo, list_segments
 
 HELP = "examine /dev/shm, limits, kernel features and every store (exit code 5 when something is bad)"
 EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")

@@ -8,7 +8,7 @@ from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.cli.survey import brief, in_use
 from shmstore.errors import DamagedSegment, ShmStoreError, StoreNotFound
-from shmstore.segment import SegmentInfo, list_segments, unlink
+from shmstore.segments.segment import SegmentInfo, list_segments, unlink
 
 HELP = "remove damaged stores that nobody is attached to (only says so without --yes)"
 EXAMPLES = ("gc", "gc --all-unused --yes orders payments")

@@ -8,7 +8,7 @@ from shmstore.cli.exits import OK
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.cli.survey import brief, look, owner
 from shmstore.errors import ShmStoreError
-from shmstore.segment import SegmentInfo, list_segments
+from shmstore.segments.segment import SegmentInfo, list_segments
 
 HELP = "list the stores of this machine"
 EXAMPLES = ("ls", "ls --json | jq -r 'select(.alive == 0) | .name'")

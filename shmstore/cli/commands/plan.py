@@ -8,15 +8,17 @@ import re
 import sys
 from typing import Any, get_args
 
-from shmstore import _core, fields, names
+from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.errors import InvalidSchema
-from shmstore.memory import MARGIN_BYTES, least_room
-from shmstore.options import Layout, segment_options
-from shmstore.schema import Schema
-from shmstore.store import create
+from shmstore.events.options import Layout, segment_options
+from shmstore.events.store import create
+from shmstore.records import fields
+from shmstore.records.schema import Schema
+from shmstore.segments import names
+from shmstore.segments.memory import MARGIN_BYTES, least_room
 
 HELP = "compute the size of a store before making it (exit code 1 when there is no room for it)"
 EXAMPLES = (

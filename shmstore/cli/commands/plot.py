@@ -6,20 +6,20 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from shmstore.calendars import is_calendar_unit
+from shmstore.arguments.calendars import is_calendar_unit
 from shmstore.cli import question, units
-from shmstore.cli.axis import calendar, times, unit_label
-from shmstore.cli.chart import Bar, Series, bars, graph, sparklines
-from shmstore.cli.drawing import SERIES_COLORS, Drawing
+from shmstore.cli.charts.axis import calendar, times, unit_label
+from shmstore.cli.charts.drawing import SERIES_COLORS, Drawing
+from shmstore.cli.charts.figure import LEAST_HEIGHT, LEAST_WIDTH, bar_chart, line_chart
+from shmstore.cli.charts.measure import Asked, Curves, by_group, over_time
+from shmstore.cli.charts.png import png
+from shmstore.cli.charts.svg import svg
+from shmstore.cli.charts.terminal import Bar, Series, bars, graph, sparklines
 from shmstore.cli.exits import OK
-from shmstore.cli.figure import LEAST_HEIGHT, LEAST_WIDTH, bar_chart, line_chart
 from shmstore.cli.files import replace
-from shmstore.cli.measure import Asked, Curves, by_group, over_time
-from shmstore.cli.png import png
 from shmstore.cli.records import Printer, Shown
 from shmstore.cli.render import Mode, Output, Tone
 from shmstore.cli.survey import look
-from shmstore.cli.svg import svg
 from shmstore.errors import InvalidOption
 
 HELP = "draw counts or values over time, or by group, on the terminal or into a PNG or SVG file"

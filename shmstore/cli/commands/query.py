@@ -11,9 +11,9 @@ from shmstore.cli.records import Printer, shown_columns, shown_fields
 from shmstore.cli.render import Column, Mode, Output
 from shmstore.cli.survey import look
 from shmstore.errors import InvalidOption
-from shmstore.selection import Selection
-from shmstore.store import EventStore
-from shmstore.table import Table
+from shmstore.events.store import EventStore
+from shmstore.reading.selection import Selection
+from shmstore.tables.table import Table
 
 HELP = "list matching records, or summarize them: in all, by group, by time window"
 EXAMPLES = (

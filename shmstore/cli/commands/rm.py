@@ -6,7 +6,7 @@ from shmstore.cli.exits import FAILURE, OK, code_of
 from shmstore.cli.render import Mode, Output
 from shmstore.cli.survey import in_use
 from shmstore.errors import ShmStoreError
-from shmstore.segment import unlink
+from shmstore.segments.segment import unlink
 
 HELP = "remove stores by name"
 EXAMPLES = ("rm orders", "rm --force orders payments")

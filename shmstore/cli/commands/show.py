@@ -4,16 +4,17 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from shmstore import _core, names
+from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY, code_of
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.cli.survey import find, in_use, look, owner
 from shmstore.errors import ShmStoreError
-from shmstore.fields import KINDS, Marker
-from shmstore.segment import SegmentInfo
-from shmstore.statistics import PartitionStatistics
-from shmstore.store import EventStore
+from shmstore.events.statistics import PartitionStatistics
+from shmstore.events.store import EventStore
+from shmstore.records.fields import KINDS, Marker
+from shmstore.segments import names
+from shmstore.segments.segment import SegmentInfo
 
 HELP = "describe one store: header, schema, partitions, statistics, regions"
 EXAMPLES = ("show orders", "show orders --json | jq .statistics")

@@ -9,8 +9,8 @@ from shmstore.cli.records import Printer, shown_fields
 from shmstore.cli.render import Output
 from shmstore.cli.survey import look
 from shmstore.errors import DamagedSegment, StoreUnlinked
-from shmstore.selection import one_partition
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
+from shmstore.reading.selection import one_partition
 
 HELP = "print the newest records, and with -f those that follow"
 EXAMPLES = ("tail orders -n 20", "tail orders -f --json | jq .value")

@@ -11,7 +11,7 @@ from shmstore.cli.exits import OK
 from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.cli.survey import look
-from shmstore.store import EventStore
+from shmstore.events.store import EventStore
 
 HELP = "show a store at work: rates, partitions and processes, live"
 EXAMPLES = ("top orders", "top orders --interval 5 --count 12 --json")

@@ -1,4 +1,4 @@
-"""The key table: interning, finding and reading back; the numbers are the sentences of table.h.
+"""The key table: interning, finding and reading back; the numbers are the sentences of keys.h.
 
 Two texts with the same hash, two buckets, a cell for each intern that may die. A text is one unit, all as long.
 """

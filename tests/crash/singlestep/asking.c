@@ -4,7 +4,7 @@
  * block that is whole. */
 #include "world.h"
 
-#include "../../../shmstore/core/scan.h"
+#include "core/questions/scan.h"
 
 enum { NUMBER = 2 /* the field that is asked about */ };
 

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "victim.h"
 
-#include "../../../shmstore/core/point.h"
+#include "core/base/point.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Writing a sample to the history, as the coordinator does. */
 #include "operation.h"
 
-#include "../../../shmstore/core/history.h"
+#include "core/store/history.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #ifndef SHMSTORE_TESTS_WORLD_H
 #define SHMSTORE_TESTS_WORLD_H
 
-#include "../../../shmstore/core/check.h"
+#include "core/store/check.h"
 
 #include <sys/types.h>
 

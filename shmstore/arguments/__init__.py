@@ -1,0 +1,1 @@
+"""What callers give: values, moments and lengths of time, each checked, with errors that name what was found."""

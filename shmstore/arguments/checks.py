@@ -1,0 +1,109 @@
+"""Arguments of calls: each is what it must be, or the error names it, what was found and what was expected."""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from operator import index
+from types import FunctionType, MethodType
+from typing import Any
+
+from shmstore.arguments import moments
+from shmstore.arguments.moments import Unclear
+from shmstore.arguments.shown import shown
+from shmstore.errors import FieldTypeError, InvalidOption
+
+
+def refused(name: str, value: object, expected: str) -> InvalidOption:
+    """The error for an argument that is not what was expected."""
+    return InvalidOption(f"{name} is {shown(value)}; expected {expected}")
+
+
+def whole_number(name: str, value: Any, expected: str, least: int | None = 0, most: int | None = None) -> int:
+    """An int within bounds, also one of NumPy's. Raises InvalidOption."""
+    number = None if isinstance(value, bool) else plain_number(value)
+    fits = isinstance(number, int) and (least is None or number >= least) and (most is None or number <= most)
+    if not isinstance(number, int) or not fits:
+        raise refused(name, value, expected)
+    return number
+
+
+def real_number(name: str, value: Any, expected: str) -> float:
+    """A number that a float can be, also one of NumPy's. Raises InvalidOption."""
+    number = None if isinstance(value, bool) else plain_number(value)
+    try:
+        if number is not None:
+            return float(number)
+    except OverflowError:
+        pass
+    raise refused(name, value, expected)
+
+
+def length_ns(name: str, value: Any) -> int | None:
+    """Nanoseconds of a timedelta, or of NumPy's; None for what is neither. Raises InvalidOption."""
+    try:
+        return moments.length_ns(value)
+    except Unclear as error:
+        raise InvalidOption(f"{name} is {shown(value)}, which {error}") from error
+
+
+def row_number(item: Any) -> int:
+    """A row by its number, also one of NumPy's. Raises FieldTypeError."""
+    number = plain_number(item)
+    if not isinstance(number, int):
+        raise FieldTypeError("", f"{shown(item)} is no row; expected a number, a slice, or a name")
+    return number
+
+
+def items_of(values: Any) -> list[Any] | None:
+    """Several values as a list; None of what has none. A text is one value. What a generator raises is passed on."""
+    try:
+        iterator = None if isinstance(values, str | bytes) else iter(values)
+    except Exception:  # of another library's
+        return None
+    return None if iterator is None else list(iterator)
+
+
+def function(name: str, value: Any) -> Callable[..., Any] | None:
+    """What can be called, or None. Raises InvalidOption."""
+    return None if value is None else called(name, value, "what can be called, or None")
+
+
+def called(name: str, value: Any, expected: str) -> Callable[..., Any]:
+    """What is called, and has done its work when the call returns. Raises InvalidOption.
+
+    An async function or a generator has not even begun by then; what it returns is true, whatever it would have said.
+    """
+    if not callable(value):
+        raise refused(name, value, expected)
+    body = value if isinstance(value, FunctionType | MethodType | partial) else type(value).__call__
+    if iscoroutinefunction(body) or isasyncgenfunction(body) or isgeneratorfunction(body):
+        raise refused(name, value, f"{expected}, but no async function and no generator: nobody would run its body")
+    return value  # type: ignore[no-any-return]
+
+
+def plain_number(value: Any) -> int | float | None:
+    """A number, also of another library's, as an int or float of the same value; None for everything else."""
+    if isinstance(value, int | float):
+        return value
+    try:
+        kind = getattr(getattr(value, "dtype", None), "kind", "f")
+        if kind not in "iufb" or getattr(value, "mask", None) is not None:
+            return None  # a time, half a complex number, or what may be missing
+        whole = _index(value)
+        return _float(value) if whole is None else whole
+    except Exception:  # of another library's
+        return None
+
+
+def _index(value: Any) -> int | None:
+    try:
+        return index(value)
+    except TypeError:
+        return None
+
+
+def _float(value: Any) -> float | None:
+    if not hasattr(type(value), "__float__"):  # text, which float() reads
+        return None
+    number = float(value)
+    return number if number == value or number != number else None

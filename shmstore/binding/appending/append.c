@@ -1,0 +1,170 @@
+/* Appending one staged record: where it goes, its new keys, and whom it is told. */
+#include "binding/binding.h"
+
+#include <string.h>
+
+/* The usual case of check_appendable. */
+static inline bool is_appendable(Store *store) {
+    /* Who has an owner is attached for writing. */
+    return !store->closed && processes_owner(&store->processes) && !(load_relaxed(&store->board->news) & NEWS_UNLINKED);
+}
+
+int check_appendable(Store *store) {
+    if (check_open(store)) return -1;
+    if (!store->writable) {
+        raise_error(store->state, ERROR_READ_ONLY_STORE,
+                    "the store was attached for reading only; attach without read_only to append");
+        return -1;
+    }
+    if (load_relaxed(&store->board->news) & NEWS_UNLINKED) {
+        raise_error(
+            store->state, ERROR_STORE_UNLINKED,
+            "the store's name was removed, so nobody could attach to see this record; create or open the store again");
+        return -1;
+    }
+    return processes_owner(&store->processes) ? 0 : ensure_entered(store);
+}
+
+int64_t partition_argument(Store *store, PyObject *partition) {
+    if (!partition || partition == Py_None) return -1;
+    PyObject *index = PyBool_Check(partition) ? NULL : PyNumber_Index(partition);
+    long long number = index ? PyLong_AsLongLong(index) : -1;
+    Py_XDECREF(index);
+    if (number >= 0 && number < (long long)store->geometry.options.partitions) return number;
+    PyObject *cause;
+    if (PyErr_Occurred()) {
+        if (!take_error(&cause)) return -2;
+        Py_DECREF(cause);
+    }
+    PyObject *text = shown(store->state, partition);
+    if (text)
+        raise_error(store->state, ERROR_INVALID_OPTION, "partition is %U; this store has partitions 0 to %u", text,
+                    store->geometry.options.partitions - 1);
+    Py_XDECREF(text);
+    return -2;
+}
+
+static int64_t by_rule(Store *store, const unsigned char *record) {
+    const struct geometry *g = &store->geometry;
+    uint32_t count = g->options.partitions;
+    if (g->options.rule == RULE_PROCESS) return (processes_owner(&store->processes) & 0xfff) % count;
+    if (g->options.rule == RULE_KEY) {
+        uint32_t id;
+        memcpy(&id, record + g->fields[g->key_field].offset, 4);
+        return id < count ? id : id % count;
+    }
+    raise_error(store->state, ERROR_INVALID_OPTION,
+                "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
+    return -1;
+}
+
+int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot) {
+    const struct ring *ring = &store->ring;
+    if (forced < 0 && store->geometry.options.rule == RULE_TURN) {
+        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(ring, &store->gave_way_ns);
+        return turn_take(ring, &store->turn); /* of the places that are free after the pause */
+    }
+    int64_t partition = forced >= 0 ? forced : by_rule(store, record);
+    if (partition >= 0)
+        pace(ring, (uint32_t)partition, load_relaxed(&store->tails_left[partition]), is_hot, &store->gave_way_ns);
+    return partition;
+}
+
+PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
+    if (status == APPEND_BLOCKED)
+        return raise_error(
+            store->state, ERROR_PARTITION_STALLED,
+            "%zd records were appended; then every slot of partition %u was held by a live process that does "
+            "not go on (stopped?): see 'shmstore-inspect processes', resume or end it, or create the store "
+            "with a larger capacity",
+            done, partition);
+    if (status == APPEND_DAMAGED)
+        return raise_error(
+            store->state, ERROR_DAMAGED_SEGMENT,
+            "%zd records were appended; the slot words of partition %u contradict its tail: the segment was "
+            "overwritten from outside; run 'shmstore-inspect check'",
+            done, partition);
+    if (status == APPEND_NOT_ENTERED)
+        return raise_error(store->state, ERROR_STORE_CLOSED,
+                           "%zd records were appended; then this process had no place in the process table, as after a "
+                           "fork in the middle of the call; append the rest anew",
+                           done);
+    return raise_error(
+        store->state, ERROR_DAMAGED_SEGMENT,
+        "others took this process for dead while it wrote a record to partition %u: the segment was overwritten "
+        "from outside, or its locks are not kept by this system; run 'shmstore-inspect check'",
+        partition);
+}
+
+/* The result of a callback is nothing; its error cannot undo an append, so it goes to the interpreter's hook for errors that
+ * nobody can catch. What is no Exception, as of Ctrl-C or sys.exit, is passed on. */
+static int end_callback(PyObject *callback, PyObject *result) {
+    Py_XDECREF(result);
+    if (!result && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+    if (!result) PyErr_WriteUnraisable(callback);
+    return 0;
+}
+
+int call_back(Store *store, const struct appended *appended, const unsigned char *discarded) {
+    int failed = 0;
+    if (appended->discarded && discarded && store->on_discarded) {
+        PyObject *callback = Py_NewRef(store->on_discarded), *record = decode_staged(store, discarded);
+        failed = end_callback(callback, record ? PyObject_CallFunctionObjArgs(callback, record, NULL) : NULL);
+        Py_XDECREF(record);
+        Py_DECREF(callback);
+    }
+    if (!failed && appended->reached_capacity && store->on_capacity_reached) {
+        PyObject *callback = Py_NewRef(store->on_capacity_reached);
+        failed = end_callback(callback, PyObject_CallNoArgs(callback));
+        Py_DECREF(callback);
+    }
+    return failed;
+}
+
+static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t partition) {
+    uint64_t position = ticket * store->geometry.options.partitions + partition;
+    return position <= LONG_MAX ? PyLong_FromLong((long)position) : PyLong_FromUnsignedLongLong(position);
+}
+
+/* The same when callbacks may be due. */
+static PyObject *append_and_call_back(Store *store, const unsigned char *record, uint32_t partition, int64_t now) {
+    struct appended appended;
+    unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
+    if (store->on_discarded && !discarded) return PyErr_NoMemory();
+    enum append_status status = append_to(store, partition, record, discarded, &appended);
+    int failed = status != APPEND_DONE;
+    if (failed) {
+        raise_append(store, status, partition, 0);
+    } else {
+        account(store, 1, now);
+        failed = call_back(store, &appended, discarded);
+    }
+    PyMem_Free(discarded);
+    return failed ? NULL : position_of(store, appended.ticket, partition);
+}
+
+/* Enter the new keys of a record, of which all else is known to fit. */
+static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, int64_t forced) {
+    const struct geometry *g = &store->geometry;
+    if (forced < 0 && g->options.rule == RULE_EXPLICIT) return choose_partition(store, NULL, -1, false) < 0 ? -1 : 0;
+    struct staged batch = {.count = 1};
+    for (uint32_t i = 0; i < g->options.field_count; i++)
+        if (g->fields[i].kind == KIND_KEY) batch.made[i] = record + g->fields[i].offset;
+    return enter_new_keys(store, new_keys, &batch) || (!is_appendable(store) && check_appendable(store)) ? -1 : 0;
+}
+
+/* Nothing between the last look and the append runs other code. */
+PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t forced, int64_t now) {
+    if (!store->closed) look_for_name(store, now);
+    if (!is_appendable(store) && check_appendable(store)) return NULL;
+    if (new_keys && enter_keys(store, new_keys, record, forced)) return NULL;
+    int64_t partition = choose_partition(store, record, forced, is_hot(store, now));
+    if (partition < 0) return NULL;
+    if (store->on_discarded || store->on_capacity_reached)
+        return append_and_call_back(store, record, (uint32_t)partition, now);
+    struct appended appended;
+    enum append_status status = append_to(store, (uint32_t)partition, record, NULL, &appended);
+    if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
+    account(store, 1, now);
+    return position_of(store, appended.ticket, (uint32_t)partition);
+}

@@ -1,0 +1,60 @@
+/* One question on its way: where its batches come from, and who is told of them. */
+#ifndef SHMSTORE_RUN_H
+#define SHMSTORE_RUN_H
+
+#include "binding/binding.h"
+
+#include "core/questions/scan.h"
+
+enum told { TOLD_OK, TOLD_NO_MEMORY, TOLD_DAMAGED };
+
+struct listener {
+    enum told (*hear)(void *context, const struct batch *batch, const struct found *found); /* without the GIL */
+    void *context;
+    bool (*take)(void *context, const struct block *block); /* whole blocks, by their summaries; NULL: records alone will do */
+    /* It is about other records now, the first that are heard of, and their keys have ids below this; false: no memory. NULL:
+     * that makes no difference. */
+    bool (*renew)(void *context, uint32_t keys);
+};
+
+/* Whom is asked, and of what. */
+struct source {
+    Store *store;
+    Columns *columns;               /* the records of a snapshot; NULL: those of the live store */
+    PyObject *program;
+    PyObject *partitions, *ends;    /* None or NULL: all, as they are now */
+    int summaries;
+    uint64_t needs;                 /* fields besides those of the program */
+};
+
+struct run {
+    Store *store;
+    const struct source *source;
+    const Columns *columns;
+    PyObject *held;
+    const struct program *program;
+    struct scan scan;
+    struct range *ranges; /* as the run began, or was renewed */
+    void *memory, *buffer, *scratch, *room;
+};
+
+/* Fix which tickets are asked about, and keep the store; `source` stays the caller's, and there. 0, or -1 with an exception;
+ * then there is nothing to end. */
+int run_begin(struct run *run, const struct source *source);
+
+/* How many keys there are: every record that is asked about has an id below. 0, or -1 with an exception. */
+int count_keys(const struct run *run, uint32_t *keys);
+
+/* Read all of them once. 0, or -1 with an exception: also when Ctrl-C was pressed. */
+int run_pass(struct run *run, const struct listener *listener);
+
+/* Whether more than one of `part` tickets of the last pass is gone by now; 0: whether any is. If none is, all were read, and
+ * another pass meets the same. */
+bool run_has_lost(const struct run *run, uint64_t part);
+
+/* Begin anew, about what is readable now. 0, or -1 with an exception. */
+int run_renew(struct run *run);
+
+void run_end(struct run *run);
+
+#endif

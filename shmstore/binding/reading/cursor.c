@@ -1,0 +1,348 @@
+/* Cursor: its places in the followed partitions, and waiting for more. */
+#include "binding/reading/cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCRATCH_BYTES = 128 << 10 /* copied at once: small enough to stay in cache until records are made of it */ };
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+static int fill_cursor(Cursor *cursor, PyObject *tickets) {
+    uint32_t partitions = cursor->store->geometry.options.partitions;
+    Py_ssize_t count = PyList_Size(tickets);
+    cursor->follows = calloc((size_t)count + 1, sizeof *cursor->follows);
+    if (!cursor->follows) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        unsigned int partition;
+        unsigned long long ticket;
+        PyObject *pair = PySequence_Tuple(PyList_GetItem(tickets, i));
+        int parsed =
+            pair && PyArg_ParseTuple(pair, "IK;a cursor follows (partition, ticket) pairs", &partition, &ticket);
+        Py_XDECREF(pair);
+        if (!parsed) return -1;
+        if (partition >= partitions) {
+            raise_error(cursor->store->state, ERROR_INVALID_OPTION,
+                        "partition %u does not exist; this store has partitions 0 to %u", partition, partitions - 1);
+            return -1;
+        }
+        uint64_t tail = load_acquire(&ring_partition(&cursor->store->ring, partition)->tail);
+        if (ticket > tail) {
+            raise_error(cursor->store->state, ERROR_INVALID_OPTION,
+                        "ticket %llu of partition %u was not handed out yet; the next one is %llu", ticket, partition,
+                        (unsigned long long)tail);
+            return -1;
+        }
+        cursor->follows[i] = (struct follow){.partition = partition, .next = ticket};
+        store_relaxed(&cursor->follows[i].ahead, ticket);
+    }
+    cursor->count = (uint32_t)count;
+    uint64_t rows = SCRATCH_BYTES / cursor->store->geometry.record_bytes;
+    cursor->scratch_rows = rows < 1 ? 1 : rows;
+    cursor->scratch = malloc(cursor->scratch_rows * cursor->store->geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
+    if (!cursor->scratch) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    unsigned char *at = cursor->scratch;
+    for (uint32_t i = 0; i < cursor->store->geometry.options.field_count; i++) {
+        cursor->columns[i] = at;
+        at += (cursor->scratch_rows * cursor->store->geometry.fields[i].bytes + 7) / 8 * 8;
+    }
+    return 0;
+}
+
+/* For who polls a descriptor, as `cursor_await` for who waits: that the name is gone is news. */
+static enum news look_for_watch(const void *context) {
+    const enum news news = cursor_look(context);
+    return news == NEWS_NONE && is_unlinked(((const Cursor *)context)->store) ? NEWS_SOME : news;
+}
+
+PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    PyObject *list = PySequence_List(tickets);
+    if (!list) return NULL;
+    Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->cursor_type, 0);
+    if (cursor) {
+        cursor->store = (Store *)Py_NewRef(self);
+        cursor->watched = (struct watched){.look = look_for_watch, .context = cursor, .far.fd = -1, .near.fd = -1};
+        if (check_open(store) || fill_cursor(cursor, list)) Py_CLEAR(cursor);
+    }
+    Py_DECREF(list);
+    return (PyObject *)cursor;
+}
+
+static void cursor_dealloc(PyObject *self) {
+    Cursor *cursor = (Cursor *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (cursor->watched.far.fd >= 0) watch_drop(cursor->store->watch, &cursor->watched);
+    Py_XDECREF(cursor->made);
+    PyMem_Free(cursor->runs);
+    free(cursor->follows);
+    free(cursor->gaps.gaps);
+    free(cursor->scratch);
+    Py_XDECREF((PyObject *)cursor->store);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static int cursor_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)((Cursor *)self)->store);
+    Py_VISIT(((Cursor *)self)->made);
+    return 0;
+}
+
+static int cursor_clear(PyObject *self) {
+    Cursor *cursor = (Cursor *)self;
+    cursor->made_row = 0;
+    Py_CLEAR(cursor->made);
+    return 0;
+}
+
+int check_cursor(Cursor *cursor) {
+    if (load_relaxed(&cursor->closed)) {
+        raise_error(cursor->store->state, ERROR_STORE_CLOSED,
+                    "this cursor is closed; take a new one with store.cursor(start=cursor.positions)");
+        return -1;
+    }
+    return check_open(cursor->store);
+}
+
+/* ---- places and gaps ----------------------------------------------------------------------------------------------- */
+
+/* Leave the list empty. What was in it is the caller's, to be freed or put back. */
+static struct gap_list take_gaps(struct gap_list *list) {
+    const struct gap_list taken = *list;
+    *list = (struct gap_list){.lost = taken.lost, .lapped = taken.lapped};
+    return taken;
+}
+
+/* Put gaps before those met since. Where there is no memory to list both, the later ones are counted only. */
+static void put_gaps_back(struct gap_list *list, struct gap_list taken) {
+    const struct gap_list later = *list;
+    *list = taken;
+    for (size_t i = 0; i < later.count; i++) {
+        const struct gap *gap = &later.gaps[i];
+        gap_list_report(list, gap->partition, gap->first, gap->end, gap->reason);
+    }
+    list->lost = later.lost;
+    list->lapped = later.lapped;
+    free(later.gaps);
+}
+
+/* Making objects runs other code, which may read from this cursor and ask for its gaps. */
+static PyObject *cursor_drain_gaps(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    struct gap_list taken;
+    BEGIN_EXCLUSIVE(self);
+    taken = take_gaps(&cursor->gaps);
+    END_EXCLUSIVE();
+    PyObject *gaps = gap_list_objects(cursor->store->state, &taken);
+    if (gaps) {
+        free(taken.gaps);
+        return gaps;
+    }
+    BEGIN_EXCLUSIVE(self);
+    put_gaps_back(&cursor->gaps, taken);
+    END_EXCLUSIVE();
+    return NULL;
+}
+
+static PyObject *cursor_positions(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    PyObject *list = PyList_New((Py_ssize_t)cursor->count);
+    for (uint32_t i = 0; list && i < cursor->count; i++) {
+        PyObject *pair =
+            Py_BuildValue("(IK)", cursor->follows[i].partition, (unsigned long long)cursor->follows[i].next);
+        if (!pair) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)i, pair);
+    }
+    return list;
+}
+
+static PyObject *cursor_lag(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    if (check_open(cursor->store)) return NULL;
+    uint64_t lag = 0;
+    for (uint32_t i = 0; i < cursor->count; i++)
+        lag += load_acquire(&ring_partition(&cursor->store->ring, cursor->follows[i].partition)->tail) -
+               cursor->follows[i].next;
+    return PyLong_FromUnsignedLongLong(lag);
+}
+
+static PyObject *cursor_lost(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((Cursor *)self)->gaps.lost);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------ */
+
+bool cursor_has_pending(const Cursor *cursor) { return cursor->made || cursor->row < cursor->held.count; }
+
+enum news cursor_look(const void *context) {
+    const Cursor *cursor = context;
+    const struct ring *ring = &cursor->store->ring;
+    enum news news = NEWS_NONE;
+    for (uint32_t i = 0; i < cursor->count; i++) {
+        const uint32_t partition = cursor->follows[i].partition;
+        const uint64_t tail = load_acquire(&ring_partition(ring, partition)->tail),
+                       ahead = load_relaxed(&cursor->follows[i].ahead);
+        if (ahead >= tail) continue;
+        if (ahead < ring_oldest(ring, partition, tail)) return NEWS_SOME;
+        struct where at = ring_where(ring->geometry, ahead);
+        uint64_t word = load_acquire(ring_word(ring, partition, at.slot));
+        if (word_lap(word) != at.lap || word_state(word) != WRITING ||
+            ring->liveness.is_dead(ring->liveness.context, word_owner(word)))
+            return NEWS_SOME;
+        news = NEWS_HELD;
+    }
+    return news;
+}
+
+static enum news look(const Cursor *cursor) { return cursor_has_pending(cursor) ? NEWS_SOME : cursor_look(cursor); }
+
+int64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Sleep until news may have come, at most `limit_ns` (< 0: no limit). Needs no GIL. */
+static void sleep_for_news(Cursor *cursor, int64_t limit_ns) {
+    Store *store = cursor->store;
+    if (!store->writable) {
+        int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
+        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+        return;
+    }
+    uint32_t kept = wait_announce(&store->board->news, store->barriers);
+    enum news news = look(cursor);
+    if (news == NEWS_SOME || load_relaxed(&cursor->closed) || store->closed) return;
+    /* A held slot may be decided by its owner's death, which wakes nobody. */
+    bool nap = news == NEWS_HELD || !store->barriers;
+    int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
+    wait_sleep(&store->board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
+}
+
+int cursor_await(Cursor *cursor, int64_t timeout_ns) {
+    Store *store = cursor->store;
+    int64_t deadline = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
+    for (;;) {
+        if (check_open(store)) return -1;
+        enum news news = look(cursor);
+        if (news == NEWS_SOME) return 1;
+        if (news == NEWS_NONE && is_unlinked(store) && look(cursor) == NEWS_NONE) {
+            raise_error(store->state, ERROR_STORE_UNLINKED,
+                        "the store's name was removed and everything in it was read: nothing more will come");
+            return -1;
+        }
+        if (load_relaxed(&cursor->closed)) return 0;
+        int64_t left = deadline < 0 ? -1 : deadline - monotonic_ns();
+        if (deadline >= 0 && left <= 0) return 0;
+        Py_BEGIN_ALLOW_THREADS sleep_for_news(cursor, left);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) return -1;
+    }
+}
+
+static PyObject *cursor_wait(PyObject *self, PyObject *argument) {
+    double seconds = PyFloat_AsDouble(argument);
+    if ((seconds == -1.0 && PyErr_Occurred()) || check_cursor((Cursor *)self)) return NULL;
+    int result = cursor_await((Cursor *)self, seconds < 0 || seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9));
+    return result < 0 ? NULL : PyBool_FromLong(result);
+}
+
+void cursor_settle(Cursor *cursor) {
+    if (cursor->watched.far.fd < 0 || load_relaxed(&cursor->closed)) return;
+    watch_settle(cursor->store->watch, &cursor->watched, cursor_has_pending(cursor));
+}
+
+static PyObject *cursor_fileno(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    Store *store = cursor->store;
+    if (check_cursor(cursor)) return NULL;
+    int fd = -1;
+    BEGIN_EXCLUSIVE(store);
+    if (!store->watch) {
+        store->watch = PyMem_Malloc(sizeof *store->watch);
+        if (store->watch) watch_open(store->watch, &store->board->news, store->writable, store->barriers);
+        else errno = ENOMEM;
+    }
+    if (store->watch) fd = watch_descriptor(store->watch, &cursor->watched);
+    END_EXCLUSIVE();
+    if (fd < 0) return raise_system_error(store->state, "a descriptor to wait on");
+    cursor_settle(cursor);
+    return PyLong_FromLong(fd);
+}
+
+static PyObject *cursor_close(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Cursor *cursor = (Cursor *)self;
+    Store *store = cursor->store;
+    if (load_relaxed(&cursor->closed)) Py_RETURN_NONE;
+    store_relaxed(&cursor->closed, 1);
+    BEGIN_EXCLUSIVE(store);
+    if (cursor->watched.far.fd >= 0) watch_end(store->watch, &cursor->watched);
+    END_EXCLUSIVE();
+    if (!store->closed && store->writable) wait_wake(&store->board->news);
+    Py_RETURN_NONE;
+}
+
+static PyObject *cursor_get_closed(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(load_relaxed(&((Cursor *)self)->closed) != 0);
+}
+
+#define CURSOR_METHODS(METHOD)                                                                                         \
+    METHOD("read", cursor_read, O, "read($self, n)\n--\n\nUp to `n` records; never blocks.")                            \
+    METHOD("read_plain", cursor_read_plain, O, "read_plain($self, n)\n--\n\nThe same as plain tuples.")                  \
+    METHOD("following", cursor_following, O,                                                                           \
+           "following($self, later)\n--\n\nAn async iterator; `later()` is awaited when there is no record now.")      \
+    METHOD("drain_gaps", cursor_drain_gaps, NOARGS,                                                                    \
+           "drain_gaps($self)\n--\n\nGaps met since the last call, oldest first.")                                     \
+    METHOD("positions", cursor_positions, NOARGS,                                                                      \
+           "positions($self)\n--\n\n(partition, next ticket) of each followed partition.")                             \
+    METHOD("lag", cursor_lag, NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort).")          \
+    METHOD("lost", cursor_lost, NOARGS, "lost($self)\n--\n\nTickets in all gaps so far.")                              \
+    METHOD("wait", cursor_wait, O,                                                                                     \
+           "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `close`.") \
+    METHOD("fileno", cursor_fileno, NOARGS,                                                                            \
+           "fileno($self)\n--\n\nA descriptor that is readable while `read` would return something or raise.")         \
+    METHOD("close", cursor_close, NOARGS,                                                                              \
+           "close($self)\n--\n\nEnd every use of it, in whatever thread. Idempotent.")
+#define CURSOR_PROPERTIES(PROPERTY) PROPERTY("closed", cursor_get_closed, "Was `close` called?")
+
+static Store *store_of_cursor(PyObject *self) { return ((Cursor *)self)->store; }
+#define GUARD_METHOD(name, function, how, doc) GUARD(store_of_cursor, function, how)
+#define GUARD_PROPERTY(name, function, doc) GUARD(store_of_cursor, function, GETTER)
+CURSOR_METHODS(GUARD_METHOD)
+CURSOR_PROPERTIES(GUARD_PROPERTY)
+GUARD(store_of_cursor, cursor_next, SLOT)
+
+static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}};
+static PyGetSetDef cursor_properties[] = {CURSOR_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
+
+PyType_Spec cursor_spec = {
+    .name = "shmstore._core.Cursor",
+    .basicsize = sizeof(Cursor),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_dealloc, cursor_dealloc},
+                             {Py_tp_traverse, cursor_traverse},
+                             {Py_tp_clear, cursor_clear},
+                             {Py_tp_iter, PyObject_SelfIter},
+                             {Py_tp_iternext, guarded_cursor_next},
+                             {Py_tp_getset, cursor_properties},
+                             {Py_tp_methods, cursor_methods},
+                             {Py_tp_doc, "The next ticket of each followed partition. Made by Store.cursor."},
+                             {0, NULL}},
+};

@@ -1,0 +1,73 @@
+/* What the files of the cursor share: its places, and what it has copied or made and not handed over yet.
+ *
+ * A place moves when its record is handed over. What a cursor copies ahead, to make records of it one by one, stays before
+ * its place; so does what a read had made when it failed, which the next read hands over first. */
+#ifndef SHMSTORE_CURSOR_H
+#define SHMSTORE_CURSOR_H
+
+#include "binding/guard.h"
+
+#include "core/store/watch.h"
+
+struct follow {
+    uint32_t partition;
+    uint64_t next;    /* its place: every ticket before was handed over, or lies in a gap */
+    uint64_t end;     /* where the running read ends */
+    atomic_u64 ahead; /* every ticket before was copied, or lies in a gap; also read by the thread of watch.h */
+};
+
+/* Consecutive tickets of a partition. */
+struct run {
+    struct follow *follow;
+    uint64_t first, count;
+};
+
+typedef struct {
+    PyObject_HEAD Store *store;
+    uint32_t count, turn; /* whose turn it is to be read first */
+    struct follow *follows;
+    struct gap_list gaps;
+    bool busy; /* a read is running, which may be in Python code */
+    bool plain; /* it makes plain tuples */
+    atomic_u32 closed;
+
+    unsigned char *scratch; /* the copied records: held.count rows, of which `row` are made */
+    uint64_t scratch_rows, row;
+    unsigned char *columns[MAX_FIELDS];
+    struct run held;
+
+    PyObject *made; /* records of a read that failed, from `made_row` on; or NULL */
+    Py_ssize_t made_row;
+    struct run *runs; /* which tickets they are, in their order */
+    size_t run_count, run_room;
+
+    int64_t looked_ns, since_ns; /* the last look; when `came` began to be counted */
+    uint64_t came;
+    bool streams, caught_up;
+
+    struct watched watched;
+} Cursor;
+
+int64_t monotonic_ns(void);
+int check_cursor(Cursor *cursor); /* 0 when it and its store are open, else -1 with StoreClosed */
+enum news cursor_look(const void *cursor);
+bool cursor_has_pending(const Cursor *cursor);
+/* Tell whoever polls the descriptor how things stand now. */
+void cursor_settle(Cursor *cursor);
+/* 1 for news, 0 for none in time or when the cursor was closed, -1 with an exception. */
+int cursor_await(Cursor *cursor, int64_t timeout_ns);
+
+/* ---- take.c ---- */
+PyObject *cursor_read(PyObject *self, PyObject *limit);
+PyObject *cursor_read_plain(PyObject *self, PyObject *limit);
+/* The next record; NULL with an exception, or without one when there is none now. */
+PyObject *cursor_take(Cursor *cursor);
+/* Copy ahead if nothing is pending. 1 when a record is pending, 0 when there is none now, -1 with an exception. */
+int cursor_prepare(Cursor *cursor);
+
+/* ---- iterate.c ---- */
+extern PyType_Spec following_spec;
+PyObject *cursor_next(PyObject *self);
+PyObject *cursor_following(PyObject *self, PyObject *later);
+
+#endif

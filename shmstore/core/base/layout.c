@@ -1,0 +1,285 @@
+/* Planning, formatting and validating a segment. Nothing here trusts a shared byte twice. */
+#include "core/base/layout.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+
+uint64_t fnv1a(const void *bytes, size_t count) {
+    const unsigned char *byte = bytes;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < count; i++) hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+__attribute__((format(printf, 3, 4))) static void refuse(struct refusal *why, int field, const char *format, ...) {
+    va_list arguments;
+    why->field = field;
+    va_start(arguments, format);
+    vsnprintf(why->text, sizeof why->text, format, arguments);
+    va_end(arguments);
+}
+
+/* The stored size and copying unit of a field; false when kind or size is not allowed. */
+static bool field_storage(const struct field_spec *spec, struct field *field) {
+    field->kind = spec->kind;
+    field->size = spec->size;
+    field->units = 1;
+    switch (spec->kind) {
+    case KIND_INT8:
+    case KIND_UINT8:
+    case KIND_BOOL: field->unit = 1; break;
+    case KIND_INT16:
+    case KIND_UINT16: field->unit = 2; break;
+    case KIND_INT32:
+    case KIND_UINT32:
+    case KIND_FLOAT32: field->unit = 4; break;
+    case KIND_INT64:
+    case KIND_UINT64:
+    case KIND_FLOAT64:
+    case KIND_TIMESTAMP: field->unit = 8; break;
+    case KIND_KEY:
+        field->unit = 4;
+        if (spec->size < 1 || spec->size > MAX_KEY_BYTES) return false;
+        break;
+    case KIND_TEXT:
+    case KIND_BYTES:
+        field->unit = 8;
+        if (spec->size < 1 || spec->size > UINT16_MAX) return false;
+        field->units = (uint32_t)(round_up(spec->size + 2, 8) / 8);
+        break;
+    default: return false;
+    }
+    field->bytes = field->unit * field->units;
+    return true;
+}
+
+/* Is this NUL-terminated text UTF-8? (Unicode, table 3-7: which bytes may follow which.) */
+static bool is_utf8(const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        unsigned char first = *at++, least = 0x80, most = 0xbf;
+        int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : -1;
+        if (first == 0xe0) least = 0xa0;
+        if (first == 0xed) most = 0x9f;
+        if (first == 0xf0) least = 0x90;
+        if (first == 0xf4) most = 0x8f;
+        if (more < 0) return false;
+        for (; more; more--, at++, least = 0x80, most = 0xbf)
+            if (*at < least || *at > most) return false;
+    }
+    return true;
+}
+
+static enum plan_status plan_fields(const struct field_spec *specs, struct geometry *g, struct refusal *why) {
+    uint64_t offset = 0;
+    uint32_t count = g->options.field_count;
+    g->key_field = g->time_field = -1;
+    g->key_bytes = 0;
+    if (count < 1 || count > MAX_FIELDS) {
+        refuse(why, -1, "a record has 1 to %d fields, not %u", MAX_FIELDS, count);
+        return PLAN_BAD_FIELD;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct field_spec *spec = &specs[i];
+        struct field *field = &g->fields[i];
+        if (!spec->name[0] || !memchr(spec->name, 0, sizeof spec->name) || !is_utf8(spec->name)) {
+            refuse(why, (int)i, "field %u: a name has 1 to %d bytes of UTF-8", i, MAX_FIELD_NAME_BYTES);
+            return PLAN_BAD_FIELD;
+        }
+        for (uint32_t k = 0; k < i; k++)
+            if (!strcmp(specs[k].name, spec->name)) {
+                refuse(why, (int)i, "field '%s' is declared twice", spec->name);
+                return PLAN_BAD_FIELD;
+            }
+        if (!field_storage(spec, field)) {
+            refuse(why, (int)i, "field '%s': kind %u of size %u is not one of this format", spec->name, spec->kind,
+                   spec->size);
+            return PLAN_BAD_FIELD;
+        }
+        field->summary = spec->kind == KIND_TEXT || spec->kind == KIND_BYTES ? -1 : (int)g->summary_count++;
+        offset = round_up(offset, field->unit);
+        field->offset = (uint32_t)offset;
+        offset += field->bytes;
+        if (offset > MAX_RECORD_BYTES) {
+            refuse(why, (int)i, "field '%s' makes the record larger than %d bytes", spec->name, MAX_RECORD_BYTES);
+            return PLAN_BAD_FIELD;
+        }
+        if (spec->kind == KIND_KEY) {
+            if (g->key_field < 0) g->key_field = (int)i;
+            if (spec->size > g->key_bytes) g->key_bytes = spec->size;
+        }
+        if (spec->kind == KIND_TIMESTAMP && g->time_field < 0) g->time_field = (int)i;
+    }
+    g->record_bytes = round_up(offset, 8);
+    return PLAN_OK;
+}
+
+static bool bounded(struct refusal *why, const char *name, uint64_t found, uint64_t least, uint64_t most) {
+    if (found >= least && found <= most) return true;
+    refuse(why, -1, "%s is %llu; it must be between %llu and %llu", name, (unsigned long long)found,
+           (unsigned long long)least, (unsigned long long)most);
+    return false;
+}
+
+static enum plan_status plan_options(struct geometry *g, struct refusal *why) {
+    const struct options *o = &g->options;
+    if (!bounded(why, "capacity", o->capacity, 1, MAX_CAPACITY) ||
+        !bounded(why, "partitions", o->partitions, 1, MAX_PARTITIONS) ||
+        !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) ||
+        !bounded(why, "layout", o->layout, LAYOUT_ROWS, LAYOUT_COLUMNS) ||
+        !bounded(why, "partition rule", o->rule, RULE_KEY, RULE_END - 1) ||
+        !bounded(why, "keys", o->keys, g->key_field < 0 ? 0 : 1, MAX_KEYS))
+        return PLAN_BAD_OPTION;
+    if (o->rule == RULE_KEY && g->key_field < 0) {
+        refuse(why, -1, "partitioning by key needs a field of kind Key, and this schema has none");
+        return PLAN_BAD_OPTION;
+    }
+    return PLAN_OK;
+}
+
+/* A question about a window reads a summary a block, and the records of two blocks a partition: sizes that grow with the
+ * root of the slots keep both small. */
+static void plan_blocks(struct geometry *g) {
+    g->block_slots = LEAST_BLOCK_SLOTS;
+    while (g->block_slots * g->block_slots < 4 * g->slots) g->block_slots *= 2;
+    g->block_count = (g->slots + g->block_slots - 1) / g->block_slots;
+}
+
+static void place_slots(struct geometry *g) {
+    if (g->options.layout == LAYOUT_ROWS) {
+        g->word_base = 0;
+        g->word_stride = 8 + g->record_bytes;
+        for (uint32_t i = 0; i < g->options.field_count; i++) {
+            g->fields[i].base = 8 + g->fields[i].offset;
+            g->fields[i].stride = g->word_stride;
+        }
+        g->partition_bytes = round_up(g->slots * g->word_stride, CACHE_LINE);
+    } else {
+        uint64_t offset = round_up(g->slots * 8, CACHE_LINE);
+        g->word_base = 0;
+        g->word_stride = 8;
+        for (uint32_t i = 0; i < g->options.field_count; i++) {
+            g->fields[i].base = offset;
+            g->fields[i].stride = g->fields[i].bytes;
+            offset = round_up(offset + g->slots * g->fields[i].bytes, CACHE_LINE);
+        }
+        g->partition_bytes = offset;
+    }
+}
+
+enum plan_status layout_plan(const struct options *options, const struct field_spec *specs, struct geometry *g,
+                             struct refusal *why) {
+    memset(g, 0, sizeof *g);
+    g->options = *options;
+    enum plan_status status = plan_fields(specs, g, why);
+    if (status == PLAN_OK) status = plan_options(g, why);
+    if (status != PLAN_OK) return status;
+
+    g->slots = (options->capacity + options->partitions - 1) / options->partitions;
+    g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
+    plan_blocks(g);
+    place_slots(g);
+
+    g->board_offset = round_up(sizeof(struct header), 128);
+    g->history_offset = g->board_offset + round_up(sizeof(struct board), 128);
+    g->processes_offset = g->history_offset + HISTORY_SAMPLES * sizeof(struct sample);
+    g->buckets_offset = g->processes_offset + options->processes * sizeof(struct place);
+    if (g->key_field >= 0) {
+        /* A process that dies between reserving a cell and publishing it loses the cell: one spare for each place. */
+        g->cell_count = (uint64_t)options->keys + options->processes;
+        g->bucket_count = 8;
+        while (g->bucket_count < 2 * g->cell_count) g->bucket_count *= 2;
+        g->cell_bytes = 8 + round_up(g->key_bytes, 8);
+    }
+    g->cells_offset = g->buckets_offset + round_up(g->bucket_count * 8, 128);
+    g->partitions_offset = g->cells_offset + round_up(g->cell_count * g->cell_bytes, 128);
+    g->summaries_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
+    g->slots_offset = round_up(g->summaries_offset + options->partitions * g->block_count * g->summary_count *
+                                                         sizeof(struct summary), 128);
+    /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay below 2^62 */
+    g->total_bytes = round_up(g->slots_offset + options->partitions * g->partition_bytes, 4096);
+    return PLAN_OK;
+}
+
+void layout_format(void *memory, const struct geometry *g, const struct field_spec *specs, const uint8_t store_id[16],
+                   int64_t created_ns) {
+    struct header header;
+    memset(&header, 0, sizeof header);
+    memcpy(header.magic, MAGIC, sizeof header.magic);
+    header.byte_order = BYTE_ORDER_MARK;
+    header.abi_major = ABI_MAJOR;
+    header.abi_minor = ABI_MINOR;
+    header.total_bytes = g->total_bytes;
+    memcpy(header.store_id, store_id, sizeof header.store_id);
+    header.created_ns = created_ns;
+    header.options = g->options;
+    header.board_offset = g->board_offset;
+    header.history_offset = g->history_offset;
+    header.processes_offset = g->processes_offset;
+    header.buckets_offset = g->buckets_offset;
+    header.cells_offset = g->cells_offset;
+    header.partitions_offset = g->partitions_offset;
+    header.summaries_offset = g->summaries_offset;
+    header.slots_offset = g->slots_offset;
+    memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
+    header.checksum = fnv1a(&header, offsetof(struct header, checksum));
+    /* All other bytes of an empty store are zero. The magic goes last: a half-written header is nobody's. */
+    memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic,
+           sizeof header - sizeof header.magic);
+    fence_release();
+    memcpy(memory, header.magic, sizeof header.magic);
+}
+
+static bool offsets_match(const struct header *h, const struct geometry *g) {
+    return h->board_offset == g->board_offset && h->history_offset == g->history_offset &&
+           h->processes_offset == g->processes_offset && h->buckets_offset == g->buckets_offset &&
+           h->cells_offset == g->cells_offset && h->partitions_offset == g->partitions_offset &&
+           h->summaries_offset == g->summaries_offset && h->slots_offset == g->slots_offset &&
+           h->total_bytes == g->total_bytes;
+}
+
+enum header_status layout_open(const void *memory, uint64_t length, struct header *h, struct geometry *g,
+                               struct refusal *why) {
+    memset(h, 0, sizeof *h);
+    if (length < sizeof h->magic || memcmp(memory, MAGIC, sizeof h->magic)) {
+        refuse(why, -1, "the first 8 bytes are not '%s'", MAGIC);
+        return HEADER_FOREIGN;
+    }
+    if (length < sizeof *h) {
+        refuse(why, -1, "it has %llu bytes, and a header alone has %zu", (unsigned long long)length, sizeof *h);
+        return HEADER_DAMAGED;
+    }
+    memcpy(h, memory, sizeof *h);
+    if (h->byte_order != BYTE_ORDER_MARK) {
+        refuse(why, -1, "its byte order mark is %08x; this machine's is %08x", h->byte_order, BYTE_ORDER_MARK);
+        return HEADER_OTHER_ABI;
+    }
+    if (h->abi_major != ABI_MAJOR || h->incompatible) {
+        refuse(why, -1, "its format is %u.%u with required features %llx; this package reads %d.x without any",
+               h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR);
+        return HEADER_OTHER_ABI;
+    }
+    uint64_t checksum = fnv1a(h, offsetof(struct header, checksum));
+    if (checksum != h->checksum) {
+        refuse(why, -1, "the header's checksum is %016llx; its bytes give %016llx", (unsigned long long)h->checksum,
+               (unsigned long long)checksum);
+        return HEADER_DAMAGED;
+    }
+    struct refusal plan;
+    if (layout_plan(&h->options, h->fields, g, &plan) != PLAN_OK) {
+        refuse(why, -1, "the header contradicts itself: %.200s", plan.text);
+        return HEADER_DAMAGED;
+    }
+    if (!offsets_match(h, g)) {
+        refuse(why, -1, "the header's offsets are not those of its own fields and options");
+        return HEADER_DAMAGED;
+    }
+    if (length < g->total_bytes) {
+        refuse(why, -1, "it has %llu bytes, and its header says %llu", (unsigned long long)length,
+               (unsigned long long)g->total_bytes);
+        return HEADER_DAMAGED;
+    }
+    return HEADER_OK;
+}

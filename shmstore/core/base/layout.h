@@ -1,0 +1,207 @@
+/* Every shared byte: where it lies and what it means.
+ *
+ *   offset 0                                                                                             total_bytes
+ *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
+ *   | header | board | history | processes | key buckets | key cells | partitions | summaries | slots of partition 0,1.. |
+ *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
+ *     never    news    one       who is      hash -> id    id -> text  tail, floor  of blocks   rows:    word f0 f1 | word f0 f1 |
+ *     changes  word    sample    attached                              and ledgers  of slots    columns: words | f0 f0 .. | f1 f1 ..
+ *     after            a second
+ *     creation
+ *
+ * The header is written once, before anyone can see it. Whoever attaches copies it, validates the copy and computes the
+ * offsets again from the few numbers in it (layout_plan): no later shared byte can lead outside the segment.
+ *
+ * Address of field f in slot i of partition p = slots + p * partition_bytes + base(f) + i * stride(f), in both layouts. */
+#ifndef SHMSTORE_LAYOUT_H
+#define SHMSTORE_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/atomics.h"
+
+enum {
+    ABI_MAJOR = 3, /* another major cannot be read */
+    ABI_MINOR = 0, /* a larger minor only adds */
+    MAX_FIELDS = 64,
+    MAX_FIELD_NAME_BYTES = 55,
+    MAX_RECORD_BYTES = 65536,
+    MAX_PARTITIONS = 4096,
+    MAX_PROCESSES = 4096,   /* 12 bits of a slot word */
+    MAX_KEYS = 1 << 24,
+    MAX_KEY_BYTES = 4096,
+    HISTORY_SAMPLES = 3600, /* one a second for an hour */
+    LEAST_BLOCK_SLOTS = 256,
+    CACHE_LINE = 64,
+    PROCESS_NAME_BYTES = 64,
+};
+
+#define MAX_CAPACITY (UINT64_C(1) << 40)
+#define MAGIC "shmstore"
+#define BYTE_ORDER_MARK UINT32_C(0x01020304)
+
+/* Kinds of field, as stored. */
+enum kind {
+    KIND_INT8 = 1,
+    KIND_INT16,
+    KIND_INT32,
+    KIND_INT64,
+    KIND_UINT8,
+    KIND_UINT16,
+    KIND_UINT32,
+    KIND_UINT64,
+    KIND_FLOAT32,
+    KIND_FLOAT64,
+    KIND_BOOL,
+    KIND_TEXT,
+    KIND_BYTES,
+    KIND_TIMESTAMP,
+    KIND_KEY,
+    KIND_END
+};
+
+enum arrangement { LAYOUT_ROWS = 1, LAYOUT_COLUMNS = 2 };
+enum rule { RULE_KEY = 1, RULE_PROCESS, RULE_TURN, RULE_EXPLICIT, RULE_END };
+
+/* ---- shared structures ------------------------------------------------------------------------------------------ */
+
+struct field_spec {
+    char name[56]; /* NUL-terminated UTF-8 */
+    uint32_t kind;
+    uint32_t size; /* TEXT, BYTES, KEY: most bytes; 0 otherwise */
+};
+
+struct options {
+    uint64_t capacity; /* records asked for */
+    uint32_t partitions;
+    uint32_t layout;
+    uint32_t rule;
+    uint32_t keys;
+    uint32_t processes;
+    uint32_t field_count;
+};
+
+struct header {
+    char magic[8];
+    uint32_t byte_order;
+    uint16_t abi_major, abi_minor;
+    uint64_t compatible, read_compatible, incompatible; /* unknown feature bits: ignore / read only / refuse */
+    uint64_t total_bytes;
+    uint8_t store_id[16];
+    int64_t created_ns;
+    struct options options;
+    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
+        summaries_offset, slots_offset;
+    struct field_spec fields[MAX_FIELDS];
+    uint64_t checksum; /* FNV-1a of all bytes above */
+};
+
+/* The news word: what appenders glance at. */
+enum { NEWS_WAITERS = 1, NEWS_UNLINKED = 2, NEWS_WAKE = 4 /* one wake-up, in the bits above */ };
+
+struct board {
+    _Alignas(64) atomic_u32 news; /* futex: see wait.h */
+    _Alignas(64) atomic_u64 keys_reserved; /* cells handed out to whoever interns a key */
+    atomic_u64 keys_published;
+    atomic_u64 lapped; /* tickets that readers lost by being lapped */
+    _Alignas(64) atomic_u64 history_next; /* number of the next sample */
+};
+
+struct sample {
+    atomic_u64 number; /* 0 while being written, else its number + 1 */
+    atomic_u64 time_ns, appended, discarded, skipped, voided, lapped, length, processes;
+    uint64_t reserved[7];
+};
+
+/* Written only by the holder of the place's byte lock; see process.h. */
+struct place {
+    atomic_u64 word; /* generation << 8 | state */
+    atomic_u64 pid, start_time, pid_namespace, entered_ns;
+    atomic_u64 spare_cell; /* of the key table, left by who has left this place for who enters it: see keys.h */
+    uint64_t reserved[2];
+    atomic_u64 name[PROCESS_NAME_BYTES / 8];
+    atomic_u64 appended, last_append_ns, lapped; /* own cache line: counted on the hot path */
+    uint64_t reserved_counters[13];
+};
+
+struct partition {
+    _Alignas(128) atomic_u64 tail; /* next ticket to hand out; a line pair of its own: every append moves it */
+    _Alignas(128) atomic_u64 floor; /* tickets below were cleared */
+    atomic_u64 skip_ledger; /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
+    atomic_u64 void_ledger;
+    atomic_u64 voids_until; /* a slot shows a voided ticket only while the tail is below */
+};
+
+/* What one field was over all records of a block of slots, during one lap; see summary.h. */
+struct summary {
+    atomic_u64 low, high, sum[2];
+    atomic_u64 check; /* of the words above, and of what they are about */
+};
+
+_Static_assert(sizeof(struct field_spec) == 64, "field specs are part of the format");
+_Static_assert(sizeof(struct options) == 32, "options are part of the format");
+_Static_assert(offsetof(struct header, options) == 72, "the header's fixed part is part of the format");
+_Static_assert(offsetof(struct header, fields) == 168, "field specs follow the offsets");
+_Static_assert(sizeof(struct header) == 4272, "the header is part of the format");
+_Static_assert(sizeof(struct board) == 192, "news, keys and history lie on lines of their own");
+_Static_assert(sizeof(struct sample) == 128, "a sample is two cache lines");
+_Static_assert(sizeof(struct place) == 256, "a place is four cache lines");
+_Static_assert(offsetof(struct place, appended) == 128,
+               "counters share no line with what others read to find the dead");
+_Static_assert(sizeof(struct partition) == 256, "a partition's tail shares no line pair with anything");
+_Static_assert(sizeof(struct summary) == 40, "a summary is five words");
+
+/* ---- private geometry -------------------------------------------------------------------------------------------- */
+
+/* How one field is stored. A value is copied as `units` atomic units of `unit` bytes. */
+struct field {
+    uint32_t kind, size;
+    uint32_t bytes;  /* stored bytes: TEXT and BYTES carry their length in the last two */
+    uint32_t unit, units;
+    uint32_t offset; /* within a staged record */
+    int summary;     /* its number among the fields of a block that are summed up; -1: it holds no numbers */
+    uint64_t base, stride;
+};
+
+/* Everything about where things lie; private, computed from validated numbers, never re-read from shared memory. */
+struct geometry {
+    struct options options;
+    uint64_t slots;          /* per partition */
+    uint64_t reciprocal;     /* floor(2^64 / slots): see ring_where */
+    uint64_t record_bytes;   /* of a staged record, a multiple of 8 */
+    uint64_t word_base, word_stride, partition_bytes;
+    uint64_t block_slots, block_count; /* slots of a block (the last may have fewer), blocks of a partition */
+    uint32_t summary_count;            /* summaries of a block */
+    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
+        summaries_offset, slots_offset;
+    uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
+    uint64_t total_bytes;
+    int key_field, time_field; /* -1 when there is none */
+    struct field fields[MAX_FIELDS];
+};
+
+/* Why a plan or a header is refused. `field` is its index or -1. */
+struct refusal {
+    int field;
+    char text[240];
+};
+
+enum header_status { HEADER_OK, HEADER_FOREIGN, HEADER_OTHER_ABI, HEADER_DAMAGED };
+enum plan_status { PLAN_OK, PLAN_BAD_FIELD, PLAN_BAD_OPTION };
+
+/* Compute the geometry of fields and options, checking every bound. */
+enum plan_status layout_plan(const struct options *options, const struct field_spec *fields, struct geometry *geometry,
+                             struct refusal *why);
+
+/* Make an empty store of zeroed memory of geometry->total_bytes; the magic is written last. */
+void layout_format(void *memory, const struct geometry *geometry, const struct field_spec *fields,
+                   const uint8_t store_id[16], int64_t created_ns);
+
+/* Copy the header of `length` shared bytes into `header`, validate the copy and compute its geometry. */
+enum header_status layout_open(const void *memory, uint64_t length, struct header *header, struct geometry *geometry,
+                               struct refusal *why);
+
+uint64_t fnv1a(const void *bytes, size_t count);
+
+#endif

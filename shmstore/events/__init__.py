@@ -1,0 +1,1 @@
+"""The event store: make, open or attach; append, look, ask, follow."""

@@ -1,0 +1,1 @@
+"""What is asked about records: how many, how much, by group, over time; and queries."""

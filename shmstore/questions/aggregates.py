@@ -1,0 +1,78 @@
+"""What numbers of records come to: what is asked of the core, and how its answers become those of Python."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from shmstore.arguments.checks import items_of, real_number, refused, whole_number
+from shmstore.arguments.shown import shown
+from shmstore.errors import InvalidOption
+
+# What the core tallies of a value.
+SUM: Final = 1
+BOUNDS: Final = 2
+MOMENTS: Final = 4
+
+MOST_QUANTILES: Final = 16  # that the core finds in one go
+
+_QUANTILE: Final = "a number from 0 to 1, as 0.5 for the median"
+
+Number = int | float
+
+
+class Summary(NamedTuple):
+    """Five answers of one pass; those about values are None when there are none (the sum is 0)."""
+
+    count: int  # type: ignore[assignment]  # hides what a tuple has under this name
+    sum: Number
+    mean: float | None
+    min: Number | None
+    max: Number | None
+
+
+class Tallies(NamedTuple):
+    """What the core says of one value: a number or None, or lists with one for each group."""
+
+    sum: Any
+    low: Any
+    high: Any
+    squares: Any
+
+
+def mean_of(total: Number, count: int) -> float | None:
+    """The average; None of nothing."""
+    if not count:
+        return None
+    try:
+        return total / count
+    except OverflowError:  # no float is that large
+        return math.inf if total > 0 else -math.inf
+
+
+def variance_of(count: int, squares: float | None, ddof: int) -> float | None:
+    """The variance of `count` values whose squared distances from their mean come to `squares`; None of too few."""
+    return None if squares is None or count <= ddof else squares / (count - ddof)
+
+
+def deviation_of(variance: float | None) -> float | None:
+    """The standard deviation."""
+    return None if variance is None else math.sqrt(variance)
+
+
+def checked_ddof(ddof: int) -> int:
+    """Raises InvalidOption for what cannot be taken from a count."""
+    return whole_number("ddof", ddof, "an int: 1 for a sample's variance, 0 for a whole population's")
+
+
+def checked_quantiles(wanted: Iterable[float]) -> list[float]:
+    """Raises InvalidOption, naming the value, for what is no quantile."""
+    given = items_of(wanted)
+    if given is None:
+        raise InvalidOption(f"the quantiles are {shown(wanted)}; expected several numbers from 0 to 1, as [0.5, 0.99]")
+    checked = []
+    for q in given:
+        number = real_number("the quantile", q, _QUANTILE)
+        if not 0 <= number <= 1:
+            raise refused("the quantile", q, _QUANTILE)
+        checked.append(number)
+    return checked

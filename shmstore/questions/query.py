@@ -1,0 +1,213 @@
+"""Queries: the records that match a question, found while they are taken."""
+
+import heapq
+import math
+import sys
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from shmstore import _core
+from shmstore.arguments.alone import Question
+from shmstore.arguments.calls import checked_calls
+from shmstore.arguments.checks import refused, whole_number
+from shmstore.errors import DamagedSegment
+from shmstore.questions.source import Scope
+from shmstore.reading.snapshot import Snapshot
+from shmstore.tables.text import Target
+
+R = TypeVar("R")
+
+Order = Literal["partition", "newest"]
+
+_TAKEN: Final = object()
+_FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
+
+
+@checked_calls()
+class Query(Question, Generic[R]):
+    """The matching records of a store, one after the other; made by `query`.
+
+    Iteration finds them while it goes, in little memory; each iteration asks anew. What is appended after it began is
+    not among them, what is overwritten before it gets there neither. `snapshot` gives all at once; whatever a table
+    offers (columns, Arrow, CSV, JSON lines) is made of that.
+
+    An iteration that fails loses nothing: asked for the next record, it goes on with the one that a signal handler
+    interrupted, and behind one that its class or `where` refuses, or that is damaged, which is raised once.
+    """
+
+    _SEND = "send what it finds: its snapshot(), or a list of its records"
+
+    __slots__ = ("_accept", "_ask", "_limit", "_order", "_snapshot")
+
+    def __init__(
+        self,
+        ask: Callable[[], Scope],
+        accept: Callable[[R], object] | None,
+        snapshot: Callable[[], Snapshot[R]],
+        limit: int | None,
+        order: Order,
+    ) -> None:
+        """`ask` gives the live records as a scope, among which `accept` chooses; `snapshot` all that match."""
+        if limit is not None:
+            limit = whole_number("limit", limit, "how many records at most, an int of 0 or more")
+        if not isinstance(order, str) or order not in ("partition", "newest"):
+            raise refused("order", order, "'partition' or 'newest'")
+        self._ask = ask
+        self._accept = accept
+        self._snapshot = snapshot
+        self._limit = limit
+        self._order = order
+
+    def __iter__(self) -> Iterator[R]:
+        scope = self._ask()
+        program, limit = scope.program(), -1 if self._limit is None else min(self._limit, sys.maxsize)
+        if self._order == "partition":
+            pieces = [_Pieces(scope, program, *bounds) for bounds in scope.ranges()]
+            return _core.rows(chain.from_iterable(pieces), self._accept, limit)
+        # What is not accepted goes before partitions meet: where their times do not ascend it would change the order.
+        return _Newest(
+            [_Backwards(_Pieces(scope, program, *bounds, backwards=True), self._accept) for bounds in scope.ranges()],
+            limit,
+        )
+
+    def snapshot(self) -> Snapshot[R]:
+        """All of them, as a private copy. With order="newest" it goes by timestamp alone, the latest first: another
+        order than that of iteration where timestamps are equal, or do not ascend within a partition."""
+        taken = self._snapshot()
+        if self._order == "newest":
+            taken = taken[::-1]
+        return taken if self._limit is None else taken[: self._limit]
+
+    def __getitem__(self, name: str) -> "memoryview[Any]":
+        """A field's column; see `Snapshot.__getitem__`."""
+        return self.snapshot()[name]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Every record as a dictionary by field name."""
+        return self.snapshot().to_dicts()
+
+    def to_csv(self, file: Target) -> int:
+        """Write the records as CSV; see `Tabular.to_csv`. Returns how many."""
+        return self.snapshot().to_csv(file)
+
+    def to_jsonl(self, file: Target) -> int:
+        """Write a JSON object a record; see `Tabular.to_jsonl`. Returns how many."""
+        return self.snapshot().to_jsonl(file)
+
+    def structured(self) -> "memoryview[Any]":
+        """Every record packed; see `Tabular.structured`."""
+        return self.snapshot().structured()
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """For numpy.asarray."""
+        return self.snapshot().__array_interface__
+
+    def __arrow_c_schema__(self) -> object:
+        """For programs that speak Arrow: names and types."""
+        return self.snapshot().__arrow_c_schema__()
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """For programs that speak Arrow: all records."""
+        return self.snapshot().__arrow_c_array__(requested_schema)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """For programs that speak Arrow: all records, in one batch."""
+        return self.snapshot().__arrow_c_stream__(requested_schema)
+
+
+class _Pieces:
+    """The matching records of tickets [first, end) of a partition, piece by piece: short at first, then ever longer.
+
+    A place moves only when all is done, in a step that no signal handler interrupts. A damaged slot is looked for by
+    ever shorter pieces: what is before it comes first, it is raised once, and passed.
+    """
+
+    __slots__ = ("_backwards", "_end", "_first", "_length", "_partition", "_program", "_scope", "times")
+
+    def __init__(
+        self, scope: Scope, program: _core.Program, partition: int, first: int, end: int, *, backwards: bool = False
+    ) -> None:
+        self._scope = scope
+        self._program = program
+        self._partition = partition
+        self._first = first
+        self._end = end
+        self._backwards = backwards
+        self._length = _FIRST_TICKETS
+        self.times: list[int] = []  # backwards: of the records of the last piece, 0 for those without
+
+    def __iter__(self) -> Iterator[_core.Columns]:
+        return self
+
+    def __next__(self) -> _core.Columns:
+        while self._first < self._end:
+            length = min(self._length, self._end - self._first)
+            first = self._end - length if self._backwards else self._first
+            rest = (self._first, first) if self._backwards else (first + length, self._end)
+            try:
+                columns = self._scope.read(self._partition, first, first + length, self._program)
+            except DamagedSegment:
+                self._length = max(1, length // 2)
+                if length > 1:
+                    continue
+                self._first, self._end = rest
+                raise
+            times = self.times
+            if self._backwards:
+                columns = columns.take(range(len(columns) - 1, -1, -1))
+                field = self._scope.schema.time_field
+                times = [0] * len(columns) if field is None else columns.values(field)
+            self._length = min(_MOST_TICKETS, 2 * length)
+            self.times, (self._first, self._end) = times, rest  # no call follows, so no handler runs
+            return columns
+        raise StopIteration
+
+
+class _Backwards:
+    """A partition's records, the last first; `record` is the next one, once `advance` has said that there is one."""
+
+    __slots__ = ("_pieces", "_rows", "record", "time")
+
+    def __init__(self, pieces: _Pieces, accept: Callable[[Any], object] | None) -> None:
+        self._pieces = pieces
+        self._rows = _core.rows(pieces, accept, -1)
+        self.record: Any = _TAKEN
+        self.time = 0
+
+    def advance(self) -> bool:
+        if self.record is _TAKEN:
+            # Unlike with a call of next, nothing comes between taking a record and keeping it.
+            for self.record in self._rows:  # noqa: B020
+                break
+            else:
+                return False
+        self.time = self._pieces.times[self._rows.row]
+        return True
+
+
+class _Newest:
+    """The newest records first: in each partition in the reverse of the order of appends, among them by time."""
+
+    __slots__ = ("_heap", "_left")
+
+    def __init__(self, partitions: list[_Backwards], limit: int) -> None:
+        self._heap = [(-math.inf, number, partition) for number, partition in enumerate(partitions)]  # to be looked at
+        self._left = limit
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while self._heap and self._left:
+            before, number, partition = self._heap[0]
+            if not partition.advance():
+                heapq.heappop(self._heap)
+            elif before != -partition.time:
+                heapq.heapreplace(self._heap, (-partition.time, number, partition))
+            else:
+                self._left -= 1
+                record, partition.record = partition.record, _TAKEN
+                return record
+        raise StopIteration

@@ -1,0 +1,199 @@
+"""Questions that a store answers from its live records: which there are, how many, how much, by group and over time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import timedelta, tzinfo
+from functools import reduce
+from typing import Any, Generic, TypeVar, Unpack
+
+from shmstore.arguments.calls import checked_calls
+from shmstore.arguments.checks import called
+from shmstore.questions import aggregates as numbers
+from shmstore.questions.aggregates import Number, Summary
+from shmstore.questions.groups import GroupBy
+from shmstore.questions.query import Query
+from shmstore.questions.source import Scope, Value, group_index
+from shmstore.questions.windows import windows
+from shmstore.reading.selection import Selection
+from shmstore.reading.snapshot import Snapshot
+from shmstore.records.schema import Schema
+from shmstore.tables.table import Table
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+@checked_calls()
+class Questions(ABC, Generic[R]):
+    """What can be asked of records. No writer waits, and no answer but groups and lists of records takes more memory
+    for more records.
+
+    Each question takes `since`, `until`, `where` and `partition`, which mean what they mean to `EventStore.snapshot`:
+    `where` is an expression such as field("value") > 100, worked out in the core, or any Python callable, which gives
+    the same answer, many times slower and with the memory of a snapshot. An answer is about records that were readable
+    at some instant of the call (best-effort): what is appended after its beginning does not count, what is overwritten
+    meanwhile may or may not. A question that is held up for so long that much of what it is about is overwritten before
+    it gets there is about what is readable then, instead of about the little that is left.
+
+    What is asked about is a field that holds numbers (ints, floats, bool as 0 and 1, Timestamp in ns) or an expression
+    over such fields, as field("price") * field("quantity"). Integers are exact, whatever their sum comes to. Floats are
+    summed in twice their precision, so that the order of the records makes no difference that shows; in groups plainly
+    within 1,024 records, and then likewise. Where a part of a sum leaves the floats, it is an infinity or NaN. NaN
+    makes a sum, mean or variance NaN; min, max and quantiles leave it aside; all NaN are one distinct value.
+
+    Raises FieldError (no such field; integer arithmetic that leaves 64 bits), FieldTypeError (a field of another type),
+    InvalidOption (a window, partition or argument that is none), DamagedSegment, StoreClosed.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The fields of the records."""
+
+    @abstractmethod
+    def snapshot(self, **selection: Unpack[Selection[R]]) -> Snapshot[R]:
+        """A private copy of the chosen records."""
+
+    @abstractmethod
+    def _scope(self, **selection: Unpack[Selection[R]]) -> Scope:
+        """What a question with this selection is put to."""
+
+    @abstractmethod
+    def query(self, **selection: Unpack[Selection[R]]) -> Query[R]:
+        """The matching records, found as they are taken."""
+
+    def count(self, **selection: Unpack[Selection[R]]) -> int:
+        """How many records match."""
+        count: int = self._scope(**selection).tally((), 0)[0]
+        return count
+
+    def sum(self, value: Value, **selection: Unpack[Selection[R]]) -> Number:
+        """The sum of a value; 0 of no records."""
+        total: Number = self._tally(value, numbers.SUM, selection)[1].sum
+        return total
+
+    def mean(self, value: Value, **selection: Unpack[Selection[R]]) -> float | None:
+        """The average of a value: its `sum` by its `count`; None of no records."""
+        count, tallies = self._tally(value, numbers.SUM, selection)
+        return numbers.mean_of(tallies.sum, count)
+
+    def min(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
+        """The least value, NaN aside; None of no values."""
+        low: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].low
+        return low
+
+    def max(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
+        """The greatest value, NaN aside; None of no values."""
+        high: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].high
+        return high
+
+    def summary(self, value: Value, **selection: Unpack[Selection[R]]) -> Summary:
+        """The count, sum, mean, min and max of a value, in one pass."""
+        count, tallies = self._tally(value, numbers.SUM | numbers.BOUNDS, selection)
+        return Summary(count, tallies.sum, numbers.mean_of(tallies.sum, count), tallies.low, tallies.high)
+
+    def variance(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
+        """The variance of a value: that of a sample, or with `ddof=0` of a whole population.
+
+        None of no more than `ddof` records. Worked out about the mean of each batch of records, and joined (Chan,
+        Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
+        """
+        ddof = numbers.checked_ddof(ddof)
+        count, tallies = self._tally(value, numbers.MOMENTS, selection)
+        return numbers.variance_of(count, tallies.squares, ddof)
+
+    def stddev(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
+        """The standard deviation of a value: the root of its `variance`."""
+        return numbers.deviation_of(self.variance(value, ddof, **selection))
+
+    def quantile(self, value: Value, q: float, **selection: Unpack[Selection[R]]) -> Number | None:
+        """The value below which a part `q` (0 to 1) of all values lies; 0.5 is the median. None of no values.
+
+        Exact: between two neighbours, it lies as far as `q` lies between their ranks (NumPy's and
+        `statistics.quantiles(method="inclusive")`'s way). It takes constant memory, and a few passes over the records.
+        When some are overwritten between the passes it begins anew, with a private copy of the values that are there
+        then, 16 bytes each and twice that while they are sorted: an answer is always of one set of records.
+        """
+        return self.quantiles(value, [q], **selection)[0]
+
+    def quantiles(
+        self, value: Value, wanted: Sequence[float], **selection: Unpack[Selection[R]]
+    ) -> list[Number | None]:
+        """Several quantiles together, for hardly more than one costs."""
+        checked = numbers.checked_quantiles(wanted)
+        scope = self._scope(**selection)
+        scope.program([value])  # a mistake is told, also when nothing is wanted
+        found: list[Number | None] = []
+        for first in range(0, len(checked), numbers.MOST_QUANTILES):
+            found += scope.quantiles(value, checked[first : first + numbers.MOST_QUANTILES])
+        return found
+
+    def first(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
+        """The value that a field of any type has in the earliest matching record; None of no records.
+
+        The earliest by the Timestamp (of several, the first in the order of a snapshot); without one, the first in
+        that order.
+        """
+        return self._edge(field, selection, latest=False)
+
+    def last(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
+        """The value that a field of any type has in the latest matching record; None of no records."""
+        return self._edge(field, selection, latest=True)
+
+    def distinct(self, field: str, **selection: Unpack[Selection[R]]) -> int:
+        """How many different values a field of any type has.
+
+        Exact, in constant memory: some ninety thousand numbers, or half as many texts, are counted in a pass over the
+        records, more in several. When some are overwritten between the passes it begins anew, as `quantile` does, in 32
+        bytes a record. Texts and bytes are told apart by 127 bits of two hashes.
+        """
+        count: int = self._scope(**selection).distinct(field)
+        return count
+
+    def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
+        """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
+        called("function", function, "what can be called with a result so far and a record")
+        return reduce(function, self.query(**selection), initial)
+
+    def group_by(self, field: str, **selection: Unpack[Selection[R]]) -> GroupBy:
+        """Ask about all records that agree in a field: `store.group_by("gateway").sum("value").top(5)`.
+
+        The field is a Key, text, bytes, int, bool or Timestamp.
+        """
+        group_index(self.schema, field)
+        return GroupBy(field, lambda: self._scope(**selection))
+
+    def windows(
+        self,
+        value: Value | None = None,
+        *,
+        every: timedelta | int | str,
+        period: timedelta | int | str | None = None,
+        zone: tzinfo | str | None = None,
+        by: str | None = None,
+        **selection: Unpack[Selection[R]],
+    ) -> Table:
+        """Ask about stretches of time: the count, and with a value its sum, mean, min and max, in each window.
+
+        every   how far apart windows begin, at multiples of it since the Unix epoch: a timedelta, a text such as "1m",
+                "250ms" or "100ns", or an int of ns. Or a unit of the calendar: "day", "week" (from Monday on), "month",
+                "quarter" or "year"
+        period  how long each is; as long as `every` when left out. Longer ones overlap. Not with a calendar
+        zone    whose calendar, an IANA name such as "Europe/Berlin" or a tzinfo; UTC when left out. Its days have 23 or
+                25 hours when clocks change
+        by      a field: windows of each of its values
+
+        The table has the columns `by`, `start` (a Timestamp) and the answers, ordered by the first two. Windows without
+        a record are not in it; the first and last may be cut by `since` and `until`.
+        """
+        return windows(self._scope(**selection), value, every, period, zone, by)
+
+    def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, Any]:
+        count, (tallies,) = self._scope(**selection).tally((value,), what)
+        return count, numbers.Tallies(*tallies)
+
+    def _edge(self, field: str, selection: Selection[R], latest: bool) -> Any:
+        _, found = self._scope(**selection).edge(field, latest)
+        return found[0] if found else None

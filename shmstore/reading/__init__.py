@@ -1,0 +1,1 @@
+"""Which records are taken and how: selections, snapshots, cursors, and the gaps among them."""

@@ -1,0 +1,290 @@
+"""Following a store from a place of one's own: read what came since the last look, or wait for news."""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, cast
+
+from shmstore import _core
+from shmstore.arguments.alone import Alone
+from shmstore.arguments.calls import checked_calls
+from shmstore.arguments.checks import items_of, length_ns, plain_number, real_number, refused, whole_number
+from shmstore.arguments.shown import shown
+from shmstore.errors import DamagedSegment, InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
+from shmstore.expressions.compiler import compiled
+from shmstore.reading.gap import Gap, gaps_of
+from shmstore.reading.selection import Moment, is_time, nanoseconds, one_partition, require_time
+from shmstore.records.schema import Schema
+
+R = TypeVar("R")
+
+Start = Literal["oldest", "latest"] | datetime | timedelta | str | int | Iterable[int]
+"""Where a cursor begins: see `EventStore.cursor`."""
+
+GAPS_KEPT = 1000
+_LONGEST_S = 1e9  # a longer timeout is none
+_START = (
+    "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, a timedelta (that long ago), or a "
+    "text such as '10m' (that long ago) or '2025-03-05T10:20:00Z'"
+)
+_SCAN_RECORDS = 1024
+_LEAP_RECORDS = 1 << 16
+
+
+@checked_calls("read", "wait")
+class Cursor(Alone, Generic[R]):
+    """The next record to read of each partition that it follows; the store keeps no account of it.
+
+    Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
+    by `lost`. Use it from one thread at a time (`close` may come from any); several tasks of asyncio may share it. Made
+    by `EventStore.cursor`; use it in a `with` block or `close` it.
+
+    A place moves when its record is handed over, so whoever fails in the middle loses nothing: what a read had made
+    when a signal handler raised is what the next one hands over first. A record that its class refuses, or whose bytes
+    are damaged, does not stop the reader: the records before it come first, then the read raises what the class raised
+    (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
+    """
+
+    _SEND = "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"
+
+    __slots__ = ("__weakref__", "_core", "_gaps", "_partitions", "_waiting")
+
+    def __init__(self, core: _core.Cursor, partitions: int) -> None:
+        self._core = core
+        self._partitions = partitions
+        self._gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
+        self._waiting: dict[asyncio.AbstractEventLoop, tuple[int, set[asyncio.Future[None]]]] = {}
+
+    def read(self, n: int = 1000) -> list[R]:
+        """Up to `n` records, at once: fewer, or none, when no more are there. The fastest way to follow.
+
+        A record that a live process is still writing holds back those after it in its partition until it is published.
+        What is appended after the call began is left for the next one. Raises StoreClosed, DamagedSegment, and what the
+        class of the records raises.
+        """
+        if n.__class__ is not int or not 0 <= n <= sys.maxsize:
+            n = min(whole_number("n", n, "how many records at most, an int of 0 or more"), sys.maxsize)
+        return self._core.read(n)
+
+    def wait(self, timeout: float | timedelta | None = None) -> bool:
+        """Block until `read` would find something, without polling and with the GIL released.
+
+        Returns False when `timeout` (seconds or a timedelta; None: no limit) passed first. A handle attached read-only
+        cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was removed and
+        all is read.
+        """
+        if timeout is None:
+            return self._core.wait(-1.0)
+        if timeout.__class__ is float or timeout.__class__ is int:
+            seconds = cast(float, timeout)
+        else:
+            length = length_ns("timeout", timeout)
+            seconds = (
+                real_number("timeout", timeout, "seconds, a timedelta, or None") if length is None else length / 1e9
+            )
+        if seconds != seconds:
+            raise refused("timeout", timeout, "seconds, a timedelta, or None")
+        return self._core.wait(max(0.0, seconds) if seconds < _LONGEST_S else -1.0)
+
+    def fileno(self) -> int:
+        """A descriptor to wait on, for select, poll, event loops and green threads, which `wait` would block.
+
+        It is readable while `read` would return or raise something, and when the cursor, the store or the store's name
+        is gone. Only ever wait for it: never read from it or close it. A forked child asks for it anew. One thread of
+        this process, which needs no GIL, sleeps for all cursors of a handle that were asked. Raises StoreClosed.
+        """
+        return self._core.fileno()
+
+    def __iter__(self) -> Iterator[R]:
+        """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out.
+
+        Records are copied up to 256 ahead; `positions` still stands just behind the record in hand.
+        """
+        return self._core
+
+    def __next__(self) -> R:
+        record: R = next(self._core)
+        return record
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        """The same for `async for`, which waits by the descriptor; over a busy store other tasks get their turns."""
+        return self._core.following(self.__anext__)
+
+    async def __anext__(self) -> R:
+        try:
+            while not self._core.closed:
+                for record in self._core.read(1):
+                    return cast(R, record)
+                await self._news()
+        except (StoreClosed, StoreUnlinked):
+            raise StopAsyncIteration from None
+        raise StopAsyncIteration
+
+    @property
+    def lag(self) -> int:
+        """How many tickets were handed out that this cursor has not passed (best-effort)."""
+        return self._core.lag()
+
+    @property
+    def lost(self) -> int:
+        """How many tickets lie in all gaps so far, exactly."""
+        return self._core.lost()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The newest gaps, oldest first; at most GAPS_KEPT."""
+        self._gaps.extend(gaps_of(self._core.drain_gaps()))
+        return tuple(self._gaps)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The next position of each followed partition: `store.cursor(start=positions)` goes on from there.
+
+        They are places of this store alone. Whoever keeps them for another run keeps `store.store_id` beside them: in a
+        store that was made anew under the same name they may pass records over.
+        """
+        return tuple(ticket * self._partitions + partition for partition, ticket in self._core.positions())
+
+    def close(self) -> None:
+        """Stop: whoever iterates over this cursor or waits is woken, in whatever thread. Idempotent."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._core.closed else ""
+        return f"<Cursor{state} at {self._core.positions()}, {self.lost} lost>"
+
+    async def _news(self) -> None:
+        """Let the loop wait for the descriptor; tasks that share the cursor are all told, and look."""
+        if self._core.wait(0.0):
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise InvalidCall(
+                "nothing is there to be read, and no loop of asyncio runs here to wait for more; in another loop wait "
+                "until cursor.fileno() is readable, as by trio.lowlevel.wait_readable, and read"
+            ) from error
+        if loop not in self._waiting:
+            fd = self._core.fileno()
+            loop.add_reader(fd, self._tell, loop)
+            self._waiting[loop] = fd, set()
+        fd, tasks = self._waiting[loop]
+        told: asyncio.Future[None] = loop.create_future()
+        tasks.add(told)
+        try:
+            await told
+        finally:
+            tasks.discard(told)
+            if not tasks:
+                del self._waiting[loop]
+                loop.remove_reader(fd)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        for told in self._waiting[loop][1]:
+            if not told.done():
+                told.set_result(None)
+
+
+def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: int | None) -> list[tuple[int, int]]:
+    """The (partition, ticket) pairs from which a cursor follows.
+
+    Raises InvalidOption when `start` or `partition` makes no sense.
+    """
+    totals = core.totals()
+    followed = one_partition(partition, len(totals)) or list(range(len(totals)))
+    if isinstance(start, str) and start == "latest":
+        return [(number, totals[number].tail) for number in followed]
+    oldest = {number: totals[number].oldest for number in followed}
+    if isinstance(start, str) and start == "oldest":
+        return list(oldest.items())
+    if is_time(start):
+        time_field = require_time(schema, "start by time")
+        since_ns = nanoseconds(cast(Moment, start), "start", time.time_ns())
+        program = compiled(schema, core.keys, since_ns=since_ns)
+        return [
+            (number, _first_since(core, number, ticket, totals[number].tail, time_field, since_ns, program))
+            for number, ticket in oldest.items()
+        ]
+    if isinstance(plain_number(start), int):
+        named = _tickets([start], totals, followed)
+        return list((oldest | named).items())
+    positions = items_of(start)  # a text is none
+    if positions is None:
+        raise refused("start", start, _START)
+    return list(_tickets(positions, totals, followed).items())
+
+
+def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: list[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for given in positions:
+        position = whole_number("a position", given, "what append returned, an int of 0 or more", least=None)
+        ticket, number = divmod(position, len(totals))
+        if number not in followed or number in found:
+            problem = "is named twice" if number in found else "is not the one asked for"
+            raise InvalidOption(f"position {shown(position)} belongs to partition {number}, which {problem}")
+        if not 0 <= ticket <= totals[number].tail:
+            raise InvalidOption(
+                f"position {shown(position)} is ticket {shown(ticket)} of partition {number}, which has handed out "
+                f"{totals[number].tail}; it comes from another store, so start at 'oldest' or 'latest' instead"
+            )
+        found[number] = ticket
+    return found
+
+
+def _leap(core: _core.Store, partition: int, ticket: int, end: int, program: _core.Program) -> int:
+    """A ticket from `ticket` on before which no record matches, nor may one that is being written, close to the first.
+
+    The core looks, as no step of Python for each record would do for a store of millions.
+    """
+    most, grows = _SCAN_RECORDS, True
+    while most >= _SCAN_RECORDS and ticket < end:
+        length = min(most, end - ticket)
+        try:
+            found = core.read(partition, ticket, ticket + length, program, False)
+        except DamagedSegment:  # it is found again, and told, by whoever reads on from there
+            return ticket
+        if len(found) or any(gap.reason == _core.GAP_IN_FLIGHT for gap in found.gaps()):
+            most, grows = most // 2, False
+        else:
+            ticket += length
+            most = min(2 * most, _LEAP_RECORDS) if grows else most
+    return ticket
+
+
+def _first_since(
+    core: _core.Store,
+    partition: int,
+    ticket: int,
+    end: int,
+    time_field: int,
+    since_ns: int,
+    program: _core.Program,
+) -> int:
+    """The first ticket below `end` whose record is not older than `since_ns`; `end` when there is none.
+
+    Timestamps need not rise, so every record before it is looked at. The end is fixed: writers may be faster than this.
+    """
+    ticket = _leap(core, partition, ticket, end, program)
+    most = _SCAN_RECORDS
+    while most and ticket < end:
+        scan = core.cursor([(partition, ticket)])
+        rows = scan.read_plain(min(most, end - ticket))
+        if any(row[time_field] >= since_ns for row in rows):
+            most //= 2  # it is among these: read them again in smaller steps
+            continue
+        ticket = scan.positions()[0][1]
+        if not rows:
+            break
+    return ticket

@@ -1,0 +1,402 @@
+"""Named segments: create, attach, list and unlink the shared memory in which stores live.
+
+A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core`, and how it gets its name to
+`shmstore.names`. Nothing but `unlink` ever removes a segment.
+"""
+
+import errno
+import grp
+import os
+import resource
+import secrets
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, NoReturn
+
+from shmstore import _core
+from shmstore.arguments.checks import refused, whole_number
+from shmstore.errors import (
+    AbiMismatch,
+    AccessDenied,
+    DamagedSegment,
+    NoSpace,
+    NotAStore,
+    ShmStoreError,
+    StoreExists,
+    StoreNotFound,
+    SystemRefused,
+    TooManyFiles,
+)
+from shmstore.segments import memory, names
+from shmstore.segments.mapping import Segment
+
+__all__ = ["Segment", "SegmentInfo", "access_differences", "attach", "create", "list_segments", "unlink"]
+
+_HEADER_BYTES: Final = 1 << 13  # more than a header and its board
+_RESERVE_BYTES: Final = 1 << 20
+_NAMES_SHOWN: Final = 5
+_NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_LIMITED: Final = (errno.ENOMEM, errno.EFBIG, errno.EAGAIN)  # the last of mmap, beyond what may be locked
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
+
+
+class SegmentInfo(NamedTuple):
+    """One segment as `list_segments` finds it: bytes, permission bits, owner, and its header or why it has none.
+
+    `created_ns` is the header's, or the file's modification time when there is no header.
+    """
+
+    name: str
+    size: int
+    mode: int
+    uid: int
+    created_ns: int
+    header: _core.Header | None
+    error: ShmStoreError | None
+
+
+def create(
+    name: str,
+    fields: Sequence[tuple[str, int, int]],
+    options: _core.Options,
+    *,
+    mode: int = 0o600,
+    group: str | int | None = None,
+) -> Segment:
+    """Make a segment that holds an empty store. All its memory is reserved before anyone can see the name.
+
+    `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
+    left behind when this fails or is killed. Raises InvalidName, InvalidOption (InvalidCapacity), InvalidSchema,
+    StoreExists, NoSpace, AccessDenied, TooManyFiles and SystemRefused.
+    """
+    path = names.path_of(names.check_name(name))
+    mode = _permission_bits(mode)
+    group_id = _group_id(group)
+    size = _core.plan(fields, options).size
+    try:
+        with names.unnamed_file(name) as (fd, give_name):
+            _require_memory(path, size)
+            _reserve(fd, size)
+            segment = Segment(name, names.another(fd), writable=True)
+            try:
+                segment.populate()
+                now_ns = time.time_ns()
+                _core.format(segment.buffer, fields, options, store_id=secrets.token_bytes(16), created_ns=now_ns)
+                os.fchown(fd, -1, group_id)
+                os.fchmod(fd, mode)
+                give_name()
+            except BaseException:
+                segment.close()
+                raise
+            return segment
+    except ShmStoreError:
+        raise
+    except FileExistsError:
+        raise StoreExists(f"{path} exists already; attach to it, unlink it, or choose another name") from None
+    except PermissionError as error:
+        raise AccessDenied(
+            f"uid {os.geteuid()} cannot create {path}: {error.strerror}; expected the right to write to "
+            f"{names.DIRECTORY} and, where group= is given, membership of that group"
+        ) from error
+    except OSError as error:
+        if error.errno in _FULL + _LIMITED:
+            raise _no_space(path, size, error) from error
+        _refuse(path, error)
+
+
+def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segment:
+    """Map an existing segment, for reading only when not `writable`. With `populate`, no first touch of a page is slow.
+
+    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, and NoSpace when this
+    process may not map that much.
+    """
+    try:
+        segment = _open(names.check_name(name), writable=writable)
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    try:
+        if _read_header(segment).unlinked or not segment.is_linked():  # since it was opened
+            raise _not_found(name)
+        if populate:
+            segment.populate()
+    except BaseException:
+        segment.close()
+        raise
+    return segment
+
+
+def access_differences(name: str, *, mode: int | None = None, group: str | int | None = None) -> list[str]:
+    """Where a segment is not as `mode` and `group` ask for, in words; what is None is not asked for.
+
+    Nothing when its name is gone. Raises InvalidOption.
+    """
+    wanted_mode = None if mode is None else _permission_bits(mode)
+    wanted_group = _group_id(group)
+    try:
+        status = os.stat(names.path_of(name), follow_symlinks=False)
+    except OSError:
+        return []
+    found = []
+    has_mode = stat.S_IMODE(status.st_mode)
+    if wanted_mode is not None and has_mode != wanted_mode:
+        found.append(f"mode is {has_mode:#o}, not {wanted_mode:#o}")
+    if group is not None and status.st_gid != wanted_group:
+        found.append(f"group is {_group_name(status.st_gid)!r}, not {group!r}")
+    return found
+
+
+def list_segments() -> list[SegmentInfo]:
+    """Every segment that this user may read, by name, damaged ones too. Files of other programs are left out."""
+    found = []
+    try:
+        present = os.listdir(names.DIRECTORY)
+    except OSError as refused:
+        _refuse(names.DIRECTORY, refused)
+    for name in sorted(filter(names.is_name, present)):
+        header = error = None
+        try:
+            status = os.stat(names.path_of(name), follow_symlinks=False)
+            header = _read_only_header(name)
+        except (FileNotFoundError, NotAStore, AccessDenied):
+            continue
+        except ShmStoreError as why:
+            error = why
+        created_ns = header.created_ns if header else status.st_mtime_ns
+        mode = stat.S_IMODE(status.st_mode)
+        found.append(SegmentInfo(name, status.st_size, mode, status.st_uid, created_ns, header, error))
+    return found
+
+
+def unlink(name: str, *, force: bool = False) -> None:
+    """Remove a segment's name. Processes that are attached are told so, and may go on reading.
+
+    Damaged stores and those of another version are removed as well; a file that is no store, or that this user may not
+    read, only with `force`. Raises InvalidName, StoreNotFound, NotAStore and AccessDenied.
+
+    The name is removed only while it leads to the segment that was looked at, as far as Linux allows: there is no
+    system call for that. A lock on the segment keeps other callers from removing the name in between, and as long as it
+    is not removed nobody can give it to a new segment. But a program that removes it without this lock (`rm`,
+    `shm_unlink`) and a creator, both between our look and our call, would make us remove the new one.
+    """
+    try:
+        segment = _open_as_allowed(names.check_name(name))
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    except (NotAStore, AccessDenied):
+        if not force:
+            raise
+        _remove_name(name)
+        return
+    with segment:
+        with suppress(OSError):  # there are no such locks here
+            names.lock_within(segment.fd, names.TURN_SECONDS)
+        if not segment.is_linked():
+            raise _not_found(name)
+        # The name first, as those who may write to a segment may not always remove it. And if we die before the mark is
+        # made, the name is free; the other way round it would lead to a store that nobody can use.
+        _remove_name(name)
+        if segment.writable:
+            with suppress(AbiMismatch, DamagedSegment):  # no place to make the mark
+                _core.read_header(segment.buffer)
+                _core.mark_unlinked(segment.buffer)
+
+
+def _open_file(name: str, *, writable: bool) -> int:
+    """Open the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
+    path = names.path_of(name)
+    try:
+        fd = names.open_file(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:
+        raise _access_denied(path, writable) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
+        _refuse(path, error)
+    try:
+        _refuse_foreign(path, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _open(name: str, *, writable: bool) -> Segment:
+    """Map the file of this name, as `_open_file` opens it."""
+    path = names.path_of(name)
+    fd = _open_file(name, writable=writable)
+    try:
+        return Segment(name, fd, writable=writable)
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTOR:
+            _refuse(path, error)
+        raise NoSpace(
+            f"this process cannot map {path}: {error.strerror}; raise its limits (ulimit -v, ulimit -l)"
+        ) from error
+
+
+def _open_as_allowed(name: str) -> Segment:
+    try:
+        return _open(name, writable=True)
+    except AccessDenied:
+        return _open(name, writable=False)
+
+
+def _refuse_foreign(path: str, fd: int) -> None:
+    """Raise NotAStore unless the file begins as a store does.
+
+    It is read, not mapped: to touch a hole of a mapped file on a full /dev/shm is a SIGBUS, and only stores have none.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise _not_a_store(path, "no regular file")
+    try:
+        _core.read_header(os.pread(fd, 8, 0))
+    except NotAStore as error:
+        raise _not_a_store(path, f"another program's: {error}") from None
+    except DamagedSegment:
+        pass  # eight bytes are no header, but they are how one begins
+
+
+def _read_header(segment: Segment) -> _core.Header:
+    try:
+        return _core.read_header(segment.buffer)
+    except ShmStoreError as error:
+        raise type(error)(f"{names.path_of(segment.name)}: {error}") from None
+
+
+def _read_only_header(name: str) -> _core.Header:
+    """The header of a segment, read and not mapped: whoever truncates the file meanwhile must not end us by SIGBUS."""
+    fd = _open_file(name, writable=False)
+    try:
+        return _core.read_header(os.pread(fd, _HEADER_BYTES, 0), size=os.fstat(fd).st_size)
+    except ShmStoreError as error:
+        raise type(error)(f"{names.path_of(name)}: {error}") from None
+    finally:
+        os.close(fd)
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Give the file `size` bytes of memory. When they cannot suffice, others' last free bytes are not tried first."""
+    status = os.fstatvfs(fd)
+    if status.f_blocks and size > status.f_bavail * status.f_frsize:  # no blocks at all: a tmpfs without limit
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    # There are kernels that undo the call when a signal arrives; Python repeats it. A short one gets done in between.
+    for start in range(0, size, _RESERVE_BYTES):
+        os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
+
+
+def _require_memory(path: str, size: int) -> None:
+    """Raise NoSpace when the kernel would kill for so many bytes, as it does beyond the limit of a control group."""
+    room = memory.least_room()
+    if room is not None and size + memory.MARGIN_BYTES > room.free:
+        free, limit, wanted = (amount / 2**20 for amount in (room.free, room.limit, size))
+        raise NoSpace(
+            f"cannot create {path}: it takes {wanted:.1f} MiB of memory and {room.who} has {free:.1f} of {limit:.1f} "
+            "MiB free; choose a smaller capacity, remove stores that nobody needs, or raise the limit "
+            "(docker run --memory=, memory.max, MemoryMax= of a service)"
+        )
+
+
+def _remove_name(name: str) -> None:
+    path = names.path_of(name)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        raise _not_found(name) from None
+    except IsADirectoryError:
+        raise _not_a_store(path, "a directory") from None
+    except PermissionError as error:
+        raise AccessDenied(
+            f"uid {os.geteuid()} cannot remove {path}: {error.strerror}; its owner, uid {os.lstat(path).st_uid}, can"
+        ) from error
+    except OSError as error:
+        _refuse(path, error)
+
+
+def _permission_bits(mode: int) -> int:
+    return whole_number("mode", mode, "permission bits between 0 and 0o777, such as 0o660", most=0o777)
+
+
+def _group_name(number: int) -> str | int:
+    """The name of a group, or its id where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return number
+
+
+def _group_id(group: str | int | None) -> int:
+    """The id of a group; -1, which fchown takes for no change, without one."""
+    if group is None:
+        return -1
+    try:
+        return grp.getgrnam(group).gr_gid if isinstance(group, str) else grp.getgrgid(group).gr_gid
+    except (KeyError, OverflowError, TypeError, ValueError):
+        raise refused("group", group, "the name or id of a group in `getent group`") from None
+
+
+def _not_found(name: str) -> StoreNotFound:
+    known = [info.name for info in list_segments()]
+    shown = ", ".join(known[:_NAMES_SHOWN]) + (", ..." if len(known) > _NAMES_SHOWN else "")
+    return StoreNotFound(
+        f"{names.path_of(name)} does not exist; there is {shown or 'no store at all'}; correct the name, or create it"
+    )
+
+
+def _not_a_store(path: str, found: str) -> NotAStore:
+    return NotAStore(f"{path} is not a store but {found}; choose another name, or remove it if nobody needs it")
+
+
+def _access_denied(path: str, writable: bool) -> AccessDenied:
+    asked, advice = ("write to", "attach for reading only, or ") if writable else ("read", "")
+    status = os.lstat(path)
+    mode = stat.S_IMODE(status.st_mode)
+    return AccessDenied(
+        f"uid {os.geteuid()} may not {asked} {path}: it has mode {mode:#o}, uid {status.st_uid} and "
+        f"gid {status.st_gid}; {advice}create it with another mode= or group="
+    )
+
+
+def _refuse(path: str, error: OSError) -> NoReturn:
+    """Raise the error that the system gave for a file as one of ours that says what to do about it."""
+    if error.errno in _NO_DESCRIPTOR:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise TooManyFiles(
+            f"cannot open {path}: {error.strerror}: this process may have {limit} files open at once; close some, or "
+            "raise the limit (ulimit -n)"
+        ) from error
+    if error.errno == errno.EROFS:
+        raise AccessDenied(
+            f"cannot write to {path}: {names.DIRECTORY} is mounted read-only; attach with read_only=True, or mount it "
+            f"for writing (mount -o remount,rw {names.DIRECTORY}; in a container, without --read-only for it)"
+        ) from error
+    if error.errno in (errno.EACCES, errno.EPERM):
+        raise AccessDenied(
+            f"uid {os.geteuid()} may not use {path}: {error.strerror}; expected the right to read and search "
+            f"{names.DIRECTORY} (mode 1777 is usual)"
+        ) from error
+    if not os.path.isdir(names.DIRECTORY):
+        raise SystemRefused(
+            f"there is no {names.DIRECTORY} on this system, where stores live; mount a tmpfs there "
+            f"(mount -t tmpfs -o size=50% tmpfs {names.DIRECTORY}); where that is not allowed, as in AWS Lambda, there "
+            "can be no store"
+        ) from error
+    raise SystemRefused(
+        f"the system refused {path}: {error.strerror}; shmstore-inspect doctor says what is missing here"
+    ) from error
+
+
+def _no_space(path: str, size: int, error: OSError) -> NoSpace:
+    status = os.statvfs(names.DIRECTORY)
+    free, total = (blocks * status.f_frsize / 2**20 for blocks in (status.f_bavail, status.f_blocks))
+    remedy = "enlarge it (docker run --shm-size=, mount -o remount,size=)"
+    if error.errno in _LIMITED:
+        remedy = "raise the limits of this process (ulimit -v, ulimit -f, ulimit -l)"
+    return NoSpace(
+        f"cannot create {path}: {error.strerror}: it takes {size / 2**20:.1f} MiB and {names.DIRECTORY} has {free:.1f} "
+        f"of {total:.1f} MiB free; choose a smaller capacity, remove stores that nobody needs, or {remedy}"
+    )
