@@ -16,10 +16,10 @@ import pytest
 import shmstore
 from shmstore import DamagedSegment, EventStore, Key, Record, Text, Timestamp, UInt16, field
 from tests.helpers.mutants import Region, edges, flips, stamps, swaps
-from tests.helpers.ordeal import Ordeal, watch
 from tests.helpers.processes import Child
 from tests.helpers.questions import questions
 from tests.helpers.segments import may_fork
+from tests.helpers.watched import Watched, watch
 
 BLOCK, SUMMARY_BYTES = 256, 40
 SLOTS = 3 * BLOCK + 88
@@ -177,9 +177,9 @@ def test_a_key_that_nobody_has_ends_groups_and_texts_and_is_no_key_of_others(mak
 def test_a_tail_of_noise_ends_or_answers_every_question_within_a_second(make: Make, tmp_path: Path, slots: int) -> None:
     stores = [make(layout, slots, slots * 3 // 2) for layout in ("rows", "columns")]
 
-    def life(ordeal: Ordeal) -> Callable[[], None]:
+    def life(watched: Watched) -> Callable[[], None]:
         def life() -> None:
-            ordeal.restrict()
+            watched.restrict()
             for store in stores:
                 for times, tail in enumerate(
                     [None] * ASKED + [b"\xff" * 8, b"\xfe" + b"\xff" * 7, b"\xff" * 7 + b"\x7f"]
@@ -188,11 +188,11 @@ def test_a_tail_of_noise_ends_or_answers_every_question_within_a_second(make: Ma
                         first = region(store, "partitions").first
                         store._segment.buffer[first : first + 8] = tail
                     for what, ask in questions(store).items():
-                        ordeal.do(times, what, lambda: ask(store), DamagedSegment)  # noqa: B023
+                        watched.do(times, what, lambda: ask(store), DamagedSegment)  # noqa: B023
 
         return life
 
-    ordeal = Ordeal(stores[0].name, tmp_path)
-    watch({ordeal: Child(life(ordeal))}, lambda _: None)
-    assert ordeal.reports() == []
-    assert ordeal.operations == 2 * 6 * len(questions(stores[0]))
+    watched = Watched(stores[0].name, tmp_path)
+    watch({watched: Child(life(watched))}, lambda _: None)
+    assert watched.reports() == []
+    assert watched.operations == 2 * 6 * len(questions(stores[0]))

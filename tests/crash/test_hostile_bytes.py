@@ -24,10 +24,10 @@ from shmstore.cli import inspect
 from shmstore.segments import segment
 from tests.helpers.effort import cases
 from tests.helpers.mutants import Template, append_one, mutant, scribble, template, write_file
-from tests.helpers.ordeal import Ordeal, watch
 from tests.helpers.processes import Child, shared_numbers
 from tests.helpers.questions import Ask, questions
 from tests.helpers.segments import may_fork
+from tests.helpers.watched import Watched, watch
 
 MUTANTS = int(os.environ.get("SHMSTORE_MUTANTS", cases(full=2000, sample=500)))
 SCRIBBLED_S = 3.0
@@ -122,14 +122,14 @@ LOOKS: dict[str, Ask] = {
 EVERYTHING_ELSE = LOOKS | WRITES | APPENDS
 
 
-def live(ordeal: Ordeal, number: int, what: str, dice: random.Random) -> bool:
+def live(watched: Watched, number: int, what: str, dice: random.Random) -> bool:
     """Attach to what is there, do everything in some order, let go. Returns whether it could be attached."""
     verb, form = dice.choice(VERBS), dice.choice(("", "--json", "--plain"))
-    ordeal.do(number, f"{what}: inspect {verb}", lambda: inspected(verb, ordeal.name, ordeal.messages, form))
-    ordeal.do(number, f"{what}: list_stores", shmstore.list_stores)
+    watched.do(number, f"{what}: inspect {verb}", lambda: inspected(verb, watched.name, watched.messages, form))
+    watched.do(number, f"{what}: list_stores", shmstore.list_stores)
     attached = False
     for read_only in (True, False):
-        store = ordeal.do(number, f"{what}: attach", lambda: shmstore.attach(ordeal.name, read_only=read_only))  # noqa: B023
+        store = watched.do(number, f"{what}: attach", lambda: shmstore.attach(watched.name, read_only=read_only))  # noqa: B023
         if store is None:
             continue
         attached = True
@@ -137,10 +137,10 @@ def live(ordeal: Ordeal, number: int, what: str, dice: random.Random) -> bool:
         operations += dice.sample([*questions(store).items()], QUESTIONS)
         for operation, action in dice.sample(operations, len(operations)):
             fitting = ShmStoreError if operation in EVERYTHING_ELSE else DamagedSegment
-            ordeal.do(number, f"{what}: {operation}", lambda: action(store), fitting)  # noqa: B023
-        ordeal.do(number, f"{what}: close", store.close)
+            watched.do(number, f"{what}: {operation}", lambda: action(store), fitting)  # noqa: B023
+        watched.do(number, f"{what}: close", store.close)
     if dice.random() < 0.1:
-        ordeal.do(number, f"{what}: unlink", lambda: shmstore.unlink(ordeal.name))
+        watched.do(number, f"{what}: unlink", lambda: shmstore.unlink(watched.name))
     return attached
 
 
@@ -150,31 +150,34 @@ def templates(name: str) -> list[Template]:
 
 
 @pytest.fixture
-def ordeals(name: str, tmp_path: Path) -> Iterator[list[Ordeal]]:
-    yield [Ordeal(f"{name}-{worker}", tmp_path) for worker in range(WORKERS)]
+def workers(name: str, tmp_path: Path) -> Iterator[list[Watched]]:
+    yield [Watched(f"{name}-{worker}", tmp_path) for worker in range(WORKERS)]
     for file in Path("/dev/shm").glob(f"{name}-*"):
         file.unlink(missing_ok=True)
 
 
 def test_no_mutant_ends_or_holds_up_a_process(
-    ordeals: list[Ordeal], templates: list[Template], seed: int, scorecard: Callable[..., None]
+    workers: list[Watched], templates: list[Template], seed: int, scorecard: Callable[..., None]
 ) -> None:
     attached = shared_numbers(WORKERS)
 
-    def go(ordeal: Ordeal, first: int) -> Child | None:
+    def go(watched: Watched, first: int) -> Child | None:
         def life() -> None:
-            ordeal.restrict()
+            watched.restrict()
             for number in range(first, MUTANTS, WORKERS):
                 what, data = mutant(templates[number // WORKERS % 2], seed, number)
-                write_file(ordeal.name, data)
-                attached[number % WORKERS] += live(ordeal, number, what, random.Random(f"{seed}/{number}/order"))
+                write_file(watched.name, data)
+                attached[number % WORKERS] += live(watched, number, what, random.Random(f"{seed}/{number}/order"))
 
         return Child(life) if first < MUTANTS else None
 
-    children = {ordeal: child for worker, ordeal in enumerate(ordeals) if (child := go(ordeal, worker))}
-    watch(children, lambda ordeal: go(ordeal, ordeal.mutant + WORKERS))
-    reports = [report for ordeal in ordeals for report in ordeal.reports()]
-    operations, longest_s = sum(ordeal.operations for ordeal in ordeals), max(ordeal.longest_s for ordeal in ordeals)
+    children = {watched: child for worker, watched in enumerate(workers) if (child := go(watched, worker))}
+    watch(children, lambda watched: go(watched, watched.mutant + WORKERS))
+    reports = [report for watched in workers for report in watched.reports()]
+    operations, longest_s = (
+        sum(watched.operations for watched in workers),
+        max(watched.longest_s for watched in workers),
+    )
     print(f"{MUTANTS} mutants, {sum(attached)} of them attached, {operations} operations, longest {longest_s:.2f} s")
     assert not reports, f"{len(reports)} of {MUTANTS} mutants, seed {seed}:\n" + "\n".join(reports[:20])
     assert MUTANTS < 100 or sum(attached) > MUTANTS / 3, "most mutants are refused at once: they show little"
@@ -184,16 +187,16 @@ def test_no_mutant_ends_or_holds_up_a_process(
 
 
 def test_processes_survive_another_that_scribbles_over_what_they_work_on(
-    ordeals: list[Ordeal], templates: list[Template], seed: int, scorecard: Callable[..., None]
+    workers: list[Watched], templates: list[Template], seed: int, scorecard: Callable[..., None]
 ) -> None:
     """Each worker has a segment, and a scribbler that spoils words of it all the time, and at times makes it whole."""
     until = time.monotonic() + SCRIBBLED_S
     scribbles = shared_numbers(WORKERS)
 
-    def scribbler(worker: int, ordeal: Ordeal) -> Child:
+    def scribbler(worker: int, watched: Watched) -> Child:
         def life() -> None:
             dice, source = random.Random(f"{seed}/{worker}"), templates[worker % 2]
-            fd = os.open(f"/dev/shm/{ordeal.name}", os.O_RDWR)
+            fd = os.open(f"/dev/shm/{watched.name}", os.O_RDWR)
             target = memoryview(mmap.mmap(fd, len(source.data)))
             while time.monotonic() < until:
                 scribble(dice, target, source.regions)
@@ -203,31 +206,31 @@ def test_processes_survive_another_that_scribbles_over_what_they_work_on(
 
         return Child(life)
 
-    def go(ordeal: Ordeal) -> Child | None:
+    def go(watched: Watched) -> Child | None:
         def life() -> None:
-            ordeal.restrict()
-            dice = random.Random(f"{seed}/{ordeal.operations}")
-            store = shmstore.attach(ordeal.name)
+            watched.restrict()
+            dice = random.Random(f"{seed}/{watched.operations}")
+            store = shmstore.attach(watched.name)
             operations = [*EVERYTHING_ELSE.items(), *questions(store).items()]
             while time.monotonic() < until:
                 operation, action = dice.choice(operations)
-                ordeal.do(0, operation, lambda: action(store))  # noqa: B023
+                watched.do(0, operation, lambda: action(store))  # noqa: B023
                 if dice.random() < 0.01:
-                    ordeal.do(0, "close", store.close)
-                    store = ordeal.do(0, "attach", lambda: shmstore.attach(ordeal.name)) or store
-            ordeal.do(0, "close", store.close)
+                    watched.do(0, "close", store.close)
+                    store = watched.do(0, "attach", lambda: shmstore.attach(watched.name)) or store
+            watched.do(0, "close", store.close)
 
         return Child(life) if time.monotonic() < until else None
 
-    for worker, ordeal in enumerate(ordeals):
-        write_file(ordeal.name, templates[worker % 2].data)
-    children = {ordeal: child for ordeal in ordeals if (child := go(ordeal))}
-    scribblers = [scribbler(worker, ordeal) for worker, ordeal in enumerate(ordeals)]
+    for worker, watched in enumerate(workers):
+        write_file(watched.name, templates[worker % 2].data)
+    children = {watched: child for watched in workers if (child := go(watched))}
+    scribblers = [scribbler(worker, watched) for worker, watched in enumerate(workers)]
     watch(children, go)
     assert [child.wait() for child in scribblers] == [0] * WORKERS
-    reports = [report for ordeal in ordeals for report in ordeal.reports()]
+    reports = [report for watched in workers for report in watched.reports()]
     assert not reports, f"{len(reports)} reports, seed {seed}:\n" + "\n".join(reports[:20])
-    operations = sum(ordeal.operations for ordeal in ordeals)
+    operations = sum(watched.operations for watched in workers)
     print(f"{operations} operations beside {sum(scribbles)} scribbles")
     assert operations > 100 and sum(scribbles) > 100
     scorecard(15, scribbles=sum(scribbles), operations=operations, crashes=0, hangs=0)

@@ -42,9 +42,7 @@ def running_demo(name: str, *arguments: str) -> Iterator["subprocess.Popen[str]"
 
 def worker(process: "subprocess.Popen[str]", role: str) -> psutil.Process:
     (found,) = (
-        child
-        for child in psutil.Process(process.pid).children()
-        if f"demonstration.{role}" in " ".join(child.cmdline())
+        child for child in psutil.Process(process.pid).children() if f"demo.{role}" in " ".join(child.cmdline())
     )
     return found
 

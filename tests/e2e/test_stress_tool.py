@@ -17,8 +17,8 @@ def stress(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([STRESS, *arguments], capture_output=True, encoding="utf-8", timeout=LIMIT_S, check=False)
 
 
-def deeds_of(output: str) -> str:
-    [told] = re.findall(r"deeds (\w+)$", output, re.MULTILINE)
+def faults_of(output: str) -> str:
+    [told] = re.findall(r"faults (\w+)$", output, re.MULTILINE)
     return str(told)
 
 
@@ -40,7 +40,7 @@ def test_everything_holds_while_processes_are_killed_and_frozen(options: list[st
 
 def test_the_seed_repeats_what_is_done_to_whom() -> None:
     first, same, other = (
-        deeds_of(stress("--seconds", "1", "--kill-rate", "0.5", "--processes", "5", "--seed", seed).stdout)
+        faults_of(stress("--seconds", "1", "--kill-rate", "0.5", "--processes", "5", "--seed", seed).stdout)
         for seed in ("1", "1", "2")
     )
     assert first == same != other

@@ -1,1 +1,0 @@
-"""The demonstration: many processes measure this machine into one store, one is killed, all is accounted for."""

@@ -1,0 +1,166 @@
+"""What happens in the demo, from the first process to the account."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from demo.account import Account, WriterLine
+from demo.board import Board, Cell
+from demo.faulty import ERRORS
+from demo.measurement import Measurement
+from demo.view import View
+from demo.workers import Worker, WorkerFailed, Workers, report_of
+from shmstore import EventStore
+from shmstore.cli.render import Tone
+
+_TICK_S = 0.02
+_REPAIR_LIMIT_S = 5.0
+_ATTACH_LIMIT_S = 60.0
+
+# Parts of the whole time: when the hammer is killed, when another one comes, when that one ends. The calm after each of
+# the two is when the follower has to wait, and its wake-up can be measured.
+_KILL_AT, _REPLACE_AT, _CALM_AT = 0.5, 0.6, 0.9
+
+
+@dataclass
+class Figures:
+    """What was measured on the way; times in ms and µs, None when there was nothing to measure."""
+
+    appended_per_second: float
+    best_appended_per_second: float
+    best_followed_per_second: float
+    snapshots: int
+    snapshot_ms: float | None
+    snapshot_records: int
+    wake_ups: int
+    wake_up_p50_us: float | None
+    wake_up_p99_us: float | None
+    repaired_ms: float | None
+
+
+class Plan:
+    """Runs once: `run`, then look at `account()` and `figures()`."""
+
+    def __init__(self, store: EventStore[Measurement], board: Board, workers: Workers, view: View) -> None:
+        self._store = store
+        self._board = board
+        self._workers = workers
+        self._view = view
+        self._lines: list[WriterLine] = []
+        self._repaired_ms: float | None = None
+        self._appended_per_second = 0.0
+        self._follower: dict[str, Any] = {}
+        self._snapshots: dict[str, Any] = {}
+
+    def run(self, seconds: float, writers: int, error: str | None) -> None:
+        """Run everything. Raises WorkerFailed when a process ends that should not, or the other way round."""
+        workers, view = self._workers, self._view
+        coordinator = workers.start_coordinator()
+        readers = follower, snapshotter = workers.start("follower"), workers.start("snapshotter")
+        count = writers - 1
+        samplers = [workers.start("sampler", number + 1, number, count) for number in range(count)]
+        hammer = workers.start("hammer", writers)
+        self._await_attached([coordinator, follower, *samplers, hammer])
+        view.start_clock()
+        appended_before = self._store.statistics.total_appended
+        view.event(f"{count} writers sample this machine, one hammers; a follower, a snapshotter, a coordinator")
+        if error is not None:
+            self._end([workers.start("faulty", writers + 2, error)])
+            view.event(f"a writer made a mistake on purpose: {ERRORS[error]}", Tone.WARNING)
+
+        self._until(seconds * _KILL_AT)
+        self._kill(hammer)
+        self._until(seconds * _REPLACE_AT)
+        successor = workers.start("hammer", writers + 1)
+        self._await_attached([successor])
+        view.event(f"another hammer joined (pid {successor.pid})")
+        self._until(seconds * _CALM_AT)
+        self._end([successor], Cell.HAMMER_ENDS)
+        view.event("the hammer ended; the samplers go on, and the follower waits for each of their records")
+        self._until(seconds)
+        appended = self._store.statistics.total_appended - appended_before
+        self._appended_per_second = appended / view.elapsed_s
+
+        self._end(samplers, Cell.SAMPLERS_END)
+        for reader in readers:
+            workers.expect_end(reader)
+        self._board[Cell.READERS_END] = 1
+        self._follower, self._snapshots = report_of(follower), report_of(snapshotter)
+        view.event("every writer ended; the follower read to the end")
+        view.refresh(at_once=True)
+
+    def account(self) -> Account:
+        """The account, taken from the store as it stands."""
+        return Account(self._store, sorted(self._lines, key=lambda line: line.number), self._follower, self._snapshots)
+
+    def figures(self) -> Figures:
+        """What was measured."""
+        times_ms = self._snapshots["times_ms"]
+        return Figures(
+            appended_per_second=self._appended_per_second,
+            best_appended_per_second=self._view.best_rates["appended"],
+            best_followed_per_second=self._view.best_rates["followed"],
+            snapshots=len(times_ms),
+            snapshot_ms=statistics.median(times_ms) if times_ms else None,
+            snapshot_records=self._board[Cell.SNAPSHOT_RECORDS],
+            wake_ups=self._follower["wake_ups"],
+            wake_up_p50_us=self._follower["wake_up_p50_us"],
+            wake_up_p99_us=self._follower["wake_up_p99_us"],
+            repaired_ms=self._repaired_ms,
+        )
+
+    def _until(self, elapsed_s: float) -> None:
+        """Let time pass, drawing and watching."""
+        while self._view.elapsed_s < elapsed_s:
+            self._workers.watch()
+            self._view.refresh()
+            time.sleep(_TICK_S)
+
+    def _await_attached(self, workers: list[Worker]) -> None:
+        """Until each of them has its place in the process table."""
+        pids = {worker.pid for worker in workers}
+        deadline_s = time.monotonic() + _ATTACH_LIMIT_S
+        while not pids <= {place.pid for place in self._store.processes()}:
+            if time.monotonic() > deadline_s:
+                raise WorkerFailed(f"not every process was attached within {_ATTACH_LIMIT_S:.0f} s")
+            self._workers.watch()
+            self._view.refresh()
+            time.sleep(_TICK_S)
+
+    def _kill(self, hammer: Worker) -> None:
+        """SIGKILL, then look at once for what it acknowledged last, and wait for the coordinator's repair."""
+        self._workers.expect_end(hammer)
+        voided = self._store.statistics.voided
+        start_s = time.perf_counter()
+        hammer.kill()
+        line = self._close_line(hammer, killed=True)
+        self._view.event(f"SIGKILL -> hammer (pid {hammer.pid}) after {line.acknowledged:,} appends", Tone.BAD)
+        while hammer.pid in {place.pid for place in self._store.processes()}:
+            if time.perf_counter() - start_s > _REPAIR_LIMIT_S:
+                raise WorkerFailed(f"the coordinator did not repair pid {hammer.pid} within {_REPAIR_LIMIT_S:.0f} s")
+            self._workers.watch()
+            time.sleep(0.001)
+        self._repaired_ms = (time.perf_counter() - start_s) * 1e3
+        claims = self._store.statistics.voided - voided
+        was_in = f"{claims} claim was voided" if claims else "it held no claim"
+        self._view.event(f"the coordinator repaired it {self._repaired_ms:.0f} ms after the kill: {was_in}", Tone.GOOD)
+
+    def _end(self, writers: list[Worker], cell: Cell | None = None) -> None:
+        """Tell writers to end, by their cell unless they do so by themselves, and close their lines."""
+        for worker in writers:
+            self._workers.expect_end(worker)
+        if cell is not None:
+            self._board[cell] = 1
+        for worker in writers:
+            worker.finish()
+            self._close_line(worker)
+
+    def _close_line(self, writer: Worker, *, killed: bool = False) -> WriterLine:
+        """Note what a writer that has ended acknowledged, and whether the last of it is in the store."""
+        sequence, position = self._board.acknowledged(writer.number)
+        record = self._store.read_at(position) if sequence else None
+        found = sequence == 0 or (record is not None and (record.writer, record.sequence) == (writer.number, sequence))
+        line = WriterLine(writer.number, writer.role, writer.pid, killed, sequence, found)
+        self._lines.append(line)
+        return line

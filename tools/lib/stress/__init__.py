@@ -1,0 +1,1 @@
+"""The stress test: writers, readers and coordinators of one store are killed and frozen for as long as one likes."""

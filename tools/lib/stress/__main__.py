@@ -1,0 +1,207 @@
+"""The command line of tools/stress: run the run, show how it goes, balance it, and be honest at the end."""
+
+import argparse
+import os
+import random
+import secrets
+import sys
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import shmstore
+from shmstore import EventStore
+from shmstore.cli import units
+from stress.ending import wrong_at_rest, wrong_names
+from stress.event import KEYS, PARTITIONS, Event
+from stress.faults import digest, faults
+from stress.ledger import Ledger
+from stress.processes import Processes
+from stress.shared import PLANTS, Shared, Word
+from stress.signals import Interrupted, listen, raise_noted
+from tests.helpers.points import points
+
+OK, FAILURE = 0, 1
+_SIGNALED = 128  # plus the signal's number, as a shell has it
+
+_FEWEST_PROCESSES, _MOST_PROCESSES = 5, 200
+_READERS, _COORDINATORS = 2, 2
+_SPARE_PLACES = 16  # of those who died and are not repaired yet
+_LIVES_A_SECOND = 20  # of one writer's place, at most, beside those that are killed
+_TURN_S, _LINE_S = 0.002, 1.0
+
+
+def main() -> int:
+    """Run it, print what was found, and return 0 when everything held."""
+    args = _parser().parse_args()
+    roles = _roles(args.processes)
+    name = f"stress-{os.getpid()}-{secrets.token_hex(2)}"
+    told = digest(args.seed, args.kill_rate, roles, args.seconds)
+    print(f"tools/stress {_words(args)}\nstore {name}, {sum(roles.values())} processes, faults {told}", flush=True)
+    try:
+        with ExitStack() as end:
+            listen()
+            store = shmstore.create(
+                name,
+                Event,
+                capacity=args.capacity,
+                partitions=PARTITIONS,
+                partition_by="explicit",
+                layout=args.layout,
+                keys=4 * KEYS,
+                processes=args.processes + _COORDINATORS + _SPARE_PLACES,
+            )
+            end.callback(shmstore.unlink, name)
+            end.enter_context(store)
+            wrong = _run(args, roles, store, end)
+        wrong += wrong_names(name)
+    except (shmstore.ShmStoreError, RuntimeError) as error:
+        print(f"tools/stress: {error}", file=sys.stderr)
+        return FAILURE
+    except Interrupted as interruption:
+        print("tools/stress: interrupted; nothing is left behind", file=sys.stderr)
+        return _SIGNALED + int(interruption.args[0])
+    for each in wrong:
+        print(f"WRONG  {each}")
+    print(
+        "Everything held."
+        if not wrong
+        else f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {_words(args)}"
+    )
+    return FAILURE if wrong else OK
+
+
+def _run(args: argparse.Namespace, roles: dict[str, int], store: EventStore[Any], end: ExitStack) -> list[str]:
+    lives = int(args.seconds * (roles["writer"] * _LIVES_A_SECOND * (1 + 2 * args.points) + 2 * args.kill_rate)) + 1000
+    batch = max(3, min(64, args.capacity // PARTITIONS // (8 * roles["writer"])))
+    preloaded = end.enter_context(points().attach(store.name)) if args.points else None
+    shared = Shared(store, Ledger(lives), args.seed, roles["reader"], batch, args.plant, preloaded)
+    processes = Processes(shared, roles)
+    end.callback(processes.kill)
+    begun_s, line_s = time.monotonic(), _LINE_S
+    wrong: list[str] = []
+    ahead = faults(args.seed, args.kill_rate, roles)
+    fault = next(ahead, None)
+    while (now_s := time.monotonic() - begun_s) < args.seconds and not (wrong or processes.wrong):
+        while fault is not None and fault.at_s <= now_s:
+            processes.do(fault)
+            fault = next(ahead, None)
+        raise_noted()
+        processes.look_around()
+        if now_s >= line_s:
+            line_s += _LINE_S
+            wrong += store.check()
+            _show(_progress(now_s, shared, processes))
+        time.sleep(_TURN_S)
+    processes.end()
+    if preloaded is not None:
+        preloaded.close()  # it has a place of its own
+    store._core.reap()
+    processes.read_out()
+    wrong += [*processes.wrong, *wrong_at_rest(shared)]
+    _show("")
+    for line in _figures(time.monotonic() - begun_s, shared, processes):
+        print(line)
+    return wrong
+
+
+def _progress(now_s: float, shared: Shared, processes: Processes) -> str:
+    appended = shared.store.statistics.total_appended
+    return (
+        f"{now_s:7.1f} s  appended {units.count(appended):>13}  read {units.count(shared.read()):>13}  "
+        f"killed {processes.killed.total():>6}  frozen {processes.frozen.total():>6}  "
+        f"lives {sum(processes.lives.values()):>7}  snapshots {shared.words[Word.SNAPSHOTS]:>8}"
+    )
+
+
+def _show(line: str) -> None:
+    """On a terminal in place of the last line, elsewhere below it."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K{line}", end="", flush=True)
+    elif line:
+        print(line, flush=True)
+
+
+def _figures(took_s: float, shared: Shared, processes: Processes) -> list[str]:
+    statistics, words = shared.store.statistics, shared.words
+    appended = statistics.total_appended
+
+    def counted(counter: dict[str, int]) -> str:
+        return ", ".join(f"{units.count(number)} {role}s" for role, number in counter.items()) or "nobody"
+
+    return [
+        f"appended    {units.count(appended)} records, {units.rate(appended / took_s)}; "
+        f"{units.count(statistics.voided)} tickets voided, {units.count(statistics.skipped)} skipped",
+        f"read        {units.count(shared.read())} records by {shared.readers} readers, each one checked",
+        f"copied      {units.count(words[Word.COPIED])} records in {units.count(words[Word.SNAPSHOTS])} snapshots, "
+        f"each one checked; cleared or purged {units.count(words[Word.CLEARED])} times",
+        f"killed      {counted(processes.killed)}",
+        f"frozen      {counted(processes.frozen)}",
+        f"lived       {counted(processes.lives)}; attached {units.count(words[Word.ATTACHED])} times; "
+        f"{units.count(sum(map(bool, shared.store.keys())))} keys",
+    ]
+
+
+def _roles(processes: int) -> dict[str, int]:
+    observers = max(1, (processes - _READERS) // 4)
+    return {
+        "writer": processes - _READERS - observers,
+        "reader": _READERS,
+        "observer": observers,
+        "coordinator": _COORDINATORS,
+    }
+
+
+def _words(args: argparse.Namespace) -> str:
+    """What was asked for, to be given again."""
+    more = " --points" * args.points + (f" --plant {args.plant}" if args.plant else "")
+    return (
+        f"--seconds {args.seconds:g} --processes {args.processes} --seed {args.seed} --kill-rate {args.kill_rate:g} "
+        f"--layout {args.layout} --capacity {args.capacity}{more}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tools/stress",
+        description="Writers, readers and coordinators of one store are killed and frozen at random, and every record "
+        "and every ticket is accounted for. Exit status 0: everything held; 1: something did not.",
+    )
+    add = parser.add_argument
+    add("--seconds", type=units.seconds, default=60.0, metavar="S", help="how long (default: 60; 10m, 2h are read too)")
+    add("--processes", type=_processes, default=8, metavar="N", help="how many processes use the store (default: 8)")
+    add("--seed", type=units.whole, default=random.randrange(2**32), metavar="N", help="repeats what is done to whom")
+    add("--kill-rate", type=_rate, default=10.0, metavar="R", help="kills of writers a second (default: 10)")
+    add("--layout", choices=("rows", "columns"), default="rows", help="of the records (default: rows)")
+    add("--capacity", type=_capacity, default=8000, metavar="N", help="of the store, in records (default: 8000)")
+    add("--points", action="store_true", help="let every second writer die at a named point of a core built for that")
+    add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
+    return parser
+
+
+def _processes(text: str) -> int:
+    return _within(units.whole(text), _FEWEST_PROCESSES, _MOST_PROCESSES)
+
+
+def _capacity(text: str) -> int:
+    return _within(units.whole(text), 1000, 10**9)
+
+
+def _within(value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{value} is out of bounds: give {least} to {most}")
+    return value
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 200:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give 0 to 200 kills a second")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""A writer's life: it attaches or inherits, appends in every way, enters its key, and ends in any way it likes."""
+
+import time
+from random import Random
+from typing import Any
+
+import numpy as np
+
+import shmstore
+from shmstore import EventStore
+from stress.event import PARTITIONS, event, key_of
+from stress.shared import CALM, Shared, Word
+from tests.helpers.points import points
+from tests.helpers.proofs import proof_columns
+
+_OF_APPENDING = ("before claim", "claimed", "tail moved", "payload written")
+_POINTS = (*_OF_APPENDING, "settle begun", "skip marked", "key reserved", "entering", "entered", "left")
+_MOST_ARRIVALS = 3000
+_FEWEST_APPENDS, _MOST_APPENDS = 100, 20_000
+
+
+def write(shared: Shared, writer: int) -> None:
+    """Live, until the end of the run at the latest."""
+    dice = shared.dice("writer", writer)
+    inherits = dice.random() < 0.5
+    if shared.is_doomed(writer):
+        store = _doomed(shared, dice)
+    else:
+        store = shared.store if inherits else shmstore.attach(shared.store.name)
+    shared.add(Word.ATTACHED)
+    if shared.plant and writer == 0:
+        _plant(shared, store, writer)
+    for _ in range(dice.randrange(_FEWEST_APPENDS, _MOST_APPENDS)):
+        if shared.words[Word.ENDS]:
+            break
+        _append(shared, store, writer, dice)
+    if dice.random() < 0.5:
+        store.close()  # otherwise it ends like a dead one, and is repaired
+
+
+def _doomed(shared: Shared, dice: Random) -> EventStore[Any]:
+    """A handle with which the process dies in the middle of something."""
+    assert shared.preloaded is not None
+    point = dice.choice(_POINTS)
+    points().arm(point, dice.randrange(1, _MOST_ARRIVALS) if point in _OF_APPENDING else 1)
+    return shared.preloaded
+
+
+def _append(shared: Shared, store: EventStore[Any], writer: int, dice: Random) -> None:
+    ledger, partition, way = shared.ledger, dice.randrange(PARTITIONS), dice.random()
+    count = dice.randint(2, shared.batch)
+    if partition == CALM and not shared.calm_has_room(store):
+        partition = dice.randrange(1, PARTITIONS)
+    if way < 0.8:
+        number = ledger.begin(writer, partition)
+        position = store.append(event(writer, partition, number), partition=partition)
+        ledger.acknowledge(writer, partition, position=position)
+        return
+    first = ledger.begin(writer, partition, count)
+    if way < 0.9:
+        rows = [event(writer, partition, number) for number in range(first, first + count)]
+        store.append_many(rows, partition=partition)
+    else:
+        store.append_many(_columns(store, writer, partition, first, count), partition=partition)
+    ledger.acknowledge(writer, partition, count)
+
+
+def _columns(store: EventStore[Any], writer: int, partition: int, first: int, count: int) -> dict[str, Any]:
+    return {
+        **proof_columns(writer * PARTITIONS + partition, first, count),
+        "key": np.full(count, store.key(key_of(writer)), np.uint32),
+        "at": np.full(count, time.time_ns(), np.int64),
+    }
+
+
+def _plant(shared: Shared, store: EventStore[Any], writer: int) -> None:
+    """Make one mistake that must be found."""
+    number = shared.ledger.begin(writer, CALM, 2)
+    whole, following = event(writer, CALM, number), event(writer, CALM, number + 1)
+    if shared.plant != "lost":
+        store.append(whole, partition=CALM)
+    match shared.plant:
+        case "torn":
+            store.append((*following[:5], b"of another", *following[6:]), partition=CALM)
+        case "doubled":
+            store.append(whole, partition=CALM)
+        case "foreign":
+            store.append(following, partition=CALM + 1)
+        case "lost":
+            store.append(following, partition=CALM)
+    shared.ledger.acknowledge(writer, CALM, 2)
+    shared.words[Word.PLANTED] = 1

@@ -1,1 +1,0 @@
-"""The ordeal: writers, readers and coordinators of one store are killed and frozen for as long as one likes."""
