@@ -21,6 +21,7 @@ from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import function, length_ns, real_number, refused
 from shmstore.errors import ReadOnlyStore, StoreClosed
 from shmstore.events.store import EventStore
+from shmstore.public import public
 from shmstore.reading.selection import require_time
 
 DEFAULT_TICK_S = 0.05
@@ -32,6 +33,7 @@ _STANDBY_TICK_S = 0.2
 _log = logging.getLogger(__name__)
 
 
+@public
 @checked_calls()
 class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.

@@ -71,7 +71,7 @@ class Builder(Generic[S]):
         return type(self)(self._record, self._create, self._open, **(self._options | options))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self._record, self._create, self._open, self._options)
+        return type(self), (self._record, self._create, self._open), (None, {"_options": self._options})
 
     def _complete(self) -> dict[str, Any]:
         if "capacity" not in self._options:
@@ -81,8 +81,3 @@ class Builder(Generic[S]):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={shown(value)}" for name, value in self._options.items())
         return f"<Builder of {shown(self._record)}: {options or 'no options yet'}>"
-
-
-def _again(kind: type[Builder[S]], record: Any, create: Callable[..., S], open: Callable[..., S], options: Any) -> Any:
-    """The other side of a pickled builder."""
-    return kind(record, create, open, **options)

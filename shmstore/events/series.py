@@ -14,6 +14,7 @@ from shmstore.events.options import Callbacks, Layout, Rule
 from shmstore.events.statistics import Statistics
 from shmstore.events.store import EventStore
 from shmstore.expressions.expression import field
+from shmstore.public import public
 from shmstore.questions.aggregates import Number, Summary
 from shmstore.questions.groups import GroupBy
 from shmstore.questions.query import Order, Query
@@ -38,6 +39,7 @@ class Point(Record):
 _USUAL = {"keys": 4096, "processes": 256, "mode": 0o600}
 
 
+@public
 @checked
 def series(
     name: str,
@@ -99,6 +101,7 @@ class Add(Protocol):
         """Add one value of a key and return its position."""
 
 
+@public
 @checked_calls()
 class Series:
     """Numbers by key and time, shared by many processes; made by `series`.
@@ -329,6 +332,9 @@ class Series:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self)} of {self.capacity} values of {len(self.keys())} keys"
         return f"<Series {self.name!r}: {state}>"
+
+
+public(Point, inside=Series)
 
 
 def _about(key: str | None, since: When, until: When) -> Selection[Point]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shmstore import _core
 from shmstore.events.reach import newest_kept
+from shmstore.public import public
 from shmstore.reading.selection import as_datetime
 from shmstore.records.schema import Schema
 
@@ -17,6 +18,7 @@ _FRESH_SAMPLE_NS = 2_500_000_000
 _SHORTEST_LOOK_NS, _LONGEST_LOOK_NS = 200_000_000, 60_000_000_000
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class PartitionStatistics:
     """Counts of one partition, in records, since the store was made; `length` is what is readable now."""
@@ -30,6 +32,7 @@ class PartitionStatistics:
     in_flight: int
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Counts since the store was made, in records unless said otherwise; each was true at some instant of the call.

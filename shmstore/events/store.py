@@ -26,6 +26,7 @@ from shmstore.events.options import (
 )
 from shmstore.events.statistics import Statistics
 from shmstore.events.view import View
+from shmstore.public import public
 from shmstore.reading.selection import Moment, nanoseconds, require_time
 from shmstore.records.schema import Schema
 from shmstore.segments import names, segment
@@ -44,6 +45,7 @@ _OPEN_ROUNDS = 100
 def create(name: str, record: type[R], **options: Unpack[Creation[R]]) -> "EventStore[R]": ...
 @overload
 def create(name: str, record: Any, **options: Unpack[Creation[Any]]) -> "EventStore[Any]": ...
+@public
 @checked
 def create(
     name: str,
@@ -114,6 +116,7 @@ def create(
 def open(name: str, record: type[R], **options: Unpack[Opening[R]]) -> "EventStore[R]": ...
 @overload
 def open(name: str, record: Any, **options: Unpack[Opening[Any]]) -> "EventStore[Any]": ...
+@public
 @checked
 def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Creation[Any]]) -> "EventStore[Any]":
     """Attach to a store, or make it when there is none; any number of processes may do this at once.
@@ -167,6 +170,7 @@ def _told_of_differences(store: "EventStore[Any]", options: Mapping[str, Any], s
 def attach(name: str, record: type[R], **options: Unpack[Attachment[R]]) -> "EventStore[R]": ...
 @overload
 def attach(name: str, record: Any = None, **options: Unpack[Attachment[Any]]) -> "EventStore[Any]": ...
+@public
 @checked
 def attach(
     name: str,
@@ -193,6 +197,7 @@ def attach(
     return store
 
 
+@public
 @checked
 def unlink(name: str) -> None:
     """Remove a store's name: nobody can attach any more, appends raise StoreUnlinked, what is there may still be read.
@@ -202,6 +207,7 @@ def unlink(name: str) -> None:
     segment.unlink(name)
 
 
+@public
 @checked
 def list_stores() -> list[str]:
     """The names of the stores that this user could attach to."""
@@ -215,6 +221,7 @@ class Append(Protocol):
         """Append one record and return its position."""
 
 
+@public
 @checked_calls()
 class EventStore(View[R]):
     """One store, seen from this process: made by `create`, `open` and `attach`.
@@ -371,20 +378,23 @@ class EventStore(View[R]):
         self.close()
 
     def __reduce__(self) -> tuple[Callable[..., "EventStore[Any]"], tuple[Any, ...]]:
-        return _attach_again, (self.name, self.store_id, self._declaration, not self._segment.writable)
+        return EventStore._unpickled, (self.name, self.store_id, self._declaration, not self._segment.writable)
+
+    @staticmethod
+    @public
+    def _unpickled(name: str, store_id: bytes, record: Any, read_only: bool) -> "EventStore[Any]":
+        store = attach(name, record, read_only=read_only)
+        if store.store_id != store_id:
+            store.close()
+            raise StoreNotFound(
+                f"the store {name!r} that this handle was pickled from (id {store_id.hex()}) is gone; another one has "
+                f"its name now (id {store.store_id.hex()}); attach by name if that one is meant"
+            )
+        return store
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self)} of {self.capacity} records in {self.partitions} partitions"
         return f"<EventStore {self.name!r}: {state}>"
 
 
-def _attach_again(name: str, store_id: bytes, record: Any, read_only: bool) -> EventStore[Any]:
-    """The other side of a pickled handle."""
-    store = attach(name, record, read_only=read_only)
-    if store.store_id != store_id:
-        store.close()
-        raise StoreNotFound(
-            f"the store {name!r} that this handle was pickled from (id {store_id.hex()}) is gone; another one has its "
-            f"name now (id {store.store_id.hex()}); attach by name if that one is meant"
-        )
-    return store
+public(Builder, inside=EventStore)

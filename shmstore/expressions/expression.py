@@ -15,6 +15,7 @@ from shmstore.arguments.checks import items_of, plain_number
 from shmstore.arguments.moments import Unclear, moment_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError
+from shmstore.public import public
 
 Number = int | float
 Constant = int | float | str | bytes | datetime
@@ -32,6 +33,7 @@ _CALL: Final = 6
 _MOST_SHOWN: Final = 100  # constants of a list
 
 
+@public
 @checked_calls("__init__")
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Expression:
@@ -258,6 +260,7 @@ class Expression:
         return number
 
 
+@public
 @checked
 def field(name: str) -> Expression:
     """The value of a field, to compare and calculate with: `field("value") > 100`."""

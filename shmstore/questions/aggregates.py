@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from shmstore.arguments.checks import items_of, real_number, refused, whole_number
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption
+from shmstore.public import public
 
 # What the core tallies of a value.
 SUM: Final = 1
@@ -20,6 +21,7 @@ _QUANTILE: Final = "a number from 0 to 1, as 0.5 for the median"
 Number = int | float
 
 
+@public
 class Summary(NamedTuple):
     """Five answers of one pass; those about values are None when there are none (the sum is 0)."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from shmstore.arguments.alone import Question
 from shmstore.arguments.calls import checked_calls
+from shmstore.public import public
 from shmstore.questions import aggregates as numbers
 from shmstore.questions.aggregates import Tallies
 from shmstore.questions.source import Scope, Value, group_index
@@ -13,6 +14,7 @@ from shmstore.tables.table import Table
 from shmstore.tables.text import ColumnKind
 
 
+@public
 @checked_calls()
 class GroupBy(Question):
     """The records of a question by the values of a field; made by `group_by`.

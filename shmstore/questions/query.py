@@ -12,6 +12,7 @@ from shmstore.arguments.alone import Question
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import refused, whole_number
 from shmstore.errors import DamagedSegment
+from shmstore.public import public
 from shmstore.questions.source import Scope
 from shmstore.reading.snapshot import Snapshot
 from shmstore.tables.text import Target
@@ -24,6 +25,7 @@ _TAKEN: Final = object()
 _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
 
 
+@public
 @checked_calls()
 class Query(Question, Generic[R]):
     """The matching records of a store, one after the other; made by `query`.

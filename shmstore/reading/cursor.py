@@ -16,6 +16,7 @@ from shmstore.arguments.checks import items_of, length_ns, plain_number, real_nu
 from shmstore.arguments.shown import shown
 from shmstore.errors import DamagedSegment, InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.expressions.compiler import compiled
+from shmstore.public import public
 from shmstore.reading.gap import Gap, gaps_of
 from shmstore.reading.selection import Moment, is_time, nanoseconds, one_partition, require_time
 from shmstore.records.schema import Schema
@@ -35,6 +36,7 @@ _SCAN_RECORDS = 1024
 _LEAP_RECORDS = 1 << 16
 
 
+@public
 @checked_calls("read", "wait")
 class Cursor(Alone, Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shmstore import _core
+from shmstore.public import public
 
 
+@public
 class GapReason(StrEnum):
     """Why the records of a gap are missing."""
 
@@ -37,6 +39,7 @@ _REASONS = {
 }
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Tickets [first, end) of one partition that a reader did not get."""

@@ -11,6 +11,7 @@ from shmstore.arguments.shown import shown
 from shmstore.errors import DamagedSegment
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.expression import Expression
+from shmstore.public import public
 from shmstore.reading.detached import Detached, attached, detached
 from shmstore.reading.gap import Gap, GapReason
 from shmstore.records.fields import KINDS, Marker
@@ -24,6 +25,7 @@ from shmstore.tables.text import ColumnKind
 R = TypeVar("R")
 
 
+@public
 @checked_calls()
 class Snapshot(Tabular[R]):
     """Records copied out of a store: oldest first within each partition, or all by time, as it was asked for.
@@ -42,7 +44,13 @@ class Snapshot(Tabular[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The records as plain values: the other side needs no store, only the class of the records."""
-        return _of_detached, (detached(self._columns, self._schema), self._gaps, self._reaches)
+        return Snapshot._unpickled, (tuple(detached(self._columns, self._schema)), self._gaps, self._reaches)
+
+    @staticmethod
+    @public
+    def _unpickled(records: tuple[Any, ...], gaps: tuple[Gap, ...], reaches: bool) -> "Snapshot[Any]":
+        columns, schema = attached(Detached(*records))
+        return Snapshot(columns, schema, gaps, reaches=reaches)
 
     def __copy__(self) -> "Snapshot[R]":
         return self  # it never changes
@@ -183,8 +191,3 @@ def _numpy_type(field: FieldSpec, size: int) -> str:
         return "=M8[ns]"
     letter = {"f": "f", "d": "f", "?": "b", "s": "S"}.get(KINDS[field.kind].format[-1])
     return f"={letter or ('u' if KINDS[field.kind].format.isupper() else 'i')}{size}"
-
-
-def _of_detached(records: Detached, gaps: tuple[Gap, ...], reaches: bool) -> Snapshot[Any]:
-    columns, schema = attached(records)
-    return Snapshot(columns, schema, gaps, reaches=reaches)

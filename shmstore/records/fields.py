@@ -6,8 +6,10 @@ the Python type of the field's values.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from keyword import iskeyword
+from operator import getitem
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -26,6 +28,7 @@ from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidCall, InvalidSchema
+from shmstore.public import public
 
 _DEFAULT_KEY_BYTES = 64
 
@@ -72,6 +75,7 @@ KINDS: Final = {
 }
 
 
+@public
 @dataclass(frozen=True, slots=True, repr=False)
 class Marker:
     """A field's kind and, for Key, Text and Bytes, its most bytes (0: not said yet)."""
@@ -96,6 +100,13 @@ class Marker:
         name = KINDS[self.kind].marker
         words = f"{name}[40] for at most 40 bytes" if self.kind in _MOST_BYTES else f"{name} alone"
         raise InvalidCall(f"{name} is the type of a field and is not called; write {words}, as in `name: {name}`")
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """By the name that it has in the package, or made of that."""
+        ours = globals()[KINDS[self.kind].marker]
+        if self is ours:
+            return KINDS[self.kind].marker
+        return (getitem, (ours, self.size)) if self.size else (copy, (ours,))
 
     def __repr__(self) -> str:
         return KINDS[self.kind].marker + (f"[{self.size}]" if self.size else "")

@@ -23,7 +23,10 @@ from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.arguments.shown import bracketed, near, shown
 from shmstore.errors import FieldTypeError, InvalidSchema
+from shmstore.public import PACKAGE, public
 from shmstore.records.fields import NOW, Marker, checked, field_of, is_field, resolved
+
+_GENERATED = "_generated"  # what tells a class that no module holds
 
 
 class RecordType(type):
@@ -75,6 +78,7 @@ else:
     _Values = tuple  # a generic base would be told as that of each subclass, too, to those who ask for __orig_bases__
 
 
+@public
 @dataclass_transform(frozen_default=True)
 class Record(_Values, metaclass=RecordType):
     """Subclass it with annotations to declare a record; a subclass of that adds fields.
@@ -117,6 +121,12 @@ class Record(_Values, metaclass=RecordType):
     def __getnewargs__(self) -> tuple[Any, ...]:
         return tuple(self)
 
+    @staticmethod
+    @public
+    def _unpickled(name: str, fields: Sequence[tuple[str, int, int]]) -> RecordType:
+        """A generated class that was pickled."""
+        return generated(name, tuple(FieldSpec(*field) for field in fields))
+
 
 def arranged(
     owner: str, specs: Sequence[FieldSpec], by_position: Sequence[Any], by_name: Mapping[str, Any]
@@ -158,13 +168,13 @@ def _misfit(
 def generated(name: str, fields: tuple[FieldSpec, ...]) -> RecordType:
     """A Record class for checked fields that no class of the program declares."""
     markers = {field.name: Marker(field.kind, field.size) for field in fields}
-    return RecordType(name, (Record,), {"__annotations__": markers, "__module__": __name__})
+    return RecordType(name, (Record,), {"__annotations__": markers, "__module__": PACKAGE, _GENERATED: True})
 
 
 def _class_to_pickle(cls: RecordType) -> str | tuple[Any, ...]:
     """A declared class is pickled by its name; a generated one, which no module holds, by its fields."""
-    if cls.__module__ == __name__ and cls is not Record:
-        return generated, (cls.__name__, cls._specs)
+    if _GENERATED in vars(cls):
+        return Record._unpickled, (cls.__name__, tuple(map(tuple, cls._specs)))
     return cls.__qualname__
 
 

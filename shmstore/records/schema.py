@@ -12,6 +12,7 @@ from shmstore._core import FieldSpec
 from shmstore.arguments import calls
 from shmstore.arguments.shown import bracketed, near, shown
 from shmstore.errors import FieldError, FieldTypeError, InvalidSchema
+from shmstore.public import public
 from shmstore.records.fields import KINDS, NOW, Marker, checked, field_of, resolved
 from shmstore.records.record import Record, arranged, generated
 
@@ -37,6 +38,7 @@ _NUMPY_KINDS = {
 }
 
 
+@public
 @dataclasses.dataclass(frozen=True)
 class Schema:
     """The fields of a store's records, in order. Immutable; two schemas are equal when their fields are.
@@ -83,6 +85,11 @@ class Schema:
             fields = _fields_of_annotations(declared, declared._fields)
             return cls(_some(name, fields), declared, None, _defaults(fields, getattr(declared, "_field_defaults", {})))
         raise InvalidSchema(f"the class {name} declares no record; give {_DECLARATIONS}")
+
+    @staticmethod
+    @public
+    def _made_by_name(declared: type, names: Sequence[str], *values: Any) -> Any:
+        return declared(**dict(zip(names, values, strict=True)))
 
     @classmethod
     def _of_fields(cls, fields: Iterable[FieldSpec], name: str) -> "Schema":
@@ -228,11 +235,7 @@ def _maker(declared: type, names: Sequence[str]) -> Callable[..., Any]:
             f"{declared.__name__}{signature} cannot make a record from its fields {', '.join(names)} ({error}); "
             "let the constructor take every field and need nothing else"
         ) from None
-    return partial(_made_by_name, declared, names)
-
-
-def _made_by_name(declared: type, names: Sequence[str], *values: Any) -> Any:
-    return declared(**dict(zip(names, values, strict=True)))
+    return partial(Schema._made_by_name, declared, names)
 
 
 def _fields_of_sequence(declaration: Sequence[Any]) -> Iterable[FieldSpec]:

@@ -10,6 +10,7 @@ from shmstore._core import FieldSpec
 from shmstore.arguments.checks import items_of
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldError, FieldTypeError
+from shmstore.public import public
 from shmstore.records.fields import KINDS
 from shmstore.tables import arrow
 from shmstore.tables.arrow import ArrowColumn
@@ -33,6 +34,7 @@ def kind_of(field: FieldSpec) -> ColumnKind:
     return "timestamp" if field.kind == _core.TIMESTAMP else _PYTHON_KINDS[KINDS[field.kind].python_type]
 
 
+@public
 class Column(NamedTuple):
     """What a table is made of: a name, a kind, and a value for each row, None where it is missing.
 
@@ -108,9 +110,6 @@ class TypedColumn:
         self.name = name
         self.kind = kind
         self.values = values
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TypedColumn, (self.name, self.kind, self.values)
 
     @classmethod
     def of(cls, name: str, kind: ColumnKind, values: Iterable[Any]) -> "TypedColumn":

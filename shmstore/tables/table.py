@@ -11,6 +11,7 @@ from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import items_of, row_number, whole_number
 from shmstore.arguments.shown import bracketed, near, shown
 from shmstore.errors import FieldError, FieldTypeError
+from shmstore.public import PACKAGE, public
 from shmstore.tables.arrow import ArrowColumn
 from shmstore.tables.column import Column, TypedColumn
 from shmstore.tables.tabular import Packable, Tabular
@@ -19,6 +20,7 @@ from shmstore.tables.text import ColumnKind, base64_text, iso_time
 _SHOWN_ROWS = 10
 
 
+@public
 @checked_calls()
 class Table(Tabular[Any]):
     """Rows of named, typed columns. Immutable; two tables are equal when their columns are, NaN like NaN.
@@ -57,7 +59,17 @@ class Table(Tabular[Any]):
         return table
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Table._of, (self._columns,)
+        return Table._unpickled, ([(column.name, column.kind, column.values) for column in self._columns],)
+
+    @staticmethod
+    @public
+    def _unpickled(columns: Iterable[tuple[str, ColumnKind, Sequence[Any]]]) -> "Table":
+        return Table._of([TypedColumn(*column) for column in columns])
+
+    @staticmethod
+    @public
+    def _row_unpickled(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+        return _row_type(names)._make(values)
 
     def _column(self, name: str) -> TypedColumn:
         for column in self._columns:
@@ -191,16 +203,12 @@ def _row_type(names: tuple[str, ...]) -> Any:
     No module holds it, so a row is pickled with its names.
     """
     row = _named_tuple(names)
-    row.__reduce__ = lambda values: (_row_of, (names, tuple(values)))
+    row.__reduce__ = lambda values: (Table._row_unpickled, (names, tuple(values)))
     return row
 
 
 def _named_tuple(names: tuple[str, ...]) -> Any:
-    return namedtuple("Row", [f"{name}_" if iskeyword(name) else name for name in names], rename=True)
-
-
-def _row_of(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
-    return _row_type(names)._make(values)
+    return namedtuple("Row", [f"{name}_" if iskeyword(name) else name for name in names], rename=True, module=PACKAGE)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "shmstore"
 # From the ground up: each room, and the order inside it. A module imports from the rooms below its own, and inside its
 # room from what stands before a comma to its left. A room that names nothing is the package itself.
 ROOMS = (
-    ("", "errors"),
+    ("", "errors public"),
     ("arguments", "shown, alone calls moments, checks, calendars"),
     ("", "_core"),
     ("segments", "identity memory names, mapping, segment"),
