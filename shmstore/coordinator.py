@@ -7,14 +7,13 @@ One coordinates at a time, by a lock that the kernel frees when its holder dies;
 stands by and takes over. Its death loses nothing but the samples of the seconds without one.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
@@ -24,13 +23,14 @@ from shmstore.events.store import EventStore
 from shmstore.public import public
 from shmstore.reading.selection import require_time
 
+if TYPE_CHECKING:
+    import logging
+
 DEFAULT_TICK_S = 0.05
 LONGEST_TICK_S = 0.5
 
 _SAMPLE_EVERY_S = 1.0
 _STANDBY_TICK_S = 0.2
-
-_log = logging.getLogger(__name__)
 
 
 @public
@@ -102,7 +102,7 @@ class Coordinator(Alone):
                     self._active = False
                     self._core.unlock_coordinator()
             if not (self._stopping or self._core.closed):
-                _log.info("store %r was unlinked: nothing is left to coordinate", self._store.name)
+                _log().info("store %r was unlinked: nothing is left to coordinate", self._store.name)
 
     def start(self) -> Self:
         """Run in a thread of this process; no effect while it runs. Returns self."""
@@ -133,7 +133,7 @@ class Coordinator(Alone):
 
     def _coordinate(self) -> None:
         self._active = True
-        _log.info("coordinating store %r", self._store.name)
+        _log().info("coordinating store %r", self._store.name)
         next_sample_s = time.monotonic()
         while self._goes_on():
             self._reap()
@@ -149,7 +149,7 @@ class Coordinator(Alone):
     def _reap(self) -> None:
         for dead in self._core.reap():
             self._reaped += 1
-            _log.info(
+            _log().info(
                 "repaired dead process %d (place %d): %d claims voided, %d released",
                 dead.pid,
                 dead.place,
@@ -166,4 +166,10 @@ class Coordinator(Alone):
             try:
                 self._on_statistics(statistics)
             except Exception:
-                _log.exception("on_statistics of store %r failed; coordinating goes on", self._store.name)
+                _log().exception("on_statistics of store %r failed; coordinating goes on", self._store.name)
+
+
+def _log() -> "logging.Logger":
+    import logging  # only whoever coordinates pays for it
+
+    return logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Literal, TypeGuard, get_args
-from zoneinfo import ZoneInfo
 
 from shmstore.arguments.checks import refused
 from shmstore.arguments.shown import shown
@@ -38,6 +37,8 @@ def checked_zone(zone: tzinfo | str | None) -> tzinfo:
         return zone
     if not isinstance(zone, str):
         raise refused("zone", zone, "the name of a time zone, as 'Europe/Berlin', or a tzinfo")
+    from zoneinfo import ZoneInfo  # only whoever names a zone pays for it
+
     try:
         return ZoneInfo(zone)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError

@@ -5,17 +5,16 @@ as well; NumPy's datetime64 and timedelta64 count units of their own. Each is ta
 """
 
 import re
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
-from fractions import Fraction
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from shmstore.arguments.shown import shown
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PLAIN: Final = (timedelta, int, float, bool, str, type(None))
-_PLAIN_ZONES: Final = (timezone, ZoneInfo, type(None))
+_PLAIN_ZONES: Final = (timezone, type(None))
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_NS: Final = 86_400 * 10**9
 _UNITS_NS: Final = {
@@ -41,7 +40,8 @@ _WRITTEN_NS: Final = {
     "h": 3600 * 10**9,
     "d": _DAY_NS,
 }
-_NUMBER: Final = r"\d{1,20}(?:\.\d{1,20})?"
+_MOST_DIGITS: Final = 20
+_NUMBER: Final = rf"\d{{1,{_MOST_DIGITS}}}(?:\.\d{{1,{_MOST_DIGITS}}})?"
 _PART: Final = rf"{_NUMBER}\s?(?:ns|us|ms|s|m|h|d)\s?"
 _PART_GROUPS: Final = rf"({_NUMBER})\s?(ns|us|ms|s|m|h|d)"
 _BARE: Final = re.compile(_NUMBER, re.ASCII)
@@ -63,7 +63,7 @@ def moment_ns(value: object) -> int | None:
 
     A datetime must be aware. A datetime64 is in UTC, as NumPy has it.
     """
-    if type(value) is datetime and type(value.tzinfo) in _PLAIN_ZONES:
+    if type(value) is datetime and _is_plain_zone(type(value.tzinfo)):
         return _datetime_ns(value)  # what is raised here, as by a signal handler, is not another library's
     if type(value) in _PLAIN:
         return None
@@ -100,8 +100,9 @@ def text_ns(text: str) -> int | None:
     parts = re.fullmatch(rf"(?:{_PART})+", f"{text}s" if _BARE.fullmatch(text) else text, re.ASCII)
     if not parts:
         return None
-    ns = sum(Fraction(number) * _WRITTEN_NS[unit] for number, unit in re.findall(_PART_GROUPS, parts[0], re.ASCII))
-    return ns.numerator if isinstance(ns, int) or ns.denominator == 1 else None
+    scaled = sum(_scaled(number) * _WRITTEN_NS[unit] for number, unit in re.findall(_PART_GROUPS, parts[0], re.ASCII))
+    ns, rest = divmod(scaled, 10**_MOST_DIGITS)
+    return None if rest else ns
 
 
 def written_ns(text: str, now_ns: int) -> int:
@@ -141,6 +142,20 @@ def _iso_ns(text: str) -> int | None:
     except (ValueError, OverflowError, OSError):
         return None
     return since // _MICROSECOND * 1000 + int(digits.ljust(9, "0"))
+
+
+def _scaled(number: str) -> int:
+    """A number as `_NUMBER` has it, times 10 ** _MOST_DIGITS, so that all its digits stand before the point."""
+    whole, _, digits = number.partition(".")
+    return int(whole + digits.ljust(_MOST_DIGITS, "0"))
+
+
+def _is_plain_zone(kind: type) -> bool:
+    """Whether a datetime's tzinfo of this class is Python's own, or none."""
+    if kind in _PLAIN_ZONES:
+        return True
+    zoneinfo = sys.modules.get("zoneinfo")  # whoever has a ZoneInfo has imported it
+    return zoneinfo is not None and kind is zoneinfo.ZoneInfo
 
 
 def _datetime_ns(value: datetime) -> int | None:

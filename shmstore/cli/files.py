@@ -1,7 +1,6 @@
 """Writes files whole: whoever looks sees the old file or the new one, never a part."""
 
 import os
-import secrets
 from contextlib import suppress
 
 
@@ -22,7 +21,7 @@ def replace(path: str, data: bytes) -> None:
 
 def _replace(path: str, data: bytes) -> None:
     folder, name = os.path.split(path)
-    draft = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}")
+    draft = os.path.join(folder, f".{name[:100]}.{os.urandom(4).hex()}")
     try:
         with open(draft, "xb") as file:
             file.write(data)

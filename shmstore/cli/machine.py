@@ -1,10 +1,8 @@
 """What the machine offers to shmstore: /dev/shm, kernel features and limits, each a finding with its advice."""
 
-import ctypes
 import fcntl
 import mmap
 import os
-import platform
 import pwd
 import resource
 import struct
@@ -162,7 +160,9 @@ def _features() -> list[Finding]:
 
 
 def _membarrier() -> Finding:
-    number = _MEMBARRIER_NUMBER.get(platform.machine())
+    import ctypes  # only `doctor` pays for it
+
+    number = _MEMBARRIER_NUMBER.get(os.uname().machine)
     commands = ctypes.CDLL(None).syscall(number, 0, 0) if number else -1
     if commands > 0 and commands & _MEMBARRIER_GLOBAL_EXPEDITED:
         return Finding("membarrier", Health.OK, "available")

@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.render import Column, Tone
+
+if TYPE_CHECKING:
+    import psutil
 
 
 class ProcessMeter:
@@ -59,6 +60,8 @@ class ProcessMeter:
         # The kernel says that the place's process lives, so its pid is its own; but only in its own pid namespace.
         if place.state != "alive" or place.pid_namespace != self._namespace:
             return None, None
+        import psutil  # only whoever looks at processes pays for it
+
         try:
             process = self._known.get(who)
             if process is None:

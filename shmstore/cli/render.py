@@ -4,10 +4,7 @@ Everything is drawn with Unicode blocks; a stream that cannot encode them gets A
 way out. Colour marks only a status. Text of a segment is not trusted: what a terminal would obey is escaped.
 """
 
-import csv
 import enum
-import io
-import json
 import os
 import shutil
 import sys
@@ -136,6 +133,8 @@ class Output:
 
     def object(self, value: Mapping[str, Any]) -> None:
         """Print one JSON object on a line of its own."""
+        import json  # only whoever asks for JSON pays for it
+
         self._put(json.dumps(_encodable(value), ensure_ascii=not self._unicode) + "\n")
 
     def message(self, text: str) -> None:
@@ -218,6 +217,8 @@ def _exact(value: Any) -> str:
     encodable = _encodable(value)
     if encodable is None:
         return ""
+    import json
+
     return encodable if isinstance(encodable, str) else json.dumps(encodable)
 
 
@@ -227,6 +228,9 @@ def _raw(value: Any) -> str:
 
 def _csv(rows: Iterable[Iterable[str]]) -> list[str]:
     """Lines of comma-separated values, quoted where RFC 4180 needs it; a value with a line break makes several."""
+    import csv  # only whoever asks for it pays
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().split("\n")[:-1]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from difflib import ndiff
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar
 
 from shmstore import _core
@@ -121,6 +120,8 @@ def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:
         return found
     asked = Schema.of(record)
     if asked != found:
+        from difflib import ndiff  # only whoever is refused pays for it
+
         marked = "\n".join(
             line for line in ndiff(found.describe().splitlines(), asked.describe().splitlines()) if line[0] != "?"
         )

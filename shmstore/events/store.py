@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked, checked_calls
@@ -31,8 +31,10 @@ from shmstore.reading.selection import Moment, nanoseconds, require_time
 from shmstore.records.schema import Schema
 from shmstore.segments import names, segment
 from shmstore.segments.identity import describe
-from shmstore.segments.segment import Segment
 from shmstore.tables.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
+
+if TYPE_CHECKING:
+    from shmstore.segments.mapping import Segment
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -250,7 +252,7 @@ class EventStore(View[R]):
     append: Append
     on_statistics: Callable[[Statistics], None] | None
 
-    def __init__(self, mapped: Segment, record: Any, callbacks: Callbacks[R]) -> None:
+    def __init__(self, mapped: "Segment", record: Any, callbacks: Callbacks[R]) -> None:
         """Take over a mapped segment; it is closed when this fails. Called by `create` and `attach`."""
         with ExitStack() as undo:
             undo.callback(mapped.close)

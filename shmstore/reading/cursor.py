@@ -1,13 +1,12 @@
 """Following a store from a place of one's own: read what came since the last look, or wait for news."""
 
-import asyncio
 import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 
 from shmstore import _core
 from shmstore.arguments.alone import Alone
@@ -20,6 +19,9 @@ from shmstore.public import public
 from shmstore.reading.gap import Gap, gaps_of
 from shmstore.reading.selection import Moment, is_time, nanoseconds, one_partition, require_time
 from shmstore.records.schema import Schema
+
+if TYPE_CHECKING:
+    import asyncio
 
 R = TypeVar("R")
 
@@ -171,6 +173,8 @@ class Cursor(Alone, Generic[R]):
         """Let the loop wait for the descriptor; tasks that share the cursor are all told, and look."""
         if self._core.wait(0.0):
             return
+        import asyncio  # whoever waits in a loop has it already
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
@@ -193,7 +197,7 @@ class Cursor(Alone, Generic[R]):
                 del self._waiting[loop]
                 loop.remove_reader(fd)
 
-    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _tell(self, loop: "asyncio.AbstractEventLoop") -> None:
         for told in self._waiting[loop][1]:
             if not told.done():
                 told.set_result(None)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from shmstore import _core
 from shmstore.records.schema import Schema
 from shmstore.segments.identity import describe
-from shmstore.segments.mapping import Segment
 
 
 class Detached(NamedTuple):
@@ -34,6 +33,8 @@ def detached(columns: _core.Columns, schema: Schema) -> Detached:
 
 def attached(records: Detached) -> tuple[_core.Columns, Schema]:
     """The columns, copied out of a store of this process alone that is gone afterwards."""
+    from shmstore.segments.mapping import Segment  # only whoever maps a segment pays for multiprocessing
+
     schema = Schema.of(records.record_type)
     options = _core.Options(
         capacity=max(1, records.rows),

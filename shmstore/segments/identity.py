@@ -1,6 +1,5 @@
 """Who this process is: what it writes into the process table for the kernel's judgement and for people."""
 
-import multiprocessing
 import os
 import sys
 
@@ -28,7 +27,9 @@ def _pid_namespace() -> int:
 
 
 def _name() -> str:
-    worker = multiprocessing.current_process().name
+    from multiprocessing import current_process  # whoever maps a segment has it already
+
+    worker = current_process().name
     if worker != "MainProcess":
         return worker
     # argv is missing in embedded interpreters, "" in interactive ones; "-", "-c" and "-m" name no file.

@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -152,7 +151,7 @@ def _scratch_file(name: str) -> Iterator[tuple[int, str]]:
     """A new file under a scratch name, locked by us; the name is gone when the block ends."""
     with ExitStack() as cleanup:
         while True:
-            path = path_of(f".{name}+{secrets.token_hex(8)}")
+            path = path_of(f".{name}+{os.urandom(8).hex()}")
             fd = open_file(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
             cleanup.callback(os.close, fd)
             cleanup.callback(fcntl.flock, fd, fcntl.LOCK_UN)  # a child forked meanwhile has a copy of the descriptor

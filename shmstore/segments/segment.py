@@ -8,12 +8,11 @@ import errno
 import grp
 import os
 import resource
-import secrets
 import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from shmstore import _core
 from shmstore.arguments.checks import refused, whole_number
@@ -30,9 +29,9 @@ from shmstore.errors import (
     TooManyFiles,
 )
 from shmstore.segments import memory, names
-from shmstore.segments.mapping import Segment
 
-__all__ = ["Segment", "SegmentInfo", "access_differences", "attach", "create", "list_segments", "unlink"]
+if TYPE_CHECKING:
+    from shmstore.segments.mapping import Segment
 
 _HEADER_BYTES: Final = 1 << 13  # more than a header and its board
 _RESERVE_BYTES: Final = 1 << 20
@@ -65,7 +64,7 @@ def create(
     *,
     mode: int = 0o600,
     group: str | int | None = None,
-) -> Segment:
+) -> "Segment":
     """Make a segment that holds an empty store. All its memory is reserved before anyone can see the name.
 
     `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
@@ -80,11 +79,11 @@ def create(
         with names.unnamed_file(name) as (fd, give_name):
             _require_memory(path, size)
             _reserve(fd, size)
-            segment = Segment(name, names.another(fd), writable=True)
+            segment = _mapped(name, names.another(fd), writable=True)
             try:
                 segment.populate()
                 now_ns = time.time_ns()
-                _core.format(segment.buffer, fields, options, store_id=secrets.token_bytes(16), created_ns=now_ns)
+                _core.format(segment.buffer, fields, options, store_id=os.urandom(16), created_ns=now_ns)
                 os.fchown(fd, -1, group_id)
                 os.fchmod(fd, mode)
                 give_name()
@@ -107,7 +106,7 @@ def create(
         _refuse(path, error)
 
 
-def attach(name: str, *, writable: bool = True, populate: bool = False) -> Segment:
+def attach(name: str, *, writable: bool = True, populate: bool = False) -> "Segment":
     """Map an existing segment, for reading only when not `writable`. With `populate`, no first touch of a page is slow.
 
     Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, and NoSpace when this
@@ -225,12 +224,12 @@ def _open_file(name: str, *, writable: bool) -> int:
     return fd
 
 
-def _open(name: str, *, writable: bool) -> Segment:
+def _open(name: str, *, writable: bool) -> "Segment":
     """Map the file of this name, as `_open_file` opens it."""
     path = names.path_of(name)
     fd = _open_file(name, writable=writable)
     try:
-        return Segment(name, fd, writable=writable)
+        return _mapped(name, fd, writable=writable)
     except OSError as error:
         if error.errno in _NO_DESCRIPTOR:
             _refuse(path, error)
@@ -239,7 +238,18 @@ def _open(name: str, *, writable: bool) -> Segment:
         ) from error
 
 
-def _open_as_allowed(name: str) -> Segment:
+def _mapped(name: str, fd: int, *, writable: bool) -> "Segment":
+    """Map the whole file of `fd`, which is the segment's from now on. Raises OSError, with `fd` closed."""
+    try:
+        # Imported here: multiprocessing takes as long as all of shmstore, and much of shmstore maps no segment.
+        from shmstore.segments.mapping import Segment
+    except BaseException:
+        os.close(fd)
+        raise
+    return Segment(name, fd, writable=writable)
+
+
+def _open_as_allowed(name: str) -> "Segment":
     try:
         return _open(name, writable=True)
     except AccessDenied:
@@ -261,7 +271,7 @@ def _refuse_foreign(path: str, fd: int) -> None:
         pass  # eight bytes are no header, but they are how one begins
 
 
-def _read_header(segment: Segment) -> _core.Header:
+def _read_header(segment: "Segment") -> _core.Header:
     try:
         return _core.read_header(segment.buffer)
     except ShmStoreError as error:

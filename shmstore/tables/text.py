@@ -1,10 +1,8 @@
 """Tables as lines of text: CSV, and JSON with one object a line."""
 
-import csv
-import json
 import math
 import os
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -37,7 +35,7 @@ def _iso_second(seconds: int) -> str:
 
 def base64_text(value: bytes) -> str:
     """Bytes as base64 (RFC 4648)."""
-    return b64encode(value).decode()
+    return b2a_base64(value, newline=False).decode()
 
 
 def finite(value: float) -> float | None:
@@ -58,6 +56,8 @@ def write_csv(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterable[
 
     Lines end in a newline; quotes stand where RFC 4180 needs them. A missing value is an empty cell, as is empty text.
     """
+    import csv  # only whoever writes lines pays for it
+
     written = 0
 
     def counted() -> Iterator[Sequence[Any]]:
@@ -86,6 +86,8 @@ class _Lines:
 
 def write_jsonl(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterable[Sequence[Any]], file: Target) -> int:
     """Write one JSON object a line for each row; returns how many."""
+    import json  # only whoever writes lines pays for it
+
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
     written = 0
     with _opened(file) as stream:

@@ -12,6 +12,7 @@ import pytest
 
 from shmstore import _core
 from shmstore.segments import names, segment
+from shmstore.segments.mapping import Segment
 
 FIELDS = [("value", _core.FLOAT64, 0)]
 NOBODY = 65534
@@ -27,7 +28,7 @@ def options(capacity: int = 1000) -> _core.Options:
     )
 
 
-def create(name: str, capacity: int = 1000, *, mode: int = 0o600, group: str | int | None = None) -> segment.Segment:
+def create(name: str, capacity: int = 1000, *, mode: int = 0o600, group: str | int | None = None) -> Segment:
     return segment.create(name, FIELDS, options(capacity), mode=mode, group=group)
 
 
