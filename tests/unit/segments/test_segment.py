@@ -182,7 +182,7 @@ class TestClose:
     def test_a_process_that_ends_with_open_mappings_and_exports_says_nothing(self, name: str) -> None:
         create(name).close()
         program = (
-            "from shmstore import segment\n"
+            "from shmstore.segments import segment\n"
             f"a, b = segment.attach({name!r}), segment.attach({name!r}, writable=False)\n"
             "views = [a.buffer[8:], b.buffer.cast('Q')]; b.close(); loop = [a]; loop.append(loop)"
         )
