@@ -47,7 +47,7 @@ class Build:
         """Compile each source to an object in `folder`."""
 
         def compile_one(source: Path) -> Path:
-            target = folder / f"{source.stem}.o"
+            target = folder / f"{source.parent.name}-{source.stem}.o"
             done = compiler(self.kind, f"-I{folder}", *FLAGS, *KINDS[self.kind], "-c", source, "-o", target)
             assert done.returncode == 0, done.stderr
             return target

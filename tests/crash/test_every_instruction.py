@@ -70,7 +70,7 @@ class Program:
         """Compile each source to an object in `folder`, without a single warning."""
 
         def compile_one(source: Path) -> Path:
-            target = folder / f"{source.stem}.o"
+            target = folder / f"{source.parent.name}-{source.stem}.o"
             command = [*CC, f"-I{folder}", *FLAGS, *STOPPERS[self.stopper], "-Werror", "-c", source, "-o", target]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
