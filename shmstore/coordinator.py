@@ -58,7 +58,7 @@ class Coordinator(Alone):
     ) -> None:
         if not isinstance(store, EventStore):
             raise refused("store", store, "an EventStore")
-        if not store._segment.writable:
+        if store.read_only:
             raise ReadOnlyStore(f"store {store.name!r} was attached read-only; attach it for writing to coordinate it")
         seconds = f"more than 0 and at most {LONGEST_TICK_S} seconds"
         if not 0 < real_number("tick", tick, seconds) <= LONGEST_TICK_S:
@@ -69,7 +69,7 @@ class Coordinator(Alone):
         if retention is not None:
             require_time(store.schema, "retention")
         self._store = store
-        self._core = store._core
+        self._core = store.core
         self._retention = retention
         self._tick_s = tick
         self._on_statistics = on_statistics or store.on_statistics

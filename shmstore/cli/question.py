@@ -76,7 +76,7 @@ def warn_of_discarded(store: EventStore[Any], chosen: Selection[Any], out: Outpu
     """Say so when the window reaches behind the moment from which on the store has everything."""
     since = chosen.get("since")
     partition = chosen.get("partition")
-    if isinstance(since, int) and not store._reaches(since, None if partition is None else [partition]):
+    if isinstance(since, int) and not store.reaches(since, None if partition is None else [partition]):
         complete = store.complete_since
         begin = f" before {units.iso(int(complete.timestamp() * 1e9))}" if complete else ""
         out.message(f"--since reaches behind what is kept: some records{begin} were discarded, and are not counted")

@@ -360,6 +360,11 @@ class EventStore(View[R]):
     # -- lifecycle
 
     @property
+    def read_only(self) -> bool:
+        """Whether this handle was attached for reading only."""
+        return not self._segment.writable
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called on this handle."""
         return self._core.closed
@@ -380,7 +385,7 @@ class EventStore(View[R]):
         self.close()
 
     def __reduce__(self) -> tuple[Callable[..., "EventStore[Any]"], tuple[Any, ...]]:
-        return EventStore._unpickled, (self.name, self.store_id, self._declaration, not self._segment.writable)
+        return EventStore._unpickled, (self.name, self.store_id, self._declaration, self.read_only)
 
     @staticmethod
     @public

@@ -75,7 +75,7 @@ class View(Questions[R]):
         gaps = gaps_of(columns.gaps())
         if order == "time":
             columns = columns.order_by(require_time(self._schema, "order by time"))
-        reaches = self._reaches(scope.condition["since_ns"], None if partition is None else [partition])
+        reaches = self.reaches(scope.condition["since_ns"], None if partition is None else [partition])
         taken = Snapshot[R](columns, self._schema, gaps, reaches=reaches)
         return taken if accept is None else taken.where(accept)
 
@@ -150,7 +150,7 @@ class View(Questions[R]):
         expression, accept = condition(where)
         if accept is None:
             return self._live(expression, since, until, partition)
-        columns = self.snapshot(since=since, until=until, where=accept, partition=partition)._columns
+        columns = self.snapshot(since=since, until=until, where=accept, partition=partition).core
         return Scope(columns, self._schema, columns.keys)
 
     def cursor(self, start: Start = "oldest", *, partition: int | None = None) -> Cursor[R]:
@@ -214,8 +214,8 @@ class View(Questions[R]):
         time_ns = complete_since_ns(self._core, self._schema.names[require_time(self._schema, "complete_since")])
         return None if time_ns is None else as_datetime(time_ns + 999)  # not before it, cut to microseconds
 
-    def _reaches(self, since_ns: int | None, partitions: list[int] | None) -> bool:
-        """Whether these partitions still have every record from this time on."""
+    def reaches(self, since_ns: int | None, partitions: list[int] | None = None) -> bool:
+        """Whether these partitions, or all, still have every record from this time on (ns since the Unix epoch)."""
         if since_ns is None or not self._has_time:
             return True
         name = self._schema.names[require_time(self._schema, "a window")]
@@ -234,6 +234,11 @@ class View(Questions[R]):
     def check(self) -> list[str]:
         """What is wrong with the shared bytes, in words: empty when all invariants hold. Only reads."""
         return self._core.check()
+
+    @property
+    def core(self) -> _core.Store:
+        """The handle of the core that this one stands on; it may change with any version."""
+        return self._core
 
     @property
     def name(self) -> str:

@@ -128,6 +128,11 @@ class Snapshot(Tabular[R]):
         return self._schema
 
     @property
+    def core(self) -> _core.Columns:
+        """The columns of the core that it consists of; they may change with any version."""
+        return self._columns
+
+    @property
     def gaps(self) -> tuple[Gap, ...]:
         """The ticket ranges that the copy passed over; a part of a snapshot keeps those of the whole."""
         return self._gaps

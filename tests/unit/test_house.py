@@ -39,6 +39,13 @@ FLOORS = [(room, names.split()) for room, order in ROOMS for names in order.spli
 FLOOR_OF = {f"{room}.{name}".lstrip("."): floor for floor, (room, names) in enumerate(FLOORS) for name in names}
 DOORS = {room for room, _ in ROOMS} - FLOOR_OF.keys()  # an __init__ that imports nothing
 
+_THEMSELVES = ("self", "cls")
+# What the standard library offers under such a name: of named tuples, of frames, and of parsers for completion.
+PRIVATE_BY_CUSTOM = {
+    *("_asdict", "_make", "_replace", "_getframe"),
+    *("_actions", "_choices_actions", "_expand_help", "_get_formatter", "_SubParsersAction"),
+}
+
 RUNTIME_DEPENDENCIES = {"posix_ipc", "psutil"}
 
 SAY_INSTEAD = {
@@ -94,6 +101,38 @@ def upward_imports(module: str, source: str) -> list[str]:
         elif inner not in FLOOR_OF or FLOOR_OF[inner] >= FLOOR_OF[module]:
             wrong.append(f"shmstore.{module} (floor {FLOOR_OF[module]}) imports {name} (floor {FLOOR_OF.get(inner)})")
     return sorted(wrong)
+
+
+def private_names(source: str) -> set[str]:
+    """What a module defines: its functions and classes, and whatever it assigns to."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.id if isinstance(node, ast.Name) else node.attr)
+    return {name for name in found if is_private(name)}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def touched_elsewhere(source: str, own: set[str]) -> list[str]:
+    """Private names of another room that a module takes from objects or imports; `own` are those of its own room."""
+    wrong = []
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in _THEMSELVES):
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names if alias.name != "_core"]
+        wrong += [
+            f"line {node.lineno} touches {name}, which is private to another room: give it a public name there"
+            for name in names
+            if is_private(name) and name not in own | PRIVATE_BY_CUSTOM
+        ]
+    return wrong
 
 
 def banned_words(text: str) -> list[str]:
@@ -188,6 +227,18 @@ def test_a_module_without_a_place_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "source", ["store._core.check()", "self._store._core", "x._y = 1", "from shmstore.events.store import _again"]
+)
+def test_a_private_name_of_another_room_is_found(source: str) -> None:
+    assert touched_elsewhere(source, {"_store"})
+
+
+@pytest.mark.parametrize("source", ["self._core", "cls._of", "other._rows", "row._asdict()", "x.__dict__", "x.y"])
+def test_private_names_of_the_own_room_are_accepted(source: str) -> None:
+    assert touched_elsewhere(source, {"_rows"}) == []
+
+
+@pytest.mark.parametrize(
     "text", ["x = head", "ring_head", "ringHead", "HEAD_SIZE", "# two entries", "the epoch", "Commit"]
 )
 def test_a_banned_word_is_found(text: str) -> None:
@@ -234,6 +285,16 @@ def test_a_spelled_memory_order_is_found(text: str) -> None:
 def test_imports_go_down() -> None:
     modules = [path for path in files(".py") if path != PACKAGE / "__init__.py"]
     assert [what for path in modules for what in upward_imports(module_name(path), path.read_text())] == []
+
+
+def test_no_room_touches_what_is_private_to_another() -> None:
+    own: dict[Path, set[str]] = {}
+    for path in files(".py"):
+        own.setdefault(path.parent, set()).update(private_names(path.read_text()))
+    wrong = [
+        what for path in files(".py") for what in shown(path, touched_elsewhere(path.read_text(), own[path.parent]))
+    ]
+    assert wrong == []
 
 
 def test_every_floor_is_lived_on() -> None:

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Report each invariant that does not hold; a header that is damaged is one of them."""
     try:
         with look(args.name) as store:
-            findings = store._core.check()
+            findings = store.check()
     except DamagedSegment as error:
         findings = [str(error)]
     if out.mode is Mode.JSON:

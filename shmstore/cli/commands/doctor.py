@@ -65,9 +65,9 @@ def _store(info: SegmentInfo) -> Finding:
     if info.error is not None:
         return Finding(what, Health.WARNING, brief(info.error), str(info.error))
     with look(info.name) as store:
-        violations = store._core.check()
+        violations = store.check()
         statistics, capacity = store.statistics, store.capacity
-        dead = [place.pid for place in store._core.places() if place.state == "dead"]
+        dead = [place.pid for place in store.processes() if place.state == "dead"]
     if violations:
         advice = f"shmstore-inspect check {info.name} has all; keep a copy for a report"
         return Finding(what, Health.BAD, f"{len(violations)} invariants violated: {violations[0]}", advice)

@@ -53,8 +53,8 @@ def _row(info: SegmentInfo) -> dict[str, Any]:
             return row | {
                 "records": len(store),
                 "capacity": store.capacity,
-                "alive": sum(place.state == "alive" for place in store._core.places()),
-                "coordinator": store._core.coordinator_alive(),
+                "alive": sum(place.state == "alive" for place in store.processes()),
+                "coordinator": store.core.coordinator_alive(),
             }
     except ShmStoreError as error:
         return row | {"state": brief(error)}

@@ -23,9 +23,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """List the places of the process table that are not free; those attached for reading only have none."""
     with look(args.name) as store:
         meter = ProcessMeter()
-        if meter.look(store._core.places()):
+        if meter.look(store.processes()):
             time.sleep(_BETWEEN_LOOKS_S)
-        rows = meter.look(store._core.places())
+        rows = meter.look(store.processes())
     if out.mode is Mode.JSON:
         for row in rows:
             out.object(row)

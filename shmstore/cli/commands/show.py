@@ -112,7 +112,7 @@ def _decode(store: EventStore[Any], seen: dict[str, Any], problems: list[str]) -
             seen[name] = read(store)
         except (ShmStoreError, ValueError, ArithmeticError) as error:
             problems.append(f"{name}: {error}")
-    problems.extend(store._core.check())
+    problems.extend(store.check())
 
 
 def _file(info: SegmentInfo) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _file(info: SegmentInfo) -> dict[str, Any]:
 
 
 def _header(store: EventStore[Any]) -> dict[str, Any]:
-    header, plan = store._core.header(), store._core.plan()
+    header, plan = store.core.header(), store.core.plan()
     options = header.options
     return {
         "store_id": header.store_id.hex(),
@@ -139,12 +139,12 @@ def _header(store: EventStore[Any]) -> dict[str, Any]:
         "partitions": options["partitions"],
         "slots": plan.slots,
         "record_bytes": plan.record_bytes,
-        "keys": {"used": len(store._core.keys()), "limit": options["keys"]},
+        "keys": {"used": len(store.keys()), "limit": options["keys"]},
         "processes": {
-            "alive": sum(place.state == "alive" for place in store._core.places()),
+            "alive": sum(place.state == "alive" for place in store.processes()),
             "limit": options["processes"],
         },
-        "coordinator": store._core.coordinator_alive(),
+        "coordinator": store.core.coordinator_alive(),
     }
 
 
@@ -182,7 +182,7 @@ def _statistics(store: EventStore[Any]) -> dict[str, Any]:
 
 
 def _partitions(store: EventStore[Any]) -> list[dict[str, Any]]:
-    slots = store._core.plan().slots
+    slots = store.core.plan().slots
     return [
         {
             "partition": number,
@@ -194,12 +194,12 @@ def _partitions(store: EventStore[Any]) -> list[dict[str, Any]]:
             "skipped": counts.skipped,
             "voided": counts.voided,
         }
-        for number, counts in enumerate(store._core.totals())
+        for number, counts in enumerate(store.core.totals())
     ]
 
 
 def _regions(store: EventStore[Any]) -> list[dict[str, Any]]:
-    return [{"region": name, "offset": offset, "size": size} for name, offset, size in store._core.plan().regions]
+    return [{"region": name, "offset": offset, "size": size} for name, offset, size in store.core.plan().regions]
 
 
 def _lines(out: Output, seen: dict[str, Any]) -> list[str]:

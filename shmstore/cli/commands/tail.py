@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def _newest(store: EventStore[Any], wanted: int, partition: int | None) -> tuple[list[Any], list[int]]:
     """The newest records, oldest first, and the positions at which a cursor goes on."""
-    totals = store._core.totals()
+    totals = store.core.totals()
     records: list[Any] = []
     positions: list[int] = []
     for number in one_partition(partition, len(totals)) or range(len(totals)):

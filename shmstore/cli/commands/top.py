@@ -95,7 +95,7 @@ class _Looker:
         return {
             "name": self._store.name,
             "time": units.Time(time.time_ns()),
-            "coordinator": self._store._core.coordinator_alive(),
+            "coordinator": self._store.core.coordinator_alive(),
             "records": now.length,
             "capacity": self._store.capacity,
             "newest_kept": now.newest_kept,
@@ -126,7 +126,7 @@ class _Looker:
 
     def _history(self) -> dict[str, list[float]]:
         """Rates of the last minute: the coordinator's when it is at work, else those of our own looks."""
-        samples = self._store._core.history(_SPARK_SECONDS + 1)
+        samples = self._store.core.history(_SPARK_SECONDS + 1)
         if len(samples) > 1 and time.time_ns() - samples[-1].time_ns < _FRESH_NS:
             steps = [(a, b, max(b.time_ns - a.time_ns, 1) / 1e9) for a, b in itertools.pairwise(samples)]
             rates = [((b.appended - a.appended) / s, (b.discarded - a.discarded) / s) for a, b, s in steps]

@@ -811,6 +811,11 @@ def test_a_pickled_handle_attaches_by_name(orders: EventStore[Order]) -> None:
     assert len(orders) == 2
 
 
+def test_a_handle_says_whether_it_only_reads(orders: EventStore[Order]) -> None:
+    with shmstore.attach(orders.name, read_only=True) as reader:
+        assert (orders.read_only, reader.read_only) == (False, True)
+
+
 def test_a_pickled_read_only_handle_stays_read_only(orders: EventStore[Order]) -> None:
     with shmstore.attach(orders.name, read_only=True) as reader, pickle.loads(pickle.dumps(reader)) as other:
         with pytest.raises(ReadOnlyStore):
