@@ -13,7 +13,7 @@ CASE(capacity_is_reached_once_a_fill) {
                 expect_equal(try_append(store, writer, &out), APPEND_DONE);
                 expect_equal(out.reached_capacity, i + 1 == capacity);
             }
-            ring_raise_floor(&store->ring, 0, tail_of(store));
+            ring_raise_floor(&store->handle.ring, 0, tail_of(store));
         }
         free_store(store);
     }
@@ -40,9 +40,9 @@ CASE(a_discarded_record_need_not_be_asked_for) {
     uint32_t writer = join(store, 0);
     unsigned char record[STAGED_BYTES];
     struct appended out;
-    stage(&store->geometry, 1, 2, record);
+    stage(&store->handle.geometry, 1, 2, record);
     for (int i = 0; i < 2; i++) {
-        expect_equal(ring_append(&store->ring, 0, writer, record, NULL, &out), APPEND_DONE);
+        expect_equal(ring_append(&store->handle.ring, 0, writer, record, NULL, &out), APPEND_DONE);
         expect_equal(out.discarded, i == 1);
     }
 }
@@ -53,14 +53,14 @@ CASE(a_read_stops_when_there_is_no_room_and_goes_on_later) {
     for_each(layout, BOTH_LAYOUTS) {
         struct store *store = make_store((struct wish){.capacity = 7, .layout = layout});
         append_many(store, join(store, 0), 5);
-        struct destination to = make_destination(&store->geometry, 2);
+        struct destination to = make_destination(&store->handle.geometry, 2);
         uint64_t next = 0, writer, sequence;
         for (uint64_t got = 0; got < 5; got += to.row) {
             to.row = 0;
-            expect_equal(ring_read(&store->ring, 0, &next, 5, true, &to, NULL), got == 4 ? READ_END : READ_FULL);
+            expect_equal(ring_read(&store->handle.ring, 0, &next, 5, true, &to, NULL), got == 4 ? READ_END : READ_FULL);
             expect_equal(to.row, got == 4 ? 1 : 2);
             for (uint64_t row = 0; row < to.row; row++) {
-                expect_whole(&store->geometry, &to, row, &writer, &sequence);
+                expect_whole(&store->handle.geometry, &to, row, &writer, &sequence);
                 expect_equal(sequence, got + row);
             }
         }
@@ -89,14 +89,14 @@ CASE(a_read_stops_before_a_gap_that_is_not_taken) {
     abandon(store, mortal, "tail moved");
     die(store, mortal);
     append(store, writer);
-    struct destination to = make_destination(&store->geometry, 7);
+    struct destination to = make_destination(&store->handle.geometry, 7);
     uint64_t next = 0, refused = 99;
     const struct gap_sink sink = {refuse_gap, &refused};
-    expect_equal(ring_read(&store->ring, 0, &next, 5, true, &to, &sink), READ_FULL);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, 5, true, &to, &sink), READ_FULL);
     expect_equal(next, 0); /* 0 and 1 were lapped */
     expect_equal(refused, 0);
     next = 2;
-    expect_equal(ring_read(&store->ring, 0, &next, 5, true, &to, &sink), READ_FULL);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, 5, true, &to, &sink), READ_FULL);
     expect_equal(next, 3); /* 3 was voided */
     expect_equal(refused, 3);
     expect_equal(to.row, 1);
@@ -105,7 +105,7 @@ CASE(a_read_stops_before_a_gap_that_is_not_taken) {
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
 static void set_word(struct store *store, uint64_t slot, uint64_t word) {
-    store_relaxed(ring_word(&store->ring, 0, slot), word);
+    store_relaxed(ring_word(&store->handle.ring, 0, slot), word);
 }
 
 CASE(a_word_that_breaks_the_invariant_is_told_and_never_looped_on) {
@@ -120,13 +120,13 @@ CASE(a_word_that_breaks_the_invariant_is_told_and_never_looped_on) {
         word_for(store, 3, 0, EMPTY),             /* a lap, and empty */
     };
     for_each(word, damaged) {
-        struct destination to = make_destination(&store->geometry, 7);
+        struct destination to = make_destination(&store->handle.geometry, 7);
         uint64_t next = 3;
         set_word(store, 0, word);
-        expect_equal(ring_read(&store->ring, 0, &next, 4, false, &to, &no_gaps), READ_DAMAGED);
+        expect_equal(ring_read(&store->handle.ring, 0, &next, 4, false, &to, &no_gaps), READ_DAMAGED);
         expect_equal(next, 3);
         expect(violations_of(store) > 0);
-        free_destination(&store->geometry, &to);
+        free_destination(&store->handle.geometry, &to);
     }
 }
 

@@ -4,12 +4,12 @@
 #include <math.h>
 
 struct asker make_asker(struct store *store, bool summarises) {
-    const struct geometry *g = &store->geometry;
+    const struct geometry *g = &store->handle.geometry;
     atomic_u64 *sealed = calloc(g->options.partitions * g->block_count, sizeof *sealed);
     if (!sealed) fail("no memory");
     struct asker asker = {.store = store, .sealed = sealed, .summarises = summarises};
     asker.needs = (UINT64_C(1) << g->options.field_count) - 1;
-    program_begin(&asker.program, store->fields, g->options.field_count);
+    program_begin(&asker.program, store->handle.header.fields, g->options.field_count);
     return asker;
 }
 
@@ -19,7 +19,7 @@ void free_asker(struct asker *asker) {
 }
 
 static bool is_asked(const struct asker *asker, uint32_t field) {
-    return asker->needs >> field & 1 && asker->store->geometry.fields[field].summary >= 0;
+    return asker->needs >> field & 1 && asker->store->handle.geometry.fields[field].summary >= 0;
 }
 
 /* The facts of two sets of records. */
@@ -77,7 +77,7 @@ static void add_value(struct facts *facts, uint32_t kind, const void *value) {
 
 static bool take(void *context, const struct block *block) {
     struct answer *answer = context;
-    const struct geometry *g = &answer->asker->store->geometry;
+    const struct geometry *g = &answer->asker->store->handle.geometry;
     for (uint32_t i = 0; i < g->options.field_count; i++)
         if (is_asked(answer->asker, i) && !block->facts[i].known) return false;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
@@ -91,7 +91,7 @@ static bool take(void *context, const struct block *block) {
 }
 
 static void add_batch(struct answer *answer, const struct batch *batch, const struct found *found) {
-    const struct geometry *g = &answer->asker->store->geometry;
+    const struct geometry *g = &answer->asker->store->handle.geometry;
     answer->count += found->matched;
     answer->asker->read += batch->rows;
     for (uint32_t i = 0; i < g->options.field_count; i++)
@@ -112,7 +112,7 @@ static void *aligned(size_t bytes) {
 }
 
 struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t count) {
-    const struct ring *ring = &asker->store->ring;
+    const struct ring *ring = &asker->store->handle.ring;
     const struct geometry *g = ring->geometry;
     const struct program *program = &asker->program;
     struct answer answer = {.asker = asker};
@@ -141,12 +141,12 @@ struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t 
 }
 
 struct answer ask_about(struct asker *asker, struct range range) { return ask_about_all(asker, &range, 1); }
-struct answer ask(struct asker *asker) { return ask_about(asker, scan_range(&asker->store->ring, 0)); }
+struct answer ask(struct asker *asker) { return ask_about(asker, scan_range(&asker->store->handle.ring, 0)); }
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 void expect_equal_answers_at(const char *file, int line, const struct answer *found, const struct answer *expected) {
-    const struct geometry *g = &found->asker->store->geometry;
+    const struct geometry *g = &found->asker->store->handle.geometry;
     expect_equal_at(file, line, "records", found->count, expected->count);
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct facts *a = &found->facts[i], *b = &expected->facts[i];

@@ -16,7 +16,7 @@ static void meet(struct store *store, enum way way, uint32_t dead) {
 }
 
 static void live_on(struct store *store, uint32_t writer) {
-    for (uint64_t i = 0; i < 3 * store->geometry.slots + 1; i++) {
+    for (uint64_t i = 0; i < 3 * store->handle.geometry.slots + 1; i++) {
         append(store, writer);
         expect_sound(store);
     }
@@ -121,15 +121,15 @@ static bool publishes_and_dies(void *context, uint32_t owner) {
 CASE(a_record_that_was_published_before_the_death_is_read) {
     for (int may_write = 0; may_write < 2; may_write++) {
         struct store *store = make_store((struct wish){0});
-        struct ring ring = store->ring;
-        struct destination to = make_destination(&store->geometry, 1);
+        struct ring ring = store->handle.ring;
+        struct destination to = make_destination(&store->handle.geometry, 1);
         uint64_t next = 0, writer, sequence;
         asked_about = stall(store, join(store, 1), "payload written");
         ring.writable = may_write;
         ring.liveness.is_dead = publishes_and_dies;
         expect_equal(ring_read(&ring, 0, &next, 1, true, &to, &no_gaps), READ_END);
         expect_equal(to.row, 1);
-        expect_whole(&store->geometry, &to, 0, &writer, &sequence);
+        expect_whole(&store->handle.geometry, &to, 0, &writer, &sequence);
         expect_equal(totals_of(store).voided, 0);
         expect_sound(store);
     }
@@ -139,7 +139,7 @@ CASE(a_record_that_was_published_before_the_death_is_discarded_as_any_other) {
     struct store *store = make_store((struct wish){.capacity = 1});
     uint32_t writer = join(store, 0), mortal = join(store, 1);
     asked_about = stall(store, mortal, "payload written");
-    store->ring.liveness.is_dead = publishes_and_dies;
+    store->handle.ring.liveness.is_dead = publishes_and_dies;
     expect_equal(append(store, writer), 1); /* which expects that record 0 is handed out */
     expect_equal(totals_of(store).voided, 0);
     expect_sound(store);
@@ -170,7 +170,8 @@ CASE(who_dies_while_settling_a_slot_leaves_it_to_be_settled_again) {
             live_on(store, writer);
             expect_equal(totals_of(store).voided, 1);
             expect_equal(totals_of(store).skipped, overtaken);
-            expect(ring_partition(&store->ring, 0)->voids_until <= tail_of(store)); /* nobody looks for it any more */
+            /* nobody looks for it any more */
+            expect(ring_partition(&store->handle.ring, 0)->voids_until <= tail_of(store));
             free_store(store);
         }
 }
@@ -185,7 +186,7 @@ struct counting {
 
 static void count(void *argument) {
     struct counting *counting = argument;
-    ring_totals(&counting->store->ring, 0, &counting->decided, &counting->totals);
+    ring_totals(&counting->store->handle.ring, 0, &counting->decided, &counting->totals);
 }
 
 static void expect_counted(const struct counting *counting, uint64_t appended, uint64_t length) {
@@ -228,7 +229,7 @@ CASE(what_was_decided_beyond_the_tail_is_looked_at_again) {
     struct store *store = make_store((struct wish){.capacity = 4});
     uint32_t writer = join(store, 0), slow = join(store, 1);
     append_many(store, writer, 2);
-    atomic_u64 *tail = &ring_partition(&store->ring, 0)->tail;
+    atomic_u64 *tail = &ring_partition(&store->handle.ring, 0)->tail;
     store_relaxed(tail, UINT64_C(1) << 40); /* damage */
     struct counting counting = {.store = store};
     count(&counting);
@@ -316,7 +317,7 @@ static struct asker make_marked(enum arrangement layout, uint32_t *writer) {
 
 /* Who comes now and asks about one field finds what one does that believes in no summary. */
 static void expect_agreement_on_each_field(struct store *store) {
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) {
         struct asker newcomer = make_asker(store, true), doubter = make_asker(store, false);
         newcomer.needs = doubter.needs = UINT64_C(1) << i;
         struct answer found = ask(&newcomer), expected = ask(&doubter);

@@ -6,8 +6,7 @@
  * An input is: one byte of options; a byte that says how many changes follow; changes of 11 bytes (where, how, value);
  * one byte for each operation, one more for a question. What comes of an operation does not matter, but answers keep
  * their own bounds. */
-#include "core/store/check.h"
-#include "core/store/history.h"
+#include "core/store/store.h"
 #include "fuzz_questions.h"
 
 #include <stdlib.h>
@@ -58,104 +57,114 @@ static void take_violation(void *context, const char *text) {
 }
 
 struct users {
-    struct geometry geometry;
-    struct ring ring;
-    struct processes processes; /* only for check_store, which looks at the places */
-    struct table table;
-    atomic_u32 spare;
-    atomic_u64 decided[PARTITIONS], marks[PARTITIONS * BLOCKS];
+    struct handle handle;
+    bool is_open;
+    atomic_u64 marks[PARTITIONS * BLOCKS];
     uint64_t next[PARTITIONS];
     bool given_up[PARTITIONS]; /* an append failed: it took all its rounds */
 };
 
 static const uint8_t SUMMARISING[] = {1, 1 << 3, 3 << 3}; /* questions that need the flag and numbers, the key, the time */
 
-static unsigned char *format(struct users *users, uint64_t choice) {
+static unsigned char *format(uint64_t choice, uint64_t *length) {
     struct options options = {
         .capacity = choice >> 5 == 7 ? SEVERAL_BLOCKS : CAPACITY, .partitions = 1 + (choice >> 1 & 1),
         .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
         .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 6};
+    struct geometry geometry;
     struct refusal why;
-    require(layout_plan(&options, FIELDS, &users->geometry, &why) == PLAN_OK);
+    require(layout_plan(&options, FIELDS, &geometry, &why) == PLAN_OK);
     static unsigned char *memories[8]; /* one for each choice, and for good: new pages would take most of the time */
     unsigned char **memory = &memories[(choice & 3) | (choice >> 5 == 7 ? 4 : 0)];
-    require(users->geometry.block_count <= BLOCKS);
-    if (!*memory) *memory = aligned_alloc(4096, users->geometry.total_bytes);
+    require(geometry.block_count <= BLOCKS);
+    *length = geometry.total_bytes;
+    if (!*memory) *memory = aligned_alloc(4096, *length);
     require(*memory);
-    memset(*memory, 0, users->geometry.total_bytes);
-    layout_format(*memory, &users->geometry, FIELDS, (const uint8_t[16]){1}, 1);
+    memset(*memory, 0, *length);
+    layout_format(*memory, &geometry, FIELDS, (const uint8_t[16]){1}, 1);
     return *memory;
 }
 
-/* Open it as who attaches does; false when the header is refused. */
+static void close_store(struct users *users) {
+    if (!users->is_open) return;
+    store_relaxed(&users->handle.processes.own->owner, 0); /* its users end without leaving */
+    handle_close(&users->handle);
+    users->is_open = false;
+}
+
+/* Open it as whoever attaches does; false when the header is refused. */
 static bool open_store(struct users *users, unsigned char *memory, uint64_t length) {
-    struct header header;
+    const struct opening opening = {.fd = NO_FILE, .writable = true, .liveness = {is_dead, NULL}};
     struct refusal why = {.text = ""};
-    if (layout_open(memory, length, &header, &users->geometry, &why) != HEADER_OK) {
-        require(why.text[0]);
-        return false;
-    }
-    require(users->geometry.total_bytes <= length);
-    users->ring = (struct ring){&users->geometry, memory, true, {is_dead, NULL}};
-    users->processes = (struct processes){.ring = &users->ring};
-    users->table = (struct table){&users->geometry, memory, &users->spare};
-    return true;
+    close_store(users);
+    users->is_open = handle_open(&users->handle, memory, length, &opening, &why) == OPEN_OK;
+    require(users->is_open ? users->handle.geometry.total_bytes <= length : why.text[0] != 0);
+    return users->is_open;
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------------- */
 
 /* Lies the tail so far behind a slot's lap that a whole second goes by before the partition is called damaged? */
 static bool takes_long(const struct users *users, uint32_t partition) {
-    uint64_t lap = ring_where(&users->geometry, load_relaxed(&ring_partition(&users->ring, partition)->tail)).lap;
-    for (uint64_t slot = 0; slot < users->geometry.slots; slot++) {
-        uint64_t word = load_relaxed(ring_word(&users->ring, partition, slot));
-        if (lap_distance(word_lap(word), lap) > (int64_t)(MOST_BEHIND / users->geometry.slots)) return true;
+    const struct ring *ring = &users->handle.ring;
+    const uint64_t slots = ring->geometry->slots, tail = load_relaxed(&ring_partition(ring, partition)->tail);
+    for (uint64_t slot = 0; slot < slots; slot++) {
+        uint64_t word = load_relaxed(ring_word(ring, partition, slot)), lap = ring_where(ring->geometry, tail).lap;
+        if (lap_distance(word_lap(word), lap) > (int64_t)(MOST_BEHIND / slots)) return true;
     }
     return false;
 }
 
 static void append_to(struct users *users, uint32_t partition, uint32_t owner) {
-    unsigned char *record = calloc(1, users->geometry.record_bytes), *discarded = malloc(users->geometry.record_bytes);
+    const size_t bytes = users->handle.geometry.record_bytes;
+    unsigned char *record = calloc(1, bytes), *discarded = malloc(bytes);
     struct appended out;
+    uint32_t chosen;
     require(record && discarded);
-    users->given_up[partition] = ring_append(&users->ring, partition, owner, record, discarded, &out) != APPEND_DONE;
+    store_relaxed(&users->handle.processes.own->owner, owner | OWNER_ENTERED);
+    enum append_status status = handle_append(&users->handle, record, partition, 0, discarded, &chosen, &out);
+    require(chosen == partition);
+    users->given_up[partition] = status != APPEND_DONE;
     free(record);
     free(discarded);
 }
 
 static void read_some(struct users *users, uint32_t partition, uint64_t *next, uint64_t room, bool stop_at_held) {
-    const struct geometry *g = &users->geometry;
+    const struct geometry *g = &users->handle.geometry;
     struct destination to = {.room = room};
     for (uint32_t i = 0; i < g->options.field_count; i++) require((to.columns[i] = malloc(room * g->fields[i].bytes)));
-    uint64_t tail = load_acquire(&ring_partition(&users->ring, partition)->tail), before = *next;
+    uint64_t tail = load_acquire(&ring_partition(&users->handle.ring, partition)->tail), before = *next;
     const struct gap_sink gaps = {take_gap, (void *)(uintptr_t)g};
-    ring_read(&users->ring, partition, next, tail, stop_at_held, &to, &gaps);
+    ring_read(&users->handle.ring, partition, next, tail, stop_at_held, &to, &gaps);
     require(*next >= before && to.row <= room);
     for (uint32_t i = 0; i < g->options.field_count; i++) free(to.columns[i]);
 }
 
 static void intern(struct users *users, uint64_t number) {
-    if (users->geometry.key_field < 0) return;
-    unsigned char key[MAX_KEY_BYTES], *text = malloc(users->geometry.key_bytes);
-    size_t length = number % (users->geometry.key_bytes + 1);
+    if (users->handle.geometry.key_field < 0) return;
+    unsigned char key[MAX_KEY_BYTES], *text = malloc(users->handle.geometry.key_bytes);
+    size_t length = number % (users->handle.geometry.key_bytes + 1);
     uint32_t id;
     require(text);
     memset(key, (int)('a' + number % 7), sizeof key);
-    if (table_intern(&users->table, (char *)key, length, &id) == TABLE_OK) require(id < users->geometry.cell_count);
-    for (id = 0; id <= table_count(&users->table); id++)
-        require(table_text(&users->table, id, (char *)text) <= (int64_t)users->geometry.key_bytes);
+    struct table *table = &users->handle.table;
+    if (table_intern(table, (char *)key, length, &id) == TABLE_OK) require(id < users->handle.geometry.cell_count);
+    for (id = 0; id <= table_count(table); id++)
+        require(table_text(table, id, (char *)text) <= (int64_t)users->handle.geometry.key_bytes);
     free(text);
 }
 
 static void ask(struct users *users, uint8_t choice) {
-    const struct geometry *g = &users->geometry;
+    const struct geometry *g = &users->handle.geometry;
     if (g->options.partitions > PARTITIONS || g->block_count > BLOCKS) return; /* another header */
-    inquire(&(struct inquirer){&users->ring, FIELDS, users->marks, table_count(&users->table)}, choice);
+    inquire(&(struct inquirer){&users->handle.ring, FIELDS, users->marks, table_count(&users->handle.table)}, choice);
 }
 
 static void operate(struct users *users, struct input *input) {
     uint8_t byte = (uint8_t)take(input, 1);
-    uint32_t partition = (byte >> 3 & 1) % users->geometry.options.partitions, owner = (byte >> 4) % 3 | 1 << 12;
+    const struct options *options = &users->handle.geometry.options;
+    uint32_t partition = (byte >> 3 & 1) % options->partitions, owner = (byte >> 4) % options->processes | 1 << 12;
+    const struct handle *handle = &users->handle;
     uint64_t ignored, voided, *next = &users->next[partition];
     struct sample_values values = {0};
     struct totals totals;
@@ -163,17 +172,20 @@ static void operate(struct users *users, struct input *input) {
     case 0: if (!users->given_up[partition] && !takes_long(users, partition)) append_to(users, partition, owner); break;
     case 1: ask(users, (uint8_t)take(input, 1)); break;
     case 2: read_some(users, partition, next, 1 + (byte >> 4), true); break;
-    case 3: ignored = 0, read_some(users, partition, &ignored, users->geometry.slots, false); break;
+    case 3: ignored = 0, read_some(users, partition, &ignored, users->handle.geometry.slots, false); break;
     case 4: intern(users, byte >> 3); break;
     case 5:
-        ring_totals(&users->ring, partition, &users->decided[partition], &totals);
-        if (byte >> 4 == 7) ring_raise_floor(&users->ring, partition, totals.oldest + 1);
+        handle_totals(&users->handle, partition, &totals);
+        if (byte >> 4 == 7) ring_raise_floor(&users->handle.ring, partition, totals.oldest + 1);
         break;
-    case 6: ring_sweep(&users->ring, owner, &voided, &ignored); break;
+    case 6:
+        if (byte >> 4 == 7 && handle->geometry.time_field >= 0) require(handle_purge(handle, 1, &ignored));
+        ring_sweep(&users->handle.ring, owner, &voided, &ignored);
+        break;
     default:
-        history_read(&users->ring, history_next(&users->ring) - 1 - (byte >> 4), &values);
-        if (byte >> 3 & 1) history_write(&users->ring, &values);
-        check_store(&users->ring, &users->processes, &users->table, &(struct check_report){take_violation, NULL});
+        history_read(&users->handle.ring, history_next(&users->handle.ring) - 1 - (byte >> 4), &values);
+        if (byte >> 3 & 1) handle_sample(&users->handle, byte, &values);
+        check_store(&handle->ring, &handle->processes, &handle->table, &(struct check_report){take_violation, NULL});
     }
 }
 
@@ -182,12 +194,12 @@ static void operate(struct users *users, struct input *input) {
 /* Change one value: how says its size, whether it lies in the header, and whether it is set or flipped. Or forge a
  * summary. */
 static void change(struct users *users, unsigned char *memory, uint64_t where, uint8_t how, uint64_t value) {
-    const struct geometry *g = &users->geometry;
+    const struct geometry *g = &users->handle.geometry;
     uint64_t first = how & 1 ? g->partitions_offset : how & 2 ? g->processes_offset : how & 4 ? g->board_offset : 0;
     uint64_t bytes = (size_t)1 << (how >> 3 & 3), end = first ? g->total_bytes : sizeof(struct header), old = 0;
     uint64_t at = first + where % ((end - first) / bytes) * bytes;
     if (first && how >> 7) {
-        forge_summary(&users->ring, value);
+        forge_summary(&users->handle.ring, value);
         return;
     }
     memcpy(&old, memory + at, bytes);
@@ -203,14 +215,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, data + size};
     struct users users = {0};
     uint64_t choice = take(&input, 1), changes = take(&input, 1) % (MOST_CHANGES + 1);
-    unsigned char *memory = format(&users, choice);
-    uint64_t length = users.geometry.total_bytes;
+    uint64_t length;
+    unsigned char *memory = format(choice, &length);
     alive = (uint8_t)(choice >> 2);
     require(open_store(&users, memory, length));
-    for (uint32_t i = 0; i < 3; i++) store_relaxed(&processes_place(&users.ring, i)->word, 1 << 8 | PLACE_USED);
+    for (uint32_t i = 0; i < 3; i++) store_relaxed(&processes_place(&users.handle.ring, i)->word, 1 << 8 | PLACE_USED);
     for (int i = 0; i < 4; i++) intern(&users, (uint64_t)i * 3);
-    for (uint32_t i = 0; i < users.geometry.options.capacity * 3 / 2; i++)
-        append_to(&users, i % users.geometry.options.partitions, i % 3 | 1 << 12);
+    for (uint32_t i = 0; i < users.handle.geometry.options.capacity * 3 / 2; i++)
+        append_to(&users, i % users.handle.geometry.options.partitions, i % 3 | 1 << 12);
     for (int times = 0; times < 3; times++) /* once, blocks are marked; again, summarised */
         for (uint32_t i = 0; i < sizeof SUMMARISING; i++) ask(&users, SUMMARISING[i]);
     for (uint64_t i = 0; i < changes; i++) {
@@ -220,6 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (open_store(&users, memory, length))
         for (int i = 0; i < MOST_OPERATIONS && input.at < input.end; i++) operate(&users, &input);
+    close_store(&users);
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #ifndef SHMSTORE_TESTS_HARNESS_H
 #define SHMSTORE_TESTS_HARNESS_H
 
-#include "core/store/check.h"
+#include "core/store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,14 +59,8 @@ struct wish {
 };
 
 struct store {
-    struct geometry geometry;
-    struct field_spec fields[MAX_FIELDS];
-    struct ring ring;
-    struct table table;
-    atomic_u32 spare_cell;
-    struct processes processes; /* only for check_store, which looks at the places */
-    _Atomic bool dead[PLACES];  /* what the kernel says of the holder of each place */
-    atomic_u64 decided;         /* for ring_totals */
+    struct handle handle;      /* that no process has entered through; tests append as whichever owner they want */
+    _Atomic bool dead[PLACES]; /* what the kernel says of the holder of each place */
 
     /* What must have become of partition 0, as far as the test's own appends tell. */
     uint64_t first;        /* ticket of the first append */
@@ -96,20 +90,20 @@ void expect_whole(const struct geometry *geometry, const struct destination *to,
 
 /* Of partition 0. */
 static inline uint64_t tail_of(const struct store *store) {
-    return load_acquire(&ring_partition(&store->ring, 0)->tail);
+    return load_acquire(&ring_partition(&store->handle.ring, 0)->tail);
 }
 static inline uint64_t floor_of(const struct store *store) {
-    return load_acquire(&ring_partition(&store->ring, 0)->floor);
+    return load_acquire(&ring_partition(&store->handle.ring, 0)->floor);
 }
 static inline uint64_t word_at(const struct store *store, uint64_t slot) {
-    return load_acquire(ring_word(&store->ring, 0, slot));
+    return load_acquire(ring_word(&store->handle.ring, 0, slot));
 }
 static inline uint64_t word_of(const struct store *store, uint64_t ticket) {
-    return word_at(store, ticket % store->geometry.slots);
+    return word_at(store, ticket % store->handle.geometry.slots);
 }
 /* The slot word of a ticket, told by plain division. */
 static inline uint64_t word_for(const struct store *store, uint64_t ticket, uint32_t owner, enum state state) {
-    return slot_word(ticket / store->geometry.slots + 1, owner, state);
+    return slot_word(ticket / store->handle.geometry.slots + 1, owner, state);
 }
 static inline uint64_t published(const struct store *store, uint64_t ticket) {
     return word_for(store, ticket, 0, PUBLISHED);

@@ -5,7 +5,7 @@
 
 /* Two laps of appends around a writer that stalls for a lap, one that dies, and a clearing; sound after each step. */
 static void live_a_hard_life(struct store *store) {
-    const uint64_t slots = store->geometry.slots;
+    const uint64_t slots = store->handle.geometry.slots;
     uint32_t writer = join(store, 0), slow = join(store, 1), mortal = join(store, 2);
     for (int round = 0; round < 4; round++) {
         struct stopping *stalled = stall(store, slow, "payload written");
@@ -24,7 +24,7 @@ static void live_a_hard_life(struct store *store) {
             append(store, writer);
             expect_sound(store);
         }
-        if (round == 2) ring_raise_floor(&store->ring, 0, tail_of(store) - slots / 2);
+        if (round == 2) ring_raise_floor(&store->handle.ring, 0, tail_of(store) - slots / 2);
         mortal = join(store, 2);
     }
 }
@@ -79,7 +79,7 @@ CASE(a_loss_at_the_limit_of_a_count_is_counted_once) {
     append_many(store, writer, 2);
     abandon(store, helper, "skip counted"); /* the count is 0 now, and the tail not moved */
     append(store, writer);
-    expect_equal((uint32_t)ring_partition(&store->ring, 0)->skip_ledger, 0);
+    expect_equal((uint32_t)ring_partition(&store->handle.ring, 0)->skip_ledger, 0);
     expect_sound(store);
 }
 
@@ -96,13 +96,13 @@ CASE(a_word_keeps_lap_owner_and_state_apart) {
 
 CASE(a_generation_that_wraps_is_another_owner_than_those_near_it) {
     struct store *store = make_store((struct wish){.capacity = 3});
-    store_relaxed(&processes_place(&store->ring, 5)->word, UINT64_C(509) << 8 | PLACE_FREE);
+    store_relaxed(&processes_place(&store->handle.ring, 5)->word, UINT64_C(509) << 8 | PLACE_FREE);
     uint32_t writer = join(store, 0), before = 0;
     for (uint32_t generation = 510; generation < 515; generation++) {
         uint32_t owner = join(store, 5);
         expect_equal(owner, (generation & 511) << 12 | 5);
-        if (before) expect(store->ring.liveness.is_dead(store, before));
-        expect(!store->ring.liveness.is_dead(store, owner));
+        if (before) expect(store->handle.ring.liveness.is_dead(store, before));
+        expect(!store->handle.ring.liveness.is_dead(store, owner));
         abandon(store, owner, "tail moved"); /* the next holder of the place voids it on entering */
         append_many(store, writer, 1);
         die(store, owner);

@@ -16,26 +16,27 @@ static const struct identity ME = {.pid = 1, .start_time = 2, .pid_namespace = 3
 /* A store in shared memory, with a place for each of `processes` processes. */
 static struct store *make_shared_store(uint32_t processes) {
     struct store *store = make_store((struct wish){.capacity = 3, .processes = processes});
-    uint64_t bytes = store->geometry.total_bytes;
+    uint64_t bytes = store->handle.geometry.total_bytes;
     int fd = memfd_create("places", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, (off_t)bytes)) fail("no shared memory");
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) fail("no mapping");
-    memcpy(memory, store->ring.memory, bytes);
-    free(store->ring.memory);
-    store->ring.memory = store->table.memory = memory;
-    store->ring.liveness = (struct liveness){processes_is_dead, &store->processes};
-    if (!processes_open(&store->processes, &store->ring, fd, NULL)) fail("no private page");
+    memcpy(memory, store->handle.ring.memory, bytes);
+    free(store->handle.ring.memory);
+    handle_close(&store->handle);
+    const struct opening opening = {.fd = fd, .writable = true};
+    struct refusal why;
+    if (handle_open(&store->handle, memory, bytes, &opening, &why) != OPEN_OK) fail("cannot be opened");
     return store;
 }
 
 static uint64_t place_of(const struct store *store, uint32_t index) {
-    return load_acquire(&processes_place(&store->ring, index)->word);
+    return load_acquire(&processes_place(&store->handle.ring, index)->word);
 }
 
 static uint32_t enter(struct store *store) {
-    expect_equal(processes_enter(&store->processes, &ME), ENTER_OK);
-    return processes_owner(&store->processes) & OWNER_MASK;
+    expect_equal(processes_enter(&store->handle.processes, &ME), ENTER_OK);
+    return processes_owner(&store->handle.processes) & OWNER_MASK;
 }
 
 /* ---- children ---------------------------------------------------------------------------------------------------- */
@@ -85,12 +86,12 @@ static void enter_and_stop(struct store *store) {
 static void enter_and_append(struct store *store) { append(store, enter(store)); }
 static void enter_and_leave(struct store *store) {
     enter(store);
-    processes_leave(&store->processes);
+    processes_leave(&store->handle.processes);
 }
 
 static bool reap(struct store *store, uint32_t index, uint64_t *settled) {
     uint64_t pid = 0, voided = 0, released = 0;
-    bool reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
+    bool reaped = processes_reap(&store->handle.processes, index, &pid, &voided, &released);
     if (reaped) expect_equal(pid, ME.pid);
     *settled = voided + released;
     return reaped;
@@ -109,27 +110,27 @@ static void die_in(void (*does)(struct store *store), struct store *store, const
 
 CASE(a_process_enters_once_and_says_who_it_is) {
     struct store *store = make_shared_store(3);
-    expect_equal(processes_owner(&store->processes), 0);
+    expect_equal(processes_owner(&store->handle.processes), 0);
     uint32_t owner = enter(store);
     expect_equal(owner, 1 << 12 | 0);
     expect_equal(enter(store), owner);
-    const struct place *place = processes_place(&store->ring, 0);
+    const struct place *place = processes_place(&store->handle.ring, 0);
     expect(place->pid == ME.pid && place->start_time == ME.start_time && place->pid_namespace == ME.pid_namespace);
     expect(place->entered_ns == ME.entered_ns && !memcmp((const void *)place->name, ME.name, sizeof ME.name));
-    expect(processes_is_locked(&store->processes, 0) && !processes_is_locked(&store->processes, 1));
-    expect(!processes_is_dead(&store->processes, owner));
+    expect(processes_is_locked(&store->handle.processes, 0) && !processes_is_locked(&store->handle.processes, 1));
+    expect(!processes_is_dead(&store->handle.processes, owner));
     expect_sound(store);
 }
 
 CASE(who_leaves_frees_its_place_and_may_come_again) {
     struct store *store = make_shared_store(1);
     uint32_t before = enter(store);
-    processes_leave(&store->processes);
-    expect_equal(processes_owner(&store->processes), 0);
+    processes_leave(&store->handle.processes);
+    expect_equal(processes_owner(&store->handle.processes), 0);
     expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
-    expect(!processes_is_locked(&store->processes, 0) && processes_is_dead(&store->processes, before));
+    expect(!processes_is_locked(&store->handle.processes, 0) && processes_is_dead(&store->handle.processes, before));
     expect_equal(enter(store), 2 << 12);
-    processes_close(&store->processes);
+    processes_close(&store->handle.processes);
     expect_equal(place_of(store, 0), 2 << 8 | PLACE_FREE);
 }
 
@@ -137,13 +138,13 @@ CASE(at_its_end_a_process_leaves_every_table_in_which_it_appends_nothing) {
     struct store *idle = make_shared_store(2), *busy = make_shared_store(2);
     enter(idle);
     uint32_t owner = enter(busy);
-    add_relaxed(&busy->processes.own->appending, 1);
+    add_relaxed(&busy->handle.processes.own->appending, 1);
     processes_leave_all();
     expect_equal(place_of(idle, 0), 1 << 8 | PLACE_FREE);
-    expect(!processes_is_locked(&idle->processes, 0) && !processes_owner(&idle->processes));
+    expect(!processes_is_locked(&idle->handle.processes, 0) && !processes_owner(&idle->handle.processes));
     expect_equal(place_of(busy, 0), 1 << 8 | PLACE_USED);
-    expect(!processes_is_dead(&busy->processes, owner));
-    add_acq_rel(&busy->processes.own->appending, UINT32_MAX);
+    expect(!processes_is_dead(&busy->handle.processes, owner));
+    add_acq_rel(&busy->handle.processes.own->appending, UINT32_MAX);
     processes_leave_all();
     expect_equal(place_of(busy, 0), 1 << 8 | PLACE_FREE);
 }
@@ -153,8 +154,8 @@ CASE(a_full_table_refuses_until_somebody_dies) {
     pid_t first = child_that(enter_and_stop, store, NULL, 0), second = child_that(enter_and_stop, store, NULL, 0);
     expect_stop(first);
     expect_stop(second);
-    expect_equal(processes_enter(&store->processes, &ME), ENTER_FULL);
-    expect_equal(processes_owner(&store->processes), 0);
+    expect_equal(processes_enter(&store->handle.processes, &ME), ENTER_FULL);
+    expect_equal(processes_owner(&store->handle.processes), 0);
     kill_and_wait(second);
     enter(store);
     kill_and_wait(first);
@@ -174,10 +175,10 @@ CASE(a_place_is_reused_without_end_and_its_generation_wraps) {
         if (!(generation & 511)) continue; /* owner 0 is nobody */
         uint32_t owner = enter(store);
         expect_equal(owner, (generation & 511) << 12);
-        expect(before == owner || processes_is_dead(&store->processes, before));
-        expect(!processes_is_dead(&store->processes, owner));
+        expect(before == owner || processes_is_dead(&store->handle.processes, before));
+        expect(!processes_is_dead(&store->handle.processes, owner));
         append(store, owner);
-        processes_leave(&store->processes);
+        processes_leave(&store->handle.processes);
         before = owner;
     }
     expect_equal(place_of(store, 0) >> 8, 1099);
@@ -186,13 +187,13 @@ CASE(a_place_is_reused_without_end_and_its_generation_wraps) {
 
 CASE(claims_of_the_dead_are_settled_across_the_wrap_of_a_generation) {
     struct store *store = make_shared_store(2);
-    store_relaxed(&processes_place(&store->ring, 0)->word, UINT64_C(509) << 8 | PLACE_FREE);
+    store_relaxed(&processes_place(&store->handle.ring, 0)->word, UINT64_C(509) << 8 | PLACE_FREE);
     for (uint64_t i = 0; i < 5; i++) {
         die_in(enter_and_append, store, "tail moved");
         const uint32_t generation = i < 2 ? 510 + (uint32_t)i : (uint32_t)i - 1; /* 512 would be owner 0: nobody */
         expect_equal(word_of(store, i), word_for(store, i, generation << 12, WRITING));
         uint32_t held = word_owner(word_of(store, i));
-        expect(processes_is_dead(&store->processes, held));
+        expect(processes_is_dead(&store->handle.processes, held));
         uint64_t settled;
         expect(reap(store, 0, &settled));
         expect_equal(settled, 1);
@@ -210,7 +211,7 @@ CASE(who_dies_while_entering_leaves_a_place_for_the_next) {
         die_in(just_enter, store, point);
         die_in(just_enter, store, point);
         expect_sound(store);
-        expect(!processes_is_locked(&store->processes, 0));
+        expect(!processes_is_locked(&store->handle.processes, 0));
         uint32_t owner = enter(store);
         append(store, owner);
         expect_tickets(store, dirty ? "vr" : "r");
@@ -224,7 +225,7 @@ CASE(who_dies_while_entering_can_be_reaped) {
         struct store *store = make_shared_store(1);
         uint64_t pid, voided, released;
         die_in(just_enter, store, point);
-        expect(processes_reap(&store->processes, 0, &pid, &voided, &released));
+        expect(processes_reap(&store->handle.processes, 0, &pid, &voided, &released));
         expect_equal(place_of(store, 0) & 0xff, PLACE_FREE);
         enter(store);
     }
@@ -234,7 +235,7 @@ CASE(who_dies_while_leaving_leaves_a_free_place) {
     struct store *store = make_shared_store(1);
     die_in(enter_and_leave, store, "left");
     expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
-    expect(!processes_is_locked(&store->processes, 0));
+    expect(!processes_is_locked(&store->handle.processes, 0));
     enter(store);
 }
 
@@ -295,7 +296,7 @@ CASE(the_living_and_the_free_are_not_reaped) {
 CASE(nobody_is_an_owner_that_never_was) {
     struct store *store = make_shared_store(2);
     const uint32_t nobody[] = {0, 1, 2, 0xfff, 1 << 12, OWNER_MASK};
-    for_each(owner, nobody) expect(processes_is_dead(&store->processes, owner));
+    for_each(owner, nobody) expect(processes_is_dead(&store->handle.processes, owner));
 }
 
 CASE(a_stopped_process_is_not_dead_and_releases_its_slot_late) {
@@ -304,14 +305,14 @@ CASE(a_stopped_process_is_not_dead_and_releases_its_slot_late) {
     pid_t slow = child_that(enter_and_append, store, "tail moved", SIGSTOP);
     expect_stop(slow);
     uint32_t owner = word_owner(word_of(store, 0));
-    expect(!processes_is_dead(&store->processes, owner));
+    expect(!processes_is_dead(&store->handle.processes, owner));
     append_many(store, writer, 4);
     expect_equal(word_at(store, 0), word_for(store, 3, owner, STALLED));
     expect_equal(totals_of(store).skipped, 1);
     kill(slow, SIGCONT);
     expect_end(slow, 0);
     expect_equal(word_at(store, 0), word_for(store, 3, 0, SKIPPED));
-    expect(processes_is_dead(&store->processes, owner));
+    expect(processes_is_dead(&store->handle.processes, owner));
 }
 
 static int case_ends[2]; /* a pipe that nobody writes to: whoever reads from it waits until the case ends */
@@ -320,8 +321,8 @@ static void append_beside_a_child(struct store *store) {
     uint32_t owner = enter(store);
     if (!fork()) {
         close(case_ends[1]);
-        expect_equal(processes_owner(&store->processes), 0); /* the child is not its parent */
-        expect(!processes_is_dead(&store->processes, owner));
+        expect_equal(processes_owner(&store->handle.processes), 0); /* the child is not its parent */
+        expect(!processes_is_dead(&store->handle.processes, owner));
         expect_equal(enter(store) & 0xfff, 1);
         _exit((int)read(case_ends[0], &owner, 1));
     }
@@ -335,8 +336,8 @@ CASE(a_forked_child_keeps_no_dead_parent_alive) {
     expect(!pipe(case_ends));
     pid_t parent = child_that(append_beside_a_child, store, "tail moved", SIGKILL);
     expect_end(parent, SIGKILL);
-    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 1));
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 0));
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 1));
     expect(reap(store, 0, &settled));
     expect_equal(settled, 1);
     expect(!reap(store, 1, &settled));
@@ -349,16 +350,16 @@ CASE(the_end_of_a_forked_child_takes_nothing_from_its_parent) {
     uint32_t owner = enter(store);
     expect_end(child_that(enter_and_append, store, NULL, 0), 0);
     die_in(enter_and_append, store, "claimed");
-    expect(!processes_is_dead(&store->processes, owner));
+    expect(!processes_is_dead(&store->handle.processes, owner));
     append(store, owner);
-    expect_equal(processes_owner(&store->processes) & OWNER_MASK, owner);
+    expect_equal(processes_owner(&store->handle.processes) & OWNER_MASK, owner);
 }
 
 CASE(an_owner_that_has_not_entered_appends_nothing) {
     struct store *store = make_shared_store(2);
     uint64_t record[8] = {0};
     struct appended appended;
-    expect_equal(ring_append(&store->ring, 0, 0, record, NULL, &appended), APPEND_NOT_ENTERED);
+    expect_equal(ring_append(&store->handle.ring, 0, 0, record, NULL, &appended), APPEND_NOT_ENTERED);
     expect_equal(totals_of(store).tail, 0);
 }
 
@@ -381,13 +382,13 @@ static void expect_untouched(const int *others, int count) {
 static void lose_descriptors_and_go_on(struct store *store) {
     uint32_t owner = enter(store);
     int others[64], count = reuse_descriptors(others);
-    expect(processes_is_locked(&store->processes, owner & 0xfff));
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 0)); /* its parent: it lives, and cannot be asked about */
+    expect(processes_is_locked(&store->handle.processes, owner & 0xfff));
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 0)); /* its parent lives, and cannot be asked about */
     uint64_t settled;
     expect(!reap(store, 0, &settled));
     append(store, owner);
     raise(SIGSTOP);
-    processes_close(&store->processes);
+    processes_close(&store->handle.processes);
     expect_untouched(others, count);
 }
 
@@ -396,7 +397,7 @@ CASE(a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead) {
     append(store, enter(store));
     pid_t child = child_that(lose_descriptors_and_go_on, store, NULL, 0);
     expect_stop(child);
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 1));
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 1));
     uint64_t settled;
     expect(!reap(store, 1, &settled));
     kill(child, SIGCONT);
@@ -407,19 +408,19 @@ CASE(a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead) {
 
 static void lose_descriptors_and_ask(struct store *store) {
     int others[64], count = reuse_descriptors(others);
-    expect(processes_is_dead(&store->processes, 1 << 12 | 1)); /* found by the name */
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 1)); /* found by the name */
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 0));
     uint64_t settled;
     expect(reap(store, 1, &settled) && settled == 1);
     append(store, enter(store));
-    processes_close(&store->processes);
+    processes_close(&store->handle.processes);
     expect_untouched(others, count);
 }
 
 CASE(who_lost_its_descriptors_finds_the_segment_by_its_name) {
     struct store *store = make_shared_store(3);
-    snprintf(store->processes.path, sizeof store->processes.path, "/proc/%d/fd/%d", getpid(),
-             load_relaxed(&store->processes.fd));
+    snprintf(store->handle.processes.path, sizeof store->handle.processes.path, "/proc/%d/fd/%d", getpid(),
+             load_relaxed(&store->handle.processes.fd));
     append(store, enter(store));
     die_in(enter_and_append, store, "tail moved");
     expect_end(child_that(lose_descriptors_and_ask, store, NULL, 0), 0);
@@ -427,33 +428,33 @@ CASE(who_lost_its_descriptors_finds_the_segment_by_its_name) {
 
 static void lose_the_file_and_ask(struct store *store) {
     int other = open("/dev/null", O_RDWR | O_CLOEXEC);
-    expect(dup2(other, load_relaxed(&store->processes.fd)) >= 0);
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 0)); /* nobody can say */
-    expect_equal(processes_enter(&store->processes, &ME), ENTER_FAILED);
-    processes_close(&store->processes);
+    expect(dup2(other, load_relaxed(&store->handle.processes.fd)) >= 0);
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 0)); /* nobody can say */
+    expect_equal(processes_enter(&store->handle.processes, &ME), ENTER_FAILED);
+    processes_close(&store->handle.processes);
     expect(fcntl(other, F_GETFD) >= 0);
 }
 
 CASE(where_the_kernel_cannot_be_asked_nobody_is_dead) {
     struct store *store = make_shared_store(2);
     die_in(enter_and_append, store, "tail moved");
-    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 0));
     expect_end(child_that(lose_the_file_and_ask, store, NULL, 0), 0);
 }
 
 static void ask_through_a_path(struct store *store) {
     char link[40];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", load_relaxed(&store->processes.fd));
+    snprintf(link, sizeof link, "/proc/self/fd/%d", load_relaxed(&store->handle.processes.fd));
     int deaf = open(link, O_PATH | O_CLOEXEC); /* the same file, but no lock can be asked about through it */
-    expect(deaf >= 0 && dup2(deaf, load_relaxed(&store->processes.fd)) >= 0);
-    expect(!processes_is_dead(&store->processes, 1 << 12 | 0));
-    expect(processes_coordinator_alive(&store->processes));
+    expect(deaf >= 0 && dup2(deaf, load_relaxed(&store->handle.processes.fd)) >= 0);
+    expect(!processes_is_dead(&store->handle.processes, 1 << 12 | 0));
+    expect(processes_coordinator_alive(&store->handle.processes));
 }
 
 CASE(a_question_that_fails_is_answered_with_alive) {
     struct store *store = make_shared_store(2);
     die_in(enter_and_append, store, "tail moved");
-    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 0));
     expect_end(child_that(ask_through_a_path, store, NULL, 0), 0);
 }
 
@@ -466,11 +467,11 @@ CASE(a_repairer_that_is_stopped_makes_nobody_look_alive) {
     die_in(enter_and_append, store, "tail moved");
     pid_t repairer = child_that(reap_and_stop, store, "reap swept", SIGSTOP);
     expect_stop(repairer);
-    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 0));
     uint64_t settled;
     expect(!reap(store, 0, &settled)); /* it has the turn */
     expect_equal(enter(store) & 0xfff, 1);
-    append(store, processes_owner(&store->processes) & OWNER_MASK);
+    append(store, processes_owner(&store->handle.processes) & OWNER_MASK);
     kill_and_wait(repairer);
     expect(reap(store, 0, &settled));
     expect_tickets(store, "vr");
@@ -520,31 +521,32 @@ CASE(a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn) {
 CASE(the_tables_of_a_process_share_a_place_until_the_last_has_left) {
     struct store *store = make_shared_store(1);
     struct processes other, third;
-    expect(!processes_join(&store->processes));
+    expect(!processes_join(&store->handle.processes));
     uint32_t owner = enter(store);
-    const int fd = load_relaxed(&store->processes.fd);
-    expect(processes_open(&other, &store->ring, fd, NULL) && processes_join(&other));
-    expect(processes_open(&third, &store->ring, fd, NULL) && processes_join(&third));
+    const int fd = load_relaxed(&store->handle.processes.fd);
+    expect(processes_open(&other, &store->handle.ring, fd, NULL) && processes_join(&other));
+    expect(processes_open(&third, &store->handle.ring, fd, NULL) && processes_join(&third));
     expect_equal(processes_owner(&other) & OWNER_MASK, owner);
-    processes_leave(&store->processes);
+    processes_leave(&store->handle.processes);
     expect(!processes_is_dead(&third, owner) && processes_is_locked(&third, 0));
     processes_close(&other);
     expect(!processes_is_dead(&third, owner));
     processes_close(&third);
-    expect(!processes_is_locked(&store->processes, 0));
+    expect(!processes_is_locked(&store->handle.processes, 0));
     expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
-    expect(!processes_join(&store->processes));
+    expect(!processes_join(&store->handle.processes));
 }
 
 CASE(a_table_that_finds_another_one_entered_meanwhile_shares_its_place) {
     struct store *store = make_shared_store(1);
     struct processes other;
-    expect(processes_open(&other, &store->ring, load_relaxed(&store->processes.fd), NULL));
-    expect(!processes_join(&store->processes) && !processes_join(&other)); /* two threads look, and then both enter */
+    expect(processes_open(&other, &store->handle.ring, load_relaxed(&store->handle.processes.fd), NULL));
+    /* two threads look, and then both enter */
+    expect(!processes_join(&store->handle.processes) && !processes_join(&other));
     uint32_t owner = enter(store);
     expect_equal(processes_join_or_enter(&other, &ME), ENTER_OK);
     expect_equal(processes_owner(&other) & OWNER_MASK, owner);
-    processes_leave(&store->processes);
+    processes_leave(&store->handle.processes);
     expect(processes_is_locked(&other, 0));
     processes_close(&other);
     expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
@@ -555,43 +557,45 @@ CASE(locks_of_another_file_hide_no_death) {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char link[40];
     die_in(just_enter, store, "entered");
-    int kept = fcntl(load_relaxed(&store->processes.fd), F_DUPFD_CLOEXEC, 0), log = memfd_create("a log", MFD_CLOEXEC);
-    snprintf(store->processes.path, sizeof store->processes.path, "/proc/self/fd/%d", kept); /* stands for its name */
+    struct processes *processes = &store->handle.processes;
+    int kept = fcntl(load_relaxed(&processes->fd), F_DUPFD_CLOEXEC, 0), log = memfd_create("a log", MFD_CLOEXEC);
+    snprintf(processes->path, sizeof processes->path, "/proc/self/fd/%d", kept); /* stands for its name */
     snprintf(link, sizeof link, "/proc/self/fd/%d", log);
     expect(!fcntl(open(link, O_RDWR | O_CLOEXEC), F_OFD_SETLK, &whole));
-    expect(dup2(log, load_relaxed(&store->processes.fd)) >= 0);
-    expect(processes_is_dead(&store->processes, 1 << 12 | 0));
+    expect(dup2(log, load_relaxed(&store->handle.processes.fd)) >= 0);
+    expect(processes_is_dead(&store->handle.processes, 1 << 12 | 0));
 }
 
 /* ---- the coordinator's lock -------------------------------------------------------------------------------------- */
 
 static void coordinate_and_stop(struct store *store) {
-    expect(processes_lock_coordinator(&store->processes));
+    expect(processes_lock_coordinator(&store->handle.processes));
     raise(SIGSTOP);
 }
 
 CASE(there_is_one_coordinator_until_it_dies) {
     struct store *store = make_shared_store(2);
-    expect(!processes_coordinator_alive(&store->processes));
+    expect(!processes_coordinator_alive(&store->handle.processes));
     pid_t coordinator = child_that(coordinate_and_stop, store, NULL, 0);
     expect_stop(coordinator);
-    expect(processes_coordinator_alive(&store->processes));
-    expect(!processes_lock_coordinator(&store->processes));
+    expect(processes_coordinator_alive(&store->handle.processes));
+    expect(!processes_lock_coordinator(&store->handle.processes));
     kill_and_wait(coordinator);
-    expect(!processes_coordinator_alive(&store->processes));
-    expect(processes_lock_coordinator(&store->processes));
-    expect(processes_coordinator_alive(&store->processes));
-    processes_unlock_coordinator(&store->processes);
-    expect(!processes_coordinator_alive(&store->processes));
+    expect(!processes_coordinator_alive(&store->handle.processes));
+    expect(processes_lock_coordinator(&store->handle.processes));
+    expect(processes_coordinator_alive(&store->handle.processes));
+    processes_unlock_coordinator(&store->handle.processes);
+    expect(!processes_coordinator_alive(&store->handle.processes));
 }
 
 CASE(the_coordinators_lock_is_that_of_no_place) {
     struct store *store = make_shared_store(MAX_PROCESSES);
-    expect(processes_lock_coordinator(&store->processes));
-    for (uint32_t index = 0; index < MAX_PROCESSES; index++) expect(!processes_is_locked(&store->processes, index));
+    expect(processes_lock_coordinator(&store->handle.processes));
+    for (uint32_t index = 0; index < MAX_PROCESSES; index++)
+        expect(!processes_is_locked(&store->handle.processes, index));
     uint64_t settled;
     die_in(enter_and_append, store, "tail moved");
     expect(reap(store, 0, &settled));
-    processes_unlock_coordinator(&store->processes);
-    expect(!processes_coordinator_alive(&store->processes));
+    processes_unlock_coordinator(&store->handle.processes);
+    expect(!processes_coordinator_alive(&store->handle.processes));
 }

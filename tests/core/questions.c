@@ -49,8 +49,8 @@ static void append_one(void *argument) {
     struct store *store = w->trial->store;
     unsigned char record[STAGED_BYTES];
     struct appended out;
-    stage(&store->geometry, w->number, w->sequence, record);
-    expect_equal(ring_append(&store->ring, 0, w->owner, record, NULL, &out), APPEND_DONE);
+    stage(&store->handle.geometry, w->number, w->sequence, record);
+    expect_equal(ring_append(&store->handle.ring, 0, w->owner, record, NULL, &out), APPEND_DONE);
     store_relaxed(&w->trial->written[out.ticket], (uint64_t)(w->number + 1) << SEQUENCE_BITS | w->sequence);
 }
 
@@ -67,7 +67,7 @@ static void *append_all(void *argument) {
             expect(leaves_at("tail moved", 0, append_one, w));
             w->owner = join(store, w->number);
         } else if (chance < 3) {
-            w->stalls_until = tail_of(store) + random_number(store->geometry.slots * 3 / 2);
+            w->stalls_until = tail_of(store) + random_number(store->handle.geometry.slots * 3 / 2);
         }
         append_one(w);
     }
@@ -108,16 +108,16 @@ static void expect_in_order(const struct geometry *g, const struct batch *batch,
 
 static void ask_once(struct asker *asker, unsigned char *buffer, bool summarises) {
     struct trial *trial = asker->trial;
-    const struct geometry *g = &trial->store->geometry;
+    const struct geometry *g = &trial->store->handle.geometry;
     struct program program;
     struct scan scan = {
-        .ring = &trial->store->ring, .program = &program, .ranges = &asker->range, .range_count = 1,
+        .ring = &trial->store->handle.ring, .program = &program, .ranges = &asker->range, .range_count = 1,
         .sealed = trial->sealed[asker->process], .summarises = summarises,
     };
-    program_begin(&program, trial->store->fields, g->options.field_count);
+    program_begin(&program, trial->store->handle.header.fields, g->options.field_count);
     scan.needs = scan.kept = (UINT64_C(1) << g->options.field_count) - 1;
     if (summarises) scan.taker = (struct block_taker){believe, asker};
-    asker->range = scan_range(&trial->store->ring, 0);
+    asker->range = scan_range(&trial->store->handle.ring, 0);
     uint64_t next[WRITERS] = {0}, length = asker->range.end - asker->range.next, rows = 0;
     struct batch batch;
     enum scan_status status;
@@ -135,7 +135,7 @@ static void ask_once(struct asker *asker, unsigned char *buffer, bool summarises
 /* Until the writers are through, and then three times in peace: the third finds summaries. */
 static void *ask_without_end(void *argument) {
     struct asker *asker = argument;
-    const struct geometry *g = &asker->trial->store->geometry;
+    const struct geometry *g = &asker->trial->store->handle.geometry;
     size_t bytes = (scan_buffer_bytes(g, UINT64_MAX) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     unsigned char *buffer = aligned_alloc(CACHE_LINE, bytes);
     seed_thread(WRITERS + asker->number);
@@ -171,7 +171,8 @@ static uint64_t try_layout(uint32_t layout, uint64_t capacity) {
     struct writer writers[WRITERS];
     struct asker askers[ASKERS];
     pthread_t threads[WRITERS + ASKERS];
-    for (int i = 0; i < 2; i++) trial->sealed[i] = calloc(trial->store->geometry.block_count, sizeof(atomic_u64));
+    const uint64_t blocks = trial->store->handle.geometry.block_count;
+    for (int i = 0; i < 2; i++) trial->sealed[i] = calloc(blocks, sizeof(atomic_u64));
     store_release(&trial->running, WRITERS);
     for (uint32_t i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.trial = trial, .number = i};

@@ -35,7 +35,7 @@ static size_t spell(char text[24], uint64_t key) {
 static void *intern_all(void *argument) {
     struct dictionary *dictionary = argument;
     atomic_u32 spare_cell = 0;
-    struct table table = dictionary->store->table; /* as a process of its own */
+    struct table table = dictionary->store->handle.table; /* as a process of its own */
     table.spare = &spare_cell;
     seed_thread(add_relaxed(&dictionary->threads, 1));
     for (uint64_t i = 0, at = 0; i < 3 * KEYS; i++, at = (at + 67) % KEYS) { /* abreast, for the most part */
@@ -55,7 +55,7 @@ static void *intern_all(void *argument) {
 /* From ids to texts: a text is there for good, or not yet. */
 static void *spell_out(void *argument) {
     struct dictionary *dictionary = argument;
-    const struct table *table = &dictionary->store->table;
+    const struct table *table = &dictionary->store->handle.table;
     int64_t lengths[KEYS + PLACES] = {0};
     char texts[KEYS + PLACES][24];
     while (load_acquire(&dictionary->interning))
@@ -83,7 +83,7 @@ CASE(a_key_that_many_threads_intern_has_one_id) {
         bool taken[KEYS + PLACES] = {false};
         for (uint64_t key = 0; key < KEYS; key++) {
             uint64_t id = dictionary.ids[key] - 1;
-            expect(id < table_count(&dictionary.store->table) && !taken[id]);
+            expect(id < table_count(&dictionary.store->handle.table) && !taken[id]);
             taken[id] = true;
         }
         expect_sound(dictionary.store);
@@ -104,7 +104,7 @@ static void *write_samples(void *argument) {
     for (uint64_t n = 0; n < chronicle->samples; n++) {
         uint64_t m = mixed(n);
         struct sample_values values = {n, m, m + 1, m + 2, m + 3, m + 4, m + 5, m + 6, m + 7};
-        history_write(&chronicle->store->ring, &values);
+        history_write(&chronicle->store->handle.ring, &values);
     }
     return NULL;
 }
@@ -113,10 +113,10 @@ static void *read_samples(void *argument) {
     struct chronicle *chronicle = argument;
     uint64_t next = 0, found = 0;
     seed_thread(add_relaxed(&chronicle->threads, 1));
-    while ((next = history_next(&chronicle->store->ring)) < chronicle->samples || found < 100) {
+    while ((next = history_next(&chronicle->store->handle.ring)) < chronicle->samples || found < 100) {
         uint64_t back = random_number(2) ? HISTORY_SAMPLES - random_number(3) : 1 + random_number(20);
         struct sample_values values;
-        if (next < back || !history_read(&chronicle->store->ring, next - back, &values)) continue;
+        if (next < back || !history_read(&chronicle->store->handle.ring, next - back, &values)) continue;
         uint64_t m = mixed(next - back);
         const struct sample_values whole = {next - back, m, m + 1, m + 2, m + 3, m + 4, m + 5, m + 6, m + 7};
         expect(!memcmp(&values, &whole, sizeof whole));
@@ -133,7 +133,7 @@ CASE(a_sample_that_is_read_is_whole) {
 /* ---- news -------------------------------------------------------------------------------------------------------- */
 
 static atomic_u32 *news_of(const struct store *store) {
-    return &((struct board *)(void *)(store->ring.memory + store->geometry.board_offset))->news;
+    return &((struct board *)(void *)(store->handle.ring.memory + store->handle.geometry.board_offset))->news;
 }
 
 struct line {

@@ -32,10 +32,10 @@ CASE(partitions_do_not_touch_each_other) {
         append_many(store, writer, 2);
         unsigned char record[STAGED_BYTES];
         struct appended out;
-        stage(&store->geometry, 77, 0, record);
+        stage(&store->handle.geometry, 77, 0, record);
         for (uint64_t i = 0; i < 10; i++)
             for (uint32_t partition = 1; partition < 3; partition++) {
-                expect_equal(ring_append(&store->ring, partition, writer, record, NULL, &out), APPEND_DONE);
+                expect_equal(ring_append(&store->handle.ring, partition, writer, record, NULL, &out), APPEND_DONE);
                 expect_equal(out.ticket, i);
             }
         expect_tickets(store, "rr");
@@ -56,13 +56,13 @@ CASE(a_live_writer_is_in_flight_and_a_cursor_stops_there) {
     expect_equal(totals_of(store).in_flight, 1);
     expect_sound(store);
 
-    struct destination to = make_destination(&store->geometry, 7);
+    struct destination to = make_destination(&store->handle.geometry, 7);
     uint64_t next = 0;
-    expect_equal(ring_read(&store->ring, 0, &next, 5, true, &to, NULL), READ_HELD);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, 5, true, &to, NULL), READ_HELD);
     expect_equal(next, 2);
     expect_equal(to.row, 2);
     expect_equal(wake(stalled), APPEND_DONE);
-    expect_equal(ring_read(&store->ring, 0, &next, 5, true, &to, NULL), READ_END);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, 5, true, &to, NULL), READ_END);
     expect_equal(to.row, 5);
     expect_tickets(store, "rrrrr");
     expect_sound(store);
@@ -74,9 +74,9 @@ CASE(a_reader_settles_the_claim_of_a_dead_writer) {
     abandon(store, mortal, "payload written");
     append(store, writer);
     die(store, mortal);
-    struct destination to = make_destination(&store->geometry, 7);
+    struct destination to = make_destination(&store->handle.geometry, 7);
     uint64_t next = 0;
-    expect_equal(ring_read(&store->ring, 0, &next, 2, true, &to, &no_gaps), READ_END);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, 2, true, &to, &no_gaps), READ_END);
     expect_equal(to.row, 1);
     expect_equal(word_of(store, 0), word_for(store, 0, 0, VOID));
     expect_equal(repair(store, mortal), 0);
@@ -90,10 +90,10 @@ CASE(a_reader_that_may_not_write_reports_the_dead_and_changes_no_byte) {
     abandon(store, mortal, "claimed");
     append(store, writer);
     die(store, mortal);
-    unsigned char *before = malloc(store->geometry.total_bytes);
-    memcpy(before, store->ring.memory, store->geometry.total_bytes);
+    unsigned char *before = malloc(store->handle.geometry.total_bytes);
+    memcpy(before, store->handle.ring.memory, store->handle.geometry.total_bytes);
     expect_tickets(store, "vr");
-    expect(!memcmp(before, store->ring.memory, store->geometry.total_bytes));
+    expect(!memcmp(before, store->handle.ring.memory, store->handle.geometry.total_bytes));
 }
 
 CASE(the_next_lap_settles_the_claim_of_a_dead_writer_and_counts_it_once) {
@@ -126,8 +126,9 @@ CASE(a_voided_ticket_is_counted_once_in_its_slot_and_in_the_ledger) {
         expect_sound(store);
         append(store, writer);
     }
-    expect_equal((uint32_t)ring_partition(&store->ring, 0)->void_ledger, 1);
-    expect_equal(ring_partition(&store->ring, 0)->voids_until, 5); /* ticket 4 takes the slot of the voided one */
+    expect_equal((uint32_t)ring_partition(&store->handle.ring, 0)->void_ledger, 1);
+    /* ticket 4 takes the slot of the voided one */
+    expect_equal(ring_partition(&store->handle.ring, 0)->voids_until, 5);
 }
 
 CASE(a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap) {
@@ -272,7 +273,7 @@ CASE(what_was_cleared_is_a_gap_of_its_own_and_discards_nothing) {
     struct store *store = make_store((struct wish){.capacity = 3});
     uint32_t writer = join(store, 0);
     append_many(store, writer, 4);
-    ring_raise_floor(&store->ring, 0, 3);
+    ring_raise_floor(&store->handle.ring, 0, 3);
     expect_tickets(store, "cccr");
     expect_sound(store);
     append_many(store, writer, 2); /* try_append expects that no cleared record is handed out as discarded */
@@ -295,7 +296,7 @@ static bool clear_meanwhile(void *context, uint32_t partition, uint64_t first, u
     memset(clearing->letters + first, " lvsci"[reason], end - first);
     if (reason == GAP_IN_FLIGHT) {
         append_many(clearing->store, clearing->writer, 2);
-        ring_raise_floor(&clearing->store->ring, 0, tail_of(clearing->store));
+        ring_raise_floor(&clearing->store->handle.ring, 0, tail_of(clearing->store));
     }
     return true;
 }
@@ -307,10 +308,10 @@ CASE(what_is_cleared_while_it_is_read_is_told_as_cleared) {
     struct stopping *slow = stall(store, join(store, 1), "tail moved"); /* ticket 4 */
     append_many(store, clearing.writer, 3);
     uint64_t next = 4, end = tail_of(store);
-    struct destination to = make_destination(&store->geometry, 8);
+    struct destination to = make_destination(&store->handle.geometry, 8);
     memset(clearing.letters, 'r', 8);
     const struct gap_sink sink = {clear_meanwhile, &clearing};
-    expect_equal(ring_read(&store->ring, 0, &next, end, false, &to, &sink), READ_END);
+    expect_equal(ring_read(&store->handle.ring, 0, &next, end, false, &to, &sink), READ_END);
     expect_text_at(__FILE__, __LINE__, clearing.letters, "rrrriccc"); /* 6 and 7 were never overwritten */
     expect_equal(wake(slow), APPEND_DONE);
 }
@@ -318,8 +319,8 @@ CASE(what_is_cleared_while_it_is_read_is_told_as_cleared) {
 CASE(the_floor_never_falls) {
     struct store *store = make_store((struct wish){0});
     append_many(store, join(store, 0), 5);
-    ring_raise_floor(&store->ring, 0, 4);
-    ring_raise_floor(&store->ring, 0, 2);
+    ring_raise_floor(&store->handle.ring, 0, 4);
+    ring_raise_floor(&store->handle.ring, 0, 2);
     expect_tickets(store, "ccccr");
     expect_equal(totals_of(store).oldest, 4);
 }
@@ -330,7 +331,7 @@ CASE(a_cleared_claim_may_still_publish_die_or_stall) {
     struct stopping *stalled = stall(store, slow, "tail moved");
     abandon(store, mortal, "tail moved");
     append(store, writer);
-    ring_raise_floor(&store->ring, 0, tail_of(store));
+    ring_raise_floor(&store->handle.ring, 0, tail_of(store));
     expect_tickets(store, "ccc");
     expect_sound(store);
     die(store, mortal);

@@ -4,10 +4,10 @@
 enum { BLOCK = LEAST_BLOCK_SLOTS };
 
 static uint64_t summary_bytes(const struct store *store) {
-    return store->geometry.slots_offset - store->geometry.summaries_offset;
+    return store->handle.geometry.slots_offset - store->handle.geometry.summaries_offset;
 }
 static unsigned char *summaries_of(const struct store *store) {
-    return store->ring.memory + store->geometry.summaries_offset;
+    return store->handle.ring.memory + store->handle.geometry.summaries_offset;
 }
 
 /* ---- whole blocks ------------------------------------------------------------------------------------------------ */
@@ -29,7 +29,7 @@ CASE(summaries_tell_what_the_records_do_at_every_length) {
 
 CASE(a_third_question_reads_only_what_no_whole_block_covers) {
     struct store *store = make_store((struct wish){.capacity = 3 * BLOCK + 88});
-    uint64_t slots = store->geometry.slots;
+    uint64_t slots = store->handle.geometry.slots;
     uint32_t writer = join(store, 0);
     const struct {
         uint64_t tail, read;
@@ -52,7 +52,7 @@ CASE(a_block_with_a_hole_is_never_whole) {
     for_each(hole, holes) for (int fate = 0; fate < 3; fate++) {
         struct store *store = make_store((struct wish){.capacity = 2 * BLOCK + 88});
         struct asker asker = make_asker(store, true), counter = make_asker(store, true);
-        uint64_t count = store->geometry.slots - 1;
+        uint64_t count = store->handle.geometry.slots - 1;
         uint32_t writer = join(store, 0), slow = join(store, 1);
         counter.needs = 0; /* what asks for no field meets no summary either */
         append_many(store, writer, hole);
@@ -62,7 +62,7 @@ CASE(a_block_with_a_hole_is_never_whole) {
         if (fate == 1) {
             die(store, slow); /* void */
         } else if (fate == 2) { /* a lap on, its slot is skipped, and then released */
-            append_many(store, writer, store->geometry.slots - 1);
+            append_many(store, writer, store->handle.geometry.slots - 1);
             die(store, slow);
             repair(store, slow);
         }
@@ -84,9 +84,9 @@ CASE(questions_hold_where_laps_cross_2_to_the_40) {
         struct store *store = make_store((struct wish){.capacity = BLOCK + 44, .layout = layout});
         struct asker asker = make_asker(store, true);
         uint32_t writer = join(store, 0);
-        start_at(store, ((UINT64_C(1) << LAP_BITS) - 2) * store->geometry.slots);
-        for (uint64_t length = 0; length < 4 * store->geometry.slots; length += 50) {
-            expect_agreement(&asker, length < store->geometry.slots ? length : store->geometry.slots);
+        start_at(store, ((UINT64_C(1) << LAP_BITS) - 2) * store->handle.geometry.slots);
+        for (uint64_t length = 0; length < 4 * store->handle.geometry.slots; length += 50) {
+            expect_agreement(&asker, length < store->handle.geometry.slots ? length : store->handle.geometry.slots);
             append_many(store, writer, 50);
         }
         free_store(store);
@@ -98,10 +98,10 @@ CASE(what_was_cleared_is_told_by_no_summary) {
     for_each(floor, floors) {
         struct store *store = make_store((struct wish){.capacity = 2 * BLOCK + 88});
         struct asker asker = make_asker(store, true);
-        append_many(store, join(store, 0), store->geometry.slots);
-        expect_agreement(&asker, store->geometry.slots); /* all is summarised */
-        ring_raise_floor(&store->ring, 0, floor);
-        expect_agreement(&asker, store->geometry.slots - floor);
+        append_many(store, join(store, 0), store->handle.geometry.slots);
+        expect_agreement(&asker, store->handle.geometry.slots); /* all is summarised */
+        ring_raise_floor(&store->handle.ring, 0, floor);
+        expect_agreement(&asker, store->handle.geometry.slots - floor);
         free_store(store);
     }
 }
@@ -111,7 +111,7 @@ CASE(what_came_after_a_question_began_is_told_by_no_summary) {
     struct asker asker = make_asker(store, true), late = make_asker(store, true);
     uint32_t writer = join(store, 0);
     append_many(store, writer, BLOCK - 1);
-    struct range before = scan_range(&store->ring, 0);
+    struct range before = scan_range(&store->handle.ring, 0);
     append_many(store, writer, 1);
     expect_agreement(&asker, BLOCK);
     expect_equal(ask_about(&late, before).count, BLOCK - 1);
@@ -133,7 +133,7 @@ CASE(a_sealed_block_that_is_claimed_over_is_read_by_its_words) {
         struct asker asker = make_asker(store, false);
         uint32_t writer = join(store, 0), slow = join(store, 1);
         append_many(store, writer, 2 * BLOCK);
-        struct range before = scan_range(&store->ring, 0);
+        struct range before = scan_range(&store->handle.ring, 0);
         ask(&asker); /* now every block is marked */
         append_many(store, writer, more);
         struct stopping *held = stall(store, slow, "payload written");
@@ -161,8 +161,8 @@ CASE(a_mark_is_of_blocks_that_were_seen_from_their_first_ticket) {
     uint32_t writer = join(store, 0), mortal = join(store, 1);
     abandon(store, mortal, "tail moved");
     append_many(store, writer, BLOCK);
-    struct range before = scan_range(&store->ring, 0);
-    ring_raise_floor(&store->ring, 0, 5);
+    struct range before = scan_range(&store->handle.ring, 0);
+    ring_raise_floor(&store->handle.ring, 0, 5);
     expect_equal(ask(&asker).count, BLOCK - 4);
     expect_equal(ask_about(&asker, before).count, BLOCK - 4); /* and not the claimed slot too */
 }
@@ -196,7 +196,7 @@ CASE(a_summary_is_right_for_ever) {
     struct asker asker = make_asker(store, true);
     uint32_t writer = join(store, 0);
     append_many(store, writer, 2 * BLOCK);
-    struct range before = scan_range(&store->ring, 0);
+    struct range before = scan_range(&store->handle.ring, 0);
     ask(&asker);
     struct answer then = ask(&asker);
     for (uint64_t tail = 2 * BLOCK; tail < 4 * BLOCK; tail += 64) { /* until it is partly overwritten */
@@ -216,7 +216,7 @@ CASE(a_block_that_is_gone_before_it_is_read_ends_no_question) {
         require_some(&doubter.program);
         asker.needs = doubter.needs = 1 << 1;
         append_many(store, writer, 2 * BLOCK);
-        struct range before = scan_range(&store->ring, 0);
+        struct range before = scan_range(&store->handle.ring, 0);
         for (int times = 0; times < 2; times++) expect_equal(ask(&asker).count, 2 * BLOCK - 10);
         append_many(store, writer, tail - 2 * BLOCK);
         uint64_t oldest = tail < 3 * BLOCK ? 0 : tail - 3 * BLOCK, first = oldest > 10 ? oldest : 10;
@@ -229,17 +229,17 @@ CASE(a_block_that_is_gone_before_it_is_read_ends_no_question) {
 
 /* Fill the ring with noise, published up to a tail: quickly made, whatever its size. */
 static void fill_with_noise(struct store *store, uint64_t tail) {
-    uint64_t *part = (uint64_t *)(void *)ring_slots(&store->ring, 0);
-    for (uint64_t i = 0; i < store->geometry.partition_bytes / 8; i++) part[i] = mixed(i);
+    uint64_t *part = (uint64_t *)(void *)ring_slots(&store->handle.ring, 0);
+    for (uint64_t i = 0; i < store->handle.geometry.partition_bytes / 8; i++) part[i] = mixed(i);
     start_at(store, tail);
-    store_relaxed(&ring_partition(&store->ring, 0)->floor, 0);
+    store_relaxed(&ring_partition(&store->handle.ring, 0)->floor, 0);
 }
 
 static void append_noise(struct store *store, uint64_t count) {
     const unsigned char record[STAGED_BYTES] = {0};
     struct appended out;
     for (uint32_t writer = join(store, 0); count; count--)
-        expect_equal(ring_append(&store->ring, 0, writer, record, NULL, &out), APPEND_DONE);
+        expect_equal(ring_append(&store->handle.ring, 0, writer, record, NULL, &out), APPEND_DONE);
 }
 
 CASE(a_block_of_several_batches_is_summarised_whole_or_not_at_all) {
@@ -247,12 +247,12 @@ CASE(a_block_of_several_batches_is_summarised_whole_or_not_at_all) {
         struct store *store = make_store((struct wish){.capacity = 300000, .layout = layout});
         struct asker asker = make_asker(store, true), late = make_asker(store, true);
         struct asker doubter = make_asker(store, false);
-        uint64_t slots = store->geometry.slots;
-        expect(store->geometry.block_slots > BATCH_ROWS);
+        uint64_t slots = store->handle.geometry.slots;
+        expect(store->handle.geometry.block_slots > BATCH_ROWS);
         fill_with_noise(store, slots);
         asker.is_noise = doubter.is_noise = late.is_noise = true;
         asker.needs = doubter.needs = late.needs = 1 << 5 | 1 << 10;
-        struct range before = scan_range(&store->ring, 0);
+        struct range before = scan_range(&store->handle.ring, 0);
         struct answer expected = ask(&doubter);
         ask(&asker); /* now all is marked, and nothing summarised */
         append_noise(store, 10);
@@ -260,7 +260,7 @@ CASE(a_block_of_several_batches_is_summarised_whole_or_not_at_all) {
         expect_equal(found.count, slots - 10);
         found = ask_about(&late, before); /* all but the first block is summarised */
         expect_equal(found.count, slots - 10);
-        expect_equal(late.read, store->geometry.block_slots - 10);
+        expect_equal(late.read, store->handle.geometry.block_slots - 10);
         expect_equal(expected.count, slots);
         expected = ask(&doubter);
         for (int times = 0; times < 3; times++) {
@@ -273,7 +273,7 @@ CASE(a_block_of_several_batches_is_summarised_whole_or_not_at_all) {
 
 CASE(who_summarises_the_same_records_writes_the_same_words) {
     struct store *store = make_store((struct wish){.capacity = 4 * BLOCK + 176});
-    uint64_t bytes = summary_bytes(store), slots = store->geometry.slots;
+    uint64_t bytes = summary_bytes(store), slots = store->handle.geometry.slots;
     unsigned char *first = malloc(bytes);
     append_many(store, join(store, 0), slots);
     for (uint64_t oldest = 0; oldest < BLOCK; oldest += 50) {
@@ -291,7 +291,7 @@ CASE(who_summarises_the_same_records_writes_the_same_words) {
 
 static bool is_known(const struct store *store, uint32_t partition, uint64_t block, uint64_t lap, uint32_t field) {
     struct facts facts;
-    summary_read(&store->geometry, store->ring.memory, partition, block, lap, field, &facts);
+    summary_read(&store->handle.geometry, store->handle.ring.memory, partition, block, lap, field, &facts);
     return facts.known;
 }
 
@@ -301,7 +301,7 @@ CASE(a_mixture_of_summaries_is_none) {
     for (uint64_t lap = 1; lap < 3; lap++) {
         struct facts facts = {.low.u = 10 * lap, .high.u = 10 * lap + 1};
         facts.sum.integer.total = (__int128)lap << 64 | lap;
-        summary_write(&store->geometry, store->ring.memory, 0, 0, lap, 0, &facts);
+        summary_write(&store->handle.geometry, store->handle.ring.memory, 0, 0, lap, 0, &facts);
         memcpy(laps[lap], words, sizeof laps[lap]);
         expect(is_known(store, 0, 0, lap, 0));
     }
@@ -322,9 +322,9 @@ CASE(a_mixture_of_summaries_is_none) {
 
 CASE(a_summary_is_of_its_lap_partition_block_and_field) {
     struct store *store = make_store((struct wish){.capacity = 4 * BLOCK, .partitions = 2});
-    const struct geometry *g = &store->geometry;
+    const struct geometry *g = &store->handle.geometry;
     struct facts facts = {.low.u = 1, .high.u = 2, .sum.integer.total = 3};
-    summary_write(g, store->ring.memory, 0, 0, 1, 0, &facts);
+    summary_write(g, store->handle.ring.memory, 0, 0, 1, 0, &facts);
     const size_t size = sizeof(struct summary);
     for (uint64_t at = size; at + size <= summary_bytes(store); at += size)
         memcpy(summaries_of(store) + at, summaries_of(store), size);
@@ -342,7 +342,7 @@ CASE(noise_in_the_summaries_changes_no_answer) {
     uint32_t writer = join(store, 0);
     for (int round = 0; round < 20; round++) {
         append_many(store, writer, 1 + random_number(BLOCK));
-        uint64_t tail = tail_of(store), count = tail < store->geometry.slots ? tail : store->geometry.slots;
+        uint64_t slots = store->handle.geometry.slots, tail = tail_of(store), count = tail < slots ? tail : slots;
         expect_agreement(&asker, count);
         for (uint64_t at = random_number(40); at < summary_bytes(store); at += 1 + random_number(40))
             summaries_of(store)[at] = (unsigned char)random_number(256);
@@ -354,9 +354,9 @@ CASE(who_may_not_write_leaves_no_summary) {
     struct store *store = make_store((struct wish){.capacity = 2 * BLOCK});
     struct asker asker = make_asker(store, true);
     append_many(store, join(store, 0), 2 * BLOCK);
-    unsigned char *before = malloc(store->geometry.total_bytes);
-    memcpy(before, store->ring.memory, store->geometry.total_bytes);
-    store->ring.writable = false;
+    unsigned char *before = malloc(store->handle.geometry.total_bytes);
+    memcpy(before, store->handle.ring.memory, store->handle.geometry.total_bytes);
+    store->handle.ring.writable = false;
     for (int times = 0; times < 3; times++) expect_equal(ask(&asker).count, 2 * BLOCK);
-    expect(!memcmp(before, store->ring.memory, store->geometry.total_bytes));
+    expect(!memcmp(before, store->handle.ring.memory, store->handle.geometry.total_bytes));
 }

@@ -14,7 +14,7 @@ from tests.core.side_by_side import Together, chosen
 
 Done = subprocess.CompletedProcess[str]
 
-SUPPORT = {"asking", "fuzz_questions", "harness", "store", "stopping"}
+SUPPORT = {"asking", "fuzz_questions", "harness", "records", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
 TOGETHER = {"buffers", "questions", "sharing", "threads", "walks"}

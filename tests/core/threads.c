@@ -44,7 +44,8 @@ static void stall_here(const char *name) {
     self->late |= !strcmp(name, "late");
     if (!self->stalls_at || strcmp(name, self->stalls_at)) return;
     self->stalls_at = NULL;
-    uint64_t slots = trial->store->geometry.slots, until = tail_of(trial->store) + slots + random_number(2 * slots);
+    uint64_t slots = trial->store->handle.geometry.slots;
+    uint64_t until = tail_of(trial->store) + slots + random_number(2 * slots);
     add_relaxed(&trial->stalled, 1);
     while (tail_of(trial->store) < until && load_relaxed(&trial->stalled) < load_relaxed(&trial->running))
         sched_yield();
@@ -54,10 +55,10 @@ static void stall_here(const char *name) {
 static void append_once(void *argument) {
     struct writer *w = argument;
     unsigned char record[STAGED_BYTES];
-    stage(&w->trial->store->geometry, w->number, w->sequence, record);
+    stage(&w->trial->store->handle.geometry, w->number, w->sequence, record);
     memset(w->discarded, 0, sizeof w->discarded);
     enum append_status status;
-    do status = ring_append(&w->trial->store->ring, 0, w->owner, record, w->discarded, &w->out);
+    do status = ring_append(&w->trial->store->handle.ring, 0, w->owner, record, w->discarded, &w->out);
     while (status == APPEND_BLOCKED);
     expect_equal(status, APPEND_DONE);
     expect(w->out.ticket < MOST_TICKETS);
@@ -72,7 +73,7 @@ static void append_and_tell(struct writer *w) {
     expect(cas_acq_rel(&trial->written[w->out.ticket], &none, identity(w->number, w->sequence)));
     add_relaxed(&trial->acknowledged, 1);
     if (!w->out.discarded) return;
-    unstage(&trial->store->geometry, w->discarded, &writer, &sequence);
+    unstage(&trial->store->handle.geometry, w->discarded, &writer, &sequence);
     expect_equal(add_relaxed(&trial->handed_out[writer][sequence], 1), 0);
 }
 
@@ -112,7 +113,7 @@ struct reader {
 static void note_rows(struct reader *r, uint64_t ticket) {
     for (; r->row < r->to.row; r->row++, r->next++) {
         uint64_t writer, sequence;
-        expect_whole(&r->trial->store->geometry, &r->to, r->row, &writer, &sequence);
+        expect_whole(&r->trial->store->handle.geometry, &r->to, r->row, &writer, &sequence);
         expect(sequence >= r->newest[writer]); /* one writer's records keep their order */
         r->newest[writer] = sequence + 1;
         r->trial->followed[r->next] = identity(writer, sequence);
@@ -132,7 +133,7 @@ static bool note_gap(void *context, uint32_t partition, uint64_t first, uint64_t
 static void *read_each_ticket(void *argument) {
     struct trial *trial = argument;
     struct store *store = trial->store;
-    struct reader r = {.trial = trial, .to = make_destination(&store->geometry, 100)};
+    struct reader r = {.trial = trial, .to = make_destination(&store->handle.geometry, 100)};
     seed_thread(WRITERS);
     for (uint64_t next = 0;;) {
         bool over = is_over(trial);
@@ -140,7 +141,7 @@ static void *read_each_ticket(void *argument) {
         r.to.row = r.row = 0;
         r.to.room = 1 + random_number(100);
         const struct gap_sink gaps = {note_gap, &r};
-        enum read_status status = ring_read(&store->ring, 0, &next, tail, true, &r.to, &gaps);
+        enum read_status status = ring_read(&store->handle.ring, 0, &next, tail, true, &r.to, &gaps);
         note_rows(&r, next);
         expect(status != READ_DAMAGED && !(over && status == READ_HELD));
         if (over && next == tail) return NULL;
@@ -157,8 +158,8 @@ static bool pass_gap(void *context, uint32_t partition, uint64_t first, uint64_t
 static void *take_snapshots(void *argument) {
     struct trial *trial = argument;
     struct store *store = trial->store;
-    struct destination to = make_destination(&store->geometry, store->geometry.slots);
-    struct ring ring = store->ring;
+    struct destination to = make_destination(&store->handle.geometry, store->handle.geometry.slots);
+    struct ring ring = store->handle.ring;
     ring.writable = false;
     while (!is_over(trial)) {
         uint64_t tail = tail_of(store), first = ring_oldest(&ring, 0, tail), next = first, missed = 0;
@@ -168,7 +169,7 @@ static void *take_snapshots(void *argument) {
         expect_equal(to.row + missed, tail - first);
         for (uint64_t row = 0; row < to.row; row++) {
             uint64_t writer, sequence;
-            expect_whole(&store->geometry, &to, row, &writer, &sequence);
+            expect_whole(&store->handle.geometry, &to, row, &writer, &sequence);
             expect(sequence >= newest[writer]);
             newest[writer] = sequence + 1;
         }
@@ -188,11 +189,12 @@ static void *look_after(void *argument) {
     seed_thread(WRITERS + 1);
     while (!is_over(trial)) {
         struct totals totals;
-        check_store(&store->ring, &store->processes, &store->table, &(struct check_report){fail_with, NULL});
-        ring_totals(&store->ring, 0, &store->decided, &totals);
-        expect(totals.length <= store->geometry.slots && totals.oldest <= totals.tail);
+        check_store(&store->handle.ring, &store->handle.processes, &store->handle.table,
+                    &(struct check_report){fail_with, NULL});
+        ring_totals(&store->handle.ring, 0, store->handle.decided, &totals);
+        expect(totals.length <= store->handle.geometry.slots && totals.oldest <= totals.tail);
         uint64_t floor = totals.oldest + random_number(totals.tail - totals.oldest + 1);
-        if (trial->clears && !random_number(20)) ring_raise_floor(&store->ring, 0, floor);
+        if (trial->clears && !random_number(20)) ring_raise_floor(&store->handle.ring, 0, floor);
     }
     return NULL;
 }
@@ -211,7 +213,7 @@ static void expect_followed(const struct trial *trial, uint64_t tail) {
 
 /* Every record that is gone was handed out once, except those overtaken, cleared, or replaced by who died. */
 static void expect_handed_out(const struct trial *trial, uint64_t tail) {
-    uint64_t missing = 0, slots = trial->store->geometry.slots;
+    uint64_t missing = 0, slots = trial->store->handle.geometry.slots;
     for (uint64_t ticket = 0; ticket < tail; ticket++) {
         uint64_t written = trial->written[ticket], sequence = written & ((UINT64_C(1) << SEQUENCE_BITS) - 1);
         if (!written) continue;

@@ -66,8 +66,8 @@ static void finish_sweep(struct writer *writer) {
 /* An append to a partition whose every slot is held takes its time to say so. */
 static bool is_blocked(const struct store *store) {
     uint64_t held = 0;
-    for (uint64_t slot = 0; slot < store->geometry.slots; slot++) held += word_held(word_at(store, slot));
-    return held == store->geometry.slots;
+    for (uint64_t slot = 0; slot < store->handle.geometry.slots; slot++) held += word_held(word_at(store, slot));
+    return held == store->handle.geometry.slots;
 }
 
 static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t steps) {
@@ -80,7 +80,7 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
         struct writer *writer = &writers[random_number(WRITERS)];
         struct appended out;
         uint64_t tail = tail_of(store), back = random_number(capacity + 1);
-        if (!random_number(20) && back <= tail) ring_raise_floor(&store->ring, 0, tail - back);
+        if (!random_number(20) && back <= tail) ring_raise_floor(&store->handle.ring, 0, tail - back);
         else if (!random_number(10)) finish_sweep(writer);
         else if (random_number(3) && writer->is != IDLE) step(store, writer);
         else if (is_blocked(store) && random_number(30)) continue;

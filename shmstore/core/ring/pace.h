@@ -9,8 +9,6 @@
 #ifndef SHMSTORE_PACE_H
 #define SHMSTORE_PACE_H
 
-#include <time.h>
-
 #include "core/ring/ring.h"
 
 enum {
@@ -22,11 +20,7 @@ enum {
     JITTER_NS = 4096,   /* a power of two */
 };
 
-static inline int64_t pace_clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+int64_t pace_clock_ns(void);
 
 /* How long to give way, at least. */
 static inline int64_t pace_way_ns(const struct ring *ring) {
@@ -36,13 +30,7 @@ static inline int64_t pace_way_ns(const struct ring *ring) {
 
 /* Somebody else appends to the partition as well: let it go on, unless this handle gave way a moment ago. Pauses are of
  * different lengths: of two that pause at the same time, one goes on first, and from then on they alternate. */
-__attribute__((cold)) static inline void pace_give_way(const struct ring *ring, atomic_u64 *gave_way_ns) {
-    const int64_t now = pace_clock_ns(), way = pace_way_ns(ring), end = now + way + (now & (JITTER_NS - 1));
-    if (now - (int64_t)load_relaxed(gave_way_ns) < way) return;
-    store_relaxed(gave_way_ns, (uint64_t)end);
-    while (pace_clock_ns() < end) /* a pause lasts 3 to 50 ns: time, not turns */
-        for (int i = 0; i < 4; i++) cpu_relax();
-}
+__attribute__((cold)) void pace_give_way(const struct ring *ring, atomic_u64 *gave_way_ns);
 
 /* Before an append. `left` is the tail that this handle's last append to the partition left; `is_hot`: the handle is in a hot
  * loop; `gave_way_ns` belongs to the handle, 0 at first. */

@@ -275,15 +275,18 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
     struct stat status;
     pthread_once(&registry_once, watch_forks);
     *table = (struct processes){.ring = ring, .fd = -1};
-    if (fstat(fd, &status)) return false;
-    table->device = status.st_dev;
-    table->inode = status.st_ino;
-    table->named = status.st_nlink > 0;
+    if (fd != NO_FILE) {
+        if (fstat(fd, &status)) return false;
+        table->device = status.st_dev;
+        table->inode = status.st_ino;
+        table->named = status.st_nlink > 0;
+    }
     if (path && strlen(path) < sizeof table->path) strcpy(table->path, path);
     struct own_page *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return false;
-    const int own_fd = madvise(page, PAGE_BYTES, MADV_WIPEONFORK) /* Linux 4.14 */ ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (own_fd < 0) {
+    const bool is_wiped = !madvise(page, PAGE_BYTES, MADV_WIPEONFORK); /* Linux 4.14 */
+    const int own_fd = is_wiped && fd != NO_FILE ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
+    if (!is_wiped || (fd != NO_FILE && own_fd < 0)) {
         munmap(page, PAGE_BYTES);
         return false;
     }
@@ -299,7 +302,7 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
 /* Another table of this process in the same segment: the one that shares `owner`, or for 0 any that has entered. */
 static struct processes *sibling_of(const struct processes *table, uint32_t owner) {
     for (struct processes *other = registry.next; other != &registry; other = other->next)
-        if (other != table && other->device == table->device && other->inode == table->inode && processes_owner(other) &&
+        if (other != table && table->inode && other->device == table->device && other->inode == table->inode && processes_owner(other) &&
             (!owner || processes_owner(other) == owner))
             return other;
     return NULL;

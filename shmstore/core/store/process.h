@@ -29,7 +29,7 @@
 
 #include "core/ring/ring.h"
 
-enum { SEGMENT_PATH_BYTES = 256 };
+enum { SEGMENT_PATH_BYTES = 256, NO_FILE = -1 /* instead of a descriptor: plain memory */ };
 
 enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
@@ -64,7 +64,7 @@ enum enter_status { ENTER_OK, ENTER_FULL, ENTER_FAILED /* errno says why */ };
 
 enum { OWNER_ENTERED = 1 << 30 }; /* set beside the owner, so that 0 means "not entered" */
 
-/* `fd` stays the caller's; `path` leads to the same file, or is NULL. Returns false (errno) when no descriptor, or no page that
+/* `fd` stays the caller's; `path` leads to the same file, or is NULL. With NO_FILE nobody can enter, and nobody is dead. Returns false (errno) when no descriptor, or no page that
  * a fork wipes, can be had. */
 bool processes_open(struct processes *table, const struct ring *ring, int fd, const char *path);
 

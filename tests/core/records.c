@@ -1,4 +1,4 @@
-/* A store in plain memory: its records, its owners, and what must have become of every ticket. */
+/* A store in plain memory and its records: its owners, and what must have become of every ticket. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ enum { FIELDS = sizeof EVERY_KIND / sizeof *EVERY_KIND };
 static bool is_dead(void *context, uint32_t owner) {
     struct store *store = context;
     uint32_t place = owner & 0xfff;
-    if (place >= store->geometry.options.processes) return true;
-    uint64_t word = load_acquire(&processes_place(&store->ring, place)->word);
+    if (place >= store->handle.geometry.options.processes) return true;
+    uint64_t word = load_acquire(&processes_place(&store->handle.ring, place)->word);
     if ((word & 0xff) == PLACE_FREE || (word >> 8 & 0x1ff) != owner >> 12) return true;
     return load_acquire(&store->dead[place]);
 }
@@ -35,38 +35,39 @@ struct store *make_store(struct wish wish) {
         .processes = wish.processes ? wish.processes : PLACES,
         .field_count = FIELDS,
     };
+    struct geometry geometry;
     struct refusal why;
     if (!store) fail("no memory");
-    memcpy(store->fields, EVERY_KIND, sizeof EVERY_KIND);
-    if (layout_plan(&options, store->fields, &store->geometry, &why) != PLAN_OK) fail("refused: %s", why.text);
-    expect(store->geometry.record_bytes <= STAGED_BYTES);
-    unsigned char *memory = aligned_alloc(4096, store->geometry.total_bytes);
+    if (layout_plan(&options, EVERY_KIND, &geometry, &why) != PLAN_OK) fail("refused: %s", why.text);
+    expect(geometry.record_bytes <= STAGED_BYTES);
+    unsigned char *memory = aligned_alloc(4096, geometry.total_bytes);
     if (!memory) fail("no memory");
-    memset(memory, 0, store->geometry.total_bytes);
-    layout_format(memory, &store->geometry, store->fields, (const uint8_t[16]){1}, 1);
-    store->ring = (struct ring){&store->geometry, memory, true, {is_dead, store}};
-    store->table = (struct table){&store->geometry, memory, &store->spare_cell};
-    store->processes.ring = &store->ring;
+    memset(memory, 0, geometry.total_bytes);
+    layout_format(memory, &geometry, EVERY_KIND, (const uint8_t[16]){1}, 1);
+    const struct opening opening = {.fd = NO_FILE, .writable = true, .liveness = {is_dead, store}};
+    if (handle_open(&store->handle, memory, geometry.total_bytes, &opening, &why) != OPEN_OK)
+        fail("cannot be opened: %s", why.text);
     return store;
 }
 
 void free_store(struct store *store) {
-    free(store->ring.memory);
+    free(store->handle.ring.memory);
+    handle_close(&store->handle);
     free(store);
 }
 
 void start_at(struct store *store, uint64_t ticket) {
-    const uint64_t slots = store->geometry.slots;
-    struct partition *control = ring_partition(&store->ring, 0);
+    const uint64_t slots = store->handle.geometry.slots;
+    struct partition *control = ring_partition(&store->handle.ring, 0);
     for (uint64_t t = ticket - slots; t < ticket; t++)
-        store_relaxed(ring_word(&store->ring, 0, t % slots), published(store, t));
+        store_relaxed(ring_word(&store->handle.ring, 0, t % slots), published(store, t));
     store_relaxed(&control->tail, ticket);
     store_relaxed(&control->floor, ticket);
     store->first = ticket;
 }
 
 void counted_before(struct store *store, uint32_t count) {
-    struct partition *control = ring_partition(&store->ring, 0);
+    struct partition *control = ring_partition(&store->handle.ring, 0);
     uint64_t word = (uint64_t)(uint32_t)((store->first - 1000) << 1 | 1) << 32 | count;
     store_relaxed(&control->skip_ledger, word);
     store_relaxed(&control->void_ledger, word);
@@ -127,11 +128,11 @@ void expect_whole(const struct geometry *geometry, const struct destination *to,
 /* ---- owners ------------------------------------------------------------------------------------------------------ */
 
 uint32_t join(struct store *store, uint32_t place) {
-    atomic_u64 *shared = &processes_place(&store->ring, place)->word;
+    atomic_u64 *shared = &processes_place(&store->handle.ring, place)->word;
     uint64_t word = load_acquire(shared), voided, released;
     store_release(&store->dead[place], false); /* the kernel lock is ours first */
     uint32_t before = (uint32_t)(word >> 8 & 0x1ff) << 12 | place;
-    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->ring, before, &voided, &released);
+    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->handle.ring, before, &voided, &released);
     uint64_t generation = (word >> 8) + 1;
     store_release(shared, generation << 8 | PLACE_USED);
     return (uint32_t)(generation & 0x1ff) << 12 | place;
@@ -140,24 +141,24 @@ uint32_t join(struct store *store, uint32_t place) {
 void die(struct store *store, uint32_t owner) { store_release(&store->dead[owner & 0xfff], true); }
 
 uint64_t repair(struct store *store, uint32_t owner) {
-    atomic_u64 *shared = &processes_place(&store->ring, owner & 0xfff)->word;
+    atomic_u64 *shared = &processes_place(&store->handle.ring, owner & 0xfff)->word;
     uint64_t voided, released;
-    ring_sweep(&store->ring, owner, &voided, &released);
+    ring_sweep(&store->handle.ring, owner, &voided, &released);
     store_release(shared, load_acquire(shared) >> 8 << 8 | PLACE_FREE);
     return voided + released;
 }
 
 void sweep(void *argument) {
     struct sweeping *sweeping = argument;
-    ring_sweep(&sweeping->store->ring, sweeping->owner, &sweeping->voided, &sweeping->released);
+    ring_sweep(&sweeping->store->handle.ring, sweeping->owner, &sweeping->voided, &sweeping->released);
 }
 
 void follow(void *argument) {
     struct store *store = argument;
-    struct destination to = make_destination(&store->geometry, store->geometry.slots);
+    struct destination to = make_destination(&store->handle.geometry, store->handle.geometry.slots);
     uint64_t next = store->first;
-    ring_read(&store->ring, 0, &next, tail_of(store), true, &to, &no_gaps);
-    free_destination(&store->geometry, &to);
+    ring_read(&store->handle.ring, 0, &next, tail_of(store), true, &to, &no_gaps);
+    free_destination(&store->handle.geometry, &to);
 }
 
 /* ---- appending --------------------------------------------------------------------------------------------------- */
@@ -165,11 +166,11 @@ void follow(void *argument) {
 /* Hold what an append says against what the test knows. Whether its record became readable its slot word tells. */
 static void acknowledge(struct store *store, uint64_t sequence, uint64_t floor, const struct appended *out,
                         const unsigned char *discarded) {
-    const uint64_t slots = store->geometry.slots, ticket = out->ticket;
+    const uint64_t slots = store->handle.geometry.slots, ticket = out->ticket;
     uint64_t writer, found, replaced = 0;
     if (ticket - store->first >= slots) replaced = store->sequences[(ticket - slots) % REMEMBERED];
     if (out->discarded) {
-        unstage(&store->geometry, discarded, &writer, &found);
+        unstage(&store->handle.geometry, discarded, &writer, &found);
         expect_equal(found + 1, replaced);
         expect(ticket - slots >= floor);
     } else if (replaced) {
@@ -182,8 +183,8 @@ static void acknowledge(struct store *store, uint64_t sequence, uint64_t floor, 
 enum append_status try_append(struct store *store, uint32_t owner, struct appended *out) {
     unsigned char record[STAGED_BYTES], discarded[STAGED_BYTES] = {0};
     uint64_t sequence = store->next_sequence++, floor = floor_of(store);
-    stage(&store->geometry, owner, sequence, record);
-    enum append_status status = ring_append(&store->ring, 0, owner, record, discarded, out);
+    stage(&store->handle.geometry, owner, sequence, record);
+    enum append_status status = ring_append(&store->handle.ring, 0, owner, record, discarded, out);
     if (status == APPEND_DONE) acknowledge(store, sequence, floor, out, discarded);
     return status;
 }
@@ -212,7 +213,7 @@ static void note_rows(struct reading *reading, uint64_t ticket) {
     struct store *store = reading->store;
     for (; reading->row < reading->to->row; reading->row++, reading->next++) {
         uint64_t writer, sequence;
-        expect_whole(&store->geometry, reading->to, reading->row, &writer, &sequence);
+        expect_whole(&store->handle.geometry, reading->to, reading->row, &writer, &sequence);
         expect_equal(sequence + 1, store->sequences[reading->next % REMEMBERED]); /* 0: its append has not returned */
         reading->letters[reading->next - store->first] = 'r';
     }
@@ -230,23 +231,23 @@ static bool note_gap(void *context, uint32_t partition, uint64_t first, uint64_t
 
 const char *tickets(struct store *store) {
     static _Thread_local struct reading reading;
-    struct destination to = make_destination(&store->geometry, store->geometry.slots + 1);
-    struct ring watched = store->ring;
+    struct destination to = make_destination(&store->handle.geometry, store->handle.geometry.slots + 1);
+    struct ring watched = store->handle.ring;
     uint64_t next = store->first, tail = tail_of(store);
     expect(tail - store->first < REMEMBERED);
     watched.writable = false;
     reading = (struct reading){.store = store, .to = &to, .next = store->first};
     expect_equal(ring_read(&watched, 0, &next, tail, false, &to, &(struct gap_sink){note_gap, &reading}), READ_END);
     note_rows(&reading, tail);
-    free_destination(&store->geometry, &to);
+    free_destination(&store->handle.geometry, &to);
     return reading.letters;
 }
 
 struct totals totals_of(struct store *store) {
     struct totals totals, anew;
     atomic_u64 nothing = 0;
-    ring_totals(&store->ring, 0, &store->decided, &totals);
-    ring_totals(&store->ring, 0, &nothing, &anew);
+    ring_totals(&store->handle.ring, 0, store->handle.decided, &totals);
+    ring_totals(&store->handle.ring, 0, &nothing, &anew);
     if (memcmp(&totals, &anew, sizeof anew)) fail("the totals depend on what was looked at before");
     return totals;
 }
@@ -260,12 +261,13 @@ static void ignore_violation(void *context, const char *text) { (void)context, (
 
 uint64_t violations_of(const struct store *store) {
     const struct check_report report = {ignore_violation, NULL};
-    return check_store(&store->ring, &store->processes, &store->table, &report);
+    return check_store(&store->handle.ring, &store->handle.processes, &store->handle.table, &report);
 }
 
 void expect_sound_at(struct store *store, const char *file, int line) {
     const struct check_report report = {print_violation, NULL};
-    if (check_store(&store->ring, &store->processes, &store->table, &report)) fail_at(file, line, "the check fails");
+    const struct handle *handle = &store->handle;
+    if (check_store(&handle->ring, &handle->processes, &handle->table, &report)) fail_at(file, line, "the check fails");
     const char *letters = tickets(store);
     struct totals totals = totals_of(store);
     uint64_t readable = 0, handed_out = totals.tail - store->first;
