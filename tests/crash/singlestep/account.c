@@ -5,7 +5,8 @@
 
 /* ---- appending -------------------------------------------------------------------------------------------------- */
 
-static uint64_t load_tail(const struct world *world) { return load_acquire(&ring_partition(&world->ring, 0)->tail); }
+static struct partition *partition_of(const struct world *world) { return ring_partition(&world->live[0].ring, 0); }
+static uint64_t load_tail(const struct world *world) { return load_acquire(&partition_of(world)->tail); }
 
 static void acknowledge(struct account *account, uint64_t ticket, uint32_t writer, uint64_t number) {
     if (ticket >= TICKETS) give_up("more tickets than the account has room for");
@@ -15,13 +16,13 @@ static void acknowledge(struct account *account, uint64_t ticket, uint32_t write
     account->count++;
 }
 
-void claim_and_stop(struct world *world, const struct processes *who, bool will_die) {
+void claim_and_stop(struct world *world, const struct handle *who, bool will_die) {
     uint64_t ticket = load_tail(world);
     struct where at = ring_where(&world->geometry, ticket);
-    store_relaxed(ring_word(&world->ring, 0, at.slot), slot_word(at.lap, owner_of(who), WRITING));
-    store_relaxed(&ring_partition(&world->ring, 0)->tail, ticket + 1);
-    memset(ring_slots(&world->ring, 0) + world->geometry.fields[4].base + at.slot * world->geometry.fields[4].stride,
-           0xaa, 8);
+    store_relaxed(ring_word(&world->live[0].ring, 0, at.slot), slot_word(at.lap, owner_of(who), WRITING));
+    store_relaxed(&partition_of(world)->tail, ticket + 1);
+    const struct field *last = &world->geometry.fields[4];
+    memset(ring_slots(&world->live[0].ring, 0) + last->base + at.slot * last->stride, 0xaa, 8);
     world->account.claimed_by_dead[ticket] = will_die;
     world->held += !will_die;
     world->may_skip = true;
@@ -42,7 +43,7 @@ static const char *unsound(const struct world *world, uint64_t ticket, enum gap_
     case GAP_LAPPED:
         return ticket + SLOTS > load_tail(world) ? "lapped, but fewer newer tickets were handed out" : NULL;
     case GAP_CLEARED:
-        return ticket >= load_acquire(&ring_partition(&world->ring, 0)->floor) ? "cleared, above the floor" : NULL;
+        return ticket >= load_acquire(&partition_of(world)->floor) ? "cleared, above the floor" : NULL;
     case GAP_SKIPPED:
         if (acknowledged) return "skipped, but its append returned";
         return world->may_skip ? NULL : "skipped, and nobody stood still";
@@ -113,10 +114,17 @@ static void read_on(struct world *world, const struct ring *ring, struct reading
         if (!reading->fate[ticket]) violation("ticket %d was neither read nor reported", (int)ticket);
 }
 
-void append_as(struct world *world, const struct processes *who) {
+enum append_status append_once(struct handle *who, const struct record *record, struct record *replaced,
+                               struct appended *appended) {
+    static int64_t now = INT64_C(1) << 60;
+    uint32_t partition;
+    return handle_append(who, record, 0, now += HOT_FOR_NS, replaced, &partition, appended);
+}
+
+void append_as(struct world *world, struct handle *who) {
     struct record record = make_record(OTHERS, world->account.others);
     struct appended appended;
-    enum append_status status = ring_append(&world->ring, 0, owner_of(who), &record, NULL, &appended);
+    enum append_status status = append_once(who, &record, NULL, &appended);
     if (status != APPEND_DONE) violation("an append of the others ended with status %d", (int)status);
     else acknowledge(&world->account, appended.ticket, OTHERS, world->account.others++);
     read_on(world, &world->glance, &world->account.cursor, true);
@@ -128,7 +136,7 @@ void append_many(struct world *world, uint64_t count) {
 
 void read_as_writer(struct world *world) {
     struct reading reading = {0};
-    read_on(world, &world->ring, &reading, false);
+    read_on(world, &world->live[0].ring, &reading, false);
 }
 
 /* ---- inspecting ------------------------------------------------------------------------------------------------- */
@@ -159,7 +167,7 @@ static void told_by_check(void *context, const char *text) {
 
 /* What a reader finds now: every record that was acknowledged and is not overwritten. Returns how many. */
 static uint64_t look_around(struct world *world) {
-    const uint64_t tail = load_tail(world), floor = load_acquire(&ring_partition(&world->ring, 0)->floor);
+    const uint64_t tail = load_tail(world), floor = load_acquire(&partition_of(world)->floor);
     struct reading reading = {0};
     uint64_t found = 0;
     read_on(world, &world->glance, &reading, false);
@@ -174,7 +182,7 @@ static uint64_t look_around(struct world *world) {
 
 static struct totals check_totals(struct world *world, uint64_t readable) {
     struct totals totals;
-    ring_totals(&world->ring, 0, &world->account.decided, &totals);
+    ring_totals(&world->live[0].ring, 0, &world->account.decided, &totals);
     uint64_t appended = totals.tail - totals.skipped - totals.voided - totals.in_flight;
     uint64_t expected = world->account.count + count_unreturned(&world->account);
     if (appended != expected)
@@ -187,12 +195,12 @@ static struct totals check_totals(struct world *world, uint64_t readable) {
 
 static void check_living(struct world *world) {
     for (uint32_t i = 0; i < world->live_count + world->late_count; i++) {
-        struct processes *who = i < world->live_count ? &world->live[i] : &world->late[i - world->live_count];
-        if (processes_is_dead(&world->live[0], owner_of(who)))
+        struct handle *who = i < world->live_count ? &world->live[i] : &world->late[i - world->live_count];
+        if (processes_is_dead(&world->live[0].processes, owner_of(who)))
             violation("a living process (place %u) is called dead", owner_of(who) & 0xfff);
     }
     uint32_t owner = load_acquire(&world->report->owner);
-    if (!world->victim_is_dead && owner && processes_is_dead(&world->live[0], owner))
+    if (!world->victim_is_dead && owner && processes_is_dead(&world->live[0].processes, owner))
         violation("the victim lives and is called dead");
 }
 
@@ -203,7 +211,7 @@ static struct totals inspect_all(struct world *world) {
     uint64_t readable = look_around(world);
     struct totals totals = check_totals(world, readable);
     inspect_answers(world, readable);
-    check_store(&world->ring, &world->live[0], &world->table, &report);
+    check_store(&world->live[0].ring, &world->live[0].processes, &world->table, &report);
     check_living(world);
     return totals;
 }

@@ -39,8 +39,7 @@ static void create_the_same(struct world *world) {
 /* Whatever bears the name is a whole store, which can be entered and appended to. */
 static void verify_named(const struct world *world) {
     const uint64_t bytes = world->geometry.total_bytes;
-    struct header header;
-    struct geometry geometry;
+    struct handle here;
     struct refusal why;
     struct stat status;
     int fd = open(world->path, O_RDWR | O_CLOEXEC);
@@ -49,18 +48,17 @@ static void verify_named(const struct world *world) {
         return;
     }
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if ((uint64_t)status.st_size != bytes || layout_open(memory, bytes, &header, &geometry, &why) != HEADER_OK) {
+    const struct opening opening = {.fd = fd, .writable = true};
+    if ((uint64_t)status.st_size != bytes || handle_open(&here, memory, bytes, &opening, &why) != OPEN_OK) {
         violation("a half-made store bears the name");
     } else {
-        struct processes here;
-        struct ring ring = {&geometry, memory, true, {processes_is_dead, &here}};
         const struct identity identity = {.pid = (uint64_t)getpid()};
         const struct record record = make_record(OTHERS, 0);
         struct appended appended;
-        if (!processes_open(&here, &ring, fd, NULL) || processes_enter(&here, &identity) != ENTER_OK ||
-            ring_append(&ring, 0, owner_of(&here), &record, NULL, &appended) != APPEND_DONE)
+        if (processes_enter(&here.processes, &identity) != ENTER_OK ||
+            append_once(&here, &record, NULL, &appended) != APPEND_DONE)
             violation("the created store cannot be used");
-        processes_close(&here);
+        handle_close(&here);
     }
     munmap(memory, bytes);
     close(fd);

@@ -18,7 +18,7 @@ static void begin_with_a_key(struct world *world) {
 }
 
 static void intern_new(struct world *world) {
-    uint32_t id = intern(&world->my_table, texts[1]);
+    uint32_t id = intern(&world->mine.table, texts[1]);
     store_release(&world->report->ids[0], id);
     end_with(world, id, id == UINT32_MAX);
 }
@@ -26,7 +26,8 @@ static void intern_new(struct world *world) {
 /* The cell that the first has reserved in vain serves the second, and no other. */
 static void intern_three(struct world *world) {
     intern_new(world);
-    for (uint32_t i = 2; i < TEXTS; i++) store_release(&world->report->ids[i - 1], intern(&world->my_table, texts[i]));
+    for (uint32_t i = 2; i < TEXTS; i++)
+        store_release(&world->report->ids[i - 1], intern(&world->mine.table, texts[i]));
 }
 
 /* Takes the text from the victim as soon as it has reserved a cell for it. */

@@ -12,8 +12,7 @@ struct record records[BATCH];
 
 void be_attached(struct world *world) {
     for (uint64_t number = 0; number < BATCH; number++) records[number] = make_record(VICTIM, number);
-    enter(world, &world->mine, &world->my_ring, (uint64_t)getpid());
-    world->my_table.spare = &world->mine.own->spare_cell;
+    enter(world, &world->mine, (uint64_t)getpid());
     store_release(&world->report->owner, owner_of(&world->mine));
 }
 
@@ -23,15 +22,15 @@ void begin_half_full(struct world *world) { append_many(world, SLOTS / 2); }
 void begin_full(struct world *world) { append_many(world, SLOTS + 1); }
 
 void begin_before_a_stalled_slot(struct world *world) {
-    struct processes *slow = &world->live[world->live_count++];
-    enter(world, slow, &world->ring, (uint64_t)getpid());
+    struct handle *slow = &world->live[world->live_count++];
+    enter(world, slow, (uint64_t)getpid());
     append_many(world, 1);
     claim_and_stop(world, slow, false);
     append_many(world, SLOTS - 1);
 }
 
 void begin_before_a_dead_claim(struct world *world) {
-    enter(world, &world->doomed, &world->ring, 1);
+    enter(world, &world->doomed, 1);
     append_many(world, 1);
     claim_and_stop(world, &world->doomed, true);
     append_many(world, SLOTS - 1);
@@ -44,7 +43,7 @@ void begin_before_a_void_slot(struct world *world) {
 }
 
 void begin_with_a_wreck(struct world *world) {
-    enter(world, &world->doomed, &world->ring, 1);
+    enter(world, &world->doomed, 1);
     append_many(world, 1);
     claim_and_stop(world, &world->doomed, true);
     append_many(world, SLOTS);

@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
-static void attach(struct world *world) {
+/* Opening changes no shared byte: the first that does is entering. */
+static void attach_only(struct world *world) { attach(world, &world->mine); }
+
+static void enter_table(struct world *world) {
     const struct identity identity = {.pid = (uint64_t)getpid(), .name = "victim"};
-    bool opened = processes_open(&world->mine, &world->my_ring, world->fd, NULL);
-    enum enter_status status = opened ? processes_enter(&world->mine, &identity) : ENTER_FAILED;
+    enum enter_status status = processes_enter(&world->mine.processes, &identity);
     if (status == ENTER_OK) store_release(&world->report->owner, owner_of(&world->mine));
     end_with(world, (uint32_t)status, status == ENTER_FAILED);
 }
@@ -21,33 +23,34 @@ static void verify_attach(struct world *world, bool ended) {
 static void begin_with_a_wreck_in_the_last_place(struct world *world) {
     begin_with_a_wreck(world);
     while (world->live_count < PLACES - 1)
-        enter(world, &world->live[world->live_count++], &world->ring, (uint64_t)getpid());
+        enter(world, &world->live[world->live_count++], (uint64_t)getpid());
 }
 
 static void detach(struct world *world) {
     store_release(&world->report->owner, 0); /* from now on nobody need find it alive */
-    processes_close(&world->mine);
+    handle_leave(&world->mine);
+    processes_close(&world->mine.processes);
 }
 
 static void repair_the_wreck(struct world *world) {
     uint64_t pid, voided, released;
-    end_with(world, processes_reap(&world->mine, WRECKED_PLACE, &pid, &voided, &released), false);
+    end_with(world, processes_reap(&world->mine.processes, WRECKED_PLACE, &pid, &voided, &released), false);
 }
 
 static void repair_all(struct world *world) {
     uint64_t pid, voided, released;
-    for (uint32_t index = 0; index < PLACES; index++) processes_reap(&world->mine, index, &pid, &voided, &released);
+    for (uint32_t index = 0; index < PLACES; index++)
+        processes_reap(&world->mine.processes, index, &pid, &voided, &released);
 }
 
-static void open_only(struct world *world) { processes_open(&world->mine, &world->my_ring, world->fd, NULL); }
-
-const struct operation repairing = {.name = "repairing", .ready = open_only, .run = repair_all};
+const struct operation repairing = {.name = "repairing", .ready = attach_only, .run = repair_all};
 
 const struct operation place_operations[] = {
-    {.name = "attach", .prepare = begin_half_full, .run = attach, .verify = verify_attach},
+    {.name = "attach", .prepare = begin_half_full, .ready = attach_only, .run = enter_table, .verify = verify_attach},
     {.name = "attach-over-dead",
      .prepare = begin_with_a_wreck_in_the_last_place,
-     .run = attach,
+     .ready = attach_only,
+     .run = enter_table,
      .verify = verify_attach},
     {.name = "close", .prepare = begin_half_full, .ready = be_attached, .run = detach},
     {.name = "repair", .prepare = begin_with_a_wreck, .ready = be_attached, .run = repair_the_wreck},

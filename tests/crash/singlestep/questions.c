@@ -7,15 +7,15 @@ static atomic_u64 my_marks[BLOCKS]; /* the victim's */
 
 static void have_asked(struct world *world) {
     be_attached(world);
-    ask(&world->my_ring, my_marks);
+    ask(&world->mine.ring, my_marks);
 }
 
-static void ask_again(struct world *world) { ask(&world->my_ring, my_marks); }
+static void ask_again(struct world *world) { ask(&world->mine.ring, my_marks); }
 
 /* Others that may write ask so often that they summarise what the victim does, or did. */
 static void ask_as_others(struct world *world) {
     atomic_u64 marks[BLOCKS] = {0};
-    for (int times = 0; times < ASKED; times++) ask_and_compare(world, &world->ring, marks);
+    for (int times = 0; times < ASKED; times++) ask_and_compare(world, &world->live[0].ring, marks);
     inspect(world);
 }
 

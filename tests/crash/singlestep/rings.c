@@ -6,8 +6,7 @@ static void append_records(struct world *world, uint64_t count, struct record *r
     for (uint64_t number = 0; number < count; number++) {
         struct appended appended = {0, false, false};
         store_release(&report->begun, number + 1);
-        enum append_status status = ring_append(&world->my_ring, 0, owner_of(&world->mine), &records[number], replaced,
-                                                &appended);
+        enum append_status status = append_once(&world->mine, &records[number], replaced, &appended);
         store_relaxed(&report->tickets[number], appended.ticket);
         if (status == APPEND_DONE) store_release(&report->returned, number + 1);
         if (appended.discarded && replaced) report->discarded = true;
@@ -31,17 +30,17 @@ static void read_all(struct world *world) {
     struct destination to = {
         .columns = {(void *)keys, (void *)writers, (void *)numbers, (void *)proofs, (void *)agains}, .room = SLOTS};
     const struct gap_sink gaps = {take_any_gap, NULL};
-    ring_read(&world->my_ring, 0, &next, SLOTS + 1, true, &to, &gaps);
+    ring_read(&world->mine.ring, 0, &next, SLOTS + 1, true, &to, &gaps);
     for (uint64_t row = 0; row < to.row; row++) {
         const struct record record = {keys[row], writers[row], numbers[row], proofs[row], agains[row]};
         if (!is_whole(&record)) end_with(world, (uint32_t)row, true);
     }
 }
 
-static void clear(struct world *world) { ring_raise_floor(&world->my_ring, 0, SLOTS); }
+static void clear(struct world *world) { ring_raise_floor(&world->mine.ring, 0, SLOTS); }
 
 static void verify_clear(struct world *world, bool ended) {
-    uint64_t floor = load_acquire(&ring_partition(&world->ring, 0)->floor);
+    uint64_t floor = load_acquire(&ring_partition(&world->live[0].ring, 0)->floor);
     if (floor != SLOTS && (ended || floor)) violation("the floor is %d", (int)floor);
 }
 

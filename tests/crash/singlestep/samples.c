@@ -1,8 +1,6 @@
 /* Writing a sample to the history, as the coordinator does. */
 #include "operation.h"
 
-#include "core/store/history.h"
-
 #include <string.h>
 
 enum { SAMPLES_BEFORE = 2 };
@@ -19,30 +17,30 @@ static void write_sample(const struct ring *ring) {
 
 static void begin_with_samples(struct world *world) {
     begin_half_full(world);
-    for (int i = 0; i < SAMPLES_BEFORE; i++) write_sample(&world->ring);
+    for (int i = 0; i < SAMPLES_BEFORE; i++) write_sample(&world->live[0].ring);
 }
 
 static void become_coordinator(struct world *world) {
     be_attached(world);
-    if (!processes_lock_coordinator(&world->mine)) end_with(world, 0, true);
+    if (!processes_lock_coordinator(&world->mine.processes)) end_with(world, 0, true);
 }
 
-static void sample(struct world *world) { write_sample(&world->my_ring); }
+static void sample(struct world *world) { write_sample(&world->mine.ring); }
 
 /* Who died while sampling has left a gap at most; the next goes on. */
 static void verify_history(struct world *world, bool ended) {
-    bool locked = processes_lock_coordinator(&world->live[0]);
+    bool locked = processes_lock_coordinator(&world->live[0].processes);
     if (locked != world->victim_is_dead)
         violation("the coordinator's lock is %s", locked ? "free though its holder lives" : "held by the dead");
-    uint64_t next = history_next(&world->ring);
+    uint64_t next = history_next(&world->live[0].ring);
     if (next != SAMPLES_BEFORE + 1 && (ended || next != SAMPLES_BEFORE)) violation("the next sample is %d", (int)next);
     if (locked) {
-        write_sample(&world->ring);
-        processes_unlock_coordinator(&world->live[0]);
+        write_sample(&world->live[0].ring);
+        processes_unlock_coordinator(&world->live[0].processes);
     }
-    for (uint64_t number = 0; number < history_next(&world->ring); number++) {
+    for (uint64_t number = 0; number < history_next(&world->live[0].ring); number++) {
         struct sample_values found, expected = make_sample(number);
-        if (!history_read(&world->ring, number, &found)) violation("sample %d cannot be read", (int)number);
+        if (!history_read(&world->live[0].ring, number, &found)) violation("sample %d cannot be read", (int)number);
         else if (memcmp(&found, &expected, sizeof found)) violation("sample %d is torn", (int)number);
     }
 }

@@ -76,18 +76,17 @@ void world_make(struct world *world, enum arrangement layout, const char *path) 
     world->report = mmap(NULL, sizeof *world->report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (world->memory == MAP_FAILED || world->report == MAP_FAILED) give_up("mmap");
     layout_format(world->memory, &world->geometry, world->fields, (const uint8_t[16]){1}, 1);
-    world->ring = (struct ring){&world->geometry, world->memory, true, {processes_is_dead, &world->live[0]}};
-    world->glance = world->my_ring = world->ring;
+    enter(world, &world->live[world->live_count++], (uint64_t)getpid());
+    world->glance = world->live[0].ring;
     world->glance.writable = false;
-    world->my_ring.liveness.context = &world->mine;
-    world->table = world->my_table = (struct table){&world->geometry, world->memory, NULL};
-    enter(world, &world->live[world->live_count++], &world->ring, (uint64_t)getpid());
+    world->table = world->live[0].table;
+    world->table.spare = NULL; /* what goes back to an earlier state keeps nothing of a later one */
     cut_blocks(world);
 }
 
 void world_unmake(struct world *world) {
     leave_places(world);
-    while (world->live_count) processes_close(&world->live[--world->live_count]);
+    while (world->live_count) handle_close(&world->live[--world->live_count]);
     munmap(world->memory, world->geometry.total_bytes);
     munmap(world->report, sizeof *world->report);
     close(world->fd);
@@ -122,22 +121,30 @@ bool world_equals(const struct world *world, const struct kept *state) {
 
 /* ---- processes -------------------------------------------------------------------------------------------------- */
 
-uint32_t owner_of(const struct processes *who) { return processes_owner(who) & OWNER_MASK; }
+uint32_t owner_of(const struct handle *who) { return processes_owner(&who->processes) & OWNER_MASK; }
 
-void enter(struct world *world, struct processes *who, struct ring *ring, uint64_t pid) {
-    const struct identity identity = {.pid = pid, .name = "somebody"};
-    if (!processes_open(who, ring, world->fd, NULL) || processes_enter(who, &identity) != ENTER_OK) give_up("cannot enter");
+void attach(const struct world *world, struct handle *who) {
+    const struct opening opening = {.fd = world->fd, .writable = true};
+    struct refusal why;
+    if (handle_open(who, world->memory, world->geometry.total_bytes, &opening, &why) != OPEN_OK)
+        give_up("cannot attach");
 }
 
-void die(struct processes *who) {
-    store_relaxed(&who->own->owner, 0); /* so that closing frees no place */
-    processes_close(who);
+void enter(const struct world *world, struct handle *who, uint64_t pid) {
+    const struct identity identity = {.pid = pid, .name = "somebody"};
+    attach(world, who);
+    if (processes_enter(&who->processes, &identity) != ENTER_OK) give_up("cannot enter");
+}
+
+void die(struct handle *who) {
+    store_relaxed(&who->processes.own->owner, 0); /* so that closing frees no place */
+    handle_close(who);
 }
 
 void repair(struct world *world) {
     for (uint32_t index = 0; index < PLACES; index++) {
         uint64_t pid, voided, released;
-        if (!processes_reap(&world->live[0], index, &pid, &voided, &released)) continue;
+        if (!processes_reap(&world->live[0].processes, index, &pid, &voided, &released)) continue;
         if (pid == (uint64_t)getpid() || (pid == (uint64_t)world->victim && !world->victim_is_dead))
             violation("place %u was reaped while its holder lives", index);
     }
@@ -146,12 +153,12 @@ void repair(struct world *world) {
 void fill_places(struct world *world) {
     const struct identity identity = {.pid = (uint64_t)getpid(), .name = "newcomer"};
     for (; world->late_count < PLACES; world->late_count++) {
-        struct processes *newcomer = &world->late[world->late_count];
-        if (!processes_open(newcomer, &world->ring, world->fd, NULL)) give_up("processes_open");
-        enum enter_status status = processes_enter(newcomer, &identity);
+        struct handle *newcomer = &world->late[world->late_count];
+        attach(world, newcomer);
+        enum enter_status status = processes_enter(&newcomer->processes, &identity);
         if (status == ENTER_OK) continue;
         if (status != ENTER_FULL) violation("a newcomer could not enter: status %d", (int)status);
-        processes_close(newcomer);
+        handle_close(newcomer);
         break;
     }
     if (world->victim_is_dead && world->late_count + world->live_count != PLACES)
@@ -161,5 +168,5 @@ void fill_places(struct world *world) {
 }
 
 void leave_places(struct world *world) {
-    while (world->late_count) processes_close(&world->late[--world->late_count]);
+    while (world->late_count) handle_close(&world->late[--world->late_count]);
 }

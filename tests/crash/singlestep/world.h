@@ -6,7 +6,7 @@
 #ifndef SHMSTORE_TESTS_WORLD_H
 #define SHMSTORE_TESTS_WORLD_H
 
-#include "core/store/check.h"
+#include "core/store/store.h"
 
 #include <sys/types.h>
 
@@ -57,19 +57,17 @@ struct world {
     unsigned char *memory;
     struct geometry geometry;
     struct field_spec fields[MAX_FIELDS];
-    struct ring ring, glance; /* the others' view; the same for who may not write */
-    struct table table;
+    struct ring glance; /* the view of whoever may not write */
+    struct table table; /* the others' */
     struct report *report;
 
-    struct processes live[PLACES], late[PLACES]; /* here from the start; entered after the victim stopped */
+    struct handle live[PLACES], late[PLACES]; /* here from the start; entered after the victim stopped */
     uint32_t live_count, late_count;
-    struct processes doomed; /* dies before the victim starts */
+    struct handle doomed; /* dies before the victim starts */
     bool may_skip;           /* some slot is, or was, held by who lives and does not go on */
     uint32_t held;           /* slots held by the living for ever */
 
-    struct processes mine; /* the victim's own, in its own process */
-    struct ring my_ring;
-    struct table my_table;
+    struct handle mine; /* the victim's own, in its own process */
     pid_t victim;
     bool victim_is_dead;
 
@@ -95,13 +93,17 @@ __attribute__((noreturn)) void give_up(const char *what); /* the harness cannot 
 
 /* ---- what the others do ----------------------------------------------------------------------------------------- */
 
-void enter(struct world *world, struct processes *who, struct ring *ring, uint64_t pid);
-void die(struct processes *who); /* as if killed: its locks are gone, its place and its claims are not */
-uint32_t owner_of(const struct processes *who);
-void append_as(struct world *world, const struct processes *who);
+void attach(const struct world *world, struct handle *who);
+void enter(const struct world *world, struct handle *who, uint64_t pid);
+void die(struct handle *who); /* as if killed: its locks are gone, its place and its claims are not */
+uint32_t owner_of(const struct handle *who);
+/* One append, at a time that nobody takes for a hot loop: then others would be given way. */
+enum append_status append_once(struct handle *who, const struct record *record, struct record *replaced,
+                               struct appended *appended);
+void append_as(struct world *world, struct handle *who);
 void append_many(struct world *world, uint64_t count); /* by the first of the living */
 /* Claim the next slot, write half a record, and go no further. */
-void claim_and_stop(struct world *world, const struct processes *who, bool will_die);
+void claim_and_stop(struct world *world, const struct handle *who, bool will_die);
 void read_as_writer(struct world *world); /* settles what it meets of the dead; other looks change nothing */
 void repair(struct world *world);         /* reap every dead place, and no living one */
 /* Newcomers take every place that is to be had, sweeping what they find, and append. */
