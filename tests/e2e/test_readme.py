@@ -1,4 +1,4 @@
-"""README.md tells the truth: every command and every example in it runs, and what it lists is what there is."""
+"""README.md and the guides of the rooms tell the truth: commands, examples and links work, and lists are whole."""
 
 import argparse
 import ast
@@ -23,7 +23,13 @@ from shmstore.events.options import Creation
 from shmstore.records import fields
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = {
+    path.parent.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "shmstore").rglob("README.md")), ROOT / "benchmarks" / "README.md"]
+}  # by their folders; that of README.md itself is "."
+EVERYTHING = "\n".join(GUIDES.values())
+PROOF = (ROOT / "tests" / "PROOF.md").read_text(encoding="utf-8")
+MOST_LINES = 350  # of README.md: it stays short, and leads on
 LIMIT_S = 60.0
 ENVIRONMENT = {
     **os.environ,
@@ -34,7 +40,7 @@ ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
 }
 
-# Commands of the README that are not run here, and why.
+# Commands of the guides that are not run here, and why.
 NOT_RUN = {
     "./tools/demo": "tests/e2e/test_demo.py runs it",
     "./tools/test": "it runs this",
@@ -47,7 +53,7 @@ NOT_RUN = {
     "docker run --shm-size=1g": "Docker is the reader's",
     "docker run --ipc=container:NAME": "Docker is the reader's",
 }
-# Those that go on until they are interrupted, as the README says.
+# Those that go on until they are interrupted, as the guides say.
 ENDLESS = ("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders")
 # Other stores of the machine may be unhealthy, which is what this one is for.
 ABOUT_ALL_STORES = {"shmstore-inspect doctor": {0, 5}}
@@ -55,7 +61,7 @@ ABOUT_ALL_STORES = {"shmstore-inspect doctor": {0, 5}}
 
 class Order(Record):
     gateway: Key
-    id: Text[40]  # type: ignore[valid-type]  # as the README writes it
+    id: Text[40]  # type: ignore[valid-type]  # as the guides write it
     value: float
     timestamp: Timestamp
 
@@ -67,18 +73,22 @@ def store(name: str) -> Iterator[EventStore[Order]]:
         yield store
 
 
-def blocks(language: str) -> list[str]:
-    return [text for found, text in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S) if found == language]
+def blocks(language: str, text: str = EVERYTHING) -> list[str]:
+    return [block for found, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S) if found == language]
 
 
-def section(title: str) -> str:
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.M | re.S)
-    assert found, f"README.md has no section {title!r}"
+def without_blocks(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def section(guide: str, title: str) -> str:
+    found = re.search(rf"^#+ {title}\n(.*?)(?=^## |\Z)", GUIDES[guide], re.M | re.S)
+    assert found, f"README.md of {guide} has no section {title!r}"
     return found[1]
 
 
 def table(text: str) -> list[list[str]]:
-    """Rows of all tables in a part of the README, without their titles."""
+    """Rows of all tables in a part of a guide, without their titles."""
     rows = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in re.findall(r"^\|.*\|$", text, re.M)
     ]
@@ -91,7 +101,7 @@ def is_title(rows: list[list[str]], at: int) -> bool:
 
 def spans(text: str) -> list[str]:
     """What stands between single backticks, outside of blocks."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
+    return re.findall(r"`([^`\n]+)`", without_blocks(text))
 
 
 def renamed(text: str, name: str) -> str:
@@ -108,9 +118,9 @@ def files() -> dict[str, str]:
     return {found[1]: text for found, text in named if found}
 
 
-def session() -> str:
-    """All other examples, one after the other."""
-    return "\n".join(text for text in blocks("python") if not re.match(r"# \w+\.py\n", text))
+def session(guide: str) -> str:
+    """All other examples of a guide, one after the other."""
+    return "\n".join(text for text in blocks("python", GUIDES[guide]) if not re.match(r"# \w+\.py\n", text))
 
 
 def checked(source: str) -> str:
@@ -134,13 +144,14 @@ def run(script: Path) -> "subprocess.Popen[str]":
     )
 
 
-def test_the_examples_run_one_after_the_other(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("guide", [guide for guide in GUIDES if session(guide)])
+def test_the_examples_of_a_guide_run_one_after_the_other(guide: str, tmp_path: Path, name: str) -> None:
     script = tmp_path / "session.py"
-    script.write_text(checked(renamed(session(), name)), encoding="utf-8")
+    script.write_text(checked(renamed(session(guide), name)), encoding="utf-8")
     with run(script) as process:
         output, messages = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, messages) == (0, ""), messages
-    assert "attached for reading only" in output
+    assert ("attached for reading only" in output) == (guide == "shmstore/events")
     assert not [left for left in shmstore.list_stores() if name in left], "the last example removes every store"
 
 
@@ -180,7 +191,7 @@ def commands() -> list[str]:
     found = [line for text in blocks("sh") for line in text.splitlines() if line]
     found += [
         span
-        for span in spans(README)
+        for span in spans(EVERYTHING)
         if re.match(r"(shmstore-inspect \w+ |shmstore-coordinator )\S|(\./|pip|docker)", span)
     ]
     return list(dict.fromkeys(found))
@@ -210,7 +221,7 @@ def test_every_command_runs(store: EventStore[Order], command: str, tmp_path: Pa
     assert "Traceback" not in messages and output + messages
 
 
-def test_what_is_not_run_is_in_the_readme() -> None:
+def test_what_is_not_run_is_in_a_guide() -> None:
     assert sorted(set(NOT_RUN) - set(commands())) == []
 
 
@@ -233,7 +244,7 @@ COMMON = {"--help", "--json", "--plain", "--no-color"}
 
 
 def test_the_verbs_are_those_of_the_help() -> None:
-    rows = {row[0].strip("`"): row[1:] for row in table(section("Command line"))}
+    rows = {row[0].strip("`"): row[1:] for row in table(section("shmstore/cli", "Verbs"))}
     assert list(rows) == list(COMMANDS)
     for verb, (meaning, example) in rows.items():
         text, _, listed = meaning.partition("; `--")
@@ -243,19 +254,21 @@ def test_the_verbs_are_those_of_the_help() -> None:
 
 
 def test_the_options_of_the_coordinator_are_those_of_the_help() -> None:
-    (listed,) = re.findall(r"It takes (.*?)\.", section("The coordinator"))
+    (listed,) = re.findall(r"It takes (.*?)\.", section("shmstore/cli", "The coordinator"))
     assert set(re.findall(r"--[a-z-]+", listed)) == options(parsers()[""]) - COMMON
-    assert COMMON - {"--help"} <= set(spans(section("Command line")))
+    assert COMMON - {"--help"} <= set(spans(section("shmstore/cli", "Verbs")))
 
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
     codes = " ".join(inspect.build_parser().format_help().split())
-    (listed,) = re.findall(r"Exit codes: (.*?)\.", " ".join(section("Command line").split()))
+    (listed,) = re.findall(r"Exit codes: (.*?)\.", " ".join(section("shmstore/cli", "Verbs").split()))
     assert f"exit codes: {listed} " in codes
 
 
 def test_the_errors_are_those_that_there_are() -> None:
-    listed = {name.strip("`"): set(re.findall(r"`(\w+)`", bases)) for name, bases, _ in table(section("Errors"))}
+    listed = {
+        name.strip("`"): set(re.findall(r"`(\w+)`", bases)) for name, bases, _ in table(section("shmstore", "Errors"))
+    }
     there = {
         name: {base.__name__ for base in kind.__bases__} - {"ShmStoreError"}
         for name, kind in vars(errors).items()
@@ -265,21 +278,26 @@ def test_the_errors_are_those_that_there_are() -> None:
 
 
 def test_the_options_of_creation_are_those_that_there_are() -> None:
-    (rows,) = [part for part in section("Using it").split("### ") if part.startswith("Create")]
+    rows = section("shmstore/events", "Create, open, attach")
     listed = {option for row in table(rows) for option in re.findall(r"`(\w+)`", row[0])}
     callbacks = {name for name in Creation.__annotations__ if name.startswith("on_")}
     assert listed == set(Creation.__annotations__) - callbacks
-    assert callbacks <= set(spans(README))
+    assert callbacks <= set(spans(EVERYTHING))
 
 
 def test_the_annotations_are_those_that_there_are() -> None:
-    (rows,) = [part for part in section("Using it").split("### ") if part.startswith("Records")]
-    listed = {re.sub(r"\[n\]", "", span) for row in table(rows) for span in re.findall(r"`([^`]+)`", row[0])}
+    rows = table(section("shmstore/records", "Records"))
+    listed = {re.sub(r"\[n\]", "", span) for row in rows for span in re.findall(r"`([^`]+)`", row[0])}
     assert listed == {kind.marker for kind in fields.KINDS.values()} | {"int", "float", "bool"}
 
 
-def test_every_public_name_is_in_the_readme() -> None:
-    words = set(re.findall(r"\w+", README))
+def test_the_reasons_of_a_gap_are_those_that_there_are() -> None:
+    listed = [row[0].strip("`") for row in table(section("shmstore/reading", "Gaps"))]
+    assert sorted(listed) == sorted(shmstore.GapReason)
+
+
+def test_every_public_name_is_in_a_guide() -> None:
+    words = set(re.findall(r"\w+", EVERYTHING))
     inner = {
         "Snapshot",
         "Table",
@@ -293,15 +311,76 @@ def test_every_public_name_is_in_the_readme() -> None:
     assert sorted(set(shmstore.__all__) - words - inner) == []
 
 
+# -- where it leads
+
+
 @pytest.mark.parametrize(
-    "path",
-    sorted({span for span in spans(README) if re.fullmatch(r"\w+[\w./]*(/|\.(py|pyi|c|h))", span)} - set(files())),
+    ("guide", "path"),
+    [
+        (guide, span)
+        for guide, text in GUIDES.items()
+        for span in sorted(set(spans(text)) - set(files()))
+        if re.fullmatch(r"\w+[\w./]*(/|\.(py|pyi|c|h|md))", span)
+    ],
 )
-def test_every_file_that_is_named_is_there(path: str) -> None:
-    assert (ROOT / path).exists() or (ROOT / "shmstore" / path).exists()
+def test_every_file_that_is_named_is_there(guide: str, path: str) -> None:
+    assert any((folder / path).exists() for folder in (ROOT, ROOT / "shmstore", ROOT / guide))
 
 
-def test_every_test_that_is_named_is_there() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", README)
-    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
+def test_every_test_that_the_proof_names_is_there() -> None:
+    named = re.findall(r"^  - `(tests/[\w/]+\.py)`: (.*)$", PROOF, re.M)
+    missing = [
+        f"{file}::{test}"
+        for file, tests in named
+        for test in re.findall(r"\btest_\w+", tests)
+        if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
     assert named and missing == []
+
+
+def anchors(path: Path) -> set[str]:
+    """What a code host makes of the titles of a page: lower case, without signs, with hyphens for spaces."""
+    titles = re.findall(r"^#+ (.*)$", without_blocks(path.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def lost(guide: str, text: str) -> list[str]:
+    """The links of a guide that lead to no file of the project, or to no title of it."""
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(text)):
+        target, _, anchor = link.partition("#")
+        path = (ROOT / guide / target).resolve() if target else ROOT / guide / "README.md"
+        inside = path.is_relative_to(ROOT) and path.exists()
+        if not inside or (anchor and anchor not in anchors(path)):
+            wrong.append(link)
+    return wrong
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_link_leads_somewhere(guide: str) -> None:
+    assert lost(guide, GUIDES[guide]) == []
+
+
+def test_a_link_that_leads_nowhere_is_found() -> None:
+    text = "[a](README.md) [b](nowhere.md) [c](#limits) [d](README.md#no-such-title) [e](../outside.md)"
+    assert lost(".", text) == ["nowhere.md", "README.md#no-such-title", "../outside.md"]
+
+
+def test_every_guide_can_be_found_from_the_readme() -> None:
+    found, ahead = set(), ["."]
+    while ahead:
+        guide = ahead.pop()
+        found.add(guide)
+        for target in re.findall(r"\]\(([^)#\s]*README\.md)[^)]*\)", GUIDES[guide]):
+            folder = (ROOT / guide / target).resolve().parent.relative_to(ROOT).as_posix()
+            ahead += {folder} - found
+    assert sorted(set(GUIDES) - found) == []
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(GUIDES["."].splitlines()) <= MOST_LINES
+
+
+def test_the_promises_are_those_of_the_proof() -> None:
+    cited = {int(row) for group in re.findall(r"\(proof ([\d, ]+)\)", GUIDES["."]) for row in group.split(",")}
+    assert cited == {int(row) for row in re.findall(r"^\| (\d+) ", PROOF, re.M)}

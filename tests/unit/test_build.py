@@ -123,6 +123,10 @@ def test_the_source_distribution_holds_all_sources(sdist: Path) -> None:
     assert sorted(path for path in sources | {"LICENSE", "pyproject.toml"} if not (sdist / path).is_file()) == []
 
 
+def test_the_guides_stay_in_the_repository_where_their_links_lead_somewhere(sdist: Path) -> None:
+    assert [path.relative_to(sdist).as_posix() for path in sdist.rglob("README.md")] == ["README.md"]
+
+
 def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
     assert "-cp311-abi3-linux_" in wheel.name
 
