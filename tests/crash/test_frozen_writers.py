@@ -13,9 +13,9 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, PartitionStalled, ProcessTableFull
-from tests.helpers.accounting import Follower, Promises
 from tests.helpers.points import points
 from tests.helpers.processes import Child, eventually
+from tests.helpers.promises import Follower, Promises
 from tests.helpers.proofs import Proof, is_proved, proof, unproved
 
 SLOTS = 8
@@ -37,8 +37,8 @@ class Arena:
             name, Proof, capacity=slots, partitions=1, partition_by="explicit", processes=processes
         )
         self.preloaded = points().attach(name)
-        self.follower = Follower(self.store)
-        self.promises = Promises(writers=10, appends=5000)
+        self.promises = Promises(writers=10, appends=5000, partitions=1)
+        self.follower = Follower(self.store, self.promises)
 
     def start(self, life: Callable[[], object], *stops: str) -> Child:
         """A process that lives so, and stops at these points in turn. Returns when it stands at the first."""
@@ -74,8 +74,7 @@ class Arena:
         """At rest: the invariants, the account, and every record that somebody was promised."""
         assert self.store.check() == []
         self.follower.read_out()
-        self.follower.check_account()
-        self.follower.check_promises(self.promises)
+        self.follower.check()
 
 
 @contextmanager
@@ -102,9 +101,9 @@ def test_a_writer_that_is_lapped_while_it_stands_still_corrupts_nothing(arena: A
     arena.check()
     # One slot a lap is passed over. The late record was discarded before it was written, and is counted so.
     held, statistics = point in HOLDING, arena.store.statistics
-    assert (arena.promises.returned()[1, 0] == 0) == held
+    assert (arena.promises.returned_records()[1, 0] == 0) == held
     assert statistics.skipped == (LAPS if held else 0)
-    assert statistics.total_appended == len(arena.promises.returned()) == LAPS * SLOTS + 3
+    assert statistics.total_appended == len(arena.promises.returned_records()) == LAPS * SLOTS + 3
     assert statistics.total_discarded == statistics.total_appended - len(arena.store.snapshot())
     assert ((1, 0) in arena.follower.records.values()) != held
 
@@ -148,7 +147,7 @@ def test_a_process_that_stands_still_while_it_repairs_stops_nobody(name: str, do
             assert child.resume() == 0
         arena.store._core.reap()
         arena.check()
-        assert arena.store.statistics.total_appended == len(arena.promises.returned())
+        assert arena.store.statistics.total_appended == len(arena.promises.returned_records())
 
 
 @pytest.mark.parametrize("point", ["settle begun", "sweep", "reap swept"])
@@ -196,7 +195,7 @@ def test_a_record_that_was_never_written_is_counted_as_voided_even_when_it_was_l
     arena.store._core.reap()
     arena.lap(1)
     assert arena.store.statistics.voided == 1
-    assert arena.store.statistics.total_appended == len(arena.promises.returned())
+    assert arena.store.statistics.total_appended == len(arena.promises.returned_records())
 
 
 @pytest.mark.parametrize("count", [1, 4])

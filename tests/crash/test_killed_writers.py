@@ -17,10 +17,10 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, Key, KeyTableFull, Record
-from tests.helpers.accounting import Follower, Promises
 from tests.helpers.effort import cases
 from tests.helpers.points import EXIT, EXIT_CODE, points
 from tests.helpers.processes import Child, Gate, eventually
+from tests.helpers.promises import Follower, Promises
 from tests.helpers.proofs import Proof
 
 AT_ONCE = 8  # victims that run at the same time
@@ -43,8 +43,8 @@ class Campaign:
         self.store: EventStore[Any] = shmstore.create(
             name, Proof, capacity=slots * PARTITIONS, partitions=PARTITIONS, partition_by="explicit", processes=24
         )
-        self.follower = Follower(self.store)
-        self.promises = Promises(victims, appends)
+        self.promises = Promises(victims, appends, PARTITIONS)
+        self.follower = Follower(self.store, self.promises)
         self.victims = 0
         self.living: list[Child] = []
         self.deaths: Counter[str] = Counter()
@@ -71,8 +71,7 @@ class Campaign:
         self.store._core.reap()
         self.follower.read_out()
         assert self.store.check() == []
-        self.follower.check_account()
-        self.follower.check_promises(self.promises)
+        self.follower.check()
         print(f"{self.deaths.total()} of {self.victims} died: {dict(self.deaths)}; {self.follower.reasons()}")
         print(f"{self.promises.refused()} times an append found every slot held")
         scorecard(1, kills=self.deaths.total(), lost=0, doubled=0)
@@ -220,7 +219,7 @@ def test_an_append_that_finds_every_slot_held_by_the_living_is_made_once_when_th
         late = campaign.start(lambda writer, _: campaign.promises.append(shmstore.attach(name), writer, 0))
         assert eventually(lambda: campaign.promises.refused() > 1)
         assert [holder.resume() for holder in holders] == [0] * slots and late.wait() == 0
-        assert campaign.store.statistics.total_appended == len(campaign.promises.returned()) == slots + 1
+        assert campaign.store.statistics.total_appended == len(campaign.promises.returned_records()) == slots + 1
         campaign.finish(scorecard)
 
 

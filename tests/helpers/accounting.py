@@ -1,144 +1,230 @@
-"""Exactly-once accounting: every ticket is read once or lies in one gap, and nothing that returned is missing."""
+"""Exactly-once accounting: every ticket is read once or lies in one gap, and no append that returned is missing.
 
-import time
+A source is one writer in one partition: writer * partitions + partition. It numbers its records from 0 on, so whoever
+misses a number knows it. A number that does not come must have been overwritten or cleared: as many tickets as numbers
+are missed must lie in gaps of these reasons since that source was read last, and as many in all.
+"""
+
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from shmstore import EventStore, GapReason, PartitionStalled
+from shmstore import EventStore, Gap, GapReason
 from shmstore.reading.gap import gaps_of
-from tests.helpers.processes import LIMIT_S, eventually, shared_numbers
-from tests.helpers.proofs import is_proved, proof
+from tests.helpers.processes import shared_numbers
+
+_TAKEN = (GapReason.LAPPED, GapReason.CLEARED)  # reasons for which a record may be missing that was there
+_BEGAN, _RETURNED, _POSITIONS, WORDS = 0, 1, 2, 4  # of a source; the positions are those of even and odd counts
+
+Identify = Callable[[Any], tuple[int, int]]
+"""The source and the number of a record, which it proves to be whole. Raises Wrong."""
 
 
-class Promises:
+class Wrong(AssertionError):
+    """A promise was broken; says which."""
+
+
+class Ledger:
     """What writers say of their appends, in memory that outlives them: which began, and which returned."""
 
-    def __init__(self, writers: int, appends: int) -> None:
-        """Room for writers 0, 1, .. and for so many appends of each."""
-        self._appends = appends
-        self._began = shared_numbers(writers)
-        self._returned = shared_numbers(writers * appends)  # 0; 1 + position; -1: it returned without a position
-        self._refused = shared_numbers(writers)
+    def __init__(self, sources: int, words: memoryview | None = None) -> None:
+        """`words` are WORDS signed 64-bit numbers of each source, 0 at first; without it, of processes forked later."""
+        self.sources = sources
+        self._words = shared_numbers(sources * WORDS) if words is None else words
 
-    def room(self, writer: int) -> int:
-        """How many more this writer may append."""
-        return self._appends - self._began[writer]
+    def begin(self, source: int, count: int = 1) -> int:
+        """Note that records will be appended. Returns the number of the first."""
+        at = source * WORDS
+        first = self._words[at]
+        self._words[at] = first + count
+        return first
 
-    def refused(self) -> int:
-        """How many times an append was refused because living writers held every slot, and was tried again."""
-        return sum(self._refused)
+    def acknowledge(self, source: int, first: int, count: int = 1, position: int | None = None) -> None:
+        """Note that an append of `count` records returned, and where the last is, if that was said.
 
-    def append(self, store: EventStore[Any], writer: int, partition: int) -> None:
-        """Append the next record, again and again while those that live hold every slot: nothing is stored then."""
-        number = self._begin(writer, 1)
-        deadline = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                position = store.append(proof(writer, number), partition=partition)
-                break
-            except PartitionStalled:
-                if time.monotonic() > deadline:
-                    raise
-                self._refused[writer] += 1
-                time.sleep(0.001)
-        self._returned[writer * self._appends + number] = 1 + position
+        The position goes where the previous one is not; then the count says which of the two holds. So a death between
+        the two spoils nothing.
+        """
+        at, end = source * WORDS, first + count
+        self._words[at + _POSITIONS + (end & 1)] = 0 if position is None else position + 1
+        self._words[at + _RETURNED] = end
 
-    def append_many(self, store: EventStore[Any], writer: int, count: int, partition: int) -> None:
-        first = self._begin(writer, count)
-        store.append_many([proof(writer, number) for number in range(first, first + count)], partition=partition)
-        for number in range(first, first + count):
-            self._returned[writer * self._appends + number] = -1
+    def began(self, source: int) -> int:
+        return self._words[source * WORDS + _BEGAN]
 
-    def began(self) -> set[tuple[int, int]]:
-        """Which records may be there, by writer and number."""
-        return {(writer, number) for writer, began in enumerate(self._began) for number in range(began)}
+    def returned(self, source: int) -> int:
+        """How many appends returned."""
+        return self._words[source * WORDS + _RETURNED]
 
-    def returned(self) -> dict[tuple[int, int], int | None]:
-        """Which records must be there, and their positions, None where these are not known."""
-        said = {record: self._returned[record[0] * self._appends + record[1]] for record in self.began()}
-        return {record: None if word < 0 else word - 1 for record, word in said.items() if word}
+    def newest(self, source: int) -> tuple[int, int] | None:
+        """The number and position of the newest append that returned; None while or when that is not known."""
+        at, returned = source * WORDS, self.returned(source)
+        position = self._words[at + _POSITIONS + (returned & 1)]
+        return (returned - 1, position - 1) if position and self.returned(source) == returned else None
 
-    def _begin(self, writer: int, count: int) -> int:
-        number = self._began[writer]
-        assert number + count <= self._appends
-        self._began[writer] = number + count
-        return number
+    def end(self, source: int) -> int:
+        """The number after the last whose append returned."""
+        return self.returned(source)
+
+    def owed(self, source: int, first: int, end: int) -> int:
+        """How many of these numbers must be there, when an append after them began or the last of them returned."""
+        return end - first
 
 
-class Follower:
-    """Follows a store from its first ticket on and knows the ticket of every record that it reads."""
+class Account:
+    """What a reader got of one partition."""
 
-    def __init__(self, store: EventStore[Any]) -> None:
-        self._store = store
-        self._cursors = [store._core.cursor([(partition, 0)]) for partition in range(store.partitions)]
-        self._next = [0] * store.partitions
-        self.records: dict[int, tuple[int, int]] = {}
-        """(writer, number) of every record read, by position."""
-        self.missed: dict[int, GapReason] = {}
-        """Why a position was not read."""
+    def __init__(self, partition: int, partitions: int, ledger: Ledger, identify: Identify) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.next = 0
+        """The first ticket that is neither read nor in a gap."""
+        self.read = 0
+        self.gaps: Counter[GapReason] = Counter()
+        self.missed: Counter[int] = Counter()
+        """For each source, how many numbers did not come that must have been there."""
+        self.ends: dict[int, int] = {}
+        """For each source the number that comes next."""
+        self._taken_before: dict[int, int] = {}  # for each source, how many tickets had been taken when it was read
+        self._ledger = ledger
+        self._identify = identify
+        self._named = f"partition {partition}"
 
-    def read(self) -> None:
-        """Read what is there."""
-        for partition, cursor in enumerate(self._cursors):
-            records = cursor.read(1_000_000)
+    @property
+    def taken(self) -> int:
+        """How many tickets were lapped or cleared."""
+        return sum(self.gaps[reason] for reason in _TAKEN)
+
+    def take(self, records: list[Any], gaps: Iterable[Gap], end: int) -> None:
+        """Enter what one read gave: records and gaps up to the ticket `end`. Raises Wrong."""
+        ahead = iter(records)
+        for gap in gaps:
+            if gap.first < self.next or gap.end > end:
+                raise Wrong(f"{gap} in a read of tickets from {self.next} to {end}: it was read, or is in another gap")
+            self._walk(gap.first, ahead)
+            self.pass_over(gap)
+        self._walk(end, ahead)
+        if (more := next(ahead, None)) is not None:
+            raise Wrong(f"more records came than tickets of {self._named} up to {end}: {more}")
+
+    def close(self, tail: int, voided: int, skipped: int, sources: Iterable[int]) -> None:
+        """Balance it when nobody writes any more; `sources` are all of this partition. Raises Wrong."""
+        if self.next != tail or self.read + self.gaps.total() != tail:
+            raise Wrong(f"{self.read} read and {dict(self.gaps)} are not the {tail} tickets of {self._named}")
+        if self.gaps[GapReason.VOIDED] > voided or self.gaps[GapReason.SKIPPED] > skipped:
+            raise Wrong(f"{dict(self.gaps)} in {self._named}, which counts {voided} voided and {skipped} skipped")
+        began = returned = 0
+        for source in sources:
+            began += self._ledger.began(source)
+            returned += self._ledger.returned(source)
+            if self.ends.get(source, 0) < (last := self._ledger.end(source)):
+                self._miss(source, last, self.taken)
+        if not returned <= tail - voided - skipped <= began:
+            raise Wrong(
+                f"{returned} appends returned and {began} began, but {self._named} counts {tail - voided - skipped}"
+            )
+        if (missed := self.missed.total()) > self.taken:
+            raise Wrong(f"{missed} records did not come, but only {self.taken} tickets of {self._named} were taken")
+
+    def enter(self, ticket: int, source: int, number: int) -> None:
+        """For whoever has to know the records one by one."""
+
+    def pass_over(self, gap: Gap) -> None:
+        """Enter a gap."""
+        self.gaps[gap.reason] += gap.count
+        self.next = gap.end
+
+    def _walk(self, end: int, ahead: Iterator[Any]) -> None:
+        """The tickets up to this one are those of the next records."""
+        identify, ends, taken = self._identify, self.ends, self.taken
+        touched: dict[int, int] = {}
+        ticket, source, number = self.next, -1, -1
+        enter = None if type(self).enter is Account.enter else self.enter
+        try:
+            for ticket, record in enumerate(islice(ahead, end - self.next), self.next):
+                source, number = identify(record)
+                if number != touched.get(source):
+                    self._jump(source, number, touched, taken)
+                touched[source] = number + 1
+                if enter is not None:
+                    enter(ticket, source, number)
+        except Wrong as wrong:
+            raise Wrong(f"ticket {ticket} of {self._named}: {wrong}") from None
+        if source >= 0:
+            self.read += ticket + 1 - self.next
+            self.next = ticket + 1
+            self._check_position(ticket, source, number)
+        if self.next < end:
+            raise Wrong(f"ticket {self.next} of {self._named} was not read, and is in no gap")
+        ends.update(touched)
+        for source, number in touched.items():
+            self._taken_before[source] = taken
+            if number > self._ledger.began(source):
+                raise Wrong(f"nobody wrote record {number - 1} of source {source} in {self._named}")
+
+    def _jump(self, source: int, number: int, touched: dict[int, int], taken: int) -> None:
+        """A source comes for the first time in these tickets, or not with the number that was expected."""
+        if not 0 <= source < self._ledger.sources:
+            raise Wrong(f"nobody is source {source}")
+        if source % self.partitions != self.partition:
+            raise Wrong(f"record {number} of source {source} is of partition {source % self.partitions}")
+        expected = self.ends[source] = touched.get(source, self.ends.get(source, 0))
+        if number < expected:
+            raise Wrong(f"record {number} of source {source} is doubled, or comes too late")
+        if source in touched:
+            self._taken_before[source] = taken
+        if number > expected:
+            self._miss(source, number, taken)
+
+    def _miss(self, source: int, number: int, taken: int) -> None:
+        """Numbers of a source up to this one did not come; see whether they may have been taken."""
+        expected, taken = self.ends.get(source, 0), taken - self._taken_before.get(source, 0)
+        count = self._ledger.owed(source, expected, number)
+        if count > taken:
+            raise Wrong(
+                f"lost: {count} of the records {expected} to {number - 1} of source {source} in {self._named}, where "
+                f"since then only {taken} tickets were overwritten or cleared"
+            )
+        self.missed[source] += count
+
+    def _check_position(self, ticket: int, source: int, number: int) -> None:
+        """If this is the newest append of its source that returned, it is where that said."""
+        newest, position = self._ledger.newest(source), ticket * self.partitions + self.partition
+        if newest is not None and newest[0] == number and newest[1] != position:
+            raise Wrong(f"record {number} of source {source} is at {position}; its append said {newest[1]}")
+
+
+class Reader:
+    """Reads every partition from its first ticket to its last, with an account of each."""
+
+    def __init__(
+        self, store: EventStore[Any], ledger: Ledger, identify: Identify, kind: type[Account] = Account
+    ) -> None:
+        self.store = store
+        self.accounts = [kind(partition, store.partitions, ledger, identify) for partition in range(store.partitions)]
+        self.cursors = [store._core.cursor([(partition, 0)]) for partition in range(store.partitions)]
+
+    @property
+    def next(self) -> list[int]:
+        """Where each account stands."""
+        return [account.next for account in self.accounts]
+
+    def read(self, at_most: int) -> bool:
+        """Read what is there, at most so many records of a partition. Returns whether there was anything."""
+        before = self.next
+        for account, cursor in zip(self.accounts, self.cursors, strict=True):
+            records = cursor.read(at_most)
             [(_, end)] = cursor.positions()
-            tickets = range(self._next[partition], end)
-            missed = {}
-            for gap in gaps_of(cursor.drain_gaps()):
-                for ticket in range(gap.first, gap.end):
-                    assert ticket in tickets and ticket not in missed, f"ticket {ticket} is in two gaps, or was read"
-                    missed[ticket] = gap.reason
-            got = [ticket for ticket in tickets if ticket not in missed]
-            assert len(got) == len(records), f"{len(records)} records of tickets {tickets} without {missed}"
-            for ticket, record in zip(got, records, strict=True):
-                assert is_proved(record), f"ticket {ticket} of partition {partition} is torn: {record}"
-                self.records[self._position(partition, ticket)] = record[0], record[1]
-            for ticket, reason in missed.items():
-                self.missed[self._position(partition, ticket)] = reason
-            self._next[partition] = end
+            account.take(records, gaps_of(cursor.drain_gaps()), end)
+        return before != self.next
 
-    def read_out(self) -> None:
-        """Read until there is no more."""
-
-        def is_at_the_end() -> bool:
-            self.read()
-            return self._next == [totals.tail for totals in self._store._core.totals()]
-
-        assert eventually(is_at_the_end), f"the cursors stand at {self._next}: {self._store._core.totals()}"
-
-    def reasons(self) -> Counter[GapReason]:
-        """How many tickets were missed, by reason."""
-        return Counter(self.missed.values())
-
-    def check_account(self) -> None:
-        """At rest, when all is read and the dead are repaired: read + gaps = tail, and the statistics say the same."""
-        statistics, reasons = self._store.statistics, self.reasons()
-        tickets = sum(totals.tail for totals in self._store._core.totals())
-        assert len(self.records) + len(self.missed) == tickets
-        assert sum(cursor.lost() for cursor in self._cursors) == len(self.missed)
-        assert statistics.total_appended + statistics.skipped + statistics.voided == tickets
-        assert statistics.length == len(self._store.snapshot())
-        assert statistics.total_appended == statistics.length + statistics.total_discarded
-        assert statistics.skipped >= reasons[GapReason.SKIPPED] and statistics.voided >= reasons[GapReason.VOIDED]
-        if not reasons[GapReason.LAPPED]:
-            assert statistics.total_appended == len(self.records)
-            assert statistics.skipped == reasons[GapReason.SKIPPED]
-            assert statistics.voided == reasons[GapReason.VOIDED]
-
-    def check_promises(self, promises: Promises) -> None:
-        """Each append that returned was read once, at its position, or newer records had taken its place before."""
-        found = Counter(self.records.values())
-        began, returned = promises.began(), promises.returned()
-        assert not [record for record, times in found.items() if times > 1], "doubled"
-        assert found.keys() <= began, "records that nobody wrote"
-        for position, record in self.records.items():
-            assert returned.get(record) in (None, position), f"{record} is not where its append said, but at {position}"
-        for record, position in returned.items():
-            if position is None:
-                assert found[record] == 1, f"lost: {record}"
-            elif self.missed.get(position) is not GapReason.LAPPED:
-                assert self.records.get(position) == record, f"lost: {record}, {self.missed.get(position)}"
-        assert len(returned) <= self._store.statistics.total_appended <= len(began)
-
-    def _position(self, partition: int, ticket: int) -> int:
-        return ticket * self._store.partitions + partition
+    def close(self, writers: int) -> None:
+        """Balance every account when nobody writes any more, so many writers having lived. Raises Wrong."""
+        for account, totals in zip(self.accounts, self.store._core.totals(), strict=True):
+            account.close(
+                totals.tail,
+                totals.voided,
+                totals.skipped,
+                range(account.partition, writers * account.partitions, account.partitions),
+            )

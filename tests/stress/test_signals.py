@@ -14,8 +14,8 @@ import pytest
 
 import shmstore
 from shmstore import Coordinator, EventStore, Int8, Record, Timestamp
-from tests.helpers.accounting import Follower, Promises
 from tests.helpers.processes import Child, eventually, shared_numbers
+from tests.helpers.promises import Follower, Promises
 from tests.helpers.proofs import Proof, is_proved
 
 RINGS = 1000
@@ -65,7 +65,8 @@ def store(name: str) -> Iterator[EventStore[Any]]:
 def test_handlers_that_raise_a_thousand_times_a_second_leave_every_operation_whole(
     store: EventStore[Any], seed: int, scorecard: Callable[..., None]
 ) -> None:
-    promises, rung, follower = Promises(1, APPENDS), shared_numbers(1), Follower(store)
+    promises, rung = Promises(1, APPENDS, PARTITIONS), shared_numbers(1)
+    follower = Follower(store, promises)
 
     def life() -> None:
         dice, bell, handle = random.Random(seed), Bell(), shmstore.attach(store.name)
@@ -94,9 +95,8 @@ def test_handlers_that_raise_a_thousand_times_a_second_leave_every_operation_who
     store._core.reap()
     follower.read_out()
     assert store.check() == []
-    follower.check_account()
-    follower.check_promises(promises)
-    print(f"{rung[0]} raised, {len(promises.returned())} of {len(promises.began())} appends returned")
+    follower.check()
+    print(f"{rung[0]} raised, {len(promises.returned_records())} of {len(promises.began_records())} appends returned")
     assert rung[0] > RINGS / 2
     assert [place.pid for place in store.processes()] == [os.getpid()], "a place is held by a handle that was let go"
     scorecard(17, signals=rung[0], violations=0)
@@ -132,7 +132,7 @@ def coordinate(store: EventStore[Any]) -> None:
 def test_ctrl_c_ends_whatever_waits_and_the_store_works_on(
     store: EventStore[Any], action: Callable[[EventStore[Any]], None]
 ) -> None:
-    promises, shown = Promises(1, 10), shared_numbers(1)
+    promises, shown = Promises(1, 10, PARTITIONS), shared_numbers(1)
 
     def life() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)

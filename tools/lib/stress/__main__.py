@@ -15,7 +15,6 @@ from shmstore.cli import units
 from stress.ending import wrong_at_rest, wrong_names
 from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
-from stress.ledger import Ledger
 from stress.processes import Processes
 from stress.shared import PLANTS, Shared, Word
 from stress.signals import Interrupted, listen, raise_noted
@@ -75,7 +74,7 @@ def _run(args: argparse.Namespace, roles: dict[str, int], store: EventStore[Any]
     lives = int(args.seconds * (roles["writer"] * _LIVES_A_SECOND * (1 + 2 * args.points) + 2 * args.kill_rate)) + 1000
     batch = max(3, min(64, args.capacity // PARTITIONS // (8 * roles["writer"])))
     preloaded = end.enter_context(points().attach(store.name)) if args.points else None
-    shared = Shared(store, Ledger(lives), args.seed, roles["reader"], batch, args.plant, preloaded)
+    shared = Shared(store, lives, args.seed, roles["reader"], batch, args.plant, preloaded)
     processes = Processes(shared, roles)
     end.callback(processes.kill)
     begun_s, line_s = time.monotonic(), _LINE_S

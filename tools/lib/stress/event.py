@@ -6,6 +6,7 @@ import numpy as np
 
 from shmstore import Bytes, Int64, Key, Record, Timestamp, UInt8, UInt16, UInt32, UInt64
 from shmstore.reading.snapshot import Snapshot
+from tests.helpers.accounting import Wrong
 from tests.helpers.proofs import proof, unproved, writers_and_numbers
 
 PARTITIONS = 4
@@ -25,25 +26,23 @@ class Event(Record):
     at: Timestamp
 
 
-def event(writer: int, partition: int, number: int) -> tuple[Any, ...]:
+def event(source: int, number: int) -> tuple[Any, ...]:
     """The one right record, to be appended now."""
-    return *proof(writer * PARTITIONS + partition, number), key_of(writer), None
+    return *proof(source, number), key_of(source // PARTITIONS), None
 
 
 def key_of(writer: int) -> str:
     return f"key {writer % KEYS}"
 
 
-def wrong_with(record: Any, partition: int) -> str:
-    """What is wrong with a record that was read in a partition, or nothing."""
-    writer, number = record[:2]
-    if tuple(record[:6]) != proof(writer, number):
-        return f"it is torn: {record}"
-    if writer % PARTITIONS != partition:
-        return f"it is of partition {writer % PARTITIONS}: {record}"
-    if record.key != key_of(writer // PARTITIONS):
-        return f"its key is not {key_of(writer // PARTITIONS)!r}: {record}"
-    return ""
+def identify(record: Any) -> tuple[int, int]:
+    """The source of a record (its writer and partition in one), and its number. Raises Wrong when it is not whole."""
+    source, number = record[:2]
+    if tuple(record[:6]) != proof(source, number):
+        raise Wrong(f"it is torn: {record}")
+    if record.key != key_of(source // PARTITIONS):
+        raise Wrong(f"its key is not {key_of(source // PARTITIONS)!r}: {record}")
+    return source, number
 
 
 def wrong_with_snapshot(snapshot: Snapshot[Any], partition: int) -> str:

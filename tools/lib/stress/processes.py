@@ -89,7 +89,7 @@ class Processes:
 
     def _start(self, role: str, number: int) -> None:
         shared, life = self._shared, self.lives[role]
-        if role == "writer" and life == shared.ledger.writers:
+        if role == "writer" and life == shared.lives:
             raise RuntimeError(f"the ledger has room for {life} writers; give a lower --kill-rate, or fewer --seconds")
         self.lives[role] += 1
         roles: dict[str, Callable[[], int | None]] = {

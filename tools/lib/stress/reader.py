@@ -6,10 +6,9 @@ from datetime import timedelta
 
 import shmstore
 from shmstore import Coordinator
-from shmstore.reading.gap import gaps_of
-from stress.account import Account, Wrong
-from stress.event import PARTITIONS, wrong_with_snapshot
+from stress.event import PARTITIONS, identify, wrong_with_snapshot
 from stress.shared import CALM, Shared, Word
+from tests.helpers.accounting import Reader, Wrong
 
 FOUND = 71
 """The exit code of who found something wrong, and has said so on stderr."""
@@ -22,23 +21,16 @@ def read(shared: Shared, reader: int) -> int:
     """Follow every partition from its first ticket to its last, and balance."""
     try:
         with shmstore.attach(shared.store.name) as store:
-            cursors = [store._core.cursor([(partition, 0)]) for partition in range(PARTITIONS)]
-            accounts = [Account(partition, shared.ledger) for partition in range(PARTITIONS)]
-            dice = shared.dice("reader", reader)
+            follower, dice = Reader(store, shared.ledger, identify), shared.dice("reader", reader)
             while True:
                 rests = shared.words[Word.RESTS]
-                before = [account.next for account in accounts]
-                for account, cursor in zip(accounts, cursors, strict=True):
-                    records = cursor.read(_AT_ONCE)
-                    [(_, end)] = cursor.positions()
-                    account.take(records, gaps_of(cursor.drain_gaps()), end)
-                shared.show_reader(reader, sum(account.read for account in accounts), accounts[CALM].next)
-                if before == [account.next for account in accounts]:
+                found = follower.read(_AT_ONCE)
+                shared.show_reader(reader, sum(account.read for account in follower.accounts), follower.next[CALM])
+                if not found:
                     if rests:
                         break
-                    dice.choice(cursors).wait(0.005)
-            for account, totals in zip(accounts, store._core.totals(), strict=True):
-                account.close(totals.tail, totals.voided, totals.skipped, rests)
+                    dice.choice(follower.cursors).wait(0.005)
+            follower.close(rests)
     except Wrong as wrong:
         return _found(f"reader {reader}", str(wrong))
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from shmstore import EventStore
 from stress.event import PARTITIONS
-from stress.ledger import Ledger
+from tests.helpers.accounting import Ledger
 from tests.helpers.processes import shared_numbers
 
 CALM = 0
@@ -36,7 +36,8 @@ class Shared:
     """Made before anyone is forked. The store's handle is inherited: some use it, others attach by themselves."""
 
     store: EventStore[Any]
-    ledger: Ledger
+    lives: int
+    """For how many writers the ledger has room."""
     seed: int
     readers: int
     batch: int
@@ -46,6 +47,7 @@ class Shared:
     """A handle of the core with named points, if some writers shall die at one."""
 
     def __post_init__(self) -> None:
+        self.ledger = Ledger(self.lives * PARTITIONS)
         self.words = shared_numbers(Word.READERS + 2 * self.readers)
         self._room = self.store.capacity // PARTITIONS // 2
 

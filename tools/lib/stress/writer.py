@@ -51,32 +51,33 @@ def _append(shared: Shared, store: EventStore[Any], writer: int, dice: Random) -
     count = dice.randint(2, shared.batch)
     if partition == CALM and not shared.calm_has_room(store):
         partition = dice.randrange(1, PARTITIONS)
+    source = writer * PARTITIONS + partition
     if way < 0.8:
-        number = ledger.begin(writer, partition)
-        position = store.append(event(writer, partition, number), partition=partition)
-        ledger.acknowledge(writer, partition, position=position)
+        number = ledger.begin(source)
+        position = store.append(event(source, number), partition=partition)
+        ledger.acknowledge(source, number, position=position)
         return
-    first = ledger.begin(writer, partition, count)
+    first = ledger.begin(source, count)
     if way < 0.9:
-        rows = [event(writer, partition, number) for number in range(first, first + count)]
-        store.append_many(rows, partition=partition)
+        store.append_many([event(source, number) for number in range(first, first + count)], partition=partition)
     else:
-        store.append_many(_columns(store, writer, partition, first, count), partition=partition)
-    ledger.acknowledge(writer, partition, count)
+        store.append_many(_columns(store, source, first, count), partition=partition)
+    ledger.acknowledge(source, first, count)
 
 
-def _columns(store: EventStore[Any], writer: int, partition: int, first: int, count: int) -> dict[str, Any]:
+def _columns(store: EventStore[Any], source: int, first: int, count: int) -> dict[str, Any]:
     return {
-        **proof_columns(writer * PARTITIONS + partition, first, count),
-        "key": np.full(count, store.key(key_of(writer)), np.uint32),
+        **proof_columns(source, first, count),
+        "key": np.full(count, store.key(key_of(source // PARTITIONS)), np.uint32),
         "at": np.full(count, time.time_ns(), np.int64),
     }
 
 
 def _plant(shared: Shared, store: EventStore[Any], writer: int) -> None:
     """Make one mistake that must be found."""
-    number = shared.ledger.begin(writer, CALM, 2)
-    whole, following = event(writer, CALM, number), event(writer, CALM, number + 1)
+    source = writer * PARTITIONS + CALM
+    number = shared.ledger.begin(source, 2)
+    whole, following = event(source, number), event(source, number + 1)
     if shared.plant != "lost":
         store.append(whole, partition=CALM)
     match shared.plant:
@@ -88,5 +89,5 @@ def _plant(shared: Shared, store: EventStore[Any], writer: int) -> None:
             store.append(following, partition=CALM + 1)
         case "lost":
             store.append(following, partition=CALM)
-    shared.ledger.acknowledge(writer, CALM, 2)
+    shared.ledger.acknowledge(source, number, 2)
     shared.words[Word.PLANTED] = 1
