@@ -2,7 +2,7 @@
  *
  * The mmap module keeps a copy of the descriptor and closes that number when the mapping ends, whatever file it has become
  * meanwhile. This one keeps nothing but the memory. */
-#include "binding/binding.h"
+#include "binding/module.h"
 
 #include <errno.h>
 #include <sys/mman.h>

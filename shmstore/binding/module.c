@@ -1,5 +1,11 @@
 /* The module: its state, constants, named tuples and errors, and the functions that need no store. */
+#include "binding/appending/append.h"
+#include "binding/questions/questions.h"
+#include "binding/reading/columns.h"
 #include "binding/reading/cursor.h"
+#include "binding/tables/tables.h"
+
+#include "core/store/history.h"
 
 #include <errno.h>
 #include <stdarg.h>

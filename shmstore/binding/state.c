@@ -1,5 +1,8 @@
 /* What a store tells of itself: header, plan, totals, places, invariants, history. */
-#include "binding/binding.h"
+#include "binding/upkeep.h"
+
+#include "core/store/check.h"
+#include "core/store/history.h"
 
 #include <string.h>
 

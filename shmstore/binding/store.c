@@ -1,7 +1,14 @@
 /* The Store type: opening mapped bytes, the state it tells, and the processes it knows. */
-#include "core/base/buffer.h"
+#include "binding/appending/append.h"
 #include "binding/guard.h"
+#include "binding/questions/questions.h"
+#include "binding/reading/cursor.h"
+#include "binding/reading/read.h"
+#include "binding/upkeep.h"
+#include "binding/values/decode.h"
+#include "binding/values/refuse.h"
 
+#include "core/base/buffer.h"
 #include "core/store/watch.h"
 
 #include <errno.h>

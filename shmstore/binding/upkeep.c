@@ -1,5 +1,6 @@
 /* What keeps a store in order: clearing, purging, entering and reaping, and the coordinator's role. */
-#include "binding/binding.h"
+#include "binding/upkeep.h"
+#include "binding/appending/append.h"
 
 #include <errno.h>
 #include <string.h>

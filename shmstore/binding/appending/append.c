@@ -1,5 +1,9 @@
 /* Appending one staged record: where it goes, its new keys, and whom it is told. */
-#include "binding/binding.h"
+#include "binding/appending/append.h"
+#include "binding/appending/batch.h"
+#include "binding/values/decode.h"
+
+#include "core/ring/turn.h"
 
 #include <string.h>
 

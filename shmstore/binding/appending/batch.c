@@ -1,5 +1,7 @@
 /* Appending many records: everything is staged and checked first, then appended without the GIL. */
-#include "binding/binding.h"
+#include "binding/appending/append.h"
+#include "binding/appending/batch.h"
+#include "binding/values/refuse.h"
 
 #include <string.h>
 

@@ -1,5 +1,7 @@
 /* Columns in: append_many of a mapping from names of fields to buffers or sequences of values. */
-#include "binding/binding.h"
+#include "binding/appending/append.h"
+#include "binding/appending/batch.h"
+#include "binding/values/refuse.h"
 
 #include <string.h>
 

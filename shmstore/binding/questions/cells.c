@@ -1,5 +1,6 @@
 /* Cells of groups as columns of Python objects. */
 #include "binding/questions/cells.h"
+#include "binding/values/decode.h"
 
 PyObject *number_object(enum lane lane, union number number) {
     switch (lane) {

@@ -1,5 +1,6 @@
 /* Program: the steps of a compiled expression, from Python's tuples to the core's, and run over Columns. */
-#include "binding/binding.h"
+#include "binding/questions/questions.h"
+#include "binding/reading/columns.h"
 
 #include "core/questions/programs/program.h"
 

@@ -1,6 +1,8 @@
 /* Running questions: batches go from a store or a snapshot through a program to a listener, without the GIL, in slices short
  * enough for Ctrl-C. */
 #include "binding/questions/run.h"
+#include "binding/reading/read.h"
+#include "binding/values/decode.h"
 
 #include <string.h>
 

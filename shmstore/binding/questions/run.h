@@ -2,7 +2,8 @@
 #ifndef SHMSTORE_RUN_H
 #define SHMSTORE_RUN_H
 
-#include "binding/binding.h"
+#include "binding/questions/questions.h"
+#include "binding/reading/columns.h"
 
 #include "core/questions/scan.h"
 

@@ -1,5 +1,6 @@
 /* Counting, adding up and comparing: the answers about numbers, of all records that match, of groups, and of windows. */
 #include "binding/questions/cells.h"
+#include "binding/values/decode.h"
 
 #include "core/questions/batches/bounds.h"
 #include "core/questions/tallies/first_last.h"

@@ -1,5 +1,5 @@
 /* Columns of other rows, or in another order: rows picked by number or by a mask, or sorted by a field. */
-#include "binding/binding.h"
+#include "binding/reading/columns.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* One field of Columns as a buffer: what `snapshot["value"]` is a memoryview of. It keeps its Columns alive. */
-#include "binding/binding.h"
+#include "binding/reading/columns.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
 #define SHMSTORE_CURSOR_H
 
 #include "binding/guard.h"
+#include "binding/reading/gaps.h"
 
 #include "core/store/watch.h"
 
@@ -17,7 +18,7 @@ struct follow {
 };
 
 /* Consecutive tickets of a partition. */
-struct run {
+struct stretch {
     struct follow *follow;
     uint64_t first, count;
 };
@@ -34,11 +35,11 @@ typedef struct {
     unsigned char *scratch; /* the copied records: held.count rows, of which `row` are made */
     uint64_t scratch_rows, row;
     unsigned char *columns[MAX_FIELDS];
-    struct run held;
+    struct stretch held;
 
     PyObject *made; /* records of a read that failed, from `made_row` on; or NULL */
     Py_ssize_t made_row;
-    struct run *runs; /* which tickets they are, in their order */
+    struct stretch *runs; /* which tickets they are, in their order */
     size_t run_count, run_room;
 
     int64_t looked_ns, since_ns; /* the last look; when `came` began to be counted */
@@ -47,6 +48,8 @@ typedef struct {
 
     struct watched watched;
 } Cursor;
+
+extern PyType_Spec cursor_spec;
 
 int64_t monotonic_ns(void);
 int check_cursor(Cursor *cursor); /* 0 when it and its store are open, else -1 with StoreClosed */

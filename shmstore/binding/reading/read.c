@@ -1,5 +1,8 @@
 /* Reading: which tickets are asked about, and their records as Columns or as one record. */
-#include "binding/binding.h"
+#include "binding/reading/read.h"
+#include "binding/values/decode.h"
+#include "binding/reading/columns.h"
+#include "binding/appending/append.h"
 
 #include "core/questions/scan.h"
 

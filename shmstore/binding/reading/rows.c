@@ -2,7 +2,8 @@
  *
  * A record that nobody but the iterator refers to any more is filled again, as zip does with its tuples. Two are kept, as a
  * loop's variable still holds the last one when the next is asked for. */
-#include "binding/binding.h"
+#include "binding/reading/columns.h"
+#include "binding/values/decode.h"
 
 enum { KEPT = 2 };
 

@@ -1,5 +1,6 @@
 /* Handing records over: copied from the ring a partition at a time, made into Python objects, and only then passed. */
 #include "binding/reading/cursor.h"
+#include "binding/values/decode.h"
 
 #include <string.h>
 
@@ -70,7 +71,7 @@ static enum read_status copy_ahead(Cursor *cursor, struct follow *follow, uint64
     uint64_t next = load_relaxed(&follow->ahead);
     enum read_status status =
         ring_read(&store->ring, follow->partition, &next, follow->end, true, &to, &sink);
-    cursor->held = (struct run){follow, next - to.row, to.row};
+    cursor->held = (struct stretch){follow, next - to.row, to.row};
     cursor->row = 0;
     store_relaxed(&follow->ahead, next);
     count_lapped(store, cursor->gaps.lapped - lapped);
@@ -147,7 +148,7 @@ static void move_place(struct follow *follow, const Cursor *cursor) {
 
 /* The next row cannot be made: its ticket is a gap, unless there is no memory to say so. The exception stays set. */
 static void pass_refused(Cursor *cursor) {
-    const struct run *held = &cursor->held;
+    const struct stretch *held = &cursor->held;
     const uint64_t ticket = held->first + cursor->row;
     const bool damaged = PyErr_ExceptionMatches(cursor->store->state->errors[ERROR_DAMAGED_SEGMENT]);
     if (!gap_list_report(&cursor->gaps, held->follow->partition, ticket, ticket + 1,
@@ -163,7 +164,7 @@ static void pass_refused(Cursor *cursor) {
 static void hand_over(Cursor *cursor, uint64_t count) {
     size_t done = 0;
     while (count && done < cursor->run_count) {
-        struct run *run = &cursor->runs[done];
+        struct stretch *run = &cursor->runs[done];
         const uint64_t part = count < run->count ? count : run->count;
         run->first += part;
         run->count -= part;
@@ -184,7 +185,7 @@ static void hand_over_all(Cursor *cursor) {
 static int make_room_for_run(Cursor *cursor) {
     if (cursor->run_count < cursor->run_room) return 0;
     const size_t room = cursor->run_room ? 2 * cursor->run_room : 8;
-    struct run *runs = PyMem_Realloc(cursor->runs, room * sizeof *runs);
+    struct stretch *runs = PyMem_Realloc(cursor->runs, room * sizeof *runs);
     if (!runs) {
         PyErr_NoMemory();
         return -1;
@@ -230,7 +231,7 @@ static int make_held(Cursor *cursor, bool plain, PyObject *records, uint64_t *le
     }
     if (cursor->row > first)
         cursor->runs[cursor->run_count++] =
-            (struct run){cursor->held.follow, cursor->held.first + first, cursor->row - first};
+            (struct stretch){cursor->held.follow, cursor->held.first + first, cursor->row - first};
     if (made == MADE) return 0;
     if (made == REFUSED) {
         *refused = true;
@@ -337,7 +338,7 @@ PyObject *cursor_read_plain(PyObject *self, PyObject *limit) { return read_up_to
 
 /* What was copied ahead and cleared since is not handed over. */
 static int pass_cleared(Cursor *cursor) {
-    const struct run *held = &cursor->held;
+    const struct stretch *held = &cursor->held;
     const uint64_t first = held->first + cursor->row, last = held->first + held->count,
                    floor = load_acquire(&ring_partition(&cursor->store->ring, held->follow->partition)->floor);
     if (__builtin_expect(floor <= first, 1)) return 0;

@@ -3,7 +3,7 @@
  * A column is a tuple (name, format, flags, metadata, length, null_count, buffers, dictionary): metadata in Arrow's own
  * encoding or None, each buffer an object with the buffer protocol or None, the dictionary such a column or None. Values
  * are not copied: the structs hold the buffers until they are released, which may happen on any thread. */
-#include "binding/binding.h"
+#include "binding/tables/tables.h" /* Python.h first */
 
 #include "binding/tables/arrow.h"
 

@@ -1,5 +1,8 @@
 /* Tables in: a table of Arrow's, as a stream or as one array, is taken whole, checked, and appended. */
+#include "binding/appending/append.h"
+#include "binding/appending/batch.h"
 #include "binding/tables/arrow_in.h"
+#include "binding/values/refuse.h"
 
 #include <stdlib.h>
 #include <string.h>

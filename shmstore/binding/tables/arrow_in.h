@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_ARROW_IN_H
 #define SHMSTORE_BINDING_ARROW_IN_H
 
-#include "binding/binding.h"
+#include "binding/values/encode.h" /* Python.h first */
 
 #include "binding/tables/arrow.h"
 

@@ -3,6 +3,7 @@
  * As the interface has it, the producer's pointers, lengths and offsets are believed; its values are not. They may change
  * while they are read, so what is checked is the copy that is stored. */
 #include "binding/tables/arrow_in.h"
+#include "binding/values/refuse.h"
 
 #include "core/base/utf8.h"
 

@@ -1,5 +1,7 @@
 /* What of a table cannot be handed out as it lies: text at a stride, truth in bytes, and whole rows. */
-#include "binding/binding.h"
+#include "binding/reading/columns.h"
+#include "binding/tables/tables.h"
+#include "binding/values/decode.h"
 
 #include "core/base/utf8.h"
 

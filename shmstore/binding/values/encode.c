@@ -1,5 +1,6 @@
 /* Python values to staged bytes, with errors that name the field, what was found and what fits. */
-#include "binding/binding.h"
+#include "binding/values/encode.h"
+#include "binding/values/refuse.h"
 
 #include <string.h>
 

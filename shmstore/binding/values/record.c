@@ -1,5 +1,6 @@
 /* One record from Python: append(**fields) and append(record), and what stands for a field that is left out. */
-#include "binding/binding.h"
+#include "binding/appending/append.h"
+#include "binding/values/refuse.h"
 
 #include <string.h>
 

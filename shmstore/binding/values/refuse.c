@@ -1,5 +1,5 @@
 /* Refusing a value: errors that name the field, what was found and what fits, whatever the value's own code does. */
-#include "binding/binding.h"
+#include "binding/values/refuse.h"
 
 #include <stdarg.h>
 #include <string.h>

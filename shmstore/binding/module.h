@@ -1,0 +1,80 @@
+/* The module's state, its errors and its named tuples. */
+#ifndef SHMSTORE_BINDING_MODULE_H
+#define SHMSTORE_BINDING_MODULE_H
+
+#include "binding/python.h"
+
+#include "core/base/layout.h"
+
+enum error {
+    ERROR_INVALID_SCHEMA,
+    ERROR_INVALID_OPTION,
+    ERROR_INVALID_CAPACITY,
+    ERROR_NOT_A_STORE,
+    ERROR_ABI_MISMATCH,
+    ERROR_DAMAGED_SEGMENT,
+    ERROR_FIELD,
+    ERROR_FIELD_TYPE,
+    ERROR_KEY_TABLE_FULL,
+    ERROR_PROCESS_TABLE_FULL,
+    ERROR_PARTITION_STALLED,
+    ERROR_READ_ONLY_STORE,
+    ERROR_STORE_CLOSED,
+    ERROR_STORE_UNLINKED,
+    ERROR_TOO_MANY_FILES,
+    ERROR_SYSTEM_REFUSED,
+    ERROR_ACCESS_DENIED,
+    ERROR_NOT_PICKLABLE,
+    ERROR_COUNT
+};
+
+enum shape {
+    SHAPE_FIELD_SPEC,
+    SHAPE_PLAN,
+    SHAPE_HEADER,
+    SHAPE_TOTALS,
+    SHAPE_PLACE,
+    SHAPE_SAMPLE,
+    SHAPE_REAPED,
+    SHAPE_GAP,
+    SHAPE_COUNT
+};
+
+struct module_state {
+    PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
+    PyObject *shapes[SHAPE_COUNT]; /* named tuples */
+    PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
+    PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
+    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
+        *following_type, *program_type, *mapping_type;
+};
+
+extern PyModuleDef shmstore_module;
+extern PyType_Spec store_spec, mapping_spec;
+
+PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
+/* The error of a system call that `what` needed, from errno. */
+PyObject *raise_system_error(struct module_state *state, const char *what);
+/* Drop the error of another's code, to be told in our own words. False, with the error kept, when it is no Exception: what
+ * Ctrl-C or sys.exit began is passed on. */
+bool drop_error(void);
+
+/* Take the error that is set, of other code; false, and it stays, when it is no Exception or says that memory is short. */
+bool take_error(PyObject **cause);
+void raise_from(PyObject *cause); /* make this the cause of the error that is set; takes the reference */
+
+/* A value as a message shows it, whatever its repr() does: a new str, or NULL with an exception. */
+PyObject *shown(struct module_state *state, PyObject *value);
+
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
+PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
+                        bool unlinked);
+PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
+
+/* Refuses, and says what to send instead. */
+PyObject *refuse_pickling(PyObject *self, PyObject *unused);
+/* Row of the methods of each type whose objects live in this process alone. */
+#define NOT_PICKLED                                                                                                    \
+    {"__reduce__", refuse_pickling, METH_NOARGS, "__reduce__($self)\n--\n\nRefused; says what to send instead."}
+
+#endif

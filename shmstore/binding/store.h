@@ -1,0 +1,81 @@
+/* A store that is open in this process: what the Store object holds, and whether it may be used. */
+#ifndef SHMSTORE_BINDING_STORE_H
+#define SHMSTORE_BINDING_STORE_H
+
+#include "binding/module.h"
+
+#include "core/ring/ring.h"
+#include "core/store/keys.h"
+#include "core/store/process.h"
+
+#include <time.h>
+
+enum { RECENT_KEYS = 64 };
+
+typedef struct {
+    PyObject_HEAD struct module_state *state;
+    PyObject *module; /* keeps the state alive */
+    PyObject *weak_references;
+
+    Py_buffer view; /* view.obj is NULL once released */
+    struct header header;
+    struct geometry geometry;
+    struct ring ring;
+    struct table table;
+    struct processes processes;
+    struct board *board;
+    bool writable, barriers;
+    _Atomic bool closed; /* also read by waiters that do not hold the GIL */
+    bool mapped, left;   /* are the bytes there; is what close does done */
+    atomic_u64 looked_ns;   /* when an append last looked for the name */
+    atomic_u32 nameless;    /* we saw it gone */
+    bool inherited;      /* functions that a parent of this process began may still look at the bytes */
+    uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
+    uint32_t life;       /* the number of the last */
+    atomic_u64 turn;        /* see turn.h */
+    atomic_u64 *tails_left; /* one a partition: see pace.h */
+    atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
+    struct watch *watch;    /* NULL before the first cursor is polled: see watch.h */
+    atomic_u64 *decided;    /* one a partition: see ring_totals */
+    atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
+
+    PyObject *describe;
+    PyObject *names;       /* tuple of field names, interned */
+    PyObject *record_type; /* tuple subclass filled directly, or NULL */
+    bool is_leaf;          /* records of record_type hold nothing but their values */
+    PyObject *make;        /* called with the values, or NULL */
+    PyObject *values_of;   /* turns what is no tuple of all fields into one, or NULL */
+    PyObject *defaults;    /* tuple: what stands for each field that is left out, or what makes it; Ellipsis: nothing */
+    PyObject *on_discarded, *on_capacity_reached;
+
+    PyObject *key_ids;   /* dict: text -> id */
+    PyObject *key_texts; /* list: id -> text, None where not read yet */
+    atomic_u32 keys_read; /* every id below is in key_texts */
+    struct {
+        PyObject *text;
+        uint32_t id;
+    } recent_keys[RECENT_KEYS]; /* by the text object's address */
+
+    PyObject
+        *call_names; /* the keyword names of the last append(**fields): a call site passes the same tuple each time */
+    unsigned char call_fields[MAX_FIELDS + 1]; /* one more for partition= */
+} Store;
+
+/* 0 when the store is open, else -1 with StoreClosed. */
+int check_open(Store *store);
+void leave_store(Store *store); /* what close does as soon as no function is at work */
+/* Was the name removed, by `unlink` or by another program, which marks nothing? Then it is marked now. Needs no GIL. */
+bool is_unlinked(Store *store);
+/* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
+int ensure_entered(Store *store);
+
+/* 0 when the store is open and writable, else -1 with an exception. */
+int check_writable(Store *store);
+
+static inline int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+#endif
