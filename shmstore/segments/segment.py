@@ -7,12 +7,11 @@ A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core
 import errno
 import grp
 import os
-import resource
 import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shmstore import _core
 from shmstore.arguments.checks import refused, whole_number
@@ -25,10 +24,8 @@ from shmstore.errors import (
     ShmStoreError,
     StoreExists,
     StoreNotFound,
-    SystemRefused,
-    TooManyFiles,
 )
-from shmstore.segments import memory, names
+from shmstore.segments import memory, names, refusals
 
 if TYPE_CHECKING:
     from shmstore.segments.mapping import Segment
@@ -38,8 +35,6 @@ _RESERVE_BYTES: Final = 1 << 20
 _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_LIMITED: Final = (errno.ENOMEM, errno.EFBIG, errno.EAGAIN)  # the last of mmap, beyond what may be locked
-_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
 class SegmentInfo(NamedTuple):
@@ -101,9 +96,9 @@ def create(
             f"{names.DIRECTORY} and, where group= is given, membership of that group"
         ) from error
     except OSError as error:
-        if error.errno in _FULL + _LIMITED:
-            raise _no_space(path, size, error) from error
-        _refuse(path, error)
+        if error.errno in _FULL + refusals.LIMITED:
+            raise refusals.no_space(path, size, error) from error
+        refusals.refuse(path, error)
 
 
 def attach(name: str, *, writable: bool = True, populate: bool = False) -> "Segment":
@@ -153,7 +148,7 @@ def list_segments() -> list[SegmentInfo]:
     try:
         present = os.listdir(names.DIRECTORY)
     except OSError as refused:
-        _refuse(names.DIRECTORY, refused)
+        refusals.refuse(names.DIRECTORY, refused)
     for name in sorted(filter(names.is_name, present)):
         header = error = None
         try:
@@ -209,13 +204,13 @@ def _open_file(name: str, *, writable: bool) -> int:
     try:
         fd = names.open_file(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
-        raise _access_denied(path, writable) from None
+        raise refusals.access_denied(path, writable) from None
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in _NO_FILE:
-            raise _not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
-        _refuse(path, error)
+            raise refusals.not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
+        refusals.refuse(path, error)
     try:
         _refuse_foreign(path, fd)
     except BaseException:
@@ -231,8 +226,8 @@ def _open(name: str, *, writable: bool) -> "Segment":
     try:
         return _mapped(name, fd, writable=writable)
     except OSError as error:
-        if error.errno in _NO_DESCRIPTOR:
-            _refuse(path, error)
+        if error.errno in refusals.NO_DESCRIPTOR:
+            refusals.refuse(path, error)
         raise NoSpace(
             f"this process cannot map {path}: {error.strerror}; raise its limits (ulimit -v, ulimit -l)"
         ) from error
@@ -262,11 +257,11 @@ def _refuse_foreign(path: str, fd: int) -> None:
     It is read, not mapped: to touch a hole of a mapped file on a full /dev/shm is a SIGBUS, and only stores have none.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise _not_a_store(path, "no regular file")
+        raise refusals.not_a_store(path, "no regular file")
     try:
         _core.read_header(os.pread(fd, 8, 0))
     except NotAStore as error:
-        raise _not_a_store(path, f"another program's: {error}") from None
+        raise refusals.not_a_store(path, f"another program's: {error}") from None
     except DamagedSegment:
         pass  # eight bytes are no header, but they are how one begins
 
@@ -318,13 +313,13 @@ def _remove_name(name: str) -> None:
     except FileNotFoundError:
         raise _not_found(name) from None
     except IsADirectoryError:
-        raise _not_a_store(path, "a directory") from None
+        raise refusals.not_a_store(path, "a directory") from None
     except PermissionError as error:
         raise AccessDenied(
             f"uid {os.geteuid()} cannot remove {path}: {error.strerror}; its owner, uid {os.lstat(path).st_uid}, can"
         ) from error
     except OSError as error:
-        _refuse(path, error)
+        refusals.refuse(path, error)
 
 
 def _permission_bits(mode: int) -> int:
@@ -354,59 +349,4 @@ def _not_found(name: str) -> StoreNotFound:
     shown = ", ".join(known[:_NAMES_SHOWN]) + (", ..." if len(known) > _NAMES_SHOWN else "")
     return StoreNotFound(
         f"{names.path_of(name)} does not exist; there is {shown or 'no store at all'}; correct the name, or create it"
-    )
-
-
-def _not_a_store(path: str, found: str) -> NotAStore:
-    return NotAStore(f"{path} is not a store but {found}; choose another name, or remove it if nobody needs it")
-
-
-def _access_denied(path: str, writable: bool) -> AccessDenied:
-    asked, advice = ("write to", "attach for reading only, or ") if writable else ("read", "")
-    status = os.lstat(path)
-    mode = stat.S_IMODE(status.st_mode)
-    return AccessDenied(
-        f"uid {os.geteuid()} may not {asked} {path}: it has mode {mode:#o}, uid {status.st_uid} and "
-        f"gid {status.st_gid}; {advice}create it with another mode= or group="
-    )
-
-
-def _refuse(path: str, error: OSError) -> NoReturn:
-    """Raise the error that the system gave for a file as one of ours that says what to do about it."""
-    if error.errno in _NO_DESCRIPTOR:
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        raise TooManyFiles(
-            f"cannot open {path}: {error.strerror}: this process may have {limit} files open at once; close some, or "
-            "raise the limit (ulimit -n)"
-        ) from error
-    if error.errno == errno.EROFS:
-        raise AccessDenied(
-            f"cannot write to {path}: {names.DIRECTORY} is mounted read-only; attach with read_only=True, or mount it "
-            f"for writing (mount -o remount,rw {names.DIRECTORY}; in a container, without --read-only for it)"
-        ) from error
-    if error.errno in (errno.EACCES, errno.EPERM):
-        raise AccessDenied(
-            f"uid {os.geteuid()} may not use {path}: {error.strerror}; expected the right to read and search "
-            f"{names.DIRECTORY} (mode 1777 is usual)"
-        ) from error
-    if not os.path.isdir(names.DIRECTORY):
-        raise SystemRefused(
-            f"there is no {names.DIRECTORY} on this system, where stores live; mount a tmpfs there "
-            f"(mount -t tmpfs -o size=50% tmpfs {names.DIRECTORY}); where that is not allowed, as in AWS Lambda, there "
-            "can be no store"
-        ) from error
-    raise SystemRefused(
-        f"the system refused {path}: {error.strerror}; shmstore-inspect doctor says what is missing here"
-    ) from error
-
-
-def _no_space(path: str, size: int, error: OSError) -> NoSpace:
-    status = os.statvfs(names.DIRECTORY)
-    free, total = (blocks * status.f_frsize / 2**20 for blocks in (status.f_bavail, status.f_blocks))
-    remedy = "enlarge it (docker run --shm-size=, mount -o remount,size=)"
-    if error.errno in _LIMITED:
-        remedy = "raise the limits of this process (ulimit -v, ulimit -f, ulimit -l)"
-    return NoSpace(
-        f"cannot create {path}: {error.strerror}: it takes {size / 2**20:.1f} MiB and {names.DIRECTORY} has {free:.1f} "
-        f"of {total:.1f} MiB free; choose a smaller capacity, remove stores that nobody needs, or {remedy}"
     )

@@ -22,7 +22,7 @@ ROOMS = (
     ("", "errors public"),
     ("arguments", "shown, alone calls moments, checks, calendars"),
     ("", "_core"),
-    ("segments", "identity memory names, mapping, segment"),
+    ("segments", "identity memory names, mapping refusals, segment"),
     ("records", "fields, record, schema"),
     ("tables", "arrow text, tabular, column, table"),
     ("expressions", "comparison expression, arithmetic parse, compiler"),
