@@ -72,6 +72,16 @@ class Ledger:
         return end - first
 
 
+def check_order(records: Iterable[Any], identify: Identify) -> None:
+    """What each source appended is there in its order, nothing torn and nothing twice. Raises Wrong."""
+    last: dict[int, int] = {}
+    for record in records:
+        source, number = identify(record)
+        if number <= last.get(source, -1):
+            raise Wrong(f"record {number} of source {source} is there twice, or too late")
+        last[source] = number
+
+
 class Account:
     """What a reader got of one partition."""
 
@@ -120,6 +130,7 @@ class Account:
             returned += self._ledger.returned(source)
             if self.ends.get(source, 0) < (last := self._ledger.end(source)):
                 self._miss(source, last, self.taken)
+                self.ends[source] = last
         if not returned <= tail - voided - skipped <= began:
             raise Wrong(
                 f"{returned} appends returned and {began} began, but {self._named} counts {tail - voided - skipped}"

@@ -25,10 +25,8 @@ _SIGNALED = 128  # plus the signal's number, as a shell has it
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHORTEST_S, _LONGEST_S = 1, 86400
-_FEWEST_PROCESSES, _MOST_PROCESSES = (
-    2,
-    MOST_WRITERS - 3,
-)  # numbers from 1 on, and the second hammer's and the faulty writer's
+_FEWEST_PROCESSES = 2
+_MOST_PROCESSES = MOST_WRITERS - 3  # numbers from 1 on, and the second hammer's and the faulty writer's
 _OTHER_PROCESSES = 16  # places in the process table beside the writers'
 
 _PARTITION_COLUMNS = tuple(
@@ -105,17 +103,8 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], out: Output) 
 
 
 def _written(out: Output, account: Account) -> list[str]:
-    partitions = [
-        {"lapped": 0, "voided": 0, "skipped": 0} | vars(line) | line.gaps | {"unexplained": line.unexplained}
-        for line in account.partitions
-    ]
-    writers = [
-        vars(line)
-        | {"role": f"{line.role}{' (killed)' if line.killed else ''}"}
-        | {"missing": line.missing, "unacknowledged": line.unacknowledged}
-        for line in account.writers
-    ]
-    return [*out.table(_PARTITION_COLUMNS, partitions), "", *out.table(_WRITER_COLUMNS, writers), ""]
+    writers = [vars(line) | {"role": f"{line.role}{' (killed)' if line.killed else ''}"} for line in account.writers]
+    return [*out.table(_PARTITION_COLUMNS, account.partitions), "", *out.table(_WRITER_COLUMNS, writers), ""]
 
 
 def _figures(figures: Figures) -> Iterator[str]:

@@ -1,12 +1,14 @@
-"""The account at the end: what was acknowledged, what is in the store, what was read, and whether they agree."""
+"""The result: what was acknowledged, what is in the store, what was read, and whether they agree."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from demo.board import Board
 from demo.measurement import PARTITIONS, Measurement
 from shmstore import EventStore
-from shmstore.events.statistics import Statistics
+
+REASONS = ("lapped", "voided", "skipped")
 
 
 class Finding(NamedTuple):
@@ -27,32 +29,23 @@ class WriterLine:
     acknowledged: int
     last_found: bool
     read: int = 0
-    highest: int = 0
-
-    @property
-    def unacknowledged(self) -> int:
-        """Records read that it did not live to acknowledge."""
-        return max(0, self.highest - self.acknowledged)
-
-    @property
-    def missing(self) -> int:
-        """Acknowledged records that were not read."""
-        return self.acknowledged - (self.read - self.unacknowledged)
+    missing: int = 0
+    """Acknowledged records that were not read."""
+    unacknowledged: int = 0
+    """Records read that it did not live to acknowledge."""
 
 
-@dataclass
-class PartitionLine:
-    """One partition: tickets handed out, records read by the follower, and tickets in its gaps by reason."""
-
-    partition: int
-    tickets: int
-    read: int = 0
-    gaps: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def unexplained(self) -> int:
-        """Tickets that were neither read nor in a gap."""
-        return self.tickets - self.read - sum(self.gaps.values())
+def line_of(store: EventStore[Measurement], board: Board, number: int, role: str, pid: int, killed: bool) -> WriterLine:
+    """What a writer that has just ended acknowledged, and whether the last of it is in the store, or lapped."""
+    sources = range(number * PARTITIONS, (number + 1) * PARTITIONS)
+    newest = [last for source in sources if (last := board.ledger.newest(source))]
+    found = [
+        record and (record.writer, record.sequence) == (number, sequence)
+        for sequence, position in newest
+        for record in [store.read_at(position)]
+    ]
+    last_found = not newest or (any(found) and False not in found)
+    return WriterLine(number, role, pid, killed, sum(map(board.ledger.returned, sources)), last_found)
 
 
 class Account:
@@ -61,106 +54,89 @@ class Account:
     def __init__(
         self,
         store: EventStore[Measurement],
+        board: Board,
         writers: list[WriterLine],
         follower: dict[str, Any],
         snapshots: dict[str, Any],
     ) -> None:
         self.writers = writers
-        self.statistics: Statistics = store.statistics
-        self.partitions = [
-            PartitionLine(part.partition, part.appended + part.skipped + part.voided)
-            for part in self.statistics.partitions
-        ]
+        self.statistics = store.statistics
+        self.partitions: list[dict[str, int]] = []
+        for part, seen in zip(self.statistics.partitions, follower["partitions"], strict=True):
+            gaps = {reason: seen["gaps"].get(reason, 0) for reason in REASONS}
+            tickets = part.appended + part.skipped + part.voided
+            unexplained = tickets - seen["read"] - sum(seen["gaps"].values())
+            self.partitions.append(
+                {
+                    "partition": part.partition,
+                    "tickets": tickets,
+                    "read": seen["read"],
+                    **gaps,
+                    "unexplained": unexplained,
+                }
+            )
         self._follower = follower
         self._snapshots = snapshots
         self._length = len(store)
         self._violations = store.check()
-        self._strangers = 0
         by_number = {line.number: line for line in writers}
-        for writer, key, count, highest in follower["sources"]:
-            self.partitions[key % PARTITIONS].read += count  # as the rule "key" has it
-            if line := by_number.get(writer):
-                line.read += count
-                line.highest = max(line.highest, highest)
-            else:
-                self._strangers += count
-        for partition, count, reason in follower["gaps"]:
-            gaps = self.partitions[partition].gaps
-            gaps[reason] = gaps.get(reason, 0) + count
+        for source, end, missed in follower["sources"]:
+            if line := by_number.get(source // PARTITIONS):  # nobody else wrote, or the follower found that wrong
+                line.read += end - missed
+                line.missing += missed
+                line.unacknowledged += max(0, end - board.ledger.returned(source))
 
-    @property
-    def read(self) -> int:
-        """Records that the follower read."""
-        return sum(line.read for line in self.partitions)
-
-    def gap(self, reason: str) -> int:
-        """Tickets in the follower's gaps of this reason."""
-        return sum(line.gaps.get(reason, 0) for line in self.partitions)
+    def total(self, what: str) -> int:
+        """The sum of a column of the partitions."""
+        return sum(line[what] for line in self.partitions)
 
     def findings(self) -> Iterator[Finding]:
         """What must hold."""
-        yield self._every_ticket()
-        yield self._every_acknowledged()
-        yield self._last_acknowledged()
-        yield self._appended()
-        yield self._whole()
-        yield self._statistics()
-        yield Finding(not self._violations, "every invariant of the store holds" + _list(self._violations))
-
-    def _every_ticket(self) -> Finding:
-        tickets = sum(line.tickets for line in self.partitions)
-        holds = all(line.unexplained == 0 for line in self.partitions)
-        reasons = "".join(f" + {self.gap(reason):,} {reason}" for reason in ("lapped", "voided", "skipped"))
-        return Finding(holds, f"every ticket was read or lies in a gap: {self.read:,} read{reasons} = {tickets:,}")
-
-    def _every_acknowledged(self) -> Finding:
+        now, total = self.statistics, self.total
+        reasons = "".join(f" + {total(reason):,} {reason}" for reason in REASONS)
+        yield Finding(
+            not any(line["unexplained"] for line in self.partitions),
+            f"every ticket was read or lies in a gap: {total('read'):,} read{reasons} = {total('tickets'):,}",
+        )
         acknowledged = sum(line.acknowledged for line in self.writers)
         missing = sum(line.missing for line in self.writers)
-        holds = all(line.missing >= 0 for line in self.writers) and missing <= self.gap("lapped")
+        holds = missing <= total("lapped") and all(
+            line.read + line.missing == line.acknowledged + line.unacknowledged for line in self.writers
+        )
         explained = f"all but {missing:,}, which lie in gaps" if missing and holds else f"{missing:,} missing"
-        return Finding(holds, f"every acknowledged record was read: {acknowledged:,}, {explained}")
-
-    def _last_acknowledged(self) -> Finding:
+        yield Finding(holds, f"every acknowledged record was read: {acknowledged:,}, {explained}")
         lost = [f"writer {line.number} ({line.role})" for line in self.writers if not line.last_found]
-        return Finding(not lost, "the last record that each writer acknowledged was found" + _list(lost))
-
-    def _appended(self) -> Finding:
-        """Only a killed writer can have appended one more than it acknowledged; read it was, or lapped."""
-        appended = self.statistics.total_appended
-        more = appended - sum(line.acknowledged for line in self.writers)
-        seen = sum(line.unacknowledged for line in self.writers)
-        killed = sum(line.killed for line in self.writers)
-        holds = (
-            seen <= more <= (killed if self.gap("lapped") else seen)
-            and all(line.unacknowledged <= line.killed for line in self.writers)
-            and not self._strangers
-        )
-        text = f"{appended:,} appended = all acknowledged + {more:,} that a killed writer did not live to acknowledge"
-        return Finding(holds, text)
-
-    def _whole(self) -> Finding:
-        readers = (self._follower, self._snapshots)
-        torn, repeated = (sum(reader[what] for reader in readers) for what in ("torn", "repeated"))
-        checked = self.read + self._snapshots["records"]
-        text = f"{torn:,} torn, {repeated:,} twice or out of order, of {checked:,} records followed and in snapshots"
-        return Finding(torn == repeated == 0 and checked > 0, text)
-
-    def _statistics(self) -> Finding:
-        now = self.statistics
-        holds = (
+        yield Finding(not lost, "the last record that each writer acknowledged was found" + _list(lost))
+        yield self._appended(acknowledged)
+        yield self._whole()
+        hidden = sum(getattr(now, reason) - total(reason) for reason in ("voided", "skipped"))  # before they were seen
+        yield Finding(
             now.length == self._length == now.total_appended - now.total_discarded
-            and now.total_appended == self.read + self.gap("lapped") - self._hidden("voided") - self._hidden("skipped")
-            and self._follower["lost"] == sum(count for _, count, _ in self._follower["gaps"])
-        )
-        return Finding(
-            holds,
+            and now.total_appended == total("read") + total("lapped") - hidden
+            and self._follower["lost"] == sum(map(total, REASONS)),
             f"the statistics agree: {now.total_appended:,} appended, {now.total_discarded:,} discarded, "
             f"{now.voided:,} voided, {now.skipped:,} skipped",
         )
+        yield Finding(not self._violations, "every invariant of the store holds" + _list(self._violations))
 
-    def _hidden(self, reason: str) -> int:
-        """Tickets without a record over which the follower was lapped before it could see that."""
-        return int(getattr(self.statistics, reason)) - self.gap(reason)
+    def _appended(self, acknowledged: int) -> Finding:
+        """Only a killed writer can have appended one more than it acknowledged; read it was, or lapped."""
+        more = self.statistics.total_appended - acknowledged
+        seen = sum(line.unacknowledged for line in self.writers)
+        killed = sum(line.killed for line in self.writers)
+        holds = seen <= more <= (killed if self.total("lapped") else seen)
+        return Finding(
+            holds and all(line.unacknowledged <= line.killed for line in self.writers),
+            f"{self.statistics.total_appended:,} appended = all acknowledged + {more:,} that a killed writer did not "
+            "live to acknowledge",
+        )
+
+    def _whole(self) -> Finding:
+        checked = self.total("read") + self._snapshots["records"]
+        if wrong := self._follower["wrong"] or self._snapshots["wrong"]:
+            return Finding(False, wrong)
+        text = f"0 torn, 0 twice or out of order, of {checked:,} records followed and in snapshots"
+        return Finding(checked > 0, text)
 
 
 def _list(wrong: list[str]) -> str:

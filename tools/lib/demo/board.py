@@ -5,14 +5,15 @@ A writer acknowledges here what `append` returned for, so what was acknowledged 
 
 import mmap
 import os
-from collections.abc import Callable
 from enum import IntEnum
 
-_WORD_BYTES = 8
-_WRITERS_FROM = 16  # the cells before are named by Cell
-_WRITER_WORDS = 4
+from demo.measurement import PARTITIONS
+from tests.helpers.accounting import WORDS, Ledger
+
 MOST_WRITERS = 500
-_BYTES = (_WRITERS_FROM + MOST_WRITERS * _WRITER_WORDS) * _WORD_BYTES
+SOURCES = MOST_WRITERS * PARTITIONS
+_LEDGER_FROM = 16  # the cells before are named by Cell
+_BYTES = (_LEDGER_FROM + SOURCES * WORDS) * 8
 
 
 class Cell(IntEnum):
@@ -30,11 +31,12 @@ class Cell(IntEnum):
 
 
 class Board:
-    """Unsigned 64-bit numbers by Cell, and for each writer the last append that it acknowledged."""
+    """64-bit numbers by Cell, and the ledger of all writers."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._words = memoryview(mmap.mmap(fd, _BYTES)).cast("Q")
+        self._words = memoryview(mmap.mmap(fd, _BYTES)).cast("q")
+        self.ledger = Ledger(SOURCES, self._words[_LEDGER_FROM:])
 
     @classmethod
     def make(cls) -> "Board":
@@ -54,22 +56,3 @@ class Board:
     def is_over(self, cell: Cell) -> bool:
         """Whether a worker that goes by this cell has to end: it was told to, or the demo itself is gone."""
         return bool(self._words[cell]) or os.getppid() != self._words[Cell.FIRST_PROCESS]
-
-    def acknowledger(self, writer: int) -> Callable[[int, int], None]:
-        """A function (sequence, position) that acknowledges, in an order that a death between two stores cannot spoil.
-
-        The position goes where the previous one is not; then the sequence says which of the two holds.
-        """
-        words, base = self._words, _WRITERS_FROM + writer * _WRITER_WORDS
-
-        def acknowledge(sequence: int, position: int) -> None:
-            words[base + 1 + (sequence & 1)] = position
-            words[base] = sequence
-
-        return acknowledge
-
-    def acknowledged(self, writer: int) -> tuple[int, int]:
-        """The sequence of a writer's last acknowledged append (0: none) and its position."""
-        base = _WRITERS_FROM + writer * _WRITER_WORDS
-        sequence = self._words[base]
-        return sequence, self._words[base + 1 + (sequence & 1)]

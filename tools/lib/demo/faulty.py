@@ -2,7 +2,7 @@
 
 import time
 
-from demo.measurement import proof_of
+from demo.measurement import proof_of, source_of
 from demo.worker import begin, writer
 
 ERRORS = {
@@ -21,17 +21,18 @@ def main() -> None:
         write = writer(store, board, number)
         for value in range(3):
             write(key, float(value))
-        acknowledge, (sequence, position) = board.acknowledger(number), board.acknowledged(number)
-        now_ns = time.time_ns()
-        match error:
-            case "torn":
-                proof = proof_of(key, number, sequence + 1, 4.0, now_ns)
-                acknowledge(sequence + 1, store.append(("faulty", number, sequence + 1, 5.0, now_ns, proof)))
-            case "lost":
-                acknowledge(sequence + 1, position)
-            case "repeated":
-                proof = proof_of(key, number, sequence, 2.0, now_ns)
-                store.append(("faulty", number, sequence, 2.0, now_ns, proof))
+        ledger, source, now_ns = board.ledger, source_of(number, key), time.time_ns()
+        if error == "repeated":
+            sequence = ledger.began(source) - 1
+            store.append(("faulty", number, sequence, 2.0, now_ns, proof_of(key, number, sequence, 2.0, now_ns)))
+            return
+        sequence, newest = ledger.begin(source), ledger.newest(source)
+        assert newest is not None
+        position = newest[1]
+        if error == "torn":
+            proof = proof_of(key, number, sequence, 4.0, now_ns)
+            position = store.append(("faulty", number, sequence, 5.0, now_ns, proof))
+        ledger.acknowledge(source, sequence, position=position)
 
 
 if __name__ == "__main__":

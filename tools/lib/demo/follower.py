@@ -9,16 +9,14 @@ import time
 from collections.abc import Iterator
 from itertools import takewhile
 
-from demo.board import Board, Cell
-from demo.measurement import PARTITIONS, Measurement
-from demo.tally import Tally
+from demo.board import SOURCES, Board, Cell
+from demo.measurement import PARTITIONS, Measurement, Numbers, identifier
 from demo.worker import begin
-from shmstore import Cursor, Gap
+from shmstore import Cursor, EventStore, Gap
+from tests.helpers.accounting import Account, Wrong
 
 _BATCH = 4096
-_FEW = (
-    32  # where more come at a time, a writer would have to wake us for every other record: breathe instead of waiting
-)
+_FEW = 32  # where more come at a time, a writer would wake us for every other record: breathe instead of waiting
 _BREATH_S = 0.001
 _WAIT_S = 0.05
 _ASLEEP_NS = 100_000  # after this long in a wait it sleeps in the kernel, so that what comes next has to wake it
@@ -27,15 +25,18 @@ _ASLEEP_NS = 100_000  # after this long in a wait it sleeps in the kernel, so th
 class Follower:
     """Reads to the end with one cursor, and keeps account of what came and of what did not."""
 
-    def __init__(self, cursor: Cursor[Measurement], tally: Tally, board: Board) -> None:
-        self.tally = tally
-        self.gaps: list[Gap] = []
-        self.wake_ups_ns: list[int] = []
+    def __init__(self, store: EventStore[Measurement], cursor: Cursor[Measurement], board: Board) -> None:
+        self._store = store
         self._cursor = cursor
         self._board = board
+        self._numbers = Numbers(store.key)
+        identify = identifier(self._numbers)
+        self._accounts = [Account(number, PARTITIONS, board.ledger, identify) for number in range(PARTITIONS)]
+        self._last_gap: Gap | None = None
+        self._wake_ups_ns: list[int] = []
 
     def run(self) -> None:
-        """Follow until told to end and nothing is left."""
+        """Follow until told to end and nothing is left, then balance. Raises Wrong."""
         waiting_ns = woken_ns = 0
         while True:
             ending = self._board.is_over(Cell.READERS_END)  # looked at before the read that finds nothing
@@ -43,13 +44,12 @@ class Follower:
             if records:
                 first_ns = min(record.timestamp for record in records) if woken_ns else 0
                 if first_ns > waiting_ns + _ASLEEP_NS:
-                    self.wake_ups_ns.append(woken_ns - first_ns)
-                self.tally.add(records)
-                self.gaps += self._new_gaps()
-                self._board[Cell.FOLLOWED] = self.tally.records
+                    self._wake_ups_ns.append(woken_ns - first_ns)
+                self._take(records)
+                self._board[Cell.FOLLOWED] = sum(account.read for account in self._accounts)
                 self._board[Cell.LAG] = self._cursor.lag
             elif ending and not self._cursor.lag:
-                return
+                return self._balance()
             woken_ns = 0
             if len(records) < _FEW:
                 waiting_ns = time.time_ns()
@@ -57,35 +57,60 @@ class Follower:
             elif len(records) < _BATCH:
                 time.sleep(_BREATH_S)
 
-    def report(self) -> dict[str, object]:
-        """What the account needs to know."""
-        self.gaps += self._new_gaps()
-        wake_ups_us = [wake_up_ns / 1000 for wake_up_ns in self.wake_ups_ns]
+    def report(self, wrong: str) -> dict[str, object]:
+        """What the result needs to know."""
+        wake_ups_us = [wake_up_ns / 1000 for wake_up_ns in self._wake_ups_ns]
         percentiles_us = statistics.quantiles(wake_ups_us, n=100) if len(wake_ups_us) > 1 else None
         return {
-            "sources": self.tally.by_source(),
-            "torn": self.tally.torn,
-            "repeated": self.tally.repeated,
-            "gaps": [(gap.partition, gap.count, gap.reason) for gap in self.gaps],
+            "wrong": wrong,
+            "partitions": [{"read": account.read, "gaps": account.gaps} for account in self._accounts],
+            "sources": [
+                (source, end, account.missed[source])
+                for account in self._accounts
+                for source, end in account.ends.items()
+            ],
             "lost": self._cursor.lost,
             "wake_ups": len(wake_ups_us),
             "wake_up_p50_us": percentiles_us and percentiles_us[49],
             "wake_up_p99_us": percentiles_us and percentiles_us[98],
         }
 
+    def _take(self, records: list[Measurement]) -> None:
+        """Enter what one read gave into the accounts of its partitions."""
+        parts: list[list[Measurement]] = [[] for _ in self._accounts]
+        numbers = self._numbers
+        for record in records:
+            parts[numbers[record[0]] % PARTITIONS].append(record)
+        gaps = list(self._new_gaps())
+        for account, part, position in zip(self._accounts, parts, self._cursor.positions, strict=True):
+            account.take(part, (gap for gap in gaps if gap.partition == account.partition), position // PARTITIONS)
+
+    def _balance(self) -> None:
+        self._take([])
+        for account, part in zip(self._accounts, self._store.statistics.partitions, strict=True):
+            tickets = part.appended + part.voided + part.skipped
+            account.close(tickets, part.voided, part.skipped, range(account.partition, SOURCES, PARTITIONS))
+
     def _new_gaps(self) -> Iterator[Gap]:
         """The cursor keeps its newest gaps; those after the last that we know are new."""
-        known = self.gaps[-1] if self.gaps else None
-        return reversed(list(takewhile(lambda gap: gap is not known, reversed(self._cursor.gaps))))
+        known = self._last_gap
+        new = list(takewhile(lambda gap: gap is not known, reversed(self._cursor.gaps)))
+        self._last_gap = new[0] if new else known
+        return reversed(new)
 
 
 def main() -> None:
     """Follow from the first ticket of every partition, whether it is still there or not."""
     store, board, _ = begin()
     with store, store.cursor(start=range(PARTITIONS)) as cursor:
-        follower = Follower(cursor, Tally(store.key), board)
-        follower.run()
-        print(json.dumps(follower.report()))
+        follower, wrong = Follower(store, cursor, board), ""
+        try:
+            follower.run()
+        except Wrong as error:
+            wrong = str(error)
+            while not board.is_over(Cell.READERS_END):
+                time.sleep(_WAIT_S)
+        print(json.dumps(follower.report(wrong)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """The record of the demo: one measurement, with a proof by which a reader knows that it is whole."""
 
+from collections.abc import Callable
+
 from shmstore import Int64, Key, Record, Timestamp, UInt16, UInt64
+from tests.helpers.accounting import Identify, Wrong
 
 PARTITIONS = 4
 CAPACITY = 400_000
@@ -10,7 +13,7 @@ HAMMER_METRICS = tuple(f"append interval {number} ns" for number in range(PARTIT
 
 
 class Measurement(Record):
-    """One value of one metric. Each writer numbers its own from 1 on, without holes."""
+    """One value of one metric. Each writer numbers its own of each partition from 0 on, without holes."""
 
     metric: Key
     writer: UInt16
@@ -23,3 +26,33 @@ class Measurement(Record):
 def proof_of(key: int, writer: int, sequence: int, value: float, timestamp: int) -> int:
     """A number that any mixture of two records would get wrong; `key` is the number of the metric's key."""
     return hash((key, writer, sequence, value, timestamp))
+
+
+def source_of(writer: int, key: int) -> int:
+    """Whose records these are, for the accountant: a writer's in the partition of a key."""
+    return writer * PARTITIONS + key % PARTITIONS  # as the rule "key" has it
+
+
+class Numbers(dict[str, int]):
+    """Numbers of keys by their text, each asked for once."""
+
+    def __init__(self, number_of: Callable[[str], int]) -> None:
+        """`number_of` is the store's `key`."""
+        self._number_of = number_of
+
+    def __missing__(self, text: str) -> int:
+        self[text] = number = self._number_of(text)
+        return number
+
+
+def identifier(numbers: Numbers) -> Identify:
+    """A function that proves a record to be whole, and says its source and number."""
+
+    def identify(record: Measurement) -> tuple[int, int]:
+        metric, writer, sequence, value, timestamp, proof = record
+        key = numbers[metric]
+        if proof != proof_of(key, writer, sequence, value, timestamp):
+            raise Wrong(f"it is torn: {record}")
+        return source_of(writer, key), sequence
+
+    return identify

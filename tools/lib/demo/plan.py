@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from demo.account import Account, WriterLine
+from demo.account import Account, WriterLine, line_of
 from demo.board import Board, Cell
 from demo.faulty import ERRORS
 from demo.measurement import Measurement
@@ -92,7 +92,8 @@ class Plan:
 
     def account(self) -> Account:
         """The account, taken from the store as it stands."""
-        return Account(self._store, sorted(self._lines, key=lambda line: line.number), self._follower, self._snapshots)
+        lines = sorted(self._lines, key=lambda line: line.number)
+        return Account(self._store, self._board, lines, self._follower, self._snapshots)
 
     def figures(self) -> Figures:
         """What was measured."""
@@ -158,9 +159,6 @@ class Plan:
 
     def _close_line(self, writer: Worker, *, killed: bool = False) -> WriterLine:
         """Note what a writer that has ended acknowledged, and whether the last of it is in the store."""
-        sequence, position = self._board.acknowledged(writer.number)
-        record = self._store.read_at(position) if sequence else None
-        found = sequence == 0 or (record is not None and (record.writer, record.sequence) == (writer.number, sequence))
-        line = WriterLine(writer.number, writer.role, writer.pid, killed, sequence, found)
+        line = line_of(self._store, self._board, writer.number, writer.role, writer.pid, killed)
         self._lines.append(line)
         return line

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import shmstore
 from demo.board import Board
-from demo.measurement import Measurement, proof_of
+from demo.measurement import Measurement, proof_of, source_of
 from shmstore import EventStore
 
 
@@ -19,16 +19,14 @@ def begin(*, read_only: bool = False) -> tuple[EventStore[Measurement], Board, l
 def writer(store: EventStore[Measurement], board: Board, number: int) -> Callable[[int, float], int]:
     """A function (key, value) that appends the next measurement of a writer, acknowledges it and returns its time."""
     append = store.appender("metric", "writer", "sequence", "value", "timestamp", "proof")
-    acknowledge = board.acknowledger(number)
-    clock = time.time_ns
-    sequence = 0
+    begin, acknowledge, clock = board.ledger.begin, board.ledger.acknowledge, time.time_ns
 
     def write(key: int, value: float) -> int:
-        nonlocal sequence
-        sequence += 1
+        source = source_of(number, key)
+        sequence = begin(source)
         now_ns = clock()
         position = append(key, number, sequence, value, now_ns, proof_of(key, number, sequence, value, now_ns))
-        acknowledge(sequence, position)
+        acknowledge(source, sequence, 1, position)
         return now_ns
 
     return write
