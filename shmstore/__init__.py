@@ -50,9 +50,9 @@ from shmstore.expressions.expression import Expression, field
 from shmstore.questions.aggregates import Summary
 from shmstore.questions.groups import GroupBy
 from shmstore.questions.query import Query
+from shmstore.questions.snapshot import Snapshot
 from shmstore.reading.cursor import Cursor
 from shmstore.reading.gap import Gap, GapReason
-from shmstore.reading.snapshot import Snapshot
 from shmstore.records.fields import (
     NOW,
     Bool,

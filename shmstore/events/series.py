@@ -18,8 +18,8 @@ from shmstore.public import public
 from shmstore.questions.aggregates import Number, Summary
 from shmstore.questions.groups import GroupBy
 from shmstore.questions.query import Order, Query
+from shmstore.questions.snapshot import Snapshot
 from shmstore.reading.selection import Moment, Selection
-from shmstore.reading.snapshot import Snapshot
 from shmstore.records.fields import Key, Timestamp
 from shmstore.records.record import Record
 from shmstore.tables.table import Table

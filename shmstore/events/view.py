@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, Unpack
 
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
@@ -12,14 +12,13 @@ from shmstore.events.reach import complete_since_ns
 from shmstore.events.statistics import Meter, Statistics
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.expression import Expression
-from shmstore.questions import aggregates as numbers
 from shmstore.questions.query import Order, Query
 from shmstore.questions.questions import Questions
-from shmstore.questions.source import Scope
+from shmstore.questions.snapshot import Snapshot
+from shmstore.questions.source import Condition, Copied, Live, Scope
 from shmstore.reading.cursor import Cursor, Start, start_tickets
 from shmstore.reading.gap import gaps_of
-from shmstore.reading.selection import Moment, as_datetime, condition, one_partition, require_time, window
-from shmstore.reading.snapshot import Snapshot
+from shmstore.reading.selection import Moment, Selection, as_datetime, condition, one_partition, require_time, window
 from shmstore.records.schema import Schema
 
 R = TypeVar("R")
@@ -75,7 +74,7 @@ class View(Questions[R]):
         gaps = gaps_of(columns.gaps())
         if order == "time":
             columns = columns.order_by(require_time(self._schema, "order by time"))
-        reaches = self.reaches(scope.condition["since_ns"], None if partition is None else [partition])
+        reaches = self.reaches(scope.condition.since_ns, None if partition is None else [partition])
         taken = Snapshot[R](columns, self._schema, gaps, reaches=reaches)
         return taken if accept is None else taken.where(accept)
 
@@ -99,7 +98,7 @@ class View(Questions[R]):
         """
         expression, accept = condition(where)
 
-        def ask() -> Scope:
+        def ask() -> Live:
             return self._live(expression, since, until, partition)
 
         def snapshot() -> Snapshot[R]:
@@ -116,15 +115,13 @@ class View(Questions[R]):
 
     def _live(
         self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
-    ) -> Scope:
+    ) -> Live:
         """The live records as they are now, the tails before all else: who compiles later knows every key of theirs."""
         since_ns, until_ns = window(self._schema, since, until, self._oldest_ns)
         partitions = one_partition(partition, self.partitions)
-        return Scope(
+        return Live(
             self._core,
-            self._schema,
-            self._core.keys,
-            {"where": where, "since_ns": since_ns, "until_ns": until_ns},
+            Condition(self._schema, self._core.keys, where, since_ns, until_ns),
             partitions,
             [tail for _, tail in self._core.ranges()],
             self.summaries,
@@ -132,12 +129,7 @@ class View(Questions[R]):
 
     def _oldest_ns(self) -> int | None:
         """The least timestamp of all records; None of none."""
-        program = compiled(
-            self._schema, self._core.keys, values=[self._schema.names[require_time(self._schema, "a window")]]
-        )
-        _, ((_, low_ns, _, _),) = self._core.tally(program, (numbers.BOUNDS,), summaries=self.summaries)
-        oldest_ns: int | None = low_ns
-        return oldest_ns
+        return Live(self._core, Condition(self._schema, self._core.keys), summaries=self.summaries).oldest_ns()
 
     def _scope(
         self,
@@ -151,7 +143,10 @@ class View(Questions[R]):
         if accept is None:
             return self._live(expression, since, until, partition)
         columns = self.snapshot(since=since, until=until, where=accept, partition=partition).core
-        return Scope(columns, self._schema, columns.keys)
+        return Copied(columns, Condition(self._schema, columns.keys))
+
+    def _chosen(self, **selection: Unpack[Selection[R]]) -> Query[R]:
+        return self.query(**selection)
 
     def cursor(self, start: Start = "oldest", *, partition: int | None = None) -> Cursor[R]:
         """Follow the store, or one partition of it, from a place of its own.

@@ -13,8 +13,8 @@ from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import refused, whole_number
 from shmstore.errors import DamagedSegment
 from shmstore.public import public
-from shmstore.questions.source import Scope
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
+from shmstore.questions.source import Live
 from shmstore.tables.text import Target
 
 R = TypeVar("R")
@@ -44,13 +44,13 @@ class Query(Question, Generic[R]):
 
     def __init__(
         self,
-        ask: Callable[[], Scope],
+        ask: Callable[[], Live],
         accept: Callable[[R], object] | None,
         snapshot: Callable[[], Snapshot[R]],
         limit: int | None,
         order: Order,
     ) -> None:
-        """`ask` gives the live records as a scope, among which `accept` chooses; `snapshot` all that match."""
+        """`ask` gives the live records, among which `accept` chooses; `snapshot` all that match."""
         if limit is not None:
             limit = whole_number("limit", limit, "how many records at most, an int of 0 or more")
         if not isinstance(order, str) or order not in ("partition", "newest"):
@@ -129,7 +129,7 @@ class _Pieces:
     __slots__ = ("_backwards", "_end", "_first", "_length", "_partition", "_program", "_scope", "times")
 
     def __init__(
-        self, scope: Scope, program: _core.Program, partition: int, first: int, end: int, *, backwards: bool = False
+        self, scope: Live, program: _core.Program, partition: int, first: int, end: int, *, backwards: bool = False
     ) -> None:
         self._scope = scope
         self._program = program

@@ -1,7 +1,7 @@
-"""Questions that a store answers from its live records: which there are, how many, how much, by group and over time."""
+"""Questions to a store, about its live records, or to a snapshot: which, how many, how much, by group and over time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta, tzinfo
 from functools import reduce
 from typing import Any, Generic, TypeVar, Unpack
@@ -11,11 +11,9 @@ from shmstore.arguments.checks import called
 from shmstore.questions import aggregates as numbers
 from shmstore.questions.aggregates import Number, Summary
 from shmstore.questions.groups import GroupBy
-from shmstore.questions.query import Query
 from shmstore.questions.source import Scope, Value, group_index
 from shmstore.questions.windows import windows
 from shmstore.reading.selection import Selection
-from shmstore.reading.snapshot import Snapshot
 from shmstore.records.schema import Schema
 from shmstore.tables.table import Table
 
@@ -35,6 +33,9 @@ class Questions(ABC, Generic[R]):
     meanwhile may or may not. A question that is held up for so long that much of what it is about is overwritten before
     it gets there is about what is readable then, instead of about the little that is left.
 
+    A snapshot answers from its own records, which stay as they are. It does not know their partitions, so it refuses
+    `partition`.
+
     What is asked about is a field that holds numbers (ints, floats, bool as 0 and 1, Timestamp in ns) or an expression
     over such fields, as field("price") * field("quantity"). Integers are exact, whatever their sum comes to. Floats are
     summed in twice their precision, so that the order of the records makes no difference that shows; in groups plainly
@@ -53,16 +54,12 @@ class Questions(ABC, Generic[R]):
         """The fields of the records."""
 
     @abstractmethod
-    def snapshot(self, **selection: Unpack[Selection[R]]) -> Snapshot[R]:
-        """A private copy of the chosen records."""
-
-    @abstractmethod
     def _scope(self, **selection: Unpack[Selection[R]]) -> Scope:
         """What a question with this selection is put to."""
 
     @abstractmethod
-    def query(self, **selection: Unpack[Selection[R]]) -> Query[R]:
-        """The matching records, found as they are taken."""
+    def _chosen(self, **selection: Unpack[Selection[R]]) -> Iterable[R]:
+        """The matching records, in the order of a snapshot."""
 
     def count(self, **selection: Unpack[Selection[R]]) -> int:
         """How many records match."""
@@ -155,7 +152,7 @@ class Questions(ABC, Generic[R]):
     def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
         """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
         called("function", function, "what can be called with a result so far and a record")
-        return reduce(function, self.query(**selection), initial)
+        return reduce(function, self._chosen(**selection), initial)
 
     def group_by(self, field: str, **selection: Unpack[Selection[R]]) -> GroupBy:
         """Ask about all records that agree in a field: `store.group_by("gateway").sum("value").top(5)`.

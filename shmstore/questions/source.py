@@ -1,7 +1,8 @@
 """What a question is put to: the live records of a store, or those of a snapshot, and which of them it is about."""
 
+from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shmstore import _core
@@ -10,6 +11,8 @@ from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.expression import Expression
+from shmstore.questions import aggregates as numbers
+from shmstore.reading.selection import require_time
 from shmstore.records.fields import Marker
 from shmstore.records.schema import Schema
 from shmstore.tables.column import kind_of
@@ -20,73 +23,152 @@ Value = str | Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """A source of records and a condition on them, as they are when the question is put.
+class Condition:
+    """Which records of a schema a question is about: those for which `where` holds, of times [since_ns, until_ns)."""
 
-    condition   what `compiled` takes besides the values
-    partitions  numbers of partitions, None for all; ends: the ticket of each partition where the question ends
-    summaries   whether block summaries may answer
-    """
-
-    source: _core.Store | _core.Columns
     schema: Schema
     keys: Callable[[], list[str]]
-    condition: dict[str, Any] = field(default_factory=dict)
-    partitions: Sequence[int] | None = None
-    ends: Sequence[int] | None = None
-    summaries: bool = True
+    where: Expression | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
 
     def program(self, values: Sequence[Value] = ()) -> _core.Program:
         """The condition and some values, compiled."""
-        return compiled(self.schema, self.keys, **self.condition, values=values)
+        return compiled(
+            self.schema, self.keys, where=self.where, since_ns=self.since_ns, until_ns=self.until_ns, values=values
+        )
 
-    def live(self) -> _core.Store:
-        """The store whose live records these are."""
-        assert isinstance(self.source, _core.Store)
-        return self.source
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Records and a condition on them, as they are when the question is put: `Copied` or `Live` ones."""
+
+    source: _core.Columns | _core.Store
+    condition: Condition
+    partitions: Sequence[int] | None = None
+    """Numbers of partitions; None for all, and for a snapshot."""
+    ends: Sequence[int] | None = None
+    """The ticket of each partition where the question ends; None for a snapshot."""
+    summaries: bool = True
+    """Whether block summaries may answer."""
+
+    @property
+    def schema(self) -> Schema:
+        """The fields of the records."""
+        return self.condition.schema
+
+    def program(self, values: Sequence[Value] = ()) -> _core.Program:
+        """The condition and some values, compiled."""
+        return self.condition.program(values)
+
+    def until_now(self) -> "Scope":
+        """The same, without what is appended from now on: for questions that are put in several passes."""
+        return self
+
+    def tally(
+        self,
+        values: Sequence[Value],
+        what: int,
+        *,
+        by: int = -1,
+        pane_ns: int = 0,
+        every_ns: int = 0,
+        period_ns: int = 0,
+        edges: "array[int] | bytes" = b"",
+    ) -> Any:
+        """What `_core.Store.tally` answers, of each value the same."""
+        return self.source.tally(
+            self.program(values),
+            (what,) * len(values),
+            partitions=self.partitions,
+            ends=self.ends,
+            by=by,
+            pane_ns=pane_ns,
+            every_ns=every_ns,
+            period_ns=period_ns,
+            edges=edges,
+            summaries=self.summaries,
+        )
+
+    def quantiles(self, value: Value, wanted: Sequence[float], by: int = -1) -> Any:
+        """What `_core.Store.quantiles` answers."""
+        return self.source.quantiles(
+            self.program([value]),
+            wanted,
+            partitions=self.partitions,
+            ends=self.ends,
+            by=by,
+            summaries=self.summaries,
+        )
+
+    def distinct(self, name: str, by: int = -1) -> Any:
+        """What `_core.Store.distinct` answers."""
+        return self.source.distinct(
+            self.program(),
+            self.schema.index(name),
+            partitions=self.partitions,
+            ends=self.ends,
+            by=by,
+            summaries=self.summaries,
+        )
+
+    def edge(self, name: str, latest: bool, by: int = -1) -> Any:
+        """What `_core.Store.edge` answers."""
+        return self.source.edge(
+            self.program(),
+            self.schema.index(name),
+            latest,
+            partitions=self.partitions,
+            ends=self.ends,
+            by=by,
+            summaries=self.summaries,
+        )
+
+    def oldest_ns(self) -> int | None:
+        """The least timestamp; None of no records. Raises InvalidOption when they have no Timestamp."""
+        time = self.schema.names[require_time(self.schema, "a window")]
+        _, ((_, low_ns, _, _),) = self.tally([time], numbers.BOUNDS)
+        oldest_ns: int | None = low_ns
+        return oldest_ns
+
+    def field_kind(self, name: str) -> ColumnKind:
+        """What a column with the values of a field holds. Raises FieldError."""
+        return kind_of(self.schema.fields[self.schema.index(name)])
+
+
+@dataclass(frozen=True, slots=True)
+class Copied(Scope):
+    """Records of a snapshot."""
+
+    source: _core.Columns
+
+    def matching(self) -> _core.Columns:
+        """The records that match, in the same order."""
+        return self.source.keep(self.program().matches(self.source))
+
+
+@dataclass(frozen=True, slots=True)
+class Live(Scope):
+    """Live records of a store."""
+
+    source: _core.Store
 
     def ranges(self) -> list[tuple[int, int, int]]:
         """(partition, first ticket, end) of the live records: never more of them than there are slots."""
-        found = self.live().ranges()
+        found = self.source.ranges()
         chosen = range(len(found)) if self.partitions is None else self.partitions
         ends = [tail for _, tail in found]
         if self.ends is not None:
             ends = list(map(min, ends, self.ends))
         return [(partition, found[partition][0], ends[partition]) for partition in chosen]
 
-    def until_now(self) -> "Scope":
-        """The same, without what is appended from now on: for questions that are put in several passes."""
-        if isinstance(self.source, _core.Columns):
-            return self
+    def until_now(self) -> "Live":
         tails = [tail for _, tail in self.source.ranges()]
         return replace(self, ends=tails if self.ends is None else list(map(min, tails, self.ends)))
 
-    def tally(self, values: Sequence[Value], what: int, **grouping: Any) -> Any:
-        """What `_core.Store.tally` answers, of each value the same."""
-        return self.source.tally(self.program(values), (what,) * len(values), **self._part(), **grouping)
-
-    def quantiles(self, value: Value, wanted: Sequence[float], by: int = -1) -> Any:
-        """What `_core.Store.quantiles` answers."""
-        return self.source.quantiles(self.program([value]), wanted, by=by, **self._part())
-
-    def distinct(self, name: str, by: int = -1) -> Any:
-        """What `_core.Store.distinct` answers."""
-        return self.source.distinct(self.program(), self.schema.index(name), by=by, **self._part())
-
-    def edge(self, name: str, latest: bool, by: int = -1) -> Any:
-        """What `_core.Store.edge` answers."""
-        return self.source.edge(self.program(), self.schema.index(name), latest, by=by, **self._part())
-
     def read(self, partition: int, first: int, end: int, program: _core.Program) -> _core.Columns:
-        """The live records of tickets [first, end) that match."""
-        return self.live().read(partition, first, end, program, self.summaries)
-
-    def _part(self) -> dict[str, Any]:
-        return {"partitions": self.partitions, "ends": self.ends, "summaries": self.summaries}
-
-    def field_kind(self, name: str) -> ColumnKind:
-        """What a column with the values of a field holds. Raises FieldError."""
-        return kind_of(self.schema.fields[self.schema.index(name)])
+        """The records of tickets [first, end) that match."""
+        return self.source.read(partition, first, end, program, self.summaries)
 
 
 def group_index(schema: Schema, name: str) -> int:

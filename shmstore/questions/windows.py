@@ -41,12 +41,12 @@ def windows(
 ) -> Table:
     """Answer `Questions.windows`."""
     require_time(scope.schema, "windows")
-    grouping = {} if by is None else {"by": group_index(scope.schema, by)}
+    group = -1 if by is None else group_index(scope.schema, by)
     values = () if value is None else (value,)
     if is_calendar_unit(every):
-        panes = _of_a_calendar(scope, values, every, period, zone, grouping)
+        panes = _of_a_calendar(scope, values, every, period, zone, group)
     else:
-        panes = _of_a_length(scope, values, every, period, zone, grouping)
+        panes = _of_a_length(scope, values, every, period, zone, group)
     labels, starts, counts, tallies = panes
     answers = [Column("count", "integer", counts)]
     if value is not None:
@@ -61,7 +61,7 @@ def _of_a_length(
     every: timedelta | int | str,
     period: timedelta | int | str | None,
     zone: tzinfo | str | None,
-    grouping: dict[str, int],
+    group: int,
 ) -> Panes:
     """Windows of one length, at multiples of another since the Unix epoch."""
     every_ns = _checked("every", every)
@@ -76,10 +76,13 @@ def _of_a_length(
             f"period is {shown(period)} and every is {shown(every)}, so that each record is in more than "
             f"{_MOST_OVERLAPPING:,} windows; give a longer every"
         )
-    lengths = {"pane_ns": math.gcd(every_ns, period_ns), "every_ns": every_ns, "period_ns": period_ns}
     if period_ns == every_ns:
-        lengths = {"pane_ns": every_ns}
-    labels, panes, counts, tallies = scope.tally(values, _FIGURES, **lengths, **grouping)
+        labels, panes, counts, tallies = scope.tally(values, _FIGURES, pane_ns=every_ns, by=group)
+    else:
+        pane_ns = math.gcd(every_ns, period_ns)
+        labels, panes, counts, tallies = scope.tally(
+            values, _FIGURES, pane_ns=pane_ns, every_ns=every_ns, period_ns=period_ns, by=group
+        )
     starts = [max(_EARLIEST_NS, pane * every_ns) for pane in panes]
     if length_ns("every", every) is None and every_ns < _LEAST_INT_NS and max(starts, default=0) >= _CLOCK_NS:
         _require_text(every)
@@ -92,7 +95,7 @@ def _of_a_calendar(
     every: CalendarUnit,
     period: timedelta | int | str | None,
     zone: tzinfo | str | None,
-    grouping: dict[str, int],
+    group: int,
 ) -> Panes:
     """Windows of days, weeks, months and so on of a time zone."""
     if period is not None:
@@ -111,7 +114,7 @@ def _of_a_calendar(
             return [], [], [], [[[]] * 4]
         margin_ns = (last_ns - first_ns) * attempt if attempt < _ATTEMPTS - 1 else 1 << 64
         starts = edges(every, checked, max(_EARLIEST_NS, first_ns - margin_ns), min(_LATEST_NS, last_ns + margin_ns))
-        labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, **grouping)
+        labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, by=group)
         last = len(starts) - (1 if starts[-1] == _LATEST_NS else 2)
         if all(0 <= pane <= last for pane in panes):
             break  # else records came to lie outside, for the ring moved on between the two looks

@@ -27,7 +27,7 @@ from shmstore import (
     UInt64,
 )
 from shmstore.errors import FieldError, FieldTypeError, InvalidOption, KeyTableFull, StoreClosed
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 from tests.helpers.everything import RECORDS, Everything, variant
 
 np = pytest.importorskip("numpy")

@@ -17,7 +17,7 @@ from shmstore import (
     UInt32,
     UInt64,
 )
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 
 
 class Everything(Record):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from shmstore import Bytes, Int64, Record, UInt8, UInt16, UInt32, UInt64
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 
 _WORDS = 5
 _MASK = 2**64 - 1

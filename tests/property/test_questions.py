@@ -20,7 +20,9 @@ ROUNDS = 12
 QUESTIONS = 8
 
 Ask = Callable[..., Any]
-"""Puts a question to a store, about a selection."""
+"""Puts a question to a store, or to a snapshot, about a selection."""
+
+COUNT: Ask = lambda store, **chosen: store.count(**chosen)  # noqa: E731
 
 
 def told(records: Any) -> list[tuple[Any, ...]]:
@@ -58,6 +60,7 @@ class Question:
         ]
         self.records = [record for records in self.partitions for record in records]
         self.asked = ""
+        self.is_about_records = False  # which a store alone answers
 
     def answers(self, ask: Ask) -> Iterator[Any]:
         """The answers, in all ways to ask."""
@@ -73,12 +76,18 @@ class Question:
             self.asked = f"turn {turn}, summaries {'on' if summaries else 'off'}, {way}, {store!r}"
             choice = {} if chosen is None else {"where": chosen}
             yield ask(store, **self.selection, **choice)
+        if not self.is_about_records:
+            selection = dict(self.selection)
+            snapshot = other.snapshot(partition=selection.pop("partition", None))
+            for chosen in (where, accept):
+                self.asked = f"{'an expression' if chosen is where else 'a callable'}, {snapshot!r}"
+                yield ask(snapshot, **selection, where=chosen)
 
 
 def ask_for_totals(question: Question) -> tuple[Ask, Any]:
     value = question.play.value()
     if value is None:
-        return EventStore.count, len(question.records)
+        return COUNT, len(question.records)
     values = [value.of(record) for record in question.records]
     number, is_float = value.expression, value.is_float
     count, total, mean, low, high = answers.summary(values, is_float)
@@ -86,7 +95,7 @@ def ask_for_totals(question: Question) -> tuple[Ask, Any]:
     wanted = [question.dice.random() for _ in range(20)] if question.dice.random() < 0.1 else [q, 0.9]
     return question.dice.choice(
         [
-            (EventStore.count, count),
+            (COUNT, count),
             (lambda store, **chosen: store.sum(number, **chosen), total),
             (lambda store, **chosen: store.mean(number, **chosen), mean),
             (lambda store, **chosen: store.min(number, **chosen), low),
@@ -111,13 +120,13 @@ def ask_of_any_field(question: Question) -> tuple[Ask, Any]:
     latest = question.dice.random() < 0.5
     found = answers.edge(question.records, question.play.time, latest)
     value = None if found is None else getattr(found, name)
-    ask = EventStore.last if latest else EventStore.first
     expected = answers.Nan() if value != value else value if value is None else answers.Exactly(value)
-    return lambda store, **chosen: ask(store, name, **chosen), expected
+    return lambda store, **chosen: (store.last if latest else store.first)(name, **chosen), expected
 
 
 def ask_for_records(question: Question) -> tuple[Ask, Any]:
     limit = question.dice.choice([None, None, 0, 1, 5, 300])
+    question.is_about_records = True
     by_newest = answers.newest(question.partitions, question.play.time)
     in_order = told(question.records)
     return question.dice.choice(
@@ -144,7 +153,7 @@ def ask_for_groups(question: Question) -> tuple[Ask, Any]:
         [name for name, kind in question.play.kinds.items() if kind not in (float, Float32)] or [""]
     )
     if not by:
-        return EventStore.count, len(question.records)
+        return COUNT, len(question.records)
     grouped = answers.groups(question.records, by)
     value = question.play.value()
     name = question.dice.choice(list(question.play.kinds))
@@ -215,7 +224,7 @@ def as_column(found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def ask_for_windows(question: Question) -> tuple[Ask, Any]:
     play, dice = question.play, question.dice
     if play.time is None:
-        return EventStore.count, len(question.records)
+        return COUNT, len(question.records)
     every = dice.choice([1, 1000, 7000, 10**5, 10**9])
     period = dice.choice([every, every, every * 2, every * 5 // 2 or 1, every // 2 or 1])
     asked = {"every": every} if period == every else {"every": every, "period": period}

@@ -13,7 +13,7 @@ import pytest
 import shmstore
 from shmstore import Cursor, DamagedSegment, EventStore, GapReason, Timestamp, field
 from shmstore.questions import query as matches
-from shmstore.questions.source import Scope
+from shmstore.questions.source import Live
 from tests.helpers.slots import State, set_state
 
 RECORDS = 12
@@ -342,16 +342,16 @@ def test_a_signal_handler_that_raises_between_two_pieces_loses_none(
     store: EventStore[Event], order: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece is read, and then the handler raises before anybody has it."""
-    read, seen = Scope.read, set[tuple[int, int]]()
+    read, seen = Live.read, set[tuple[int, int]]()
 
-    def strikes_once_a_piece(self: Scope, partition: int, first: int, *rest: Any) -> Any:
+    def strikes_once_a_piece(self: Live, partition: int, first: int, *rest: Any) -> Any:
         columns = read(self, partition, first, *rest)
         if (partition, first) not in seen:
             seen.add((partition, first))
             signal.raise_signal(signal.SIGUSR1)
         return columns
 
-    monkeypatch.setattr(Scope, "read", strikes_once_a_piece)
+    monkeypatch.setattr(Live, "read", strikes_once_a_piece)
     monkeypatch.setattr(matches, "_FIRST_TICKETS", 2)
     got, raised = taken(iter(store.query(order=order)), step_in_c)
     assert got == expected(order)

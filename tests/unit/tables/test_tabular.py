@@ -17,7 +17,7 @@ import pytest
 
 import shmstore
 from shmstore import Bool, Bytes, EventStore, Float32, Int8, Key, Record, Table, Text, Timestamp, UInt64
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 from shmstore.tables.column import Column
 from shmstore.tables.tabular import Tabular
 from tests.helpers.arrow_structs import ArrowArray, ArrowArrayStream, ArrowSchema, inside, moved, release

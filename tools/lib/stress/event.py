@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from shmstore import Bytes, Int64, Key, Record, Timestamp, UInt8, UInt16, UInt32, UInt64
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 from tests.helpers.accounting import Wrong
 from tests.helpers.proofs import proof, unproved, writers_and_numbers
 

@@ -14,7 +14,7 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, Record
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 
 RECORDS = 400_000  # 6.4 MB
 

@@ -1,19 +1,21 @@
 """A private, immutable copy of a store's records, column by column; it stays whole whatever happens to the store."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from shmstore import _core
 from shmstore._core import FieldSpec
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import called, row_number
 from shmstore.arguments.shown import shown
-from shmstore.errors import DamagedSegment
-from shmstore.expressions.compiler import compiled
+from shmstore.errors import DamagedSegment, InvalidOption
 from shmstore.expressions.expression import Expression
 from shmstore.public import public
+from shmstore.questions.questions import Questions
+from shmstore.questions.source import Condition, Copied
 from shmstore.reading.detached import Detached, attached, detached
 from shmstore.reading.gap import Gap, GapReason
+from shmstore.reading.selection import Moment, Selection, condition, window
 from shmstore.records.fields import KINDS, Marker
 from shmstore.records.schema import Schema
 from shmstore.tables import arrow
@@ -27,11 +29,11 @@ R = TypeVar("R")
 
 @public
 @checked_calls()
-class Snapshot(Tabular[R]):
+class Snapshot(Tabular[R], Questions[R]):
     """Records copied out of a store: oldest first within each partition, or all by time, as it was asked for.
 
     Each record is whole; across partitions the cut is best-effort: partitions are copied one after the other.
-    Made by `EventStore.snapshot`.
+    Made by `EventStore.snapshot`. It answers the questions that a store answers, from its own records.
     """
 
     __slots__ = ("__weakref__", "_columns", "_gaps", "_reaches", "_schema")
@@ -80,9 +82,7 @@ class Snapshot(Tabular[R]):
         if isinstance(item, str):
             return self._columns.column(self._schema.index(item))
         if isinstance(item, slice):
-            return Snapshot[R](
-                self._columns.take(range(*item.indices(len(self)))), self._schema, self._gaps, reaches=self._reaches
-            )
+            return self._of(self._columns.take(range(*item.indices(len(self)))))
         item = row_number(item)
         row = item + len(self) if item < 0 else item
         if not 0 <= row < len(self):
@@ -109,13 +109,38 @@ class Snapshot(Tabular[R]):
         expression that these records do not allow.
         """
         if isinstance(accept, Expression):
-            program = compiled(self._schema, self._columns.keys, where=accept)
-            return Snapshot(
-                self._columns.keep(program.matches(self._columns)), self._schema, self._gaps, reaches=self._reaches
-            )
+            return self._of(self._all(accept).matching())
         called("accept", accept, "an expression, as field('value') > 100, or a callable")
         chosen = [row for row, record in enumerate(self) if accept(record)]
-        return Snapshot(self._columns.take(chosen), self._schema, self._gaps, reaches=self._reaches)
+        return self._of(self._columns.take(chosen))
+
+    def _of(self, columns: _core.Columns) -> "Snapshot[R]":
+        """A part of this one."""
+        return Snapshot(columns, self._schema, self._gaps, reaches=self._reaches)
+
+    def _scope(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Expression | Callable[[R], object] | None = None,
+        partition: int | None = None,
+    ) -> Copied:
+        if partition is not None:
+            raise InvalidOption(
+                f"partition is {shown(partition)}, and a snapshot does not know which partition its records come from; "
+                "take one of a single partition: store.snapshot(partition=...)"
+            )
+        expression, accept = condition(where)
+        since_ns, until_ns = window(self._schema, since, until, self._all().oldest_ns)
+        scope = self._all(expression, since_ns, until_ns)
+        return scope if accept is None else self._of(scope.matching()).where(accept)._all()
+
+    def _all(self, where: Expression | None = None, since_ns: int | None = None, until_ns: int | None = None) -> Copied:
+        return Copied(self._columns, Condition(self._schema, self._columns.keys, where, since_ns, until_ns))
+
+    def _chosen(self, **selection: Unpack[Selection[R]]) -> "Snapshot[R]":
+        return self._of(self._scope(**selection).matching())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 import shmstore
 from shmstore import Bytes, EventStore, Gap, GapReason, Int16, Key, Record, Text, Timestamp, UInt8
 from shmstore.errors import FieldError, InvalidOption
-from shmstore.reading.snapshot import Snapshot
+from shmstore.questions.snapshot import Snapshot
 from tests.helpers.slots import State, set_state
 
 
