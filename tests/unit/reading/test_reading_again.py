@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise, repeat
 from types import FrameType
 from typing import Any, ClassVar
@@ -102,7 +101,7 @@ def steps(count: int, struck: int) -> Iterator[int]:
 
 def read_when_struck(cursor: _core.Cursor, count: int) -> list[tuple[int]]:
     """What one read gives when a signal arrives in it; as tuples, whose class is no Python code."""
-    return next(zip(steps(1, 0), map(partial(cursor.read, plain=True), [count]), strict=True))[1]
+    return next(zip(steps(1, 0), map(cursor.read_plain, [count]), strict=True))[1]
 
 
 def numbers(records: list[Any]) -> list[int]:
@@ -166,15 +165,15 @@ def test_a_record_that_reads_on_as_it_goes_finds_the_cursor_in_order(store: Even
             Number.ends = staticmethod(nothing)
             Number.begins = staticmethod(raises_at(3))
             with pytest.raises(Struck):
-                cursor.read()
+                cursor.read(RECORDS)
             got.append(next(cursor).number)
 
         with told(begins=raises_at(5)), pytest.raises(Struck):
-            cursor.read()
+            cursor.read(RECORDS)
         with told(ends=read_on):
             for _ in range(4):  # those that were made before it was raised
                 got.append(next(cursor).number)
-        got.extend(numbers(cursor.read()))
+        got.extend(numbers(cursor.read(RECORDS)))
         assert got[:3] == [0, 1, 2] and sorted(got) == list(range(RECORDS))
         assert cursor.positions() == [(0, RECORDS)]
 
@@ -193,11 +192,11 @@ def test_a_thread_that_reads_while_a_handler_runs_has_the_cursor_to_itself(store
         thread.start()
         assert reads.wait(PATIENCE_S)
 
-    thread = threading.Thread(target=lambda: got.extend(cursor.read()))
+    thread = threading.Thread(target=lambda: got.extend(cursor.read(RECORDS)))
     with told(begins=wait), handled(handle):
         assert read_when_struck(cursor, 4) == []
         with pytest.raises(InvalidOption, match="in the middle of a read"):
-            cursor.read(plain=True)
+            cursor.read_plain(RECORDS)
         with pytest.raises(InvalidOption, match="in the middle of a read"):
             next(cursor)
         goes_on.set()
@@ -213,10 +212,10 @@ def test_gaps_that_are_met_while_others_are_told_are_told_once(store: EventStore
 
     def clear_and_read() -> None:
         store.append(number=0)
-        cursor.read(1, plain=True)
+        cursor.read_plain(1)
         store.append(number=0)
         store.clear()
-        cursor.read(1, plain=True)
+        cursor.read_plain(1)
 
     def life() -> None:
         inner: list[_core.Gap] = []
