@@ -59,19 +59,23 @@ static inline void unpin(Store *store, uint32_t life) {
 #define PARAMETERS_GETTER (PyObject * self, void *unused)
 #define ARGUMENTS_GETTER (self, unused)
 
-/* guarded_FUNCTION; `store_of` finds the store of an object of its type. */
-#define GUARD(store_of, function, how)                                                                                 \
+/* guarded_FUNCTION. Each file that has such functions says by STORE_OF(self) which store an object of its type belongs to. */
+#define GUARD(function, how)                                                                                           \
     static PyObject *guarded_##function PARAMETERS_##how {                                                             \
-        Store *store = store_of(self);                                                                                 \
+        Store *store = STORE_OF(self);                                                                                 \
         const uint32_t life = pin(store);                                                                              \
         PyObject *result = function ARGUMENTS_##how;                                                                   \
         unpin(store, life);                                                                                            \
         return result;                                                                                                 \
     }
+#define GUARD_METHOD(name, function, how, doc) GUARD(function, how)
+#define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 
-/* Rows of the tables that Python reads. */
+/* Rows of the tables that Python reads, and the tables of a type that lists its METHODS and PROPERTIES. */
 #define METHOD_ROW(name, function, how, doc)                                                                           \
     {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},
 #define PROPERTY_ROW(name, function, doc) {name, guarded_##function, NULL, doc, NULL},
+#define METHOD_TABLE(methods) {methods(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}}
+#define PROPERTY_TABLE(properties) {properties(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}}
 
 #endif

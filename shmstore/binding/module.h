@@ -40,17 +40,36 @@ enum shape {
     SHAPE_COUNT
 };
 
+enum type {
+    TYPE_STORE,
+    TYPE_COLUMNS,
+    TYPE_CURSOR,
+    TYPE_PROGRAM,
+    TYPE_MAPPING,
+    TYPE_COLUMN,
+    TYPE_APPENDER,
+    TYPE_ROWS,
+    TYPE_FOLLOWING,
+    TYPE_PACKED,
+    TYPE_COUNT,
+    LAST_PUBLIC_TYPE = TYPE_MAPPING /* those behind it are met as results only: the module does not name them */
+};
+
 struct module_state {
     PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT]; /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
-    PyTypeObject *store_type, *columns_type, *column_type, *cursor_type, *appender_type, *rows_type, *packed_type,
-        *following_type, *program_type, *mapping_type;
+    PyTypeObject *types[TYPE_COUNT];
 };
 
 extern PyModuleDef shmstore_module;
 extern PyType_Spec store_spec, mapping_spec;
+
+/* Once, when the module is made. 0, or -1 with an exception. */
+int add_constants(PyObject *module);
+int add_shapes(PyObject *module, struct module_state *state);
+int load_errors(struct module_state *state);
 
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
 /* The error of a system call that `what` needed, from errno. */

@@ -63,6 +63,7 @@ typedef struct {
 
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
+void release_store(Store *store); /* let go of the bytes */
 void leave_store(Store *store); /* what close does as soon as no function is at work */
 /* Was the name removed, by `unlink` or by another program, which marks nothing? Then it is marked now. Needs no GIL. */
 bool is_unlinked(Store *store);
@@ -71,6 +72,12 @@ int ensure_entered(Store *store);
 
 /* 0 when the store is open and writable, else -1 with an exception. */
 int check_writable(Store *store);
+
+/* What the type does with an object. */
+PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords);
+int store_traverse(PyObject *self, visitproc visit, void *arg);
+int store_clear(PyObject *self);
+void store_dealloc(PyObject *self);
 
 static inline int64_t now_ns(void) {
     struct timespec now;

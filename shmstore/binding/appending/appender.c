@@ -10,9 +10,9 @@ typedef struct {
     int64_t partition;
     uint32_t count, least; /* values: all, and all but those at the end that may be left out */
     uint32_t time_count, default_count; /* fields that every call leaves out: now, or as declared */
-    struct step {
+    struct taken {
         uint32_t field, kind, offset;
-    } steps[MAX_FIELDS]; /* what is taken, in the order of the values */
+    } taken[MAX_FIELDS]; /* what is taken, in the order of the values */
     uint32_t times[MAX_FIELDS]; /* where the timestamps go that are left out */
     uint32_t defaults[MAX_FIELDS];
 } Appender;
@@ -27,9 +27,9 @@ static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *r
         if (put_default(store, field, record + store->geometry.fields[field].offset, staging)) return -1;
     }
     for (uint32_t i = (uint32_t)count; i < appender->count; i++) {
-        const struct step *step = &appender->steps[i];
-        if (!default_of(store, step->field)) memcpy(record + step->offset, &now, 8);
-        else if (put_default(store, step->field, record + step->offset, staging)) return -1;
+        const struct taken *taken = &appender->taken[i];
+        if (!default_of(store, taken->field)) memcpy(record + taken->offset, &now, 8);
+        else if (put_default(store, taken->field, record + taken->offset, staging)) return -1;
     }
     return 0;
 }
@@ -58,14 +58,14 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     uint32_t key;
     if (stage_left_out(appender, count, record, now, &staging)) goto done;
     for (Py_ssize_t i = 0; i < count; i++) {
-        const struct step *step = &appender->steps[i];
-        unsigned char *to = record + step->offset;
-        if (step->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common fields, at once */
+        const struct taken *taken = &appender->taken[i];
+        unsigned char *to = record + taken->offset;
+        if (taken->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common fields, at once */
             double number = PyFloat_AsDouble(values[i]);
             memcpy(to, &number, 8);
-        } else if (step->kind == KIND_KEY && recent_key(store, step->field, values[i], &key)) {
+        } else if (taken->kind == KIND_KEY && recent_key(store, taken->field, values[i], &key)) {
             memcpy(to, &key, 4);
-        } else if (encode_value(store, step->field, values[i], to, &staging)) {
+        } else if (encode_value(store, taken->field, values[i], to, &staging)) {
             goto done;
         }
     }
@@ -76,8 +76,8 @@ done:
     return position;
 }
 
-static Store *store_of_appender(PyObject *self) { return ((Appender *)self)->store; }
-GUARD(store_of_appender, appender_call, FASTCALL_KEYWORDS)
+#define STORE_OF(self) (((Appender *)(self))->store)
+GUARD(appender_call, FASTCALL_KEYWORDS)
 
 static PyMethodDef appender_method[] = {METHOD_ROW(
     "append", appender_call, FASTCALL_KEYWORDS,
@@ -122,8 +122,8 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         Py_DECREF(name);
         if (PyErr_Occurred()) return -1;
         given[field] = true;
-        appender->steps[i] =
-            (struct step){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
+        appender->taken[i] =
+            (struct taken){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
         if (left_out(store, (uint32_t)field) == LEFT_REFUSED) appender->least = (uint32_t)i + 1;
     }
     appender->count = (uint32_t)count;
@@ -150,7 +150,7 @@ PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords
                                      &partition))
         return NULL;
     if (check_appendable(store)) return NULL;
-    Appender *appender = (Appender *)PyType_GenericAlloc(store->state->appender_type, 0);
+    Appender *appender = (Appender *)PyType_GenericAlloc(store->state->types[TYPE_APPENDER], 0);
     if (!appender) return NULL;
     appender->store = (Store *)Py_NewRef(self);
     appender->partition = partition_argument(store, partition);

@@ -231,7 +231,7 @@ static void program_dealloc(PyObject *self) {
 /* ---- for scans ---------------------------------------------------------------------------------------------------- */
 
 const struct program *program_argument(struct module_state *state, PyObject *object, const struct geometry *geometry) {
-    if (!PyObject_TypeCheck(object, state->program_type)) {
+    if (!PyObject_TypeCheck(object, state->types[TYPE_PROGRAM])) {
         PyErr_Format(PyExc_TypeError, "expected a Program, found %R", object);
         return NULL;
     }
@@ -298,7 +298,7 @@ static int run_over(PyObject *self, const struct program *program, const Columns
 
 static const struct program *over_columns(PyObject *self, PyObject *object) {
     struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
-    if (PyObject_TypeCheck(object, state->columns_type))
+    if (PyObject_TypeCheck(object, state->types[TYPE_COLUMNS]))
         return program_argument(state, self, &((Columns *)object)->store->geometry);
     PyErr_Format(PyExc_TypeError, "expected Columns, found %R", object);
     return NULL;

@@ -69,7 +69,7 @@ PyObject *Columns_column(PyObject *self, PyObject *argument) {
     int index = field_argument(columns, argument);
     if (index < 0) return NULL;
     const struct field *field = &columns->store->geometry.fields[index];
-    Column *column = (Column *)PyType_GenericAlloc(columns->store->state->column_type, 0);
+    Column *column = (Column *)PyType_GenericAlloc(columns->store->state->types[TYPE_COLUMN], 0);
     if (!column) return NULL;
     column->columns = (Columns *)Py_NewRef(self);
     column->field = (uint32_t)index;

@@ -18,7 +18,7 @@
 
 Columns *new_columns(Store *store, uint64_t room) {
     const struct geometry *g = &store->geometry;
-    Columns *columns = (Columns *)PyType_GenericAlloc(store->state->columns_type, 0);
+    Columns *columns = (Columns *)PyType_GenericAlloc(store->state->types[TYPE_COLUMNS], 0);
     if (!columns) return NULL;
     columns->store = (Store *)Py_NewRef((PyObject *)store);
     size_t offsets[MAX_FIELDS], bytes = 0;

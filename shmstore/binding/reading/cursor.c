@@ -68,7 +68,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     if (check_open(store)) return NULL;
     PyObject *list = PySequence_List(tickets);
     if (!list) return NULL;
-    Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->cursor_type, 0);
+    Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->types[TYPE_CURSOR], 0);
     if (cursor) {
         cursor->store = (Store *)Py_NewRef(self);
         cursor->watched = (struct watched){.look = look_for_watch, .context = cursor, .far.fd = -1, .near.fd = -1};
@@ -323,15 +323,13 @@ static PyObject *cursor_get_closed(PyObject *self, void *unused) {
            "close($self)\n--\n\nEnd every use of it, in whatever thread. Idempotent.")
 #define CURSOR_PROPERTIES(PROPERTY) PROPERTY("closed", cursor_get_closed, "Was `close` called?")
 
-static Store *store_of_cursor(PyObject *self) { return ((Cursor *)self)->store; }
-#define GUARD_METHOD(name, function, how, doc) GUARD(store_of_cursor, function, how)
-#define GUARD_PROPERTY(name, function, doc) GUARD(store_of_cursor, function, GETTER)
+#define STORE_OF(self) (((Cursor *)(self))->store)
 CURSOR_METHODS(GUARD_METHOD)
 CURSOR_PROPERTIES(GUARD_PROPERTY)
-GUARD(store_of_cursor, cursor_next, SLOT)
+GUARD(cursor_next, SLOT)
 
-static PyMethodDef cursor_methods[] = {CURSOR_METHODS(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}};
-static PyGetSetDef cursor_properties[] = {CURSOR_PROPERTIES(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}};
+static PyMethodDef cursor_methods[] = METHOD_TABLE(CURSOR_METHODS);
+static PyGetSetDef cursor_properties[] = PROPERTY_TABLE(CURSOR_PROPERTIES);
 
 PyType_Spec cursor_spec = {
     .name = "shmstore._core.Cursor",

@@ -46,7 +46,7 @@ static int64_t coarse_ns(void) {
 
 PyObject *cursor_following(PyObject *self, PyObject *later) {
     Cursor *cursor = (Cursor *)self;
-    Following *following = (Following *)PyType_GenericAlloc(cursor->store->state->following_type, 0);
+    Following *following = (Following *)PyType_GenericAlloc(cursor->store->state->types[TYPE_FOLLOWING], 0);
     if (!following) return NULL;
     following->cursor = (Cursor *)Py_NewRef(self);
     following->later = Py_NewRef(later);
@@ -145,12 +145,12 @@ static void following_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-static Store *store_of_following(PyObject *self) { return ((Following *)self)->cursor->store; }
-GUARD(store_of_following, following_await, SLOT)
-GUARD(store_of_following, following_next, SLOT)
+#define STORE_OF(self) (((Following *)(self))->cursor->store)
+GUARD(following_await, SLOT)
+GUARD(following_next, SLOT)
 
 static PySendResult guarded_following_send(PyObject *self, PyObject *sent, PyObject **result) {
-    Store *store = store_of_following(self);
+    Store *store = STORE_OF(self);
     const uint32_t life = pin(store);
     const PySendResult step = following_send(self, sent, result);
     unpin(store, life);

@@ -20,7 +20,7 @@ typedef struct {
 } Rows;
 
 PyObject *columns_iterate(Columns *columns, bool plain) {
-    Rows *rows = (Rows *)PyType_GenericAlloc(columns->store->state->rows_type, 0);
+    Rows *rows = (Rows *)PyType_GenericAlloc(columns->store->state->types[TYPE_ROWS], 0);
     if (!rows) return NULL;
     rows->columns = (Columns *)Py_NewRef((PyObject *)columns);
     rows->plain = plain;
@@ -33,9 +33,9 @@ PyObject *core_rows(PyObject *module, PyObject *arguments) {
     PyObject *pieces, *accept;
     Py_ssize_t limit;
     if (!PyArg_ParseTuple(arguments, "OOn:rows", &pieces, &accept, &limit)) return NULL;
-    Rows *rows = (Rows *)PyType_GenericAlloc(state->rows_type, 0);
+    Rows *rows = (Rows *)PyType_GenericAlloc(state->types[TYPE_ROWS], 0);
     if (!rows) return NULL;
-    rows->columns_type = (PyTypeObject *)Py_NewRef((PyObject *)state->columns_type);
+    rows->columns_type = (PyTypeObject *)Py_NewRef((PyObject *)state->types[TYPE_COLUMNS]);
     rows->accept = accept == Py_None ? NULL : Py_NewRef(accept);
     rows->left = limit;
     rows->pieces = PyObject_GetIter(pieces);

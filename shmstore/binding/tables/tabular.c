@@ -158,7 +158,7 @@ PyObject *core_pack_rows(PyObject *module, PyObject *arguments) {
     PyObject *given, *view = NULL;
     if (!PyArg_ParseTuple(arguments, "snO:pack_rows", &format, &rows, &given)) return NULL;
     PyObject *list = PySequence_List(given);
-    Packed *packed = list ? (Packed *)PyType_GenericAlloc(state->packed_type, 0) : NULL;
+    Packed *packed = list ? (Packed *)PyType_GenericAlloc(state->types[TYPE_PACKED], 0) : NULL;
     if (packed) count = PyList_Size(list);
     struct part *parts = packed ? PyMem_Calloc((size_t)count + 1, sizeof *parts) : NULL;
     while (parts && taken < count && !take_part(PyList_GetItem(list, taken), rows, &parts[taken]))

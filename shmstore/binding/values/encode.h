@@ -19,6 +19,11 @@ int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length
 /* Find a field by name; -1 without an exception when there is none. */
 int field_index(Store *store, PyObject *name);
 
+/* Methods of a store. */
+PyObject *Store_key(PyObject *self, PyObject *text);
+PyObject *Store_key_text(PyObject *self, PyObject *argument);
+PyObject *Store_keys(PyObject *self, PyObject *unused);
+
 /* The id of a key. Without `staging` a new one is entered in the table at once. */
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, struct staging *staging);
 int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, struct staging *staging);

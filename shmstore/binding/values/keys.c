@@ -176,3 +176,51 @@ int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned cha
     memcpy(to, &id, 4);
     return 0;
 }
+
+/* ---- methods of a store -------------------------------------------------------------------------------------------- */
+
+static int check_keyed(Store *store) {
+    if (check_open(store)) return -1;
+    if (store->geometry.key_field >= 0) return 0;
+    raise_error(store->state, ERROR_INVALID_OPTION, "this store has no keys: its schema has no field of kind Key");
+    return -1;
+}
+
+PyObject *Store_key(PyObject *self, PyObject *text) {
+    Store *store = (Store *)self;
+    uint32_t id;
+    if (check_keyed(store)) return NULL;
+    uint32_t field = (uint32_t)store->geometry.key_field;
+    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) /* the key field that takes the longest keys */
+        if (store->geometry.fields[i].kind == KIND_KEY && store->geometry.fields[i].size == store->geometry.key_bytes)
+            field = i;
+    if (!PyUnicode_Check(text)) {
+        wrong_type(store, field, text, -1, "a str");
+        return NULL;
+    }
+    return encode_key(store, field, text, &id, NULL) ? NULL : PyLong_FromUnsignedLong(id);
+}
+
+PyObject *Store_key_text(PyObject *self, PyObject *argument) {
+    Store *store = (Store *)self;
+    if (check_keyed(store)) return NULL;
+    unsigned long id = PyLong_AsUnsignedLong(argument);
+    if (id == (unsigned long)-1 && PyErr_Occurred()) return NULL;
+    uint32_t count = table_count(&store->table);
+    if (id >= count)
+        return PyErr_Format(PyExc_IndexError, "%R is no key id; this store has ids below %u", argument, count);
+    return key_text(store, (uint32_t)id);
+}
+
+PyObject *Store_keys(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store) || load_keys(store)) return NULL;
+    Py_ssize_t count = PyList_Size(store->key_texts);
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        PyObject *text = PyList_GetItem(store->key_texts, i);
+        PyList_SetItem(list, i, text == Py_None ? PyUnicode_FromString("") : Py_NewRef(text));
+    }
+    return list;
+}

@@ -6,10 +6,6 @@
 
 /* ---- words -------------------------------------------------------------------------------------------------------- */
 
-PyObject *shown(struct module_state *state, PyObject *value) {
-    return PyObject_CallFunctionObjArgs(state->shown, value, NULL);
-}
-
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -61,27 +57,7 @@ int raise_unknown_field(Store *store, PyObject *name) {
     return -1;
 }
 
-/* ---- errors of others --------------------------------------------------------------------------------------------- */
-
-bool take_error(PyObject **cause) {
-    PyObject *type, *trace;
-    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
-    PyErr_Fetch(&type, cause, &trace);
-    PyErr_NormalizeException(&type, cause, &trace);
-    if (trace) PyException_SetTraceback(*cause, trace);
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return true;
-}
-
-void raise_from(PyObject *cause) {
-    PyObject *type, *error, *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    PyErr_NormalizeException(&type, &error, &trace);
-    if (error) PyException_SetCause(error, cause);
-    else Py_DECREF(cause);
-    PyErr_Restore(type, error, trace);
-}
+/* ---- values that fit no field ------------------------------------------------------------------------------------- */
 
 const char *utf8_of(Store *store, uint32_t field, PyObject *value, Py_ssize_t *length, Py_ssize_t row) {
     const char *bytes = PyUnicode_AsUTF8AndSize(value, length);

@@ -1,0 +1,89 @@
+/* The named tuples that tell of a segment: what they are called, and those of a header and a plan. */
+#include "binding/module.h"
+
+static const char *const shape_names[SHAPE_COUNT][2] = {
+    {"FieldSpec", "name kind size"},
+    {"Plan", "size slots capacity record_bytes regions"},
+    {"Header", "abi store_id created_ns fields options size unlinked"},
+    {"Totals", "tail oldest length skipped voided in_flight"},
+    {"Place", "place generation state pid start_time pid_namespace entered_ns name appended last_append_ns lapped"},
+    {"Sample", "number time_ns appended discarded skipped voided lapped length processes"},
+    {"Reaped", "place pid voided released"},
+    {"Gap", "partition first end reason"}};
+
+int add_shapes(PyObject *module, struct module_state *state) {
+    PyObject *collections = PyImport_ImportModule("collections");
+    PyObject *namedtuple = collections ? PyObject_GetAttrString(collections, "namedtuple") : NULL;
+    PyObject *options = Py_BuildValue("{ss}", "module", "shmstore._core");
+    for (int i = 0; namedtuple && options && i < SHAPE_COUNT; i++) {
+        PyObject *arguments = Py_BuildValue("(ss)", shape_names[i][0], shape_names[i][1]);
+        state->shapes[i] = arguments ? PyObject_Call(namedtuple, arguments, options) : NULL;
+        Py_XDECREF(arguments);
+        if (!state->shapes[i] || PyModule_AddObjectRef(module, shape_names[i][0], state->shapes[i]))
+            Py_CLEAR(namedtuple);
+    }
+    Py_XDECREF(options);
+    Py_XDECREF(collections);
+    Py_XDECREF(namedtuple);
+    return namedtuple && options ? 0 : -1;
+}
+
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values) {
+    if (!values) return NULL;
+    PyObject *object = PyObject_CallObject(state->shapes[shape], values);
+    Py_DECREF(values);
+    return object;
+}
+
+static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (uint32_t i = 0; list && i < count; i++) {
+        PyObject *field = new_shape(state, SHAPE_FIELD_SPEC,
+                                    Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
+        if (!field) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)i, field);
+    }
+    return list;
+}
+
+PyObject *header_object(struct module_state *state, const struct header *h, const struct geometry *g, bool unlinked) {
+    const struct options *o = &h->options;
+    PyObject *options = Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions",
+                                      o->partitions, "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes",
+                                      o->processes);
+    PyObject *fields = options ? fields_object(state, h->fields, o->field_count) : NULL;
+    if (!fields) {
+        Py_XDECREF(options);
+        return NULL;
+    }
+    return new_shape(state, SHAPE_HEADER,
+                     Py_BuildValue("((HH)y#LNNKN)", h->abi_major, h->abi_minor, h->store_id,
+                                   (Py_ssize_t)sizeof h->store_id, (long long)h->created_ns, fields, options,
+                                   (unsigned long long)g->total_bytes, PyBool_FromLong(unlinked)));
+}
+
+PyObject *plan_object(struct module_state *state, const struct geometry *g) {
+    const struct {
+        const char *name;
+        uint64_t first;
+    } begins[] = {{"header and board", 0},
+                  {"history", g->history_offset},
+                  {"processes", g->processes_offset},
+                  {"key buckets", g->buckets_offset},
+                  {"key cells", g->cells_offset},
+                  {"partitions", g->partitions_offset},
+                  {"summaries", g->summaries_offset},
+                  {"slots", g->slots_offset},
+                  {NULL, g->total_bytes}};
+    PyObject *regions = PyList_New(0);
+    for (int i = 0; regions && begins[i].name; i++) {
+        PyObject *region = Py_BuildValue("(sKK)", begins[i].name, (number)begins[i].first,
+                                         (number)(begins[i + 1].first - begins[i].first));
+        if (!region || PyList_Append(regions, region)) Py_CLEAR(regions);
+        Py_XDECREF(region);
+    }
+    if (!regions) return NULL;
+    return new_shape(state, SHAPE_PLAN,
+                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots,
+                                   (number)(g->slots * g->options.partitions), (number)g->record_bytes, regions));
+}

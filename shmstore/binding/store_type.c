@@ -1,0 +1,184 @@
+/* The Store type: what is set on it, and the methods that Python sees. */
+#include "binding/appending/append.h"
+#include "binding/guard.h"
+#include "binding/questions/questions.h"
+#include "binding/reading/read.h"
+#include "binding/upkeep.h"
+#include "binding/values/encode.h"
+
+#include "core/base/buffer.h"
+#include "core/store/wait.h"
+#include "core/store/watch.h"
+
+#include <string.h>
+#include <structmember.h>
+/* ---- record types and callbacks ----------------------------------------------------------------------------------- */
+
+static void set(PyObject **member, PyObject *value) {
+    PyObject *old = *member;
+    *member = value && value != Py_None ? Py_NewRef(value) : NULL;
+    Py_XDECREF(old);
+}
+
+static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"record_type", "make", "values_of", "defaults", NULL};
+    Store *store = (Store *)self;
+    PyObject *type, *make = NULL, *values_of = NULL, *defaults = NULL;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOO:set_record_type", (char **)(uintptr_t)known, &type,
+                                     &make, &values_of, &defaults))
+        return NULL;
+    if (defaults && defaults != Py_None &&
+        (!PyTuple_Check(defaults) || PyTuple_Size(defaults) != (Py_ssize_t)store->geometry.options.field_count)) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple with a default, or Ellipsis, for each field");
+        return NULL;
+    }
+    if (make && make != Py_None) type = Py_None;
+    if (type != Py_None && (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type))) {
+        PyErr_Format(PyExc_TypeError, "expected a subclass of tuple or None, found %R", type);
+        return NULL;
+    }
+    PyObject *offset = type == Py_None ? NULL : PyObject_GetAttrString(type, "__dictoffset__");
+    store->is_leaf = offset && PyLong_AsLong(offset) == 0;
+    Py_XDECREF(offset);
+    if (PyErr_Occurred()) return NULL;
+    set(&store->record_type, type);
+    set(&store->make, make);
+    set(&store->values_of, values_of);
+    set(&store->defaults, defaults);
+    Py_CLEAR(store->call_names); /* which fields a call may leave out is another question now */
+    Py_RETURN_NONE;
+}
+
+static PyObject *store_set_on_discarded(PyObject *self, PyObject *callback) {
+    set(&((Store *)self)->on_discarded, callback);
+    Py_RETURN_NONE;
+}
+
+static PyObject *store_set_on_capacity_reached(PyObject *self, PyObject *callback) {
+    set(&((Store *)self)->on_capacity_reached, callback);
+    Py_RETURN_NONE;
+}
+
+/* ---- what Python sees --------------------------------------------------------------------------------------------- */
+
+/* The last function out leaves: mostly this one. */
+static PyObject *store_close(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (store->closed) Py_RETURN_NONE;
+    store->closed = true;
+    if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
+    Py_RETURN_NONE;
+}
+
+static PyObject *store_get_closed(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((Store *)self)->closed);
+}
+
+static PyObject *store_get_lapped(PyObject *self, void *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    return PyLong_FromUnsignedLongLong(load_relaxed(&store->board->lapped));
+}
+
+static PyObject *store_get_unlinked(PyObject *self, void *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    return PyBool_FromLong(is_unlinked(store));
+}
+
+#define STORE_METHODS(METHOD)                                                                                          \
+    METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
+           "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")         \
+    METHOD("append", Store_append, FASTCALL_KEYWORDS,                                                                  \
+           "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or "    \
+           "as a record; a Timestamp left out is now. Returns its position.")                                          \
+    METHOD("appender", Store_appender, KEYWORDS,                                                                       \
+           "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
+    METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
+           "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
+    METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
+           "append_columns($self, columns, partition=None)\n--\n\n"                                                         \
+           "Append columns of equal length; all are checked first.")                                                   \
+    METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
+           "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")    \
+    METHOD("set_on_discarded", store_set_on_discarded, O, "set_on_discarded($self, callback)\n--\n\n")                 \
+    METHOD("set_on_capacity_reached", store_set_on_capacity_reached, O,                                                \
+           "set_on_capacity_reached($self, callback)\n--\n\n")                                                         \
+    METHOD("key", Store_key, O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new.")               \
+    METHOD("key_text", Store_key_text, O, "key_text($self, key_id)\n--\n\n")                                           \
+    METHOD("keys", Store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")                  \
+    METHOD("snapshot", Store_snapshot, KEYWORDS,                                                                       \
+           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                              \
+           "Copy what is readable now.")                                                                               \
+    METHOD("read", Store_read, VARARGS,                                                                                \
+           "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \
+    METHOD("ranges", Store_ranges, NOARGS,                                                                             \
+           "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition.")                              \
+    METHOD("tally", Store_tally, KEYWORDS,                                                                             \
+           "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers.")                         \
+    METHOD("edge", Store_edge, KEYWORDS,                                                                               \
+           "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record.")          \
+    METHOD("quantiles", Store_quantiles, KEYWORDS,                                                                     \
+           "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number.")                               \
+    METHOD("distinct", Store_distinct, KEYWORDS,                                                                       \
+           "distinct($self, program, field, **options)\n--\n\nHow many different values a field has.")                 \
+    METHOD("cursor", Store_cursor, O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs.")         \
+    METHOD("read_at", Store_read_at, VARARGS,                                                                          \
+           "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None.")                                \
+    METHOD("clear", Store_clear_records, NOARGS,                                                                       \
+           "clear($self)\n--\n\nMake every record handed out so far unreadable.")                                      \
+    METHOD("purge", Store_purge, O,                                                                                    \
+           "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable.")                      \
+    METHOD("header", Store_header, NOARGS, "header($self)\n--\n\n")                                                    \
+    METHOD("plan", Store_plan, NOARGS, "plan($self)\n--\n\n")                                                          \
+    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")                    \
+    METHOD("places", Store_places, NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free.")      \
+    METHOD("check", Store_check, NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words.")                 \
+    METHOD("enter", Store_enter, NOARGS, "enter($self)\n--\n\nTake a place in the process table.")                     \
+    METHOD("reap", Store_reap, NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place.")             \
+    METHOD("lock_coordinator", Store_lock_coordinator, NOARGS,                                                         \
+           "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is.")                                     \
+    METHOD("unlock_coordinator", Store_unlock_coordinator, NOARGS,                                                     \
+           "unlock_coordinator($self)\n--\n\nGive the role up.")                                                       \
+    METHOD("coordinator_alive", Store_coordinator_alive, NOARGS, "coordinator_alive($self)\n--\n\n")                   \
+    METHOD("sample", Store_sample, O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring.")            \
+    METHOD("history", Store_history, FASTCALL,                                                                         \
+           "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first.")                                   \
+    METHOD("close", store_close, NOARGS,                                                                               \
+           "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
+
+#define STORE_PROPERTIES(PROPERTY)                                                                                     \
+    PROPERTY("closed", store_get_closed, "Was `close` called?")                                                        \
+    PROPERTY("lapped", store_get_lapped, "Tickets that readers have lost to newer records.")                           \
+    PROPERTY("unlinked", store_get_unlinked, "Was the name removed?")
+
+#define STORE_OF(self) ((Store *)(self))
+STORE_METHODS(GUARD_METHOD)
+STORE_PROPERTIES(GUARD_PROPERTY)
+
+static PyMethodDef store_methods[] = METHOD_TABLE(STORE_METHODS);
+static PyGetSetDef store_properties[] = PROPERTY_TABLE(STORE_PROPERTIES);
+
+static PyMemberDef store_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Store, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyType_Spec store_spec = {
+    .name = "shmstore._core.Store",
+    .basicsize = sizeof(Store),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_new, store_new},
+                             {Py_tp_dealloc, store_dealloc},
+                             {Py_tp_traverse, store_traverse},
+                             {Py_tp_clear, store_clear},
+                             {Py_tp_methods, store_methods},
+                             {Py_tp_getset, store_properties},
+                             {Py_tp_members, store_members},
+                             {Py_tp_doc, "A store over mapped bytes; see _core.pyi."},
+                             {0, NULL}},
+};
