@@ -20,7 +20,7 @@ def refused(name: str, value: object, expected: str) -> InvalidOption:
 
 def whole_number(name: str, value: Any, expected: str, least: int | None = 0, most: int | None = None) -> int:
     """An int within bounds, also one of NumPy's. Raises InvalidOption."""
-    number = None if isinstance(value, bool) else plain_number(value)
+    number = number_but_no_bool(value)
     fits = isinstance(number, int) and (least is None or number >= least) and (most is None or number <= most)
     if not isinstance(number, int) or not fits:
         raise refused(name, value, expected)
@@ -29,7 +29,7 @@ def whole_number(name: str, value: Any, expected: str, least: int | None = 0, mo
 
 def real_number(name: str, value: Any, expected: str) -> float:
     """A number that a float can be, also one of NumPy's. Raises InvalidOption."""
-    number = None if isinstance(value, bool) else plain_number(value)
+    number = number_but_no_bool(value)
     try:
         if number is not None:
             return float(number)
@@ -93,6 +93,11 @@ def plain_number(value: Any) -> int | float | None:
         return _float(value) if whole is None else whole
     except Exception:  # of another library's
         return None
+
+
+def number_but_no_bool(value: Any) -> int | float | None:
+    """The same, where True is hardly meant as 1."""
+    return None if isinstance(value, bool) else plain_number(value)
 
 
 def _index(value: Any) -> int | None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence, Sized
 from datetime import datetime, timedelta, tzinfo
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from shmstore.arguments.calls import checked, checked_calls
 from shmstore.arguments.checks import refused
+from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.events import store as stores
@@ -103,7 +103,7 @@ class Add(Protocol):
 
 @public
 @checked_calls()
-class Series:
+class Series(Closing):
     """Numbers by key and time, shared by many processes; made by `series`.
 
     Each question is about one key, or about all when it is left out or None. A key that was never added answers as no
@@ -317,14 +317,6 @@ class Series:
     def close(self) -> None:
         """Let go of the store, which stays. Idempotent."""
         self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[type["Series"], tuple[EventStore[Point]]]:
         return Series, (self.store,)

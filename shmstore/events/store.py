@@ -4,12 +4,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked, checked_calls
 from shmstore.arguments.checks import function
+from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
 from shmstore.events.builder import Builder
@@ -225,7 +225,7 @@ class Append(Protocol):
 
 @public
 @checked_calls()
-class EventStore(View[R]):
+class EventStore(View[R], Closing):
     """One store, seen from this process: made by `create`, `open` and `attach`.
 
     Any number of threads and processes may use it at once, also across a fork. Use it in a `with` block or `close` it.
@@ -375,14 +375,6 @@ class EventStore(View[R]):
             self._core.close()
         finally:
             self._segment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Callable[..., "EventStore[Any]"], tuple[Any, ...]]:
         return EventStore._unpickled, (self.name, self.store_id, self._declaration, self.read_only)

@@ -15,7 +15,7 @@ from shmstore.errors import DamagedSegment
 from shmstore.public import public
 from shmstore.questions.snapshot import Snapshot
 from shmstore.questions.source import Live
-from shmstore.tables.text import Target
+from shmstore.tables.tabular import Offered
 
 R = TypeVar("R")
 
@@ -27,7 +27,7 @@ _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first
 
 @public
 @checked_calls()
-class Query(Question, Generic[R]):
+class Query(Question, Offered, Generic[R]):
     """The matching records of a store, one after the other; made by `query`.
 
     Iteration finds them while it goes, in little memory; each iteration asks anew. What is appended after it began is
@@ -85,38 +85,8 @@ class Query(Question, Generic[R]):
         """A field's column; see `Snapshot.__getitem__`."""
         return self.snapshot()[name]
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Every record as a dictionary by field name."""
-        return self.snapshot().to_dicts()
-
-    def to_csv(self, file: Target) -> int:
-        """Write the records as CSV; see `Tabular.to_csv`. Returns how many."""
-        return self.snapshot().to_csv(file)
-
-    def to_jsonl(self, file: Target) -> int:
-        """Write a JSON object a record; see `Tabular.to_jsonl`. Returns how many."""
-        return self.snapshot().to_jsonl(file)
-
-    def structured(self) -> "memoryview[Any]":
-        """Every record packed; see `Tabular.structured`."""
-        return self.snapshot().structured()
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        """For numpy.asarray."""
-        return self.snapshot().__array_interface__
-
-    def __arrow_c_schema__(self) -> object:
-        """For programs that speak Arrow: names and types."""
-        return self.snapshot().__arrow_c_schema__()
-
-    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        """For programs that speak Arrow: all records."""
-        return self.snapshot().__arrow_c_array__(requested_schema)
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """For programs that speak Arrow: all records, in one batch."""
-        return self.snapshot().__arrow_c_stream__(requested_schema)
+    def _table(self) -> Snapshot[R]:
+        return self.snapshot()
 
 
 class _Pieces:

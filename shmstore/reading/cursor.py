@@ -5,13 +5,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from shmstore import _core
 from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import items_of, length_ns, plain_number, real_number, refused, whole_number
+from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
 from shmstore.errors import DamagedSegment, InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.expressions.compiler import compiled
@@ -40,7 +40,7 @@ _LEAP_RECORDS = 1 << 16
 
 @public
 @checked_calls("read", "wait")
-class Cursor(Alone, Generic[R]):
+class Cursor(Alone, Closing, Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.
 
     Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
@@ -156,14 +156,6 @@ class Cursor(Alone, Generic[R]):
     def close(self) -> None:
         """Stop: whoever iterates over this cursor or waits is woken, in whatever thread. Idempotent."""
         self._core.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = " (closed)" if self._core.closed else ""

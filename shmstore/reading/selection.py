@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar
 
 from shmstore.arguments import moments
-from shmstore.arguments.checks import called, plain_number, refused
+from shmstore.arguments.checks import called, number_but_no_bool, refused
 from shmstore.arguments.moments import Unclear
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption
@@ -60,8 +60,8 @@ def nanoseconds(moment: Moment, name: str, now_ns: int, oldest_ns: Callable[[], 
             if length < 0:
                 raise Unclear("says how long ago: give 0 or more, or a datetime")
             ns = now_ns - length
-        elif (ns := moments.moment_ns(moment)) is None and not isinstance(moment, bool):
-            ns = plain_number(moment)
+        elif (ns := moments.moment_ns(moment)) is None:
+            ns = number_but_no_bool(moment)
             if isinstance(ns, int) and oldest_ns is not None:
                 _require_nanoseconds(ns, now_ns, oldest_ns)
     except Unclear as error:
@@ -160,7 +160,7 @@ def one_partition(partition: int | None, count: int) -> list[int] | None:
     """
     if partition is None:
         return None
-    number = None if isinstance(partition, bool) else plain_number(partition)
+    number = number_but_no_bool(partition)
     if not isinstance(number, int) or not 0 <= number < count:
         raise InvalidOption(f"partition is {shown(partition)}; this store has partitions 0 to {count - 1}")
     return [number]

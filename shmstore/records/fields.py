@@ -89,7 +89,7 @@ class Marker:
         most = _MOST_BYTES.get(self.kind)
         if most is None:
             raise InvalidSchema(f"{name}[{shown(size)}]: {name} has a fixed size; write {name} alone")
-        if type(size) is not int or not 1 <= size <= most:
+        if not _is_size(size, 1, most):
             raise InvalidSchema(
                 f"{name}[{shown(size)}]: its most bytes are an integer from 1 to {most}, as in {name}[40]"
             )
@@ -232,9 +232,13 @@ def _problem(field: FieldSpec) -> str | None:
     if kind not in KINDS:
         return f"is of kind {shown(kind)}, which this version of shmstore does not know"
     most = _MOST_BYTES.get(kind, 0)
-    if type(size) is not int or not min(most, 1) <= size <= most:
+    if not _is_size(size, min(most, 1), most):
         return f"is {KINDS[kind].marker} of size {shown(size)}; its size is " + (f"from 1 to {most}" if most else "0")
     return None
+
+
+def _is_size(size: object, least: int, most: int) -> bool:
+    return type(size) is int and least <= size <= most
 
 
 def _shown(annotation: object) -> str:

@@ -4,9 +4,10 @@ import errno
 import os
 from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn
 
 from shmstore import _core
+from shmstore.arguments.closing import Closing
 from shmstore.errors import NotPicklable, StoreClosed
 from shmstore.segments import names
 
@@ -16,7 +17,7 @@ _NO_ADVICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # an older kernel
 _POPULATE_BYTES: Final = 1 << 22  # in one go; other threads and signals have their turn in between
 
 
-class Segment(SharedMemory):
+class Segment(Closing, SharedMemory):
     """A segment as `shmstore.segments.segment.create` and `attach` hand it out; a context manager that closes it.
 
     It is a SharedMemory made of an open descriptor. The constructor of SharedMemory is not called: before CPython 3.13
@@ -110,12 +111,6 @@ class Segment(SharedMemory):
     def unlink(self) -> NoReturn:
         """Refused: a segment is removed by name, and those who are attached are told."""
         raise TypeError(f"a mapping does not remove its segment; call shmstore.unlink({self.name!r})")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklable(

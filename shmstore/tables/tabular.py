@@ -23,8 +23,8 @@ class Packable(NamedTuple):
 
 
 @checked_calls()
-class Tabular(ABC, Generic[R]):
-    """Named columns of equal length, as rows of type R and as what other programs take.
+class Offered(ABC):
+    """What a table offers, made of the one that it is or that it finds.
 
     Arrow: pyarrow.table(t), polars.DataFrame(t), pandas.DataFrame.from_arrow(t), duckdb.sql("from t") and all others
     that know the PyCapsule protocol. Columns of numbers and times are used where they lie, without a copy; text and
@@ -34,6 +34,82 @@ class Tabular(ABC, Generic[R]):
     NumPy: numpy.asarray(t) is a structured array of the packed rows, made once; its times are datetime64[ns], its text
     is NUL-padded UTF-8, a Key is its uint32 id.
     """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _table(self) -> "Tabular[Any]":
+        """The table; for each call one."""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Every row as a dictionary by column name."""
+        table = self._table()
+        names = table.names
+        return [dict(zip(names, row, strict=True)) for row in table.iter_rows()]
+
+    def to_csv(self, file: Target) -> int:
+        """Write the rows as CSV, names first, to a path (UTF-8) or a text stream. Returns how many rows.
+
+        Times are ISO 8601 in UTC with all nanoseconds, bytes are base64, bool is true or false, NaN and the infinities
+        are nan, inf and -inf; a missing value is an empty cell, as is empty text.
+        """
+        table = self._table()
+        return write_csv(table.names, table._kinds(), table.iter_rows(), file)
+
+    def to_jsonl(self, file: Target) -> int:
+        """Write one JSON object a row, a line each, to a path (UTF-8) or a text stream. Returns how many rows.
+
+        Times are ISO 8601 in UTC with all nanoseconds, bytes are base64. A missing value is null; so are NaN and the
+        infinities, which JSON has no numbers for.
+        """
+        table = self._table()
+        return write_jsonl(table.names, table._kinds(), table.iter_rows(), file)
+
+    def structured(self) -> memoryview:
+        """Every row packed, one after the other, as a read-only buffer of PEP 3118 structs `T{...}`. Made anew.
+
+        Values have native byte order and no padding between them. A Timestamp is int64 ns since the Unix epoch, text
+        and bytes are NUL-padded, a Key is its uint32 id. Raises FieldError for what a row has no place for.
+        """
+        table = self._table()
+        parts = table._packable_columns()
+        format = "".join(f"={part.format}:{part.name.replace(':', '_')}:" for part in parts)
+        return _core.pack_rows(f"T{{{format}}}", len(table), [(part.values, part.size) for part in parts])
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """For numpy.asarray: `structured`, with times as datetime64[ns]."""
+        table = self._table()
+        parts = table._packable_columns()
+        return {
+            "version": 3,
+            "shape": (len(table),),
+            "typestr": f"|V{sum(part.size for part in parts)}",
+            "descr": [(part.name, part.numpy) for part in parts],
+            "data": table.structured().cast("B") if len(table) else bytes(1),
+        }
+
+    def __arrow_c_schema__(self) -> object:
+        """For programs that speak Arrow: names and types, as a PyCapsule `arrow_schema`."""
+        return _core.arrow_schema(self._table()._arrow_columns())
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """For programs that speak Arrow: all rows, as PyCapsules `arrow_schema` and `arrow_array`.
+
+        `requested_schema` is a wish, and it is the taker who converts: the types are those of `__arrow_c_schema__`.
+        """
+        table = self._table()
+        columns = table._arrow_columns()
+        return _core.arrow_schema(columns), _core.arrow_array(columns, len(table))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """For programs that speak Arrow: all rows in one batch, as a PyCapsule `arrow_array_stream`."""
+        table = self._table()
+        return _core.arrow_stream(table._arrow_columns(), len(table))
+
+
+class Tabular(Offered, Generic[R]):
+    """Named columns of equal length, as rows of type R and as what other programs take."""
 
     __slots__ = ()
 
@@ -64,61 +140,5 @@ class Tabular(ABC, Generic[R]):
     def _packable_columns(self) -> list[Packable]:
         """The columns as parts of packed rows. Raises FieldError when a value has no place in one."""
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Every row as a dictionary by column name."""
-        names = self.names
-        return [dict(zip(names, row, strict=True)) for row in self.iter_rows()]
-
-    def to_csv(self, file: Target) -> int:
-        """Write the rows as CSV, names first, to a path (UTF-8) or a text stream. Returns how many rows.
-
-        Times are ISO 8601 in UTC with all nanoseconds, bytes are base64, bool is true or false, NaN and the infinities
-        are nan, inf and -inf; a missing value is an empty cell, as is empty text.
-        """
-        return write_csv(self.names, self._kinds(), self.iter_rows(), file)
-
-    def to_jsonl(self, file: Target) -> int:
-        """Write one JSON object a row, a line each, to a path (UTF-8) or a text stream. Returns how many rows.
-
-        Times are ISO 8601 in UTC with all nanoseconds, bytes are base64. A missing value is null; so are NaN and the
-        infinities, which JSON has no numbers for.
-        """
-        return write_jsonl(self.names, self._kinds(), self.iter_rows(), file)
-
-    def structured(self) -> memoryview:
-        """Every row packed, one after the other, as a read-only buffer of PEP 3118 structs `T{...}`. Made anew.
-
-        Values have native byte order and no padding between them. A Timestamp is int64 ns since the Unix epoch, text
-        and bytes are NUL-padded, a Key is its uint32 id. Raises FieldError for what a row has no place for.
-        """
-        parts = self._packable_columns()
-        format = "".join(f"={part.format}:{part.name.replace(':', '_')}:" for part in parts)
-        return _core.pack_rows(f"T{{{format}}}", len(self), [(part.values, part.size) for part in parts])
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        """For numpy.asarray: `structured`, with times as datetime64[ns]."""
-        parts = self._packable_columns()
-        return {
-            "version": 3,
-            "shape": (len(self),),
-            "typestr": f"|V{sum(part.size for part in parts)}",
-            "descr": [(part.name, part.numpy) for part in parts],
-            "data": self.structured().cast("B") if len(self) else bytes(1),
-        }
-
-    def __arrow_c_schema__(self) -> object:
-        """For programs that speak Arrow: names and types, as a PyCapsule `arrow_schema`."""
-        return _core.arrow_schema(self._arrow_columns())
-
-    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        """For programs that speak Arrow: all rows, as PyCapsules `arrow_schema` and `arrow_array`.
-
-        `requested_schema` is a wish, and it is the taker who converts: the types are those of `__arrow_c_schema__`.
-        """
-        columns = self._arrow_columns()
-        return _core.arrow_schema(columns), _core.arrow_array(columns, len(self))
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """For programs that speak Arrow: all rows in one batch, as a PyCapsule `arrow_array_stream`."""
-        return _core.arrow_stream(self._arrow_columns(), len(self))
+    def _table(self) -> "Tabular[R]":
+        return self
