@@ -80,8 +80,10 @@ static PyObject *mapping_advise(PyObject *self, PyObject *arguments) {
     if (start < 0 || length < 0 || start > held.len || length > held.len - start) {
         PyErr_SetString(PyExc_ValueError, "outside of the mapping");
     } else {
-        Py_BEGIN_ALLOW_THREADS failed = madvise((char *)mapping->memory + start, (size_t)length, advice);
-        Py_END_ALLOW_THREADS if (failed) PyErr_SetFromErrno(PyExc_OSError);
+        Py_BEGIN_ALLOW_THREADS;
+        failed = madvise((char *)mapping->memory + start, (size_t)length, advice);
+        Py_END_ALLOW_THREADS;
+        if (failed) PyErr_SetFromErrno(PyExc_OSError);
     }
     PyBuffer_Release(&held);
     if (PyErr_Occurred()) return NULL;

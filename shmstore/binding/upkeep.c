@@ -44,14 +44,16 @@ PyObject *Store_purge(PyObject *self, PyObject *argument) {
     unsigned char *row = PyMem_Malloc(store->geometry.record_bytes);
     if (!row) return PyErr_NoMemory();
     uint64_t passed = 0;
-    Py_BEGIN_ALLOW_THREADS for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
+    Py_BEGIN_ALLOW_THREADS;
+    for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
         uint64_t oldest = ring_oldest(&store->ring, p, load_acquire(&ring_partition(&store->ring, p)->tail));
         uint64_t kept = first_kept(&store->ring, p, before_ns, row);
         if (kept <= oldest) continue;
         ring_raise_floor(&store->ring, p, kept);
         passed += kept - oldest;
     }
-    Py_END_ALLOW_THREADS PyMem_Free(row);
+    Py_END_ALLOW_THREADS;
+    PyMem_Free(row);
     return PyLong_FromUnsignedLongLong(passed);
 }
 
@@ -74,9 +76,11 @@ PyObject *Store_reap(PyObject *self, PyObject *unused) {
         uint64_t pid, voided, released;
         bool reaped;
         if ((load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_FREE) continue;
-        Py_BEGIN_ALLOW_THREADS reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
+        Py_BEGIN_ALLOW_THREADS;
+        reaped = processes_reap(&store->processes, index, &pid, &voided, &released);
         if (reaped && (voided || released)) wait_notify(&store->board->news); /* a cursor may have stopped there */
-        Py_END_ALLOW_THREADS if (!reaped) continue;
+        Py_END_ALLOW_THREADS;
+        if (!reaped) continue;
         PyObject *what = new_shape(store->state, SHAPE_REAPED,
                                    Py_BuildValue("(IKKK)", index, (number)pid, (number)voided, (number)released));
         if (!what || PyList_Append(list, what)) Py_CLEAR(list);

@@ -62,10 +62,12 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
         struct appended appended = {0, false, false};
         unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
         add_relaxed(&store->processes.own->appending, 1); /* see leave_at_end */
-        Py_BEGIN_ALLOW_THREADS outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
+        Py_BEGIN_ALLOW_THREADS;
+        outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
         account(store, (uint64_t)(outcome.done - before), now);
         add_acq_rel(&store->processes.own->appending, UINT32_MAX);
-        Py_END_ALLOW_THREADS if (outcome.status != APPEND_DONE) break;
+        Py_END_ALLOW_THREADS;
+        if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);
         /* A callback may have closed the store, or forked: its child has no place yet. */
         if (!failed && outcome.done < batch->count) failed = check_appendable(store);

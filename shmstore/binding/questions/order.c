@@ -66,8 +66,10 @@ static bool renew_pairs(void *context, uint32_t keys) {
 static int gather(struct run *run, struct gathered *gathered) {
     if (run_pass(run, &(struct listener){hear_pairs, gathered, NULL, renew_pairs})) return -1;
     enum pairs_status sorted;
-    Py_BEGIN_ALLOW_THREADS sorted = pairs_sort(&gathered->pairs);
-    Py_END_ALLOW_THREADS if (sorted == PAIRS_OK) return 0;
+    Py_BEGIN_ALLOW_THREADS;
+    sorted = pairs_sort(&gathered->pairs);
+    Py_END_ALLOW_THREADS;
+    if (sorted == PAIRS_OK) return 0;
     PyErr_NoMemory();
     return -1;
 }

@@ -156,8 +156,10 @@ static int run_once(struct run *run, const struct listener *listener, struct sli
     if (!run->columns) scan_begin(&run->scan, run->buffer, run->room);
     int failed = 0;
     while (!failed && slice.scan == SCAN_BATCH && slice.program == PROGRAM_OK && slice.told == TOLD_OK) {
-        Py_BEGIN_ALLOW_THREADS run_slice(run, listener, &slice);
-        Py_END_ALLOW_THREADS failed = PyErr_CheckSignals();
+        Py_BEGIN_ALLOW_THREADS;
+        run_slice(run, listener, &slice);
+        Py_END_ALLOW_THREADS;
+        failed = PyErr_CheckSignals();
     }
     run->scan.taker = (struct block_taker){NULL, NULL};
     *result = slice;

@@ -145,12 +145,14 @@ PyObject *Columns_order_by(PyObject *self, PyObject *argument) {
     struct ranked *ranked = malloc((2 * columns->rows + 1) * sizeof *ranked);
     Columns *ordered = ranked ? new_columns(columns->store, columns->rows) : NULL;
     if (ordered) {
-        Py_BEGIN_ALLOW_THREADS for (uint64_t row = 0; row < columns->rows; row++) ranked[row] =
-            (struct ranked){rank_of(field, columns->base[index] + row * field->bytes), row};
+        Py_BEGIN_ALLOW_THREADS;
+        for (uint64_t row = 0; row < columns->rows; row++)
+            ranked[row] = (struct ranked){rank_of(field, columns->base[index] + row * field->bytes), row};
         const struct ranked *sorted = sort_ranked(ranked, ranked + columns->rows, columns->rows);
         for (uint64_t row = 0; row < columns->rows; row++)
             move_row(g, ordered->base, row, columns->base, sorted[row].row);
-        Py_END_ALLOW_THREADS ordered->rows = columns->rows;
+        Py_END_ALLOW_THREADS;
+        ordered->rows = columns->rows;
         for (size_t i = 0; i < columns->gaps.count; i++) {
             const struct gap *gap = &columns->gaps.gaps[i];
             if (gap_list_report(&ordered->gaps, gap->partition, gap->first, gap->end, gap->reason)) continue;

@@ -132,9 +132,11 @@ PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count,
     copy.columns = new_columns(store, room);
     enum copy_status status = COPY_DONE;
     if (copy.columns) {
-        Py_BEGIN_ALLOW_THREADS for (uint32_t i = 0; i < range_count && status == COPY_DONE; i++) status =
-            copy_range(&copy, &ranges[i], room);
-        Py_END_ALLOW_THREADS if (status == COPY_DONE && load_keys(store)) Py_CLEAR(copy.columns);
+        Py_BEGIN_ALLOW_THREADS;
+        for (uint32_t i = 0; i < range_count && status == COPY_DONE; i++)
+            status = copy_range(&copy, &ranges[i], room);
+        Py_END_ALLOW_THREADS;
+        if (status == COPY_DONE && load_keys(store)) Py_CLEAR(copy.columns);
     }
     PyMem_Free(memory);
     if (!copy.columns || status == COPY_DONE) return (PyObject *)copy.columns;

@@ -250,8 +250,10 @@ int cursor_await(Cursor *cursor, int64_t timeout_ns) {
         if (load_relaxed(&cursor->closed)) return 0;
         int64_t left = deadline < 0 ? -1 : deadline - monotonic_ns();
         if (deadline >= 0 && left <= 0) return 0;
-        Py_BEGIN_ALLOW_THREADS sleep_for_news(cursor, left);
-        Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) return -1;
+        Py_BEGIN_ALLOW_THREADS;
+        sleep_for_news(cursor, left);
+        Py_END_ALLOW_THREADS;
+        if (PyErr_CheckSignals()) return -1;
     }
 }
 

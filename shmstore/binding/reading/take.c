@@ -359,7 +359,8 @@ int cursor_prepare(Cursor *cursor) {
     if (cursor->row < cursor->held.count) return 1;
     /* Who takes records one by one in C never comes back to the interpreter: signals and other threads get their turn here. */
     if (PyErr_CheckSignals()) return -1;
-    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS;
+    Py_BEGIN_ALLOW_THREADS;
+    Py_END_ALLOW_THREADS;
     if (begin(cursor)) return -1;
     if (cursor_has_pending(cursor)) { /* they have read from this cursor, and left some */
         end(cursor);

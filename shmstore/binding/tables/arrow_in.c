@@ -41,7 +41,8 @@ static bool add_chunk(struct table_in *in, const struct ArrowArray *array) {
 static int drain(Store *store, struct ArrowArrayStream *stream, struct table_in *in) {
     int status = 0;
     bool room = true;
-    Py_BEGIN_ALLOW_THREADS status = stream->get_schema(stream, &in->schema);
+    Py_BEGIN_ALLOW_THREADS;
+    status = stream->get_schema(stream, &in->schema);
     while (!status) {
         struct ArrowArray array = {.release = NULL};
         status = stream->get_next(stream, &array);
@@ -51,7 +52,8 @@ static int drain(Store *store, struct ArrowArrayStream *stream, struct table_in 
         array.release(&array);
         break;
     }
-    Py_END_ALLOW_THREADS if (!status && room) return 0;
+    Py_END_ALLOW_THREADS;
+    if (!status && room) return 0;
     const char *reason = status ? stream->get_last_error(stream) : NULL;
     if (!room) PyErr_NoMemory();
     else if (!PyErr_Occurred())

@@ -74,9 +74,10 @@ PyObject *Columns_ragged(PyObject *self, PyObject *argument) {
     PyObject *data = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)total), *result = NULL;
     if (offsets && data) {
         void *ends = PyByteArray_AsString(offsets), *bytes = PyByteArray_AsString(data);
-        Py_BEGIN_ALLOW_THREADS valid = pour(field, from, columns->rows, ends, wide, bytes);
-        Py_END_ALLOW_THREADS result = valid || field->kind == KIND_BYTES ? PyTuple_Pack(2, offsets, data)
-                                                                         : Py_NewRef(Py_None);
+        Py_BEGIN_ALLOW_THREADS;
+        valid = pour(field, from, columns->rows, ends, wide, bytes);
+        Py_END_ALLOW_THREADS;
+        result = valid || field->kind == KIND_BYTES ? PyTuple_Pack(2, offsets, data) : Py_NewRef(Py_None);
     }
     Py_XDECREF(offsets);
     Py_XDECREF(data);
@@ -169,8 +170,10 @@ PyObject *core_pack_rows(PyObject *module, PyObject *arguments) {
         packed->memory = malloc((size_t)(rows * packed->row_bytes) + 1);
         if (packed->format && packed->memory) {
             strcpy(packed->format, format);
-            Py_BEGIN_ALLOW_THREADS pack(parts, count, packed);
-            Py_END_ALLOW_THREADS view = PyMemoryView_FromObject((PyObject *)packed);
+            Py_BEGIN_ALLOW_THREADS;
+            pack(parts, count, packed);
+            Py_END_ALLOW_THREADS;
+            view = PyMemoryView_FromObject((PyObject *)packed);
         }
     }
     if (!view && !PyErr_Occurred()) PyErr_NoMemory();
