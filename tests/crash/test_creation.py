@@ -20,6 +20,7 @@ import pytest
 from shmstore import _core
 from shmstore.errors import NoSpace, StoreExists, StoreNotFound
 from shmstore.segments import names, segment
+from tests.helpers.effort import cases
 from tests.helpers.processes import Child
 from tests.helpers.segments import (
     create,
@@ -30,6 +31,8 @@ from tests.helpers.segments import (
     use_scratch_names,
     used_bytes,
 )
+
+RACES = cases(full=300, sample=100)
 
 WON, LOST, NO_SPACE, KILLED = 0, 1, 2, -signal.SIGKILL
 
@@ -96,8 +99,8 @@ def race_rounds(name: str, seed: int, rounds: int) -> None:
 def test_racing_creators_under_sigkill_show_no_half_made_segment_and_leave_no_stuck_name(
     name: str, seed: int, way: str, scorecard: Callable[..., None]
 ) -> None:
-    race_rounds(name, seed, 300)
-    scorecard(13, rounds=300, half_made=0, stuck_names=0)
+    race_rounds(name, seed, RACES)
+    scorecard(13, rounds=RACES, half_made=0, stuck_names=0)
 
 
 def test_killed_creators_leak_no_memory(name: str, seed: int, way: str, small: None) -> None:

@@ -92,7 +92,7 @@ PROMISES = (
     Promise(
         12, "identity survives reuse of numbers, zombies, forks and namespaces", {"ways": 10}, none("false_deaths")
     ),
-    Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names")),
+    Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names"), sample={"rounds": 100}),
     Promise(14, "a full /dev/shm is an exception at creation", {"sizes": 10}, none("signals", "bytes_left")),
     Promise(
         15,
@@ -121,7 +121,9 @@ PROMISES = (
         {"suites_with_thread_sanitizer": 3, "suites_with_address_sanitizer": 9},
         none("reports"),
     ),
-    Promise(22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown")),
+    Promise(
+        22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown"), sample={"lifetimes": 160}
+    ),
     Promise(
         23,
         "whoever fails in the middle of reading loses nothing",
