@@ -55,7 +55,7 @@ enum { PLACES = 16, REMEMBERED = 1 << 16, STAGED_BYTES = 256 };
 /* What a test sets is what it is about; 0 stands for the usual. */
 struct wish {
     uint64_t capacity;                            /* 7 */
-    uint32_t layout, partitions, keys, processes; /* rows, 1, 4, PLACES */
+    uint32_t layout, partitions, keys, processes, rule; /* rows, 1, 4, PLACES, explicit */
 };
 
 struct store {

@@ -30,7 +30,7 @@ struct store *make_store(struct wish wish) {
         .capacity = wish.capacity ? wish.capacity : 7,
         .partitions = wish.partitions ? wish.partitions : 1,
         .layout = wish.layout ? wish.layout : LAYOUT_ROWS,
-        .rule = RULE_EXPLICIT,
+        .rule = wish.rule ? wish.rule : RULE_EXPLICIT,
         .keys = wish.keys ? wish.keys : 4,
         .processes = wish.processes ? wish.processes : PLACES,
         .field_count = FIELDS,
@@ -51,8 +51,8 @@ struct store *make_store(struct wish wish) {
 }
 
 void free_store(struct store *store) {
-    free(store->handle.ring.memory);
     handle_close(&store->handle);
+    free(store->handle.ring.memory);
     free(store);
 }
 

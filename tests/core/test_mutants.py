@@ -299,11 +299,29 @@ MUTANTS = (
         },
     ),
     Mutant(
+        "a purge ends before the first record that is not older",
+        "a_purge_takes_what_is_older_up_to_the_first_that_is_not",
+        "store/store.c",
+        {"if (time >= before_ns) break;": "if (time >= before_ns) continue;"},
+    ),
+    Mutant(
+        "a record goes to the partition of its key",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"partition = number < count ? number : number % count;": "partition = number % 2;"},
+    ),
+    Mutant(
+        "what may be read but not written is not opened for writing",
+        "what_is_no_store_is_refused_in_words_and_leaves_nothing_to_close",
+        "store/store.c",
+        {"if (status != HEADER_OK || !writable || !handle->header.read_compatible)": "if (status != HEADER_OK || true)"},
+    ),
+    Mutant(
         "a forked child is not its parent",
         "a_forked_child_keeps_no_dead_parent_alive",
         "store/process.c",
         {
-            "madvise(page, PAGE_BYTES, MADV_WIPEONFORK) /* Linux 4.14 */ ?": "!page ?",
+            "is_wiped = !madvise(page, PAGE_BYTES, MADV_WIPEONFORK)": "is_wiped = page",
             "memset(table->own, 0, sizeof *table->own);": "",
         },
     ),
