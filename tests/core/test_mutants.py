@@ -305,12 +305,6 @@ MUTANTS = (
         {"if (time >= before_ns) break;": "if (time >= before_ns) continue;"},
     ),
     Mutant(
-        "a record goes to the partition of its key",
-        "a_record_goes_where_the_rule_of_the_store_says",
-        "store/store.h",
-        {"partition = number < count ? number : number % count;": "partition = number % 2;"},
-    ),
-    Mutant(
         "what may be read but not written is not opened for writing",
         "what_is_no_store_is_refused_in_words_and_leaves_nothing_to_close",
         "store/store.c",
