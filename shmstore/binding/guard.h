@@ -21,7 +21,7 @@ static inline uint32_t pin(Store *store) {
     uint32_t life = 0;
     BEGIN_EXCLUSIVE(store);
     if (store->mapped) {
-        life = load_relaxed(&store->processes.own->life);
+        life = load_relaxed(&store->handle.processes.own->life);
         if (!life) life = begin_life(store);
         store->pins++;
     }
@@ -31,7 +31,7 @@ static inline uint32_t pin(Store *store) {
 static inline void unpin(Store *store, uint32_t life) {
     if (!life) return;
     BEGIN_EXCLUSIVE(store);
-    if (load_relaxed(&store->processes.own->life) == life && !--store->pins && store->closed) leave_store(store);
+    if (load_relaxed(&store->handle.processes.own->life) == life && !--store->pins && store->closed) leave_store(store);
     END_EXCLUSIVE();
 }
 

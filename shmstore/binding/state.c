@@ -12,25 +12,25 @@ PyObject *Store_header(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    return header_object(store->state, &store->header, &store->geometry,
-                         load_relaxed(&store->board->news) & NEWS_UNLINKED);
+    return header_object(store->state, &store->handle.header, &store->handle.geometry,
+                         load_relaxed(&store->handle.board->news) & NEWS_UNLINKED);
 }
 
 PyObject *Store_plan(PyObject *self, PyObject *unused) {
     (void)unused;
-    return plan_object(((Store *)self)->state, &((Store *)self)->geometry);
+    return plan_object(((Store *)self)->state, &((Store *)self)->handle.geometry);
 }
 
 PyObject *Store_totals(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    is_unlinked(store); /* from time to time somebody looks */
-    uint32_t count = store->geometry.options.partitions;
+    handle_is_unlinked(&store->handle); /* from time to time somebody looks */
+    uint32_t count = store->handle.geometry.options.partitions;
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t p = 0; list && p < count; p++) {
         struct totals t;
-        ring_totals(&store->ring, p, &store->decided[p], &t);
+        handle_totals(&store->handle, p, &t);
         PyObject *totals = new_shape(store->state, SHAPE_TOTALS,
                                      Py_BuildValue("(KKKKKK)", (number)t.tail, (number)t.oldest, (number)t.length,
                                                    (number)t.skipped, (number)t.voided, (number)t.in_flight));
@@ -42,7 +42,7 @@ PyObject *Store_totals(PyObject *self, PyObject *unused) {
 
 /* A place as it is in one incarnation, or None when it is free. */
 static PyObject *place_object(Store *store, uint32_t index) {
-    const struct place *place = processes_place(&store->ring, index);
+    const struct place *place = processes_place(&store->handle.ring, index);
     for (int look = 0; look < 100; look++) {
         uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
         if ((word & 0xff) == PLACE_FREE) break;
@@ -54,7 +54,7 @@ static PyObject *place_object(Store *store, uint32_t index) {
         for (size_t i = 0; i < PROCESS_NAME_BYTES / 8; i++) name[i] = load_relaxed(&place->name[i]);
         fence_acquire(); /* place_object:fence: the same incarnation before and after */
         if (load_relaxed(&place->word) != word) continue;
-        const char *state = processes_is_locked(&store->processes, index) ? "alive" : "dead";
+        const char *state = processes_is_locked(&store->handle.processes, index) ? "alive" : "dead";
         const char *text = (const char *)name;
         PyObject *decoded = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strnlen(text, sizeof name), "replace");
         if (!decoded) return NULL;
@@ -70,7 +70,7 @@ PyObject *Store_places(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
     PyObject *list = PyList_New(0);
-    for (uint32_t index = 0; list && index < store->geometry.options.processes; index++) {
+    for (uint32_t index = 0; list && index < store->handle.geometry.options.processes; index++) {
         PyObject *place = place_object(store, index);
         if (!place || (place != Py_None && PyList_Append(list, place))) Py_CLEAR(list);
         Py_XDECREF(place);
@@ -91,8 +91,8 @@ PyObject *Store_check(PyObject *self, PyObject *unused) {
     PyObject *violations = PyList_New(0);
     if (violations) {
         const struct check_report report = {add_violation, violations};
-        check_store(&store->ring, &store->processes, &store->table, &report);
-        check_records(&store->ring, &store->table, &report);
+        check_store(&store->handle.ring, &store->handle.processes, &store->handle.table, &report);
+        check_records(&store->handle.ring, &store->handle.table, &report);
     }
     return violations;
 }
@@ -108,23 +108,12 @@ PyObject *Store_sample(PyObject *self, PyObject *argument) {
     Store *store = (Store *)self;
     long long time_ns = PyLong_AsLongLong(argument);
     if ((time_ns == -1 && PyErr_Occurred()) || check_writable(store)) return NULL;
-    if (!processes_is_coordinator(&store->processes)) {
+    if (!processes_is_coordinator(&store->handle.processes)) {
         PyErr_SetString(PyExc_RuntimeError, "only the coordinator samples; call lock_coordinator first");
         return NULL;
     }
-    struct sample_values values = {.time_ns = (uint64_t)time_ns, .lapped = load_relaxed(&store->board->lapped)};
-    for (uint32_t p = 0; p < store->geometry.options.partitions; p++) {
-        struct totals t;
-        ring_totals(&store->ring, p, &store->decided[p], &t);
-        values.appended += t.tail - t.skipped - t.voided - t.in_flight;
-        values.length += t.length;
-        values.skipped += t.skipped;
-        values.voided += t.voided;
-    }
-    values.discarded = values.appended > values.length ? values.appended - values.length : 0;
-    for (uint32_t index = 0; index < store->geometry.options.processes; index++)
-        values.processes += (load_relaxed(&processes_place(&store->ring, index)->word) & 0xff) == PLACE_USED;
-    history_write(&store->ring, &values);
+    struct sample_values values;
+    handle_sample(&store->handle, time_ns, &values);
     return sample_object(store, &values);
 }
 
@@ -136,11 +125,11 @@ PyObject *Store_history(PyObject *self, PyObject *const *arguments, Py_ssize_t g
     if ((most == -1 && PyErr_Occurred()) || check_open(store)) return NULL;
     if (most > HISTORY_SAMPLES) most = HISTORY_SAMPLES;
     if (most < 0) most = 0;
-    uint64_t next = history_next(&store->ring);
+    uint64_t next = history_next(&store->handle.ring);
     PyObject *list = PyList_New(0);
     for (uint64_t n = next > (uint64_t)most ? next - (uint64_t)most : 0; list && n < next; n++) {
         struct sample_values values;
-        if (!history_read(&store->ring, n, &values)) continue;
+        if (!history_read(&store->handle.ring, n, &values)) continue;
         PyObject *sample = sample_object(store, &values);
         if (!sample || PyList_Append(list, sample)) Py_CLEAR(list);
         Py_XDECREF(sample);

@@ -2,7 +2,6 @@
 #include "binding/guard.h"
 
 #include "core/base/buffer.h"
-#include "core/store/wait.h"
 #include "core/store/watch.h"
 
 #include <string.h>
@@ -18,13 +17,13 @@ uint32_t begin_life(Store *store) {
     if (store->pins) store->inherited = true;
     store->pins = 0;
     store->life++;
-    store_relaxed(&store->processes.own->life, store->life);
+    store_relaxed(&store->handle.processes.own->life, store->life);
     return store->life;
 }
 
 void release_store(Store *store) {
     store->mapped = false;
-    processes_close(&store->processes);
+    handle_close(&store->handle);
     PyBuffer_Release(&store->view);
 }
 
@@ -32,8 +31,7 @@ void leave_store(Store *store) {
     if (store->left) return;
     store->left = true;
     if (store->watch) watch_close(store->watch);
-    processes_unlock_coordinator(&store->processes);
-    processes_leave(&store->processes);
+    handle_leave(&store->handle);
     buffer_give_back();
     /* Without the GIL, a thread may have found the store open a moment ago and be reading: the bytes go with the object. */
     if (!FREE_THREADED && !store->inherited) release_store(store);
@@ -41,7 +39,7 @@ void leave_store(Store *store) {
 
 int check_writable(Store *store) {
     if (check_open(store)) return -1;
-    if (store->writable) return 0;
+    if (store->handle.ring.writable) return 0;
     raise_error(store->state, ERROR_READ_ONLY_STORE,
                 "the store was attached for reading only; attach without read_only to change it");
     return -1;
@@ -61,7 +59,7 @@ int ensure_entered(Store *store) {
         raise_error(store->state, ERROR_STORE_CLOSED, "the store is being collected; attach to it again");
         return -1;
     }
-    if (processes_join(&store->processes)) return 0;
+    if (processes_join(&store->handle.processes)) return 0;
     PyObject *described = NULL;
     for (pid_t asked = 0; asked != getpid();) { /* whoever forks meanwhile is another afterwards */
         asked = getpid();
@@ -79,26 +77,15 @@ int ensure_entered(Store *store) {
     }
     Py_DECREF(described);
     if (!parsed || check_open(store)) return -1;
-    switch (processes_join_or_enter(&store->processes, &identity)) {
+    switch (processes_join_or_enter(&store->handle.processes, &identity)) {
     case ENTER_OK: return 0;
     case ENTER_FULL:
         raise_error(
             store->state, ERROR_PROCESS_TABLE_FULL,
             "all %u places of the process table are taken by live processes; end one, attach read-only, or create "
             "the store with a larger processes=",
-            store->geometry.options.processes);
+            store->handle.geometry.options.processes);
         return -1;
     default: raise_system_error(store->state, "entering the process table"); return -1;
     }
-}
-
-bool is_unlinked(Store *store) {
-    if (load_relaxed(&store->board->news) & NEWS_UNLINKED || load_relaxed(&store->nameless)) return true;
-    if (!processes_lost_name(&store->processes)) return false;
-    store_relaxed(&store->nameless, 1);
-    if (store->writable) { /* tell all */
-        or_acq_rel(&store->board->news, NEWS_UNLINKED);
-        wait_wake(&store->board->news);
-    }
-    return true;
 }

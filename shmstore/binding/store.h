@@ -4,9 +4,7 @@
 
 #include "binding/module.h"
 
-#include "core/ring/ring.h"
-#include "core/store/keys.h"
-#include "core/store/process.h"
+#include "core/store/store.h"
 
 #include <time.h>
 
@@ -18,25 +16,13 @@ typedef struct {
     PyObject *weak_references;
 
     Py_buffer view; /* view.obj is NULL once released */
-    struct header header;
-    struct geometry geometry;
-    struct ring ring;
-    struct table table;
-    struct processes processes;
-    struct board *board;
-    bool writable, barriers;
+    struct handle handle;
     _Atomic bool closed; /* also read by waiters that do not hold the GIL */
     bool mapped, left;   /* are the bytes there; is what close does done */
-    atomic_u64 looked_ns;   /* when an append last looked for the name */
-    atomic_u32 nameless;    /* we saw it gone */
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;       /* the number of the last */
-    atomic_u64 turn;        /* see turn.h */
-    atomic_u64 *tails_left; /* one a partition: see pace.h */
-    atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
     struct watch *watch;    /* NULL before the first cursor is polled: see watch.h */
-    atomic_u64 *decided;    /* one a partition: see ring_totals */
     atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
     PyObject *describe;
@@ -65,8 +51,6 @@ typedef struct {
 int check_open(Store *store);
 void release_store(Store *store); /* let go of the bytes */
 void leave_store(Store *store); /* what close does as soon as no function is at work */
-/* Was the name removed, by `unlink` or by another program, which marks nothing? Then it is marked now. Needs no GIL. */
-bool is_unlinked(Store *store);
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 

@@ -1,57 +1,30 @@
 /* The Store object: made of mapped bytes, seen by the collector, freed. */
 #include "binding/store.h"
 
-#include "core/store/wait.h"
 #include "core/store/watch.h"
 
-static int open_bytes(Store *store, int fd, const char *path) {
+#define UNUSABLE "this segment cannot be used: %s"
+
+static int open_bytes(Store *store, int fd, const char *path, bool writable) {
     struct refusal why;
-    static const enum error errors[] = {[HEADER_FOREIGN] = ERROR_NOT_A_STORE,
-                                        [HEADER_OTHER_ABI] = ERROR_ABI_MISMATCH,
-                                        [HEADER_DAMAGED] = ERROR_DAMAGED_SEGMENT};
-    enum header_status status =
-        layout_open(store->view.buf, (uint64_t)store->view.len, &store->header, &store->geometry, &why);
-    if (status != HEADER_OK) {
-        raise_error(store->state, errors[status], "this segment cannot be used: %s", why.text);
-        return -1;
+    const struct opening opening = {.fd = fd, .path = path, .writable = writable, .has_threads = FREE_THREADED};
+    switch (handle_open(&store->handle, store->view.buf, (uint64_t)store->view.len, &opening, &why)) {
+    case OPEN_OK: store->mapped = true; return 0;
+    case OPEN_FOREIGN: raise_error(store->state, ERROR_NOT_A_STORE, UNUSABLE, why.text); break;
+    case OPEN_OTHER_ABI: raise_error(store->state, ERROR_ABI_MISMATCH, UNUSABLE, why.text); break;
+    case OPEN_DAMAGED: raise_error(store->state, ERROR_DAMAGED_SEGMENT, UNUSABLE, why.text); break;
+    case OPEN_READ_ONLY: raise_error(store->state, ERROR_ABI_MISMATCH, "%s", why.text); break;
+    case OPEN_NO_MEMORY: PyErr_NoMemory(); break;
+    case OPEN_FAILED: raise_system_error(store->state, "attaching"); break;
     }
-    if (store->writable && store->header.read_compatible) {
-        raise_error(
-            store->state, ERROR_ABI_MISMATCH,
-            "the segment uses features %llx that this package may read but not write; attach read-only, or use the "
-            "shmstore that made it",
-            (unsigned long long)store->header.read_compatible);
-        return -1;
-    }
-    store->ring = (struct ring){
-        .geometry = &store->geometry,
-        .memory = store->view.buf,
-        .writable = store->writable,
-        .liveness = {processes_is_dead, &store->processes},
-    };
-    store->tails_left = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->tails_left);
-    store->decided = PyMem_Calloc(store->geometry.options.partitions, sizeof *store->decided);
-    if (!store->tails_left || !store->decided) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    store->table = (struct table){.geometry = &store->geometry, .memory = store->view.buf};
-    store->board = (struct board *)(void *)(store->ring.memory + store->geometry.board_offset);
-    store->barriers = wait_register();
-    if (!processes_open(&store->processes, &store->ring, fd, path)) {
-        raise_system_error(store->state, "attaching");
-        return -1;
-    }
-    store->table.spare = &store->processes.own->spare_cell;
-    store->mapped = true;
-    return 0;
+    return -1;
 }
 
 static int make_names(Store *store) {
-    uint32_t count = store->geometry.options.field_count;
+    uint32_t count = store->handle.geometry.options.field_count;
     store->names = PyTuple_New((Py_ssize_t)count);
     for (uint32_t i = 0; store->names && i < count; i++) {
-        PyObject *name = PyUnicode_InternFromString(store->header.fields[i].name);
+        PyObject *name = PyUnicode_InternFromString(store->handle.header.fields[i].name);
         if (!name) return -1;
         PyTuple_SetItem(store->names, (Py_ssize_t)i, name);
     }
@@ -73,11 +46,10 @@ PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     store->module = Py_XNewRef(PyType_GetModule(type));
     store->state = store->module ? PyModule_GetState(store->module) : NULL;
     store->closed = true; /* until everything is in place */
-    store->writable = writable != 0;
     store->describe = Py_NewRef(describe);
     if (!store->state || PyObject_GetBuffer(buffer, &store->view, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE))
         goto failed;
-    if (open_bytes(store, fd, path)) {
+    if (open_bytes(store, fd, path, writable)) {
         PyBuffer_Release(&store->view);
         goto failed;
     }
@@ -127,8 +99,6 @@ void store_dealloc(PyObject *self) {
     if (store->mapped) release_store(store);
     store_clear(self);
     for (int i = 0; i < RECENT_KEYS; i++) Py_XDECREF(store->recent_keys[i].text);
-    PyMem_Free((void *)store->tails_left);
-    PyMem_Free((void *)store->decided);
     PyMem_Free(store->watch);
     PyMem_Free((void *)store->sealed);
     Py_XDECREF(store->call_names);

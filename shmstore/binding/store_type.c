@@ -28,7 +28,7 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
                                      &make, &values_of, &defaults))
         return NULL;
     if (defaults && defaults != Py_None &&
-        (!PyTuple_Check(defaults) || PyTuple_Size(defaults) != (Py_ssize_t)store->geometry.options.field_count)) {
+        (!PyTuple_Check(defaults) || PyTuple_Size(defaults) != (Py_ssize_t)store->handle.geometry.options.field_count)) {
         PyErr_SetString(PyExc_TypeError, "expected a tuple with a default, or Ellipsis, for each field");
         return NULL;
     }
@@ -67,7 +67,7 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (store->closed) Py_RETURN_NONE;
     store->closed = true;
-    if (store->writable) wait_wake(&store->board->news); /* waiters of other threads look, and leave */
+    if (store->handle.ring.writable) wait_wake(&store->handle.board->news); /* waiters of other threads look, and leave */
     Py_RETURN_NONE;
 }
 
@@ -80,14 +80,14 @@ static PyObject *store_get_lapped(PyObject *self, void *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    return PyLong_FromUnsignedLongLong(load_relaxed(&store->board->lapped));
+    return PyLong_FromUnsignedLongLong(load_relaxed(&store->handle.board->lapped));
 }
 
 static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    return PyBool_FromLong(is_unlinked(store));
+    return PyBool_FromLong(handle_is_unlinked(&store->handle));
 }
 
 #define STORE_METHODS(METHOD)                                                                                          \

@@ -3,38 +3,31 @@
 #include "binding/appending/batch.h"
 #include "binding/values/decode.h"
 
-#include "core/ring/turn.h"
-
-#include <string.h>
-
 /* The usual case of check_appendable. */
-static inline bool is_appendable(Store *store) {
-    /* Who has an owner is attached for writing. */
-    return !store->closed && processes_owner(&store->processes) && !(load_relaxed(&store->board->news) & NEWS_UNLINKED);
-}
+static inline bool is_appendable(Store *store) { return !store->closed && handle_takes_appends(&store->handle); }
 
 int check_appendable(Store *store) {
     if (check_open(store)) return -1;
-    if (!store->writable) {
+    if (!store->handle.ring.writable) {
         raise_error(store->state, ERROR_READ_ONLY_STORE,
                     "the store was attached for reading only; attach without read_only to append");
         return -1;
     }
-    if (load_relaxed(&store->board->news) & NEWS_UNLINKED) {
+    if (load_relaxed(&store->handle.board->news) & NEWS_UNLINKED) {
         raise_error(
             store->state, ERROR_STORE_UNLINKED,
             "the store's name was removed, so nobody could attach to see this record; create or open the store again");
         return -1;
     }
-    return processes_owner(&store->processes) ? 0 : ensure_entered(store);
+    return processes_owner(&store->handle.processes) ? 0 : ensure_entered(store);
 }
 
 int64_t partition_argument(Store *store, PyObject *partition) {
-    if (!partition || partition == Py_None) return -1;
+    if (!partition || partition == Py_None) return BY_RULE;
     PyObject *index = PyBool_Check(partition) ? NULL : PyNumber_Index(partition);
     long long number = index ? PyLong_AsLongLong(index) : -1;
     Py_XDECREF(index);
-    if (number >= 0 && number < (long long)store->geometry.options.partitions) return number;
+    if (number >= 0 && number < (long long)store->handle.geometry.options.partitions) return number;
     PyObject *cause;
     if (PyErr_Occurred()) {
         if (!take_error(&cause)) return -2;
@@ -43,35 +36,17 @@ int64_t partition_argument(Store *store, PyObject *partition) {
     PyObject *text = shown(store->state, partition);
     if (text)
         raise_error(store->state, ERROR_INVALID_OPTION, "partition is %U; this store has partitions 0 to %u", text,
-                    store->geometry.options.partitions - 1);
+                    store->handle.geometry.options.partitions - 1);
     Py_XDECREF(text);
     return -2;
 }
 
-static int64_t by_rule(Store *store, const unsigned char *record) {
-    const struct geometry *g = &store->geometry;
-    uint32_t count = g->options.partitions;
-    if (g->options.rule == RULE_PROCESS) return (processes_owner(&store->processes) & 0xfff) % count;
-    if (g->options.rule == RULE_KEY) {
-        uint32_t id;
-        memcpy(&id, record + g->fields[g->key_field].offset, 4);
-        return id < count ? id : id % count;
-    }
+int check_wish(Store *store, int64_t wish) {
+    if (wish >= 0 || handle_has_rule(&store->handle)) return 0;
     raise_error(store->state, ERROR_INVALID_OPTION,
-                "this store was created with partition_by='explicit': say partition=0 to %u", count - 1);
+                "this store was created with partition_by='explicit': say partition=0 to %u",
+                store->handle.geometry.options.partitions - 1);
     return -1;
-}
-
-int64_t choose_partition(Store *store, const unsigned char *record, int64_t forced, bool is_hot) {
-    const struct ring *ring = &store->ring;
-    if (forced < 0 && store->geometry.options.rule == RULE_TURN) {
-        if (!turn_is_free(ring, &store->turn) && is_hot) pace_give_way(ring, &store->gave_way_ns);
-        return turn_take(ring, &store->turn); /* of the places that are free after the pause */
-    }
-    int64_t partition = forced >= 0 ? forced : by_rule(store, record);
-    if (partition >= 0)
-        pace(ring, (uint32_t)partition, load_relaxed(&store->tails_left[partition]), is_hot, &store->gave_way_ns);
-    return partition;
 }
 
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done) {
@@ -126,31 +101,27 @@ int call_back(Store *store, const struct appended *appended, const unsigned char
 }
 
 static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t partition) {
-    uint64_t position = ticket * store->geometry.options.partitions + partition;
+    uint64_t position = ticket * store->handle.geometry.options.partitions + partition;
     return position <= LONG_MAX ? PyLong_FromLong((long)position) : PyLong_FromUnsignedLongLong(position);
 }
 
 /* The same when callbacks may be due. */
-static PyObject *append_and_call_back(Store *store, const unsigned char *record, uint32_t partition, int64_t now) {
+static PyObject *append_and_call_back(Store *store, const unsigned char *record, int64_t wish, int64_t now) {
     struct appended appended;
-    unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->geometry.record_bytes) : NULL;
+    uint32_t partition;
+    unsigned char *discarded = store->on_discarded ? PyMem_Malloc(store->handle.geometry.record_bytes) : NULL;
     if (store->on_discarded && !discarded) return PyErr_NoMemory();
-    enum append_status status = append_to(store, partition, record, discarded, &appended);
+    enum append_status status = handle_append(&store->handle, record, wish, now, discarded, &partition, &appended);
     int failed = status != APPEND_DONE;
-    if (failed) {
-        raise_append(store, status, partition, 0);
-    } else {
-        account(store, 1, now);
-        failed = call_back(store, &appended, discarded);
-    }
+    if (failed) raise_append(store, status, partition, 0);
+    else failed = call_back(store, &appended, discarded);
     PyMem_Free(discarded);
     return failed ? NULL : position_of(store, appended.ticket, partition);
 }
 
 /* Enter the new keys of a record, of which all else is known to fit. */
-static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, int64_t forced) {
-    const struct geometry *g = &store->geometry;
-    if (forced < 0 && g->options.rule == RULE_EXPLICIT) return choose_partition(store, NULL, -1, false) < 0 ? -1 : 0;
+static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record) {
+    const struct geometry *g = &store->handle.geometry;
     struct staged batch = {.count = 1};
     for (uint32_t i = 0; i < g->options.field_count; i++)
         if (g->fields[i].kind == KIND_KEY) batch.made[i] = record + g->fields[i].offset;
@@ -158,17 +129,15 @@ static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record, i
 }
 
 /* Nothing between the last look and the append runs other code. */
-PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t forced, int64_t now) {
-    if (!store->closed) look_for_name(store, now);
+PyObject *append_staged(Store *store, unsigned char *record, PyObject *new_keys, int64_t wish, int64_t now) {
+    struct handle *handle = &store->handle;
+    if (!store->closed) handle_look_for_name(handle, now);
     if (!is_appendable(store) && check_appendable(store)) return NULL;
-    if (new_keys && enter_keys(store, new_keys, record, forced)) return NULL;
-    int64_t partition = choose_partition(store, record, forced, is_hot(store, now));
-    if (partition < 0) return NULL;
-    if (store->on_discarded || store->on_capacity_reached)
-        return append_and_call_back(store, record, (uint32_t)partition, now);
+    if (check_wish(store, wish) || (new_keys && enter_keys(store, new_keys, record))) return NULL;
+    if (store->on_discarded || store->on_capacity_reached) return append_and_call_back(store, record, wish, now);
     struct appended appended;
-    enum append_status status = append_to(store, (uint32_t)partition, record, NULL, &appended);
-    if (status != APPEND_DONE) return raise_append(store, status, (uint32_t)partition, 0);
-    account(store, 1, now);
-    return position_of(store, appended.ticket, (uint32_t)partition);
+    uint32_t partition;
+    enum append_status status = handle_append(handle, record, wish, now, NULL, &partition, &appended);
+    if (status != APPEND_DONE) return raise_append(store, status, partition, 0);
+    return position_of(store, appended.ticket, partition);
 }

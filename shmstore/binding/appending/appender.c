@@ -24,7 +24,7 @@ static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *r
     for (uint32_t i = 0; i < appender->time_count; i++) memcpy(record + appender->times[i], &now, 8);
     for (uint32_t i = 0; i < appender->default_count; i++) {
         uint32_t field = appender->defaults[i];
-        if (put_default(store, field, record + store->geometry.fields[field].offset, staging)) return -1;
+        if (put_default(store, field, record + store->handle.geometry.fields[field].offset, staging)) return -1;
     }
     for (uint32_t i = (uint32_t)count; i < appender->count; i++) {
         const struct taken *taken = &appender->taken[i];
@@ -123,14 +123,14 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         if (PyErr_Occurred()) return -1;
         given[field] = true;
         appender->taken[i] =
-            (struct taken){(uint32_t)field, store->geometry.fields[field].kind, store->geometry.fields[field].offset};
+            (struct taken){(uint32_t)field, store->handle.geometry.fields[field].kind, store->handle.geometry.fields[field].offset};
         if (left_out(store, (uint32_t)field) == LEFT_REFUSED) appender->least = (uint32_t)i + 1;
     }
     appender->count = (uint32_t)count;
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) {
         if (given[i]) continue;
         switch (left_out(store, i)) {
-        case LEFT_NOW: appender->times[appender->time_count++] = store->geometry.fields[i].offset; break;
+        case LEFT_NOW: appender->times[appender->time_count++] = store->handle.geometry.fields[i].offset; break;
         case LEFT_DEFAULT: appender->defaults[appender->default_count++] = i; break;
         default:
             raise_field(store, ERROR_FIELD_TYPE, i, -1,

@@ -27,45 +27,42 @@ static void gather(const struct geometry *g, const struct staged *batch, Py_ssiz
 }
 
 /* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
-static struct outcome append_some(Store *store, const struct staged *batch, Py_ssize_t first, int64_t forced,
+static struct outcome append_some(Store *store, const struct staged *batch, Py_ssize_t first, int64_t wish,
                                   int64_t now, unsigned char *record, unsigned char *discarded,
                                   struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
-    bool hot = is_hot(store, now);
+    struct handle *handle = &store->handle;
+    bool hot = handle_is_hot(handle, now);
     while (outcome.done < batch->count) {
-        gather(&store->geometry, batch, outcome.done, record);
-        int64_t partition = choose_partition(store, record, forced, hot);
-        outcome.partition = (uint32_t)partition;
-        outcome.status = append_to(store, outcome.partition, record, discarded, appended);
+        gather(&handle->geometry, batch, outcome.done, record);
+        outcome.partition = handle_choose(handle, record, wish, hot);
+        outcome.status = handle_append_to(handle, outcome.partition, record, discarded, appended);
         hot = true;
         if (outcome.status != APPEND_DONE) break;
-        if (!(outcome.done++ % WAKE_RECORDS)) wait_notify(&store->board->news);
+        if (!(outcome.done++ % WAKE_RECORDS)) wait_notify(&handle->board->news);
         if ((appended->discarded && discarded) || (appended->reached_capacity && store->on_capacity_reached)) break;
     }
     return outcome;
 }
 
-PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now) {
-    if (forced < 0 && store->geometry.options.rule == RULE_EXPLICIT) {
-        choose_partition(store, NULL, -1, false); /* says what is missing */
-        return NULL;
-    }
-    size_t bytes = store->geometry.record_bytes;
+PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t wish, int64_t now) {
+    if (check_wish(store, wish)) return NULL;
+    size_t bytes = store->handle.geometry.record_bytes;
     unsigned char *memory = PyMem_Malloc(2 * bytes);
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
-    if (!store->closed) look_for_name(store, now);
+    if (!store->closed) handle_look_for_name(&store->handle, now);
     int failed = check_appendable(store) || (staging->new_keys && (enter_new_keys(store, staging->new_keys, batch) ||
                                                                    check_appendable(store)));
     while (!failed && outcome.done < batch->count) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};
         unsigned char *discarded = store->on_discarded ? memory + bytes : NULL;
-        add_relaxed(&store->processes.own->appending, 1); /* see leave_at_end */
+        add_relaxed(&store->handle.processes.own->appending, 1); /* see leave_at_end */
         Py_BEGIN_ALLOW_THREADS;
-        outcome = append_some(store, batch, before, forced, now, memory, discarded, &appended);
-        account(store, (uint64_t)(outcome.done - before), now);
-        add_acq_rel(&store->processes.own->appending, UINT32_MAX);
+        outcome = append_some(store, batch, before, wish, now, memory, discarded, &appended);
+        handle_count(&store->handle, (uint64_t)(outcome.done - before), now);
+        add_acq_rel(&store->handle.processes.own->appending, UINT32_MAX);
         Py_END_ALLOW_THREADS;
         if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);
@@ -96,10 +93,10 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows,
                                      &partition))
         return NULL;
-    int64_t forced = partition_argument(store, partition);
-    if (forced == -2 || check_appendable(store)) return NULL;
+    int64_t wish = partition_argument(store, partition);
+    if (wish == -2 || check_appendable(store)) return NULL;
 
-    const struct geometry *g = &store->geometry;
+    const struct geometry *g = &store->handle.geometry;
     PyObject *iterator = PyObject_GetIter(rows), *result = NULL, *row;
     if (!iterator) return refuse_rows(store, rows);
     unsigned char *staged = NULL;
@@ -129,7 +126,7 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
         batch.base[i] = batch.made[i] = staged + g->fields[i].offset;
         batch.stride[i] = g->record_bytes;
     }
-    result = append_all(store, &staging, &batch, forced, now_ns());
+    result = append_all(store, &staging, &batch, wish, now_ns());
 done:
     Py_XDECREF(staging.new_keys);
     PyMem_Free(staged);

@@ -13,8 +13,8 @@ struct staged {
 };
 /* Enter the new keys of what was staged and put their ids in their places. Returns 0, or -1 with an exception. */
 int enter_new_keys(Store *store, PyObject *new_keys, const struct staged *batch);
-/* Append checked values; returns how many as an int. `forced` is as for choose_partition. */
-PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t forced, int64_t now);
+/* Append checked values; returns how many as an int. `wish` is a partition or BY_RULE. */
+PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t wish, int64_t now);
 
 int raise_missing_column(Store *store, uint32_t field);
 

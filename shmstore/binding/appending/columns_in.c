@@ -24,11 +24,11 @@ static bool format_fits(const char *format, uint32_t kind) {
 }
 
 static int check_key_ids(Store *store, uint32_t field, const struct staged *batch) {
-    uint32_t count = table_count(&store->table), known = load_acquire(&store->keys_read);
+    uint32_t count = table_count(&store->handle.table), known = load_acquire(&store->keys_read);
     for (Py_ssize_t row = 0; row < batch->count; row++) {
         uint32_t id;
         memcpy(&id, batch->base[field] + (size_t)row * batch->stride[field], 4);
-        if (id < known || table_names(&store->table, id)) continue;
+        if (id < known || table_names(&store->handle.table, id)) continue;
         raise_field(store, ERROR_FIELD, field, row,
                     "%u is no key id; this store has ids below %u%s: take them from store.key(text)", id, count,
                     id < count ? ", and this one has no text" : "");
@@ -40,7 +40,7 @@ static int check_key_ids(Store *store, uint32_t field, const struct staged *batc
 /* Room for the values of a column as they are staged. */
 static unsigned char *make_column(Store *store, uint32_t field, Py_ssize_t count, struct column *column,
                                   struct staged *batch) {
-    size_t bytes = store->geometry.fields[field].bytes;
+    size_t bytes = store->handle.geometry.fields[field].bytes;
     column->translated = PyMem_Malloc((size_t)count * bytes + 1);
     if (!column->translated) PyErr_NoMemory();
     batch->base[field] = batch->made[field] = column->translated;
@@ -67,7 +67,7 @@ static int translate_column(Store *store, uint32_t field, PyObject *values, stru
     PyObject *list = list_column(store, field, values);
     if (!list) return -1;
     Py_ssize_t count = PyList_Size(list);
-    size_t bytes = store->geometry.fields[field].bytes;
+    size_t bytes = store->handle.geometry.fields[field].bytes;
     unsigned char *to = make_column(store, field, count, column, batch);
     int failed = to ? 0 : -1;
     for (Py_ssize_t row = 0; !failed && row < count; row++, to += bytes) {
@@ -107,12 +107,12 @@ static PyObject *bytes_of_column(PyObject *values, uint32_t kind, bool *is_times
  * buffer may change it at any time, so the copy is what is checked. */
 static int take_buffer(Store *store, uint32_t field, bool is_times, struct column *column, struct staged *batch) {
     const Py_buffer *view = &column->view;
-    uint32_t kind = store->geometry.fields[field].kind;
+    uint32_t kind = store->handle.geometry.fields[field].kind;
     batch->base[field] = view->buf;
     batch->stride[field] = (size_t)view->strides[0];
     batch->count = view->shape[0];
     if (kind != KIND_KEY && kind != KIND_BOOL && !is_times) return 0;
-    size_t bytes = store->geometry.fields[field].bytes, stride = batch->stride[field];
+    size_t bytes = store->handle.geometry.fields[field].bytes, stride = batch->stride[field];
     const unsigned char *from = view->buf;
     unsigned char *to = make_column(store, field, view->shape[0], column, batch);
     for (Py_ssize_t row = 0; to && row < batch->count; row++, from += stride, to += bytes) {
@@ -130,7 +130,7 @@ static int take_buffer(Store *store, uint32_t field, bool is_times, struct colum
 
 static int take_column(Store *store, uint32_t field, PyObject *values, struct column *column, struct staging *staging,
                        struct staged *batch) {
-    uint32_t kind = store->geometry.fields[field].kind;
+    uint32_t kind = store->handle.geometry.fields[field].kind;
     bool is_times, fits = false;
     PyObject *bytes = bytes_of_column(values, kind, &is_times);
     if (bytes && PyObject_CheckBuffer(bytes) &&
@@ -140,7 +140,7 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
         const Py_buffer *view = &column->view;
         /* What gives neither shape nor strides, though asked for them, is one value: so do NumPy's times. */
         fits = view->ndim == 1 && view->shape && view->strides && view->strides[0] >= 0 &&
-               view->itemsize == (Py_ssize_t)store->geometry.fields[field].bytes &&
+               view->itemsize == (Py_ssize_t)store->handle.geometry.fields[field].bytes &&
                format_fits(view->format ? view->format : "B", kind);
         if (!fits) PyBuffer_Release(&column->view);
     }
@@ -160,7 +160,7 @@ int raise_missing_column(Store *store, uint32_t field) {
 /* The column of a field that is left out: now, or what its declaration says. */
 static int fill_column(Store *store, uint32_t field, Py_ssize_t count, struct column *column, struct staging *staging,
                        struct staged *batch) {
-    size_t bytes = store->geometry.fields[field].bytes;
+    size_t bytes = store->handle.geometry.fields[field].bytes;
     if (left_out(store, field) == LEFT_NOW) {
         column->now = now_ns();
         batch->base[field] = (unsigned char *)&column->now;
@@ -180,7 +180,7 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
                         struct staged *batch) {
     bool given[MAX_FIELDS] = {false};
     Py_ssize_t rows = -1, used = 0, first = -1;
-    const struct geometry *g = &store->geometry;
+    const struct geometry *g = &store->handle.geometry;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         PyObject *name = PyTuple_GetItem(store->names, (Py_ssize_t)i);
         PyObject *values = PyObject_GetItem(mapping, name);
@@ -230,15 +230,15 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping,
                                      &partition))
         return NULL;
-    int64_t forced = partition_argument(store, partition);
-    if (forced == -2 || check_appendable(store)) return NULL;
+    int64_t wish = partition_argument(store, partition);
+    if (wish == -2 || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
     struct staging staging = {0, NULL};
     struct staged batch = {.count = 0};
     PyObject *result = take_columns(store, mapping, columns, &staging, &batch)
                            ? NULL
-                           : append_all(store, &staging, &batch, forced, now_ns());
+                           : append_all(store, &staging, &batch, wish, now_ns());
     Py_XDECREF(staging.new_keys);
     for (uint32_t i = 0; i < MAX_FIELDS; i++) {
         if (columns[i].view.obj) PyBuffer_Release(&columns[i].view);

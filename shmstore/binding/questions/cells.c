@@ -11,8 +11,8 @@ PyObject *number_object(enum lane lane, union number number) {
 }
 
 int group_field(Store *store, int field, bool optional) {
-    if (field >= (optional ? -1 : 0) && field < (int)store->geometry.options.field_count) return field;
-    PyErr_Format(PyExc_IndexError, "field %d of %u", field, store->geometry.options.field_count);
+    if (field >= (optional ? -1 : 0) && field < (int)store->handle.geometry.options.field_count) return field;
+    PyErr_Format(PyExc_IndexError, "field %d of %u", field, store->handle.geometry.options.field_count);
     return -2;
 }
 
@@ -21,7 +21,7 @@ enum told told_of(enum groups_status status) {
 }
 
 static PyObject *label_object(Store *store, const struct groups *groups, uint32_t cell) {
-    const struct field *field = &store->geometry.fields[groups->field];
+    const struct field *field = &store->handle.geometry.fields[groups->field];
     const uint64_t value = groups->cells[cell].value;
     if (field->summary < 0) return decode_value(store, (uint32_t)groups->field, groups->texts + value);
     if (field->kind == KIND_KEY) { /* one that was lost is none; one that was never handed out is damage */

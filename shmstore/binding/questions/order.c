@@ -19,7 +19,7 @@ struct gathered {
 };
 
 static void gather_begin(struct gathered *gathered, const struct run *run, int field, bool together) {
-    *gathered = (struct gathered){.field = field, .geometry = &run->store->geometry, .together = together};
+    *gathered = (struct gathered){.field = field, .geometry = &run->store->handle.geometry, .together = together};
     gathered->lane = field < 0 ? run->program->values[0].lane : lane_of(gathered->geometry->fields[field].kind);
     pairs_begin(&gathered->pairs);
 }
@@ -160,7 +160,7 @@ static PyObject *distinct_of_all(struct run *run, uint32_t field) {
     struct different *different = PyMem_Malloc(sizeof *different);
     if (!different) return PyErr_NoMemory();
     distinct_begin(&different->distinct);
-    different->field = &run->store->geometry.fields[field];
+    different->field = &run->store->handle.geometry.fields[field];
     different->index = field;
     PyObject *count = NULL;
     enum pass pass;
@@ -207,7 +207,7 @@ static PyObject *of_groups(struct run *run, int by, int field, const double *wan
     if (count_keys(run, &keys)) return NULL;
     PyObject *labels = NULL, *columns = NULL;
     gather_begin(&gathered, run, field, false);
-    if (!groups_begin(&gathered.groups, &run->store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) {
+    if (!groups_begin(&gathered.groups, &run->store->handle.geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) {
         PyErr_NoMemory();
     } else if (!gather(run, &gathered)) {
         labels = labels_column(run->store, &gathered.groups);

@@ -274,7 +274,7 @@ static void take_value(const struct found *found, uint64_t row, uint32_t rows, v
 }
 
 static int run_over(PyObject *self, const struct program *program, const Columns *columns, take *taken, void *to) {
-    const struct geometry *g = &columns->store->geometry;
+    const struct geometry *g = &columns->store->handle.geometry;
     struct batch batch = {0};
     struct found found;
     enum program_status status = PROGRAM_OK;
@@ -299,7 +299,7 @@ static int run_over(PyObject *self, const struct program *program, const Columns
 static const struct program *over_columns(PyObject *self, PyObject *object) {
     struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
     if (PyObject_TypeCheck(object, state->types[TYPE_COLUMNS]))
-        return program_argument(state, self, &((Columns *)object)->store->geometry);
+        return program_argument(state, self, &((Columns *)object)->store->handle.geometry);
     PyErr_Format(PyExc_TypeError, "expected Columns, found %R", object);
     return NULL;
 }

@@ -14,7 +14,7 @@ enum { SLICE_NS = 10000000, GLANCE_BATCHES = 16 /* between two looks at the cloc
 static atomic_u64 *marks(Store *store) {
     BEGIN_EXCLUSIVE(store);
     if (!store->sealed)
-        store->sealed = PyMem_Calloc((size_t)(store->geometry.options.partitions * store->geometry.block_count),
+        store->sealed = PyMem_Calloc((size_t)(store->handle.geometry.options.partitions * store->handle.geometry.block_count),
                                      sizeof *store->sealed);
     END_EXCLUSIVE();
     return store->sealed;
@@ -25,10 +25,10 @@ static void *aligned(void *memory) { return (void *)(((uintptr_t)memory + CACHE_
 int run_begin(struct run *run, const struct source *source) {
     Store *store = source->store;
     *run = (struct run){.store = store, .source = source, .columns = source->columns};
-    run->program = program_argument(store->state, source->program, &store->geometry);
+    run->program = program_argument(store->state, source->program, &store->handle.geometry);
     if (!run->program || (!run->columns && check_open(store))) return -1;
     const uint64_t needs = run->program->needs | source->needs;
-    size_t buffer = run->columns ? 0 : scan_buffer_bytes(&store->geometry, needs);
+    size_t buffer = run->columns ? 0 : scan_buffer_bytes(&store->handle.geometry, needs);
     const size_t scratch = program_scratch_bytes(run->program);
     run->memory = PyMem_Malloc(buffer + scratch + run->program->step_count + 2 * CACHE_LINE);
     if (!run->memory) {
@@ -40,7 +40,7 @@ int run_begin(struct run *run, const struct source *source) {
     run->room = (unsigned char *)run->scratch + scratch;
     run->held = Py_NewRef(source->program);
     if (run->columns) return 0;
-    run->scan = (struct scan){.ring = &store->ring, .program = run->program, .needs = needs, .kept = source->needs, .sealed = marks(store),
+    run->scan = (struct scan){.ring = &store->handle.ring, .program = run->program, .needs = needs, .kept = source->needs, .sealed = marks(store),
                               .summarises = source->summaries != 0};
     uint32_t count = 0;
     run->ranges = list_ranges(store, source->partitions, source->ends, &count);
@@ -57,8 +57,8 @@ bool run_has_lost(const struct run *run, uint64_t part) {
     for (uint32_t i = 0; i < run->scan.range_count; i++) {
         const struct range *range = &run->ranges[i];
         if (range->next >= range->end) continue;
-        const uint64_t tail = load_acquire(&ring_partition(&run->store->ring, range->partition)->tail);
-        const uint64_t oldest = ring_oldest(&run->store->ring, range->partition, tail);
+        const uint64_t tail = load_acquire(&ring_partition(&run->store->handle.ring, range->partition)->tail);
+        const uint64_t oldest = ring_oldest(&run->store->handle.ring, range->partition, tail);
         lost += oldest <= range->next ? 0 : oldest < range->end ? oldest - range->next : range->end - range->next;
         all += range->end - range->next;
     }
@@ -92,7 +92,7 @@ void run_end(struct run *run) {
 
 /* The next rows of a snapshot, where they lie. */
 static enum scan_status next_rows(const Columns *columns, uint64_t *row, struct batch *batch) {
-    const struct geometry *g = &columns->store->geometry;
+    const struct geometry *g = &columns->store->handle.geometry;
     const uint64_t left = columns->rows - *row;
     batch->rows = left < BATCH_ROWS ? (uint32_t)left : BATCH_ROWS;
     for (uint32_t i = 0; i < g->options.field_count; i++)
@@ -116,7 +116,7 @@ static void run_slice(struct run *run, const struct listener *listener, struct s
         struct found found;
         slice->scan = run->columns ? next_rows(run->columns, &slice->row, &batch) : scan_next(&run->scan, &batch);
         if (slice->scan != SCAN_BATCH) return;
-        slice->program = program_run(run->program, &run->store->geometry, &batch, run->scan.modes, run->scratch, &found);
+        slice->program = program_run(run->program, &run->store->handle.geometry, &batch, run->scan.modes, run->scratch, &found);
         if (slice->program != PROGRAM_OK) return;
         slice->heard |= batch.rows > 0;
         if (found.matched) slice->told = listener->hear(listener->context, &batch, &found);
@@ -141,8 +141,8 @@ static bool is_lapped(const struct run *run) {
     bool lapped = false;
     for (uint32_t i = 0; i < run->scan.range_count; i++) {
         const struct range *range = &run->ranges[i];
-        const uint64_t tail = load_acquire(&ring_partition(&run->store->ring, range->partition)->tail);
-        if (tail > run->store->geometry.slots && tail - run->store->geometry.slots >= range->end) lapped |= range->end > 0;
+        const uint64_t tail = load_acquire(&ring_partition(&run->store->handle.ring, range->partition)->tail);
+        if (tail > run->store->handle.geometry.slots && tail - run->store->handle.geometry.slots >= range->end) lapped |= range->end > 0;
         else if (range->next < range->end) return false;
     }
     return lapped;

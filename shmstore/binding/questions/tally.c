@@ -180,7 +180,7 @@ static int make_windows(Store *store, struct groups *windows, const struct group
 }
 
 static PyObject *tally_groups(struct run *run, const struct tallies *asked, int by, const struct times *times) {
-    const struct geometry *g = &run->store->geometry;
+    const struct geometry *g = &run->store->handle.geometry;
     struct groups groups = {.cell_count = 0}, windows = {.cell_count = 0};
     uint32_t keys;
     if (count_keys(run, &keys)) return NULL;
@@ -225,11 +225,11 @@ static PyObject *tally(Store *store, Columns *columns, PyObject *arguments, PyOb
         return NULL;
     times.panes = (struct panes){pane_ns, edges.buf, (uint32_t)(edges.len / 8)};
     const bool by_time = panes_given(&times.panes);
-    if (pane_ns < 0 || edges.len % 8 || (by_time && store->geometry.time_field < 0) || times.every_ns < 0 ||
+    if (pane_ns < 0 || edges.len % 8 || (by_time && store->handle.geometry.time_field < 0) || times.every_ns < 0 ||
         (times.every_ns && (!pane_ns || edges.len || times.period_ns < 1))) {
         PyErr_Format(PyExc_ValueError, "windows of time need a Timestamp field, and positive lengths or int64 edges");
     } else if ((by = group_field(store, by, true)) != -2) {
-        source.needs = field_bit(by) | (by_time ? field_bit(store->geometry.time_field) : 0);
+        source.needs = field_bit(by) | (by_time ? field_bit(store->handle.geometry.time_field) : 0);
         result = tally_asked(&source, what, by, &times);
     }
     if (edges.obj) PyBuffer_Release(&edges);
@@ -272,7 +272,7 @@ static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObj
         return NULL;
     by = group_field(store, by, true);
     if (by == -2 || group_field(store, field, false) == -2) return NULL;
-    source.needs = field_bit(by) | field_bit(field) | field_bit(store->geometry.time_field);
+    source.needs = field_bit(by) | field_bit(field) | field_bit(store->handle.geometry.time_field);
     edges.field = (uint32_t)field;
     edges.latest = latest != 0;
     struct run run;
@@ -280,7 +280,7 @@ static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObj
     if (run_begin(&run, &source)) return NULL;
     PyObject *labels = NULL, *values = NULL;
     if (!count_keys(&run, &keys)) {
-        if (!groups_begin(&edges.groups, &store->geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) PyErr_NoMemory();
+        if (!groups_begin(&edges.groups, &store->handle.geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) PyErr_NoMemory();
         else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL, renew_edges})) {
             labels = by < 0 ? Py_NewRef(Py_None) : labels_column(store, &edges.groups);
             values = labels ? cells_column(store, &edges.groups, 0, 0, make_edge) : NULL;

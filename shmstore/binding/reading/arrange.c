@@ -18,7 +18,7 @@ PyObject *Columns_take(PyObject *self, PyObject *rows) {
             Py_CLEAR(taken);
             break;
         }
-        move_row(&columns->store->geometry, taken->base, (uint64_t)i, columns->base, (uint64_t)row);
+        move_row(&columns->store->handle.geometry, taken->base, (uint64_t)i, columns->base, (uint64_t)row);
         taken->rows = (uint64_t)i + 1;
     }
     Py_DECREF(list);
@@ -35,7 +35,7 @@ static inline void gather_field(const unsigned char *from, unsigned char *to, si
 
 /* Append the rows of [first, end) that a mask keeps: listed without a branch, which no processor could foretell. */
 static void keep_chunk(const Columns *columns, Columns *kept, const unsigned char *mask, uint64_t first, uint64_t end) {
-    const struct geometry *g = &columns->store->geometry;
+    const struct geometry *g = &columns->store->handle.geometry;
     uint16_t chosen[CHUNK_ROWS];
     uint32_t count = 0;
     for (uint64_t row = first; row < end; row++) {
@@ -136,7 +136,7 @@ static struct ranked *sort_ranked(struct ranked *from, struct ranked *to, uint64
 
 PyObject *Columns_order_by(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
-    const struct geometry *g = &columns->store->geometry;
+    const struct geometry *g = &columns->store->handle.geometry;
     int index = field_argument(columns, argument);
     if (index < 0) return NULL;
     const struct field *field = &g->fields[index];

@@ -12,7 +12,7 @@ typedef struct {
 
 static int column_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     Column *column = (Column *)self;
-    const struct field *field = &column->columns->store->geometry.fields[column->field];
+    const struct field *field = &column->columns->store->handle.geometry.fields[column->field];
     bool text = field->kind == KIND_TEXT || field->kind == KIND_BYTES;
     if (flags & PyBUF_WRITABLE) {
         PyErr_SetString(PyExc_BufferError, "a snapshot is immutable; copy the column to change it");
@@ -68,7 +68,7 @@ PyObject *Columns_column(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
     int index = field_argument(columns, argument);
     if (index < 0) return NULL;
-    const struct field *field = &columns->store->geometry.fields[index];
+    const struct field *field = &columns->store->handle.geometry.fields[index];
     Column *column = (Column *)PyType_GenericAlloc(columns->store->state->types[TYPE_COLUMN], 0);
     if (!column) return NULL;
     column->columns = (Columns *)Py_NewRef(self);

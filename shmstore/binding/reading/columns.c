@@ -17,7 +17,7 @@
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
 Columns *new_columns(Store *store, uint64_t room) {
-    const struct geometry *g = &store->geometry;
+    const struct geometry *g = &store->handle.geometry;
     Columns *columns = (Columns *)PyType_GenericAlloc(store->state->types[TYPE_COLUMNS], 0);
     if (!columns) return NULL;
     columns->store = (Store *)Py_NewRef((PyObject *)store);
@@ -76,7 +76,7 @@ struct copy {
 
 /* Keep those of rows [first, end) that match; returns the new end, or UINT64_MAX: integer arithmetic left 64 bits. */
 static uint64_t keep_matching(const struct copy *copy, uint64_t first, uint64_t end) {
-    const struct geometry *g = &copy->columns->store->geometry;
+    const struct geometry *g = &copy->columns->store->handle.geometry;
     unsigned char *const *base = copy->columns->base;
     struct batch batch = {.rows = (uint32_t)(end - first)};
     struct found found;
@@ -95,7 +95,7 @@ static uint64_t keep_matching(const struct copy *copy, uint64_t first, uint64_t 
 /* Copy one range, up to `room` rows in all. range->next moves past what was looked at. */
 static enum copy_status copy_range(struct copy *copy, struct range *range, uint64_t room) {
     Columns *columns = copy->columns;
-    const struct ring *ring = &columns->store->ring;
+    const struct ring *ring = &columns->store->handle.ring;
     const struct gap_sink sink = {gap_list_report, &columns->gaps};
     struct destination to = {.streams = copy->streams};
     memcpy(to.columns, columns->base, sizeof to.columns);
@@ -120,7 +120,7 @@ PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count,
         room += ranges[i].end > ranges[i].next ? ranges[i].end - ranges[i].next : 0;
     struct copy copy = {.program = NULL};
     if (program && program != Py_None) {
-        copy.program = program_argument(store->state, program, &store->geometry);
+        copy.program = program_argument(store->state, program, &store->handle.geometry);
         if (!copy.program) return NULL;
         if (!copy.program->filters) copy.program = NULL;
         copy.summaries = copy.program && summaries;
@@ -128,7 +128,7 @@ PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count,
     void *memory = copy.program ? PyMem_Malloc(program_scratch_bytes(copy.program) + CACHE_LINE) : NULL;
     if (copy.program && !memory) return PyErr_NoMemory();
     copy.scratch = (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
-    copy.streams = !copy.program && room >= STREAM_BYTES / store->geometry.record_bytes;
+    copy.streams = !copy.program && room >= STREAM_BYTES / store->handle.geometry.record_bytes;
     copy.columns = new_columns(store, room);
     enum copy_status status = COPY_DONE;
     if (copy.columns) {
@@ -186,7 +186,7 @@ static PyObject *make_value(void *context, uint64_t at) {
     const struct row_maker *maker = context;
     Store *store = maker->columns->store;
     return decode_value(store, maker->field,
-                        maker->columns->base[maker->field] + at * store->geometry.fields[maker->field].bytes);
+                        maker->columns->base[maker->field] + at * store->handle.geometry.fields[maker->field].bytes);
 }
 
 static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *keywords) {
@@ -211,8 +211,8 @@ static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *key
 int field_argument(Columns *columns, PyObject *argument) {
     long field = PyLong_AsLong(argument);
     if (field == -1 && PyErr_Occurred()) return -1;
-    if (field >= 0 && field < (long)columns->store->geometry.options.field_count) return (int)field;
-    PyErr_Format(PyExc_IndexError, "field %ld of %u", field, columns->store->geometry.options.field_count);
+    if (field >= 0 && field < (long)columns->store->handle.geometry.options.field_count) return (int)field;
+    PyErr_Format(PyExc_IndexError, "field %ld of %u", field, columns->store->handle.geometry.options.field_count);
     return -1;
 }
 

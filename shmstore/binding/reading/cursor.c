@@ -11,7 +11,7 @@ enum { SCRATCH_BYTES = 128 << 10 /* copied at once: small enough to stay in cach
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
 static int fill_cursor(Cursor *cursor, PyObject *tickets) {
-    uint32_t partitions = cursor->store->geometry.options.partitions;
+    uint32_t partitions = cursor->store->handle.geometry.options.partitions;
     Py_ssize_t count = PyList_Size(tickets);
     cursor->follows = calloc((size_t)count + 1, sizeof *cursor->follows);
     if (!cursor->follows) {
@@ -31,7 +31,7 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
                         "partition %u does not exist; this store has partitions 0 to %u", partition, partitions - 1);
             return -1;
         }
-        uint64_t tail = load_acquire(&ring_partition(&cursor->store->ring, partition)->tail);
+        uint64_t tail = load_acquire(&ring_partition(&cursor->store->handle.ring, partition)->tail);
         if (ticket > tail) {
             raise_error(cursor->store->state, ERROR_INVALID_OPTION,
                         "ticket %llu of partition %u was not handed out yet; the next one is %llu", ticket, partition,
@@ -42,17 +42,17 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
         store_relaxed(&cursor->follows[i].ahead, ticket);
     }
     cursor->count = (uint32_t)count;
-    uint64_t rows = SCRATCH_BYTES / cursor->store->geometry.record_bytes;
+    uint64_t rows = SCRATCH_BYTES / cursor->store->handle.geometry.record_bytes;
     cursor->scratch_rows = rows < 1 ? 1 : rows;
-    cursor->scratch = malloc(cursor->scratch_rows * cursor->store->geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
+    cursor->scratch = malloc(cursor->scratch_rows * cursor->store->handle.geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
     if (!cursor->scratch) {
         PyErr_NoMemory();
         return -1;
     }
     unsigned char *at = cursor->scratch;
-    for (uint32_t i = 0; i < cursor->store->geometry.options.field_count; i++) {
+    for (uint32_t i = 0; i < cursor->store->handle.geometry.options.field_count; i++) {
         cursor->columns[i] = at;
-        at += (cursor->scratch_rows * cursor->store->geometry.fields[i].bytes + 7) / 8 * 8;
+        at += (cursor->scratch_rows * cursor->store->handle.geometry.fields[i].bytes + 7) / 8 * 8;
     }
     return 0;
 }
@@ -60,7 +60,7 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
 /* For who polls a descriptor, as `cursor_await` for who waits: that the name is gone is news. */
 static enum news look_for_watch(const void *context) {
     const enum news news = cursor_look(context);
-    return news == NEWS_NONE && is_unlinked(((const Cursor *)context)->store) ? NEWS_SOME : news;
+    return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;
 }
 
 PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
@@ -176,7 +176,7 @@ static PyObject *cursor_lag(PyObject *self, PyObject *unused) {
     if (check_open(cursor->store)) return NULL;
     uint64_t lag = 0;
     for (uint32_t i = 0; i < cursor->count; i++)
-        lag += load_acquire(&ring_partition(&cursor->store->ring, cursor->follows[i].partition)->tail) -
+        lag += load_acquire(&ring_partition(&cursor->store->handle.ring, cursor->follows[i].partition)->tail) -
                cursor->follows[i].next;
     return PyLong_FromUnsignedLongLong(lag);
 }
@@ -192,7 +192,7 @@ bool cursor_has_pending(const Cursor *cursor) { return cursor->made || cursor->r
 
 enum news cursor_look(const void *context) {
     const Cursor *cursor = context;
-    const struct ring *ring = &cursor->store->ring;
+    const struct ring *ring = &cursor->store->handle.ring;
     enum news news = NEWS_NONE;
     for (uint32_t i = 0; i < cursor->count; i++) {
         const uint32_t partition = cursor->follows[i].partition;
@@ -221,18 +221,18 @@ int64_t monotonic_ns(void) {
 /* Sleep until news may have come, at most `limit_ns` (< 0: no limit). Needs no GIL. */
 static void sleep_for_news(Cursor *cursor, int64_t limit_ns) {
     Store *store = cursor->store;
-    if (!store->writable) {
+    if (!store->handle.ring.writable) {
         int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
         nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
         return;
     }
-    uint32_t kept = wait_announce(&store->board->news, store->barriers);
+    uint32_t kept = wait_announce(&store->handle.board->news, store->handle.barriers);
     enum news news = look(cursor);
     if (news == NEWS_SOME || load_relaxed(&cursor->closed) || store->closed) return;
     /* A held slot may be decided by its owner's death, which wakes nobody. */
-    bool nap = news == NEWS_HELD || !store->barriers;
+    bool nap = news == NEWS_HELD || !store->handle.barriers;
     int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
-    wait_sleep(&store->board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
+    wait_sleep(&store->handle.board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
 }
 
 int cursor_await(Cursor *cursor, int64_t timeout_ns) {
@@ -242,7 +242,7 @@ int cursor_await(Cursor *cursor, int64_t timeout_ns) {
         if (check_open(store)) return -1;
         enum news news = look(cursor);
         if (news == NEWS_SOME) return 1;
-        if (news == NEWS_NONE && is_unlinked(store) && look(cursor) == NEWS_NONE) {
+        if (news == NEWS_NONE && handle_is_unlinked(&store->handle) && look(cursor) == NEWS_NONE) {
             raise_error(store->state, ERROR_STORE_UNLINKED,
                         "the store's name was removed and everything in it was read: nothing more will come");
             return -1;
@@ -278,7 +278,7 @@ static PyObject *cursor_fileno(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (!store->watch) {
         store->watch = PyMem_Malloc(sizeof *store->watch);
-        if (store->watch) watch_open(store->watch, &store->board->news, store->writable, store->barriers);
+        if (store->watch) watch_open(store->watch, &store->handle.board->news, store->handle.ring.writable, store->handle.barriers);
         else errno = ENOMEM;
     }
     if (store->watch) fd = watch_descriptor(store->watch, &cursor->watched);
@@ -297,7 +297,7 @@ static PyObject *cursor_close(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (cursor->watched.far.fd >= 0) watch_end(store->watch, &cursor->watched);
     END_EXCLUSIVE();
-    if (!store->closed && store->writable) wait_wake(&store->board->news);
+    if (!store->closed && store->handle.ring.writable) wait_wake(&store->handle.board->news);
     Py_RETURN_NONE;
 }
 

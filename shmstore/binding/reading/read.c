@@ -15,19 +15,19 @@ static bool has_moved_on(const struct geometry *g, uint64_t end, uint64_t tail) 
 struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, uint32_t *count) {
     PyObject *chosen = partitions && partitions != Py_None ? PySequence_List(partitions) : NULL;
     if (PyErr_Occurred()) return NULL;
-    *count = chosen ? (uint32_t)PyList_Size(chosen) : store->geometry.options.partitions;
+    *count = chosen ? (uint32_t)PyList_Size(chosen) : store->handle.geometry.options.partitions;
     struct range *ranges = PyMem_Calloc((size_t)*count + 1, sizeof *ranges);
     if (!ranges) PyErr_NoMemory();
     for (uint32_t i = 0; ranges && i < *count && !PyErr_Occurred(); i++) {
         int64_t partition = chosen ? partition_argument(store, PyList_GetItem(chosen, (Py_ssize_t)i)) : i;
         if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
         if (partition < 0) break;
-        ranges[i] = scan_range(&store->ring, (uint32_t)partition);
+        ranges[i] = scan_range(&store->handle.ring, (uint32_t)partition);
         if (!ends || ends == Py_None) continue;
         PyObject *end = PySequence_GetItem(ends, (Py_ssize_t)partition);
         unsigned long long ticket = end ? PyLong_AsUnsignedLongLong(end) : 0;
         Py_XDECREF(end);
-        if (ticket < ranges[i].end && !has_moved_on(&store->geometry, ticket, ranges[i].end)) ranges[i].end = ticket;
+        if (ticket < ranges[i].end && !has_moved_on(&store->handle.geometry, ticket, ranges[i].end)) ranges[i].end = ticket;
     }
     Py_XDECREF(chosen);
     if (!PyErr_Occurred()) return ranges;
@@ -60,7 +60,7 @@ PyObject *Store_read(PyObject *self, PyObject *arguments) {
     int64_t partition = partition_argument(store, number);
     if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
     if (partition < 0 || check_open(store)) return NULL;
-    struct range range = scan_range(&store->ring, (uint32_t)partition);
+    struct range range = scan_range(&store->handle.ring, (uint32_t)partition);
     if (first > range.next) range.next = first;
     if (end < range.end) range.end = end;
     return columns_read(store, &range, 1, program, summaries != 0);
@@ -71,8 +71,8 @@ PyObject *Store_ranges(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
     PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list && i < store->geometry.options.partitions; i++) {
-        struct range range = scan_range(&store->ring, i);
+    for (uint32_t i = 0; list && i < store->handle.geometry.options.partitions; i++) {
+        struct range range = scan_range(&store->handle.ring, i);
         PyObject *pair = Py_BuildValue("(KK)", (number)range.next, (number)range.end);
         if (!pair || PyList_Append(list, pair)) Py_CLEAR(list);
         Py_XDECREF(pair);
@@ -88,14 +88,14 @@ PyObject *Store_read_at(PyObject *self, PyObject *arguments) {
     int64_t partition = partition_argument(store, number);
     if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
     if (partition < 0 || check_open(store)) return NULL;
-    if (ticket >= load_acquire(&ring_partition(&store->ring, (uint32_t)partition)->tail)) Py_RETURN_NONE;
-    unsigned char *record = PyMem_Malloc(store->geometry.record_bytes);
+    if (ticket >= load_acquire(&ring_partition(&store->handle.ring, (uint32_t)partition)->tail)) Py_RETURN_NONE;
+    unsigned char *record = PyMem_Malloc(store->handle.geometry.record_bytes);
     if (!record) return PyErr_NoMemory();
     struct destination to = {.room = 1};
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        to.columns[i] = record + store->geometry.fields[i].offset;
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
+        to.columns[i] = record + store->handle.geometry.fields[i].offset;
     uint64_t next = ticket;
-    ring_read(&store->ring, (uint32_t)partition, &next, ticket + 1, false, &to, &no_gaps);
+    ring_read(&store->handle.ring, (uint32_t)partition, &next, ticket + 1, false, &to, &no_gaps);
     PyObject *result = to.row ? decode_staged(store, record) : Py_NewRef(Py_None);
     PyMem_Free(record);
     return result;

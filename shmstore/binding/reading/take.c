@@ -53,24 +53,24 @@ static void forget_gaps(struct gap_list *list) {
 }
 
 static void count_lapped(Store *store, uint64_t lapped) { /* seldom: let statistics know */
-    if (!lapped || !store->writable) return;
-    add_relaxed(&store->board->lapped, lapped);
-    uint32_t owner = processes_owner(&store->processes);
-    if (owner) add_relaxed(&processes_place(&store->ring, owner & 0xfff)->lapped, lapped);
+    if (!lapped || !store->handle.ring.writable) return;
+    add_relaxed(&store->handle.board->lapped, lapped);
+    uint32_t owner = processes_owner(&store->handle.processes);
+    if (owner) add_relaxed(&processes_place(&store->handle.ring, owner & 0xfff)->lapped, lapped);
 }
 
 /* Copy from one partition, up to its end, `most` rows or the next gap. */
 static enum read_status copy_ahead(Cursor *cursor, struct follow *follow, uint64_t most) {
     Store *store = cursor->store;
     struct destination to = {.room = most < cursor->scratch_rows ? most : cursor->scratch_rows};
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) to.columns[i] = cursor->columns[i];
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) to.columns[i] = cursor->columns[i];
     struct gap_stop stop = {&to, &cursor->gaps};
     const struct gap_sink sink = {report_between, &stop};
     const uint64_t lapped = cursor->gaps.lapped;
     forget_gaps(&cursor->gaps);
     uint64_t next = load_relaxed(&follow->ahead);
     enum read_status status =
-        ring_read(&store->ring, follow->partition, &next, follow->end, true, &to, &sink);
+        ring_read(&store->handle.ring, follow->partition, &next, follow->end, true, &to, &sink);
     cursor->held = (struct stretch){follow, next - to.row, to.row};
     cursor->row = 0;
     store_relaxed(&follow->ahead, next);
@@ -82,7 +82,7 @@ static enum read_status copy_ahead(Cursor *cursor, struct follow *follow, uint64
 static void note_ends(Cursor *cursor) {
     for (uint32_t i = 0; i < cursor->count; i++)
         cursor->follows[i].end =
-            load_acquire(&ring_partition(&cursor->store->ring, cursor->follows[i].partition)->tail);
+            load_acquire(&ring_partition(&cursor->store->handle.ring, cursor->follows[i].partition)->tail);
 }
 
 enum filled { FILLED, FILLED_NOT, FILL_DAMAGED, FILL_NO_MEMORY };
@@ -264,7 +264,7 @@ static int read_into(Cursor *cursor, PyObject *records, uint64_t left, bool plai
         case FILL_DAMAGED: return PyList_Size(records) ? 0 : pass_damaged(cursor);
         case FILL_NO_MEMORY: PyErr_NoMemory(); return -1;
         }
-        if (store->geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->table) && load_keys(store))
+        if (store->handle.geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->handle.table) && load_keys(store))
             return -1;
     }
     note_look(cursor, wanted - left, false);
@@ -340,7 +340,7 @@ PyObject *cursor_read_plain(PyObject *self, PyObject *limit) { return read_up_to
 static int pass_cleared(Cursor *cursor) {
     const struct stretch *held = &cursor->held;
     const uint64_t first = held->first + cursor->row, last = held->first + held->count,
-                   floor = load_acquire(&ring_partition(&cursor->store->ring, held->follow->partition)->floor);
+                   floor = load_acquire(&ring_partition(&cursor->store->handle.ring, held->follow->partition)->floor);
     if (__builtin_expect(floor <= first, 1)) return 0;
     const uint64_t stop = floor < last ? floor : last;
     if (!gap_list_report(&cursor->gaps, held->follow->partition, first, stop, GAP_CLEARED)) {
@@ -378,7 +378,7 @@ int cursor_prepare(Cursor *cursor) {
         PyErr_NoMemory();
         result = -1;
     }
-    if (filled == FILLED && store->geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->table) &&
+    if (filled == FILLED && store->handle.geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->handle.table) &&
         load_keys(store))
         result = -1;
     hand_over_all(cursor); /* gaps are passed */

@@ -147,7 +147,7 @@ static int64_t column_of(Store *store, uint32_t field, const struct ArrowSchema 
 /* The staged values of one field: where they lie, or in `*made`. */
 static int stage_field(Store *store, uint32_t field, const struct table_in *in, int64_t column,
                        struct staging *staging, struct staged *batch) {
-    const size_t bytes = store->geometry.fields[field].bytes;
+    const size_t bytes = store->handle.geometry.fields[field].bytes;
     struct chunk chunk = {.schema = in->schema.children[column], .staging = staging};
     unsigned char **made = &batch->made[field];
     int nan = in->pandas ? PySet_Contains(in->pandas, PyTuple_GetItem(store->names, (Py_ssize_t)field)) : 0;
@@ -185,7 +185,7 @@ static int stage_field(Store *store, uint32_t field, const struct table_in *in, 
 /* The column of a field that is left out: now, or what its declaration says. */
 static int fill_field(Store *store, uint32_t field, const struct table_in *in, struct staging *staging,
                       struct staged *batch, const int64_t *now) {
-    const size_t bytes = store->geometry.fields[field].bytes;
+    const size_t bytes = store->handle.geometry.fields[field].bytes;
     switch (left_out(store, field)) {
     case LEFT_NOW:
         batch->base[field] = (const unsigned char *)now;
@@ -209,7 +209,7 @@ static int fill_field(Store *store, uint32_t field, const struct table_in *in, s
 static int stage_table(Store *store, const struct table_in *in, struct staging *staging, struct staged *batch,
                        const int64_t *now) {
     if (check_table(store, in)) return -1;
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) {
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) {
         int64_t column = column_of(store, i, &in->schema);
         if (column == -2) return -1;
         if (column >= 0 ? stage_field(store, i, in, column, staging, batch)
@@ -227,14 +227,14 @@ PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *keyw
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:append_arrow", (char **)(uintptr_t)known, &capsules,
                                      &partition, &pandas))
         return NULL;
-    int64_t forced = partition_argument(store, partition), now = now_ns();
-    if (forced == -2 || check_appendable(store)) return NULL;
+    int64_t wish = partition_argument(store, partition), now = now_ns();
+    if (wish == -2 || check_appendable(store)) return NULL;
     struct table_in in = {.rows = 0, .pandas = pandas == Py_None ? NULL : pandas};
     struct staging staging = {0, NULL};
     struct staged batch = {.count = 0};
     if (!(PyTuple_Check(capsules) ? take_array(store, capsules, &in) : take_stream(store, capsules, &in))) {
         if (!check_appendable(store) && !stage_table(store, &in, &staging, &batch, &now))
-            result = append_all(store, &staging, &batch, forced, now);
+            result = append_all(store, &staging, &batch, wish, now);
     }
     Py_XDECREF(staging.new_keys);
     for (uint32_t i = 0; i < MAX_FIELDS; i++) PyMem_Free(batch.made[i]);

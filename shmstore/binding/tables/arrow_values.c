@@ -125,7 +125,7 @@ static int check_extension(Store *store, uint32_t field, const struct ArrowSchem
 }
 
 int arrow_check_type(Store *store, uint32_t field, const struct ArrowSchema *schema) {
-    uint32_t kind = store->geometry.fields[field].kind;
+    uint32_t kind = store->handle.geometry.fields[field].kind;
     struct form form = form_of(schema->format);
     const char *of = "", *format = schema->format;
     if (check_extension(store, field, schema) ||
@@ -143,7 +143,7 @@ int arrow_check_type(Store *store, uint32_t field, const struct ArrowSchema *sch
 }
 
 const unsigned char *arrow_ready(const Store *store, uint32_t field, const struct chunk *chunk) {
-    const struct field *f = &store->geometry.fields[field];
+    const struct field *f = &store->handle.geometry.fields[field];
     struct form form = form_of(chunk->schema->format);
     const struct ArrowArray *array = chunk->array;
     if (chunk->schema->dictionary || form.factor != 1 || !strchr(takes[f->kind].exact, form.code) ||
@@ -206,7 +206,7 @@ static int refuse(Store *store, uint32_t field, PyObject *value, unsigned char *
 }
 
 static int put_integer(Store *store, uint32_t field, wide value, unsigned char *to, Py_ssize_t row) {
-    const struct field *f = &store->geometry.fields[field];
+    const struct field *f = &store->handle.geometry.fields[field];
     bool is_unsigned = f->kind >= KIND_UINT8 && f->kind <= KIND_UINT64;
     wide end = (wide)1 << (8 * f->bytes - !is_unsigned);
     if (value < (is_unsigned ? 0 : -end) || value >= end)
@@ -231,7 +231,7 @@ static int put_time(Store *store, uint32_t field, wide value, int64_t factor, un
 }
 
 static int put_real(Store *store, uint32_t field, double value, unsigned char *to, Py_ssize_t row) {
-    if (store->geometry.fields[field].kind == KIND_FLOAT64) {
+    if (store->handle.geometry.fields[field].kind == KIND_FLOAT64) {
         memcpy(to, &value, 8);
         return 0;
     }
@@ -250,10 +250,10 @@ static int check_utf8(Store *store, uint32_t field, const void *bytes, Py_ssize_
 
 static int put_key(Store *store, uint32_t field, struct span text, uint32_t *id, struct staging *staging) {
     char copy[MAX_KEY_BYTES];
-    if (text.length <= (Py_ssize_t)store->geometry.fields[field].size) {
+    if (text.length <= (Py_ssize_t)store->handle.geometry.fields[field].size) {
         memcpy(copy, text.bytes, (size_t)text.length);
         text.bytes = copy;
-        if (table_know(&store->table, copy, (size_t)text.length, id) == TABLE_OK) return 0;
+        if (table_know(&store->handle.table, copy, (size_t)text.length, id) == TABLE_OK) return 0;
     }
     if (check_utf8(store, field, text.bytes, text.length, staging->row)) return -1;
     PyObject *key = PyUnicode_DecodeUTF8(text.bytes, text.length, NULL);
@@ -266,7 +266,7 @@ static int put_value(Store *store, uint32_t field, const struct form *form, cons
                      unsigned char *to, struct staging *staging) {
     const Py_ssize_t row = staging->row;
     struct span text;
-    switch (store->geometry.fields[field].kind) {
+    switch (store->handle.geometry.fields[field].kind) {
     case KIND_FLOAT32:
     case KIND_FLOAT64: return put_real(store, field, real_at(form->code, array->buffers[1], at), to, row);
     case KIND_TIMESTAMP:
@@ -298,7 +298,7 @@ static int raise_missing(Store *store, uint32_t field, Py_ssize_t row) {
 
 static int stage_plain(Store *store, uint32_t field, const struct chunk *chunk, unsigned char *to) {
     const struct form form = form_of(chunk->schema->format);
-    const size_t bytes = store->geometry.fields[field].bytes;
+    const size_t bytes = store->handle.geometry.fields[field].bytes;
     for (int64_t i = 0; i < chunk->rows; i++, to += bytes) {
         chunk->staging->row = (Py_ssize_t)(chunk->number + i);
         if (is_missing(chunk->array, form.nature, chunk->first + i)) {
@@ -315,7 +315,7 @@ static int stage_plain(Store *store, uint32_t field, const struct chunk *chunk, 
 static int stage_dictionary(Store *store, uint32_t field, const struct chunk *chunk, unsigned char *to) {
     const struct form form = form_of(chunk->schema->format), value_form = form_of(chunk->schema->dictionary->format);
     const struct ArrowArray *dictionary = chunk->array->dictionary;
-    const size_t bytes = store->geometry.fields[field].bytes;
+    const size_t bytes = store->handle.geometry.fields[field].bytes;
     unsigned char **known = PyMem_Calloc((size_t)dictionary->length + 1, sizeof *known);
     int failed = known ? 0 : -1;
     if (failed) PyErr_NoMemory();

@@ -21,7 +21,7 @@ PyObject *Columns_dictionary(PyObject *self, PyObject *argument) {
     Store *store = columns->store;
     int field = field_argument(columns, argument);
     if (field < 0) return NULL;
-    if (store->geometry.fields[field].kind != KIND_KEY)
+    if (store->handle.geometry.fields[field].kind != KIND_KEY)
         return PyErr_Format(PyExc_TypeError, "field %d is no Key", field);
     const uint32_t *ids = (const uint32_t *)(const void *)columns->base[field];
     if (columns->rows && largest_id(ids, columns->rows) >= load_acquire(&store->keys_read))
@@ -63,7 +63,7 @@ PyObject *Columns_ragged(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
     int index = field_argument(columns, argument);
     if (index < 0) return NULL;
-    const struct field *field = &columns->store->geometry.fields[index];
+    const struct field *field = &columns->store->handle.geometry.fields[index];
     if (field->kind != KIND_TEXT && field->kind != KIND_BYTES)
         return PyErr_Format(PyExc_TypeError, "field %d holds neither Text nor Bytes", index);
     const unsigned char *from = columns->base[index];

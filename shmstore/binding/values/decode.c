@@ -43,12 +43,12 @@ static int list_key(Store *store, uint32_t id, PyObject *text) {
 
 static int load_mapped_keys(Store *store) {
     char text[MAX_KEY_BYTES];
-    uint32_t count = table_count(&store->table);
+    uint32_t count = table_count(&store->handle.table);
     bool whole = true;
     for (uint32_t id = load_acquire(&store->keys_read); id < count; id++) {
         if ((Py_ssize_t)id >= PyList_Size(store->key_texts) ||
             PyList_GetItem(store->key_texts, (Py_ssize_t)id) == Py_None) {
-            int64_t length = table_text(&store->table, id, text);
+            int64_t length = table_text(&store->handle.table, id, text);
             PyObject *value =
                 length < 0 ? Py_NewRef(Py_None) : PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
             if (!value) return -1;
@@ -64,7 +64,7 @@ static int load_mapped_keys(Store *store) {
 
 /* Also for snapshots, which outlive the store: then there is nothing more to load. */
 int load_keys(Store *store) {
-    if (store->geometry.key_field < 0) return 0;
+    if (store->handle.geometry.key_field < 0) return 0;
     const uint32_t life = pin(store);
     int failed = life ? load_mapped_keys(store) : 0;
     unpin(store, life);
@@ -72,7 +72,7 @@ int load_keys(Store *store) {
 }
 
 PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) {
-    const struct field *field = &store->geometry.fields[index];
+    const struct field *field = &store->handle.geometry.fields[index];
     union {
         int8_t i8;
         int16_t i16;
@@ -133,16 +133,16 @@ static PyObject *finish_record(Store *store, PyObject *values, bool plain) {
 }
 
 int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *values) {
-    const uint32_t count = store->geometry.options.field_count;
+    const uint32_t count = store->handle.geometry.options.field_count;
     for (uint32_t i = 0; i < count; i++) {
-        PyObject *value = decode_value(store, i, base[i] + row * store->geometry.fields[i].bytes);
+        PyObject *value = decode_value(store, i, base[i] + row * store->handle.geometry.fields[i].bytes);
         if (!value || PyTuple_SetItem(values, (Py_ssize_t)i, value)) return -1;
     }
     return 0;
 }
 
 PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, bool plain) {
-    PyObject *values = new_record(store, (Py_ssize_t)store->geometry.options.field_count, plain);
+    PyObject *values = new_record(store, (Py_ssize_t)store->handle.geometry.options.field_count, plain);
     if (!values) return NULL;
     if (fill_row(store, base, row, values)) {
         Py_DECREF(values);
@@ -175,7 +175,7 @@ enum made make_again(PyObject *(*make)(void *context), void *context) {
 
 PyObject *decode_staged(Store *store, const unsigned char *record) {
     unsigned char *base[MAX_FIELDS];
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        base[i] = (unsigned char *)(uintptr_t)record + store->geometry.fields[i].offset;
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
+        base[i] = (unsigned char *)(uintptr_t)record + store->handle.geometry.fields[i].offset;
     return decode_row(store, base, 0, false);
 }

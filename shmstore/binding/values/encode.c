@@ -5,7 +5,7 @@
 #include <string.h>
 
 int field_index(Store *store, PyObject *name) {
-    uint32_t count = store->geometry.options.field_count;
+    uint32_t count = store->handle.geometry.options.field_count;
     for (uint32_t i = 0; i < count; i++) /* call sites pass interned names: mostly the same object */
         if (PyTuple_GetItem(store->names, (Py_ssize_t)i) == name) return (int)i;
     for (uint32_t i = 0; i < count; i++)
@@ -41,7 +41,7 @@ static int out_of_range(Store *store, uint32_t field, PyObject *value, Py_ssize_
 }
 
 static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
-    uint32_t kind = store->geometry.fields[field].kind;
+    uint32_t kind = store->handle.geometry.fields[field].kind;
     if (!PyLong_Check(value)) {
         if (check_foreign(store, field, value, row, "iu", ranges[kind].expected)) return -1;
         PyObject *integer = PyNumber_Index(value); /* NumPy's integers and their like */
@@ -61,7 +61,7 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
     if ((number == -1 && PyErr_Occurred()) || number < ranges[kind].least ||
         (number > 0 && (uint64_t)number > ranges[kind].most))
         return out_of_range(store, field, value, row, ranges[kind].expected);
-    memcpy(to, &number, store->geometry.fields[field].bytes); /* little end first: checked at compile time below */
+    memcpy(to, &number, store->handle.geometry.fields[field].bytes); /* little end first: checked at compile time below */
     return 0;
 }
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed by copying their first bytes");
@@ -82,7 +82,7 @@ static int encode_float(Store *store, uint32_t field, PyObject *value, unsigned 
         if (same < 0) return refuse_raised(store, field, value, row, fits);
         if (!same) return out_of_range(store, field, value, row, fits);
     }
-    if (store->geometry.fields[field].kind == KIND_FLOAT64) {
+    if (store->handle.geometry.fields[field].kind == KIND_FLOAT64) {
         memcpy(to, &number, 8);
         return 0;
     }
@@ -167,7 +167,7 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
 /* ---- text, bytes, keys -------------------------------------------------------------------------------------------- */
 
 int put_bytes(Store *store, uint32_t field, const char *bytes, Py_ssize_t length, unsigned char *to, Py_ssize_t row) {
-    const struct field *f = &store->geometry.fields[field];
+    const struct field *f = &store->handle.geometry.fields[field];
     if (length > (Py_ssize_t)f->size) {
         raise_field(store, ERROR_FIELD, field, row,
                     "expected at most %u bytes%s, found %zd; shorten it or declare a larger size", f->size,
@@ -202,7 +202,7 @@ static int encode_bytes(Store *store, uint32_t field, PyObject *value, unsigned 
 
 int encode_value(Store *store, uint32_t field, PyObject *value, unsigned char *to, struct staging *staging) {
     Py_ssize_t row = staging->row;
-    switch (store->geometry.fields[field].kind) {
+    switch (store->handle.geometry.fields[field].kind) {
     case KIND_FLOAT32:
     case KIND_FLOAT64: return encode_float(store, field, value, to, row);
     case KIND_KEY: return encode_key_value(store, field, value, to, staging);

@@ -36,12 +36,12 @@ static int raise_full(Store *store, PyObject *text, Py_ssize_t count) {
         raise_error(store->state, ERROR_KEY_TABLE_FULL,
                     "the key table is full: %U would be one more than the %u keys it was created for; known keys go on "
                     "working; create the store with a larger keys=",
-                    key, store->geometry.options.keys);
+                    key, store->handle.geometry.options.keys);
     else if (key)
         raise_error(store->state, ERROR_KEY_TABLE_FULL,
                     "the key table has no room for %zd new keys, %U and others, as it was created for %u; nothing of "
                     "the batch was written, and known keys go on working; create the store with a larger keys=",
-                    count, key, store->geometry.options.keys);
+                    count, key, store->handle.geometry.options.keys);
     Py_XDECREF(key);
     return -1;
 }
@@ -50,7 +50,7 @@ static int raise_full(Store *store, PyObject *text, Py_ssize_t count) {
 static int enter_key(Store *store, PyObject *text, const char *bytes, Py_ssize_t length, uint32_t *id) {
     enum table_status status;
     BEGIN_EXCLUSIVE(store); /* the table's spare cell belongs to one thread at a time */
-    status = table_intern(&store->table, bytes, (size_t)length, id);
+    status = table_intern(&store->handle.table, bytes, (size_t)length, id);
     END_EXCLUSIVE();
     return status == TABLE_OK ? remember_key(store, text, *id) : raise_full(store, text, 1);
 }
@@ -59,7 +59,7 @@ static int look_up_key(Store *store, uint32_t field, PyObject *text, uint32_t *i
     Py_ssize_t length, row = staging ? staging->row : -1;
     const char *bytes = utf8_of(store, field, text, &length, row);
     if (!bytes) return -1;
-    uint32_t most = store->geometry.fields[field].size;
+    uint32_t most = store->handle.geometry.fields[field].size;
     if (length > (Py_ssize_t)most) {
         raise_field(store, ERROR_FIELD, field, row,
                     "expected a key of at most %u bytes of UTF-8, found %zd; shorten it or declare Key[n]", most,
@@ -72,11 +72,11 @@ static int look_up_key(Store *store, uint32_t field, PyObject *text, uint32_t *i
         return 0;
     }
     if (PyErr_Occurred() || check_open(store)) return -1;
-    enum table_status status = store->writable ? table_know(&store->table, bytes, (size_t)length, id)
-                                               : table_find(&store->table, bytes, (size_t)length, id);
+    enum table_status status = store->handle.ring.writable ? table_know(&store->handle.table, bytes, (size_t)length, id)
+                                               : table_find(&store->handle.table, bytes, (size_t)length, id);
     if (status == TABLE_OK) return remember_key(store, text, *id);
     if (staging) return note_new_key(&staging->new_keys, text, id);
-    if (store->writable) return enter_key(store, text, bytes, length, id);
+    if (store->handle.ring.writable) return enter_key(store, text, bytes, length, id);
     PyObject *key = shown(store->state, text);
     if (key)
         raise_error(
@@ -108,12 +108,12 @@ int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, struc
 static int check_room(Store *store, PyObject *new_keys) {
     Py_ssize_t missing = 0, at = 0, length;
     PyObject *text, *first = NULL;
-    uint32_t room = table_room(&store->table), id;
+    uint32_t room = table_room(&store->handle.table), id;
     if (PyDict_Size(new_keys) <= (Py_ssize_t)room) return 0;
     while (PyDict_Next(new_keys, &at, &text, NULL)) {
         const char *bytes = PyUnicode_AsUTF8AndSize(text, &length);
         if (!bytes) return -1;
-        if (table_find(&store->table, bytes, (size_t)length, &id) == TABLE_OK) continue;
+        if (table_find(&store->handle.table, bytes, (size_t)length, &id) == TABLE_OK) continue;
         if (!missing++) first = text;
     }
     return missing <= (Py_ssize_t)room ? 0 : raise_full(store, first, missing);
@@ -130,8 +130,8 @@ int enter_new_keys(Store *store, PyObject *new_keys, const struct staged *batch)
         const char *bytes = PyUnicode_AsUTF8AndSize(text, &length);
         failed = !bytes || enter_key(store, text, bytes, length, next++);
     }
-    for (uint32_t field = 0; !failed && field < store->geometry.options.field_count; field++) {
-        if (store->geometry.fields[field].kind != KIND_KEY || !batch->made[field]) continue;
+    for (uint32_t field = 0; !failed && field < store->handle.geometry.options.field_count; field++) {
+        if (store->handle.geometry.fields[field].kind != KIND_KEY || !batch->made[field]) continue;
         unsigned char *to = batch->made[field];
         for (Py_ssize_t row = 0; row < batch->count; row++, to += batch->stride[field]) {
             uint32_t id;
@@ -150,9 +150,9 @@ int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned cha
         if (encode_key(store, field, value, &id, staging)) return -1;
     } else if (PyLong_Check(value) && !PyBool_Check(value)) {
         if (check_open(store)) return -1;
-        uint32_t count = table_count(&store->table);
+        uint32_t count = table_count(&store->handle.table);
         uint64_t number = PyLong_AsUnsignedLongLong(value);
-        bool known = number < count && table_names(&store->table, (uint32_t)number);
+        bool known = number < count && table_names(&store->handle.table, (uint32_t)number);
         if ((number == UINT64_MAX && PyErr_Occurred()) || !known) {
             PyErr_Clear();
             PyObject *text = shown(store->state, value);
@@ -181,7 +181,7 @@ int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned cha
 
 static int check_keyed(Store *store) {
     if (check_open(store)) return -1;
-    if (store->geometry.key_field >= 0) return 0;
+    if (store->handle.geometry.key_field >= 0) return 0;
     raise_error(store->state, ERROR_INVALID_OPTION, "this store has no keys: its schema has no field of kind Key");
     return -1;
 }
@@ -190,9 +190,9 @@ PyObject *Store_key(PyObject *self, PyObject *text) {
     Store *store = (Store *)self;
     uint32_t id;
     if (check_keyed(store)) return NULL;
-    uint32_t field = (uint32_t)store->geometry.key_field;
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++) /* the key field that takes the longest keys */
-        if (store->geometry.fields[i].kind == KIND_KEY && store->geometry.fields[i].size == store->geometry.key_bytes)
+    uint32_t field = (uint32_t)store->handle.geometry.key_field;
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) /* the key field that takes the longest keys */
+        if (store->handle.geometry.fields[i].kind == KIND_KEY && store->handle.geometry.fields[i].size == store->handle.geometry.key_bytes)
             field = i;
     if (!PyUnicode_Check(text)) {
         wrong_type(store, field, text, -1, "a str");
@@ -206,7 +206,7 @@ PyObject *Store_key_text(PyObject *self, PyObject *argument) {
     if (check_keyed(store)) return NULL;
     unsigned long id = PyLong_AsUnsignedLong(argument);
     if (id == (unsigned long)-1 && PyErr_Occurred()) return NULL;
-    uint32_t count = table_count(&store->table);
+    uint32_t count = table_count(&store->handle.table);
     if (id >= count)
         return PyErr_Format(PyExc_IndexError, "%R is no key id; this store has ids below %u", argument, count);
     return key_text(store, (uint32_t)id);

@@ -24,13 +24,13 @@ int put_default(Store *store, uint32_t field, unsigned char *to, struct staging 
 
 enum left_out left_out(const Store *store, uint32_t field) {
     if (default_of(store, field)) return LEFT_DEFAULT;
-    return store->geometry.fields[field].kind == KIND_TIMESTAMP ? LEFT_NOW : LEFT_REFUSED;
+    return store->handle.geometry.fields[field].kind == KIND_TIMESTAMP ? LEFT_NOW : LEFT_REFUSED;
 }
 
 static void put_time(const Store *store, unsigned char *record, int64_t now) {
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
-        if (store->geometry.fields[i].kind == KIND_TIMESTAMP)
-            memcpy(record + store->geometry.fields[i].offset, &now, 8);
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
+        if (store->handle.geometry.fields[i].kind == KIND_TIMESTAMP)
+            memcpy(record + store->handle.geometry.fields[i].offset, &now, 8);
 }
 
 /* ---- append ------------------------------------------------------------------------------------------------------- */
@@ -54,7 +54,7 @@ static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_
         fields[i] = meant;
         given[meant] = true;
     }
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
         if (!given[i] && left_out(store, i) == LEFT_REFUSED) {
             raise_field(store, ERROR_FIELD_TYPE, i, -1,
                         "it is missing; only a Timestamp, or what is declared with a default, may be left out");
@@ -67,9 +67,9 @@ static int stage_defaults(Store *store, const unsigned char *fields, Py_ssize_t 
                           struct staging *staging) {
     bool given[PARTITION_KEYWORD + 1] = {false};
     for (Py_ssize_t i = 0; i < count; i++) given[fields[i]] = true;
-    for (uint32_t i = 0; i < store->geometry.options.field_count; i++)
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
         if (!given[i] && default_of(store, i) &&
-            put_default(store, i, record + store->geometry.fields[i].offset, staging))
+            put_default(store, i, record + store->handle.geometry.fields[i].offset, staging))
             return -1;
     return 0;
 }
@@ -95,7 +95,7 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
         if (fields[i] == PARTITION_KEYWORD) {
             *partition = partition_argument(store, values[i]);
             if (*partition == -2) return -1;
-        } else if (encode_value(store, fields[i], values[i], record + store->geometry.fields[fields[i]].offset,
+        } else if (encode_value(store, fields[i], values[i], record + store->handle.geometry.fields[fields[i]].offset,
                                 staging)) {
             return -1;
         }
@@ -104,7 +104,7 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
 }
 
 int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging) {
-    const uint32_t count = store->geometry.options.field_count;
+    const uint32_t count = store->handle.geometry.options.field_count;
     PyObject *values = NULL;
     bool by_position = PyTuple_CheckExact(given) || (PyObject *)Py_TYPE(given) == store->record_type ||
                        (PyTuple_Check(given) && !store->values_of); /* other tuples may have names for their values */
@@ -122,7 +122,7 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, struct st
         return -1;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->geometry.fields[i].offset,
+        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->handle.geometry.fields[i].offset,
                          staging)) {
             Py_DECREF(values);
             return -1;

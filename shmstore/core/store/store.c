@@ -136,9 +136,11 @@ void handle_sample(struct handle *handle, int64_t time_ns, struct sample_values 
     history_write(&handle->ring, values);
 }
 
-bool handle_reap(const struct handle *handle, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released) {
-    if ((load_relaxed(&processes_place(&handle->ring, index)->word) & 0xff) == PLACE_FREE) return false;
-    if (!processes_reap(&handle->processes, index, pid, voided, released)) return false;
-    if (*voided || *released) wait_notify(&handle->board->news); /* a cursor may have stopped there */
-    return true;
+bool handle_reap(const struct handle *handle, uint32_t *index, uint64_t *pid, uint64_t *voided, uint64_t *released) {
+    for (; *index < handle->geometry.options.processes; ++*index) {
+        if (!processes_reap(&handle->processes, *index, pid, voided, released)) continue;
+        if (*voided || *released) wait_notify(&handle->board->news); /* a cursor may have stopped there */
+        return true;
+    }
+    return false;
 }

@@ -81,8 +81,9 @@ bool handle_purge(const struct handle *handle, int64_t before_ns, uint64_t *pass
 /* Write one sample to the history; only the coordinator does. */
 void handle_sample(struct handle *handle, int64_t time_ns, struct sample_values *values);
 
-/* As processes_reap; whoever waits behind a claim of the dead is woken. */
-bool handle_reap(const struct handle *handle, uint32_t index, uint64_t *pid, uint64_t *voided, uint64_t *released);
+/* Reap the first dead holder of a place from `*index` on: says which place it was and what was done, and wakes whoever waits
+ * behind its claims. False: there is none, and `*index` is behind the last place. */
+bool handle_reap(const struct handle *handle, uint32_t *index, uint64_t *pid, uint64_t *voided, uint64_t *released);
 
 static inline void handle_totals(struct handle *handle, uint32_t partition, struct totals *totals) {
     ring_totals(&handle->ring, partition, &handle->decided[partition], totals);
