@@ -308,7 +308,9 @@ MUTANTS = (
         "what may be read but not written is not opened for writing",
         "what_is_no_store_is_refused_in_words_and_leaves_nothing_to_close",
         "store/store.c",
-        {"if (status != HEADER_OK || !writable || !handle->header.read_compatible)": "if (status != HEADER_OK || true)"},
+        {
+            "if (status != HEADER_OK || !writable || !handle->header.read_compatible)": "if (status != HEADER_OK || true)"
+        },
     ),
     Mutant(
         "a forked child is not its parent",
