@@ -1,10 +1,10 @@
 """The coordinator: the one process that reaps the dead early, samples totals each second and applies retention.
 
-A store works fully without it: it is on no append or read path. What it adds is speed (a dead process is repaired
-within a tick, not when somebody meets its slot), the history of rates, and retention.
+A store works fully without it: no append and no read goes through it. It adds speed (a dead process is repaired within
+a tick, not when somebody meets its slot), the history of rates, and retention.
 
-One coordinates at a time, by a lock that the kernel frees when its holder dies; every other `Coordinator` of the store
-stands by and takes over. Its death loses nothing but the samples of the seconds without one.
+One of them coordinates at a time, by a lock that the kernel frees when its holder dies; every other `Coordinator` of
+the store stands by and takes over. When it dies, only the samples of the seconds without one are lost.
 """
 
 import threading
@@ -39,10 +39,10 @@ class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
 
     retention: records older than this are purged each second; needs a Timestamp field. None keeps them.
-    tick: seconds between two looks for the dead, more than 0 and at most LONGEST_TICK_S.
+    tick: seconds from one look for dead processes to the next, more than 0 and at most LONGEST_TICK_S.
     on_statistics: called each second with `store.statistics`; the store's own `on_statistics` when None.
 
-    Raises InvalidOption for a retention or tick out of bounds, and for retention of records without a Timestamp;
+    Raises InvalidOption for a retention or tick out of bounds, and for a retention when records have no Timestamp;
     ReadOnlyStore for a store that was attached read-only.
     """
 
@@ -105,7 +105,7 @@ class Coordinator(Alone):
                 _log().info("store %r was unlinked: nothing is left to coordinate", self._store.name)
 
     def start(self) -> Self:
-        """Run in a thread of this process; no effect while it runs. Returns self."""
+        """Run in a thread of this process; does nothing while it runs already. Returns self."""
         if self._thread is None or not self._thread.is_alive():
             self._stopping = self._active = False  # after a fork the parent's thread is gone, and its state stale
             self._thread = threading.Thread(
@@ -142,7 +142,8 @@ class Coordinator(Alone):
                 self._each_second()
                 next_sample_s += _SAMPLE_EVERY_S
                 if next_sample_s <= now_s:
-                    # After a suspension the missed seconds stay missing: to catch up is to sample one instant often.
+                    # After a suspension the missed seconds stay missing: catching up would sample one instant many
+                    # times.
                     next_sample_s = now_s + _SAMPLE_EVERY_S
             time.sleep(self._tick_s)
 

@@ -1,20 +1,20 @@
-"""Every exception that shmstore raises of its own.
+"""Every exception of shmstore's own.
 
     ShmStoreError (Exception)
     │
-    │   asked for something that cannot be
+    │   a request that cannot be met
     ├── InvalidName (ValueError)             a store's name is not of the form [A-Za-z0-9._-]{1,200}
     ├── InvalidSchema (ValueError)           a record declaration cannot be stored
     ├── InvalidOption (ValueError)           an option has a value that is not allowed
     │   └── InvalidCapacity                  a size is zero, negative or beyond a limit of the format
-    ├── InvalidCall (TypeError)              a function was called without, or with other, arguments than it takes
-    ├── NotPicklable (TypeError)             what lives in one process alone was to be pickled or copied
+    ├── InvalidCall (TypeError)              a function was called with other arguments than it takes, or without some
+    ├── NotPicklable (TypeError)             an object that lives in one process was to be pickled or copied
     │
     │   the segment
     ├── StoreNotFound (FileNotFoundError)    no segment has this name
     ├── StoreExists (FileExistsError)        a segment of this name exists already
     ├── NoSpace (OSError)                    /dev/shm cannot hold the segment
-    ├── TooManyFiles (OSError)               this process, or the system, may open no further file
+    ├── TooManyFiles (OSError)               this process, or the system, may not open another file
     ├── SystemRefused (OSError)              the system lacks, or forbids, something that a store needs
     ├── AccessDenied (PermissionError)       the segment's mode keeps this user out
     ├── NotAStore (ValueError)               the bytes are another program's
@@ -28,14 +28,14 @@
     │
     │   a store in use
     ├── KeyTableFull (RuntimeError)          no room for a new key; known keys go on working
-    ├── ProcessTableFull (RuntimeError)      no room for another process; readers need none
+    ├── ProcessTableFull (RuntimeError)      no room for another process; readers do not need any
     ├── PartitionStalled (RuntimeError)      live writers hold every slot that an append could take
     ├── ReadOnlyStore (PermissionError)      the store was attached for reading only
     ├── StoreClosed (ValueError)             used after `close`
     └── StoreUnlinked (RuntimeError)         the name was removed: nothing more can be appended or awaited
 
-Every message says what was found, what was expected and what to do. The ones that are an OSError carry the `errno` of
-Linux that other programs give for the same trouble.
+Every message says what was found, what was expected and what to do. Those that are an OSError carry the `errno` that
+other programs on Linux give for the same trouble.
 """
 
 
@@ -60,11 +60,13 @@ class InvalidCapacity(InvalidOption):
 
 
 class InvalidCall(ShmStoreError, TypeError):
-    """A function was called without an argument or a running loop that it needs, or with one that it does not take."""
+    """A function was called without an argument or a running loop that it needs, or with an argument that it does not
+    take.
+    """
 
 
 class NotPicklable(ShmStoreError, TypeError):
-    """What lives in one process alone was to be pickled or copied."""
+    """An object that lives in one process was to be pickled or copied."""
 
 
 class StoreNotFound(ShmStoreError, FileNotFoundError):
@@ -86,7 +88,7 @@ class NoSpace(ShmStoreError, OSError):
 
 
 class TooManyFiles(ShmStoreError, OSError):
-    """This process, or the system, may open no further file. What is open goes on working."""
+    """This process, or the system, may not open another file. What is open goes on working."""
 
     errno = 24  # EMFILE
 
@@ -139,7 +141,7 @@ class KeyTableFull(ShmStoreError, RuntimeError):
 
 
 class ProcessTableFull(ShmStoreError, RuntimeError):
-    """There is no room for another process; read-only stores need none."""
+    """There is no room for another process; read-only stores do not need any."""
 
 
 class PartitionStalled(ShmStoreError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Public names: the package is the module that public classes say, and that pickles name, wherever they are written."""
+"""Public names: public classes, and pickles of them, name the package as their module, wherever they are written."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 PACKAGE = "shmstore"
 
-# What pickles of version 0.1 name, by the modules that they name, and where it is now.
+# What pickles of version 0.1 name, by module, and where it is now.
 _EARLIER = {
     "column": {"TypedColumn": "tables.column:TypedColumn"},
     "detached": {"Detached": "reading.detached:Detached"},
@@ -32,7 +32,7 @@ _EARLIER = {
 def public(thing: T, inside: type | None = None) -> T:
     """A function, or a class and its methods, that says the package as its module.
 
-    With `inside`, it is found there, under its name after a _: by pickles, and not among what users call.
+    With `inside`, it is an attribute of that class, with a _ before its name: pickles find it, and users do not see it.
     """
     thing.__module__ = PACKAGE
     for member in vars(thing).values() if isinstance(thing, type) else ():
@@ -46,7 +46,7 @@ def public(thing: T, inside: type | None = None) -> T:
 
 
 class _Earlier(ModuleType):
-    """Stands for a module that is no more, for those who unpickle what it wrote."""
+    """Stands for a module that is gone, for whoever unpickles what it wrote."""
 
     def __getattr__(self, name: str) -> Any:
         _, _, module = self.__name__.partition(".")

@@ -1,4 +1,4 @@
-"""What lives in one process alone: whoever pickles or copies it is told what to send instead."""
+"""Objects that live in one process: whoever pickles or copies one is told what to send instead."""
 
 from typing import ClassVar, NoReturn, Self
 
@@ -18,7 +18,7 @@ class Alone:
 
 
 class Question(Alone):
-    """The same for what never changes: a copy is the object itself."""
+    """The same for objects that never change: a copy is the object itself."""
 
     __slots__ = ()
 

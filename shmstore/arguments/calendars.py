@@ -29,7 +29,7 @@ def is_calendar_unit(every: object) -> TypeGuard[CalendarUnit]:
 def checked_zone(zone: tzinfo | str | None) -> tzinfo:
     """A time zone by its IANA name, as "Europe/Berlin", or as it is; None is UTC.
 
-    Raises InvalidOption for a name that this system does not know, and for what is no time zone.
+    Raises InvalidOption for a name that this system does not know, and for anything that is not a time zone.
     """
     if zone is None:
         return UTC
@@ -43,16 +43,16 @@ def checked_zone(zone: tzinfo | str | None) -> tzinfo:
         return ZoneInfo(zone)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise InvalidOption(
-            f"zone is {shown(zone)}, which is no time zone that this system knows; give an IANA name such as "
+            f"zone is {shown(zone)}, which is not a time zone that this system knows; give an IANA name such as "
             "'Europe/Berlin' (where all are missing, install the package tzdata)"
         ) from None
 
 
 def edges(unit: CalendarUnit, zone: tzinfo, first_ns: int, last_ns: int) -> "array[int]":
-    """The beginnings, ascending, of each unit that has a time from first_ns to last_ns in it, and the end of the last.
+    """Where each unit that has a time from first_ns to last_ns in it begins, ascending, and where the last one ends.
 
     A day that a zone left out (Samoa's 30 December 2011) does not begin; one whose midnight was left out begins with
-    its first moment. So days have 23, 24 or 25 hours, and hardly ever others. What lies beyond 64 bits is cut.
+    its first moment. So days have 23, 24 or 25 hours, and hardly ever another number. Times beyond 64 bits are clamped.
     """
     first_day = _local(first_ns, zone).date()
     last_day = _local(last_ns, zone).date()
@@ -65,7 +65,7 @@ def _local(time_ns: int, zone: tzinfo) -> datetime:
 
 
 def _days(unit: CalendarUnit, first: date, last: date) -> Iterator[date]:
-    """The first day of each unit, from the one that `first` is in to the one after that which `last` is in."""
+    """The first day of each unit, from the unit that `first` is in to the unit after the one that `last` is in."""
     day = _first_day(unit, first)
     while day <= last:
         yield day
@@ -74,7 +74,7 @@ def _days(unit: CalendarUnit, first: date, last: date) -> Iterator[date]:
 
 
 def _first_day(unit: CalendarUnit, day: date) -> date:
-    """The day with which the unit begins that has this day in it."""
+    """The first day of the unit that this day is in."""
     if unit == "week":
         return day - timedelta(days=day.weekday())
     if unit == "day":
@@ -87,7 +87,7 @@ def _beginning_ns(day: date, zone: tzinfo) -> int:
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     offset, later = _offset_us(midnight), _offset_us(midnight.replace(fold=1))
     start_us = (day.toordinal() - _UNIX_EPOCH.toordinal()) * _DAY_US - offset
-    if offset < later:  # clocks were put forward over midnight; where they were put back, the first midnight counts
+    if offset < later:  # clocks were put forward over midnight; where they went back, the first midnight counts
         start_us = _first_moment_us(day, zone, start_us - (later - offset), start_us)
     return max(-(1 << 63), min((1 << 63) - 1, start_us * 1000))
 
@@ -99,7 +99,7 @@ def _offset_us(time: datetime) -> int:
 
 
 def _first_moment_us(day: date, zone: tzinfo, low_us: int, high_us: int) -> int:
-    """The first microsecond of the two and between them whose local date is `day` or a later one."""
+    """The first microsecond from `low_us` to `high_us` whose local date is `day` or a later one."""
     while low_us < high_us:
         middle_us = (low_us + high_us) // 2
         if _local(middle_us * 1000, zone).date() >= day:

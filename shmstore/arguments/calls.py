@@ -11,7 +11,7 @@ from shmstore.errors import InvalidCall
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
 
-_SIMILAR = 0.75  # short names are soon alike
+_SIMILAR = 0.75  # short names are easily alike
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 # What other programs call it, by what it is called here.
@@ -63,7 +63,7 @@ SEVERAL_KEYS = (
     "polars.DataFrame(store.snapshot()).group_by('a', 'b')"
 )
 
-# What to do with values too many, by the function that was given them.
+# What to do with surplus values, by the function that was given them.
 _TOO_MANY = {
     "group_by": SEVERAL_KEYS,
     **dict.fromkeys(("sum", "mean", "min", "max", "summary", "variance", "stddev"), _ONE_VALUE),
@@ -76,7 +76,7 @@ _TOO_MANY = {
     **dict.fromkeys(("create", "open"), "sizes are given by name, as capacity=100_000"),
 }
 
-# Classes that others make.
+# Classes that users do not call themselves.
 _MADE_BY = {
     "EventStore": "shmstore.create(name, Order, capacity=100_000), shmstore.open(...) or shmstore.attach(name)",
     "Series": "shmstore.series(name, capacity=100_000)",
@@ -125,7 +125,7 @@ def checked_calls(*but: str) -> Callable[[C], C]:
 
 
 def _names_of_the_rest(function: Callable[..., Any]) -> list[str] | None:
-    """The keys of the TypedDict that says what a function's ** takes; None without one."""
+    """The keys of the TypedDict that says what a function's ** takes; None when there is none."""
     if not function.__code__.co_flags & inspect.CO_VARKEYWORDS:
         return None
     for parameter in inspect.signature(function).parameters.values():
@@ -174,7 +174,7 @@ def _title(function: Callable[..., Any]) -> str:
 
 
 def _usage(parameters: Sequence[inspect.Parameter], rest: Sequence[str] | None) -> str:
-    """The parameters as they are written: those by position, and behind a star those by name."""
+    """The parameters as a call writes them: those by position, then a star and those by name."""
     first, by_name = [], [f"{name}=" for name in rest or ()]
     several = [one for one in parameters if one.kind is one.VAR_POSITIONAL]
     for one in parameters:

@@ -1,4 +1,4 @@
-"""Arguments of calls: each is what it must be, or the error names it, what was found and what was expected."""
+"""Arguments of calls: each is what it must be, or an error names it, what was found and what was expected."""
 
 from collections.abc import Callable
 from functools import partial
@@ -50,28 +50,28 @@ def row_number(item: Any) -> int:
     """A row by its number, also one of NumPy's. Raises FieldTypeError."""
     number = plain_number(item)
     if not isinstance(number, int):
-        raise FieldTypeError("", f"{shown(item)} is no row; expected a number, a slice, or a name")
+        raise FieldTypeError("", f"{shown(item)} is not a row; expected a number, a slice, or a name")
     return number
 
 
 def items_of(values: Any) -> list[Any] | None:
-    """Several values as a list; None of what has none. A text is one value. What a generator raises is passed on."""
+    """Several values as a list; None for anything else, such as a text. What a generator raises is passed on."""
     try:
         iterator = None if isinstance(values, str | bytes) else iter(values)
-    except Exception:  # of another library's
+    except Exception:  # raised by another library
         return None
     return None if iterator is None else list(iterator)
 
 
 def function(name: str, value: Any) -> Callable[..., Any] | None:
-    """What can be called, or None. Raises InvalidOption."""
+    """A callable, or None. Raises InvalidOption."""
     return None if value is None else called(name, value, "what can be called, or None")
 
 
 def called(name: str, value: Any, expected: str) -> Callable[..., Any]:
-    """What is called, and has done its work when the call returns. Raises InvalidOption.
+    """A callable whose work is done when the call returns. Raises InvalidOption.
 
-    An async function or a generator has not even begun by then; what it returns is true, whatever it would have said.
+    An async function or a generator has not even begun by then, and the object that it returns counts as true.
     """
     if not callable(value):
         raise refused(name, value, expected)
@@ -88,10 +88,10 @@ def plain_number(value: Any) -> int | float | None:
     try:
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         if kind not in "iufb" or getattr(value, "mask", None) is not None:
-            return None  # a time, half a complex number, or what may be missing
+            return None  # a time, a complex number, or a value that may be missing
         whole = _index(value)
         return _float(value) if whole is None else whole
-    except Exception:  # of another library's
+    except Exception:  # raised by another library
         return None
 
 

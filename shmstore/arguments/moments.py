@@ -1,7 +1,7 @@
-"""Moments and lengths of time in whole nanoseconds, also those of NumPy and pandas, which are known by what they have.
+"""Moments and lengths of time in whole nanoseconds, also of NumPy and pandas, which are told by their attributes.
 
-A datetime of Python's counts microseconds. What pandas makes of it hides nanoseconds in a subclass, and its NaT is one
-as well; NumPy's datetime64 and timedelta64 count units of their own. Each is taken exactly or refused.
+Python's datetime counts microseconds. That of pandas is a subclass with hidden nanoseconds, and its NaT is a datetime
+too; NumPy's datetime64 and timedelta64 count units of their own. Each is taken exactly or refused.
 """
 
 import re
@@ -46,16 +46,16 @@ _PART: Final = rf"{_NUMBER}\s?(?:ns|us|ms|s|m|h|d)\s?"
 _PART_GROUPS: Final = rf"({_NUMBER})\s?(ns|us|ms|s|m|h|d)"
 _BARE: Final = re.compile(_NUMBER, re.ASCII)
 _FRACTION: Final = re.compile(r"(.{7,10}[^\d+-]\d\d(:?)\d\d\2\d\d)[.,](\d{1,9})(\D.*)?", re.ASCII)  # of a second
-_CLOCK_S: Final = 10**9  # a number of seconds from here on is hardly how long ago something was
+_CLOCK_S: Final = 10**9  # so many seconds are hardly how long ago something was
 _WRITTEN: Final = (
-    "is no time; write how long ago, as '90s', '10m' or '1h30m', or a date or time, as '2025-03-05' or "
+    "is not a time; write how long ago, as '90s', '10m' or '1h30m', or a date or time, as '2025-03-05' or "
     "'2025-03-05T10:20:00Z' (one without a zone is in the local one)"
 )
 _ADVICE: Final = "so it names no instant; add one, as in datetime.now(timezone.utc)"
 
 
 class Unclear(ValueError):
-    """A value is no exact moment or length of time. Its text says why, to follow the value in a sentence."""
+    """A value is not an exact moment or length of time. Its text says why, and follows the value in a sentence."""
 
 
 def moment_ns(value: object) -> int | None:
@@ -64,14 +64,14 @@ def moment_ns(value: object) -> int | None:
     A datetime must be aware. A datetime64 is in UTC, as NumPy has it.
     """
     if type(value) is datetime and _is_plain_zone(type(value.tzinfo)):
-        return _datetime_ns(value)  # what is raised here, as by a signal handler, is not another library's
+        return _datetime_ns(value)  # what is raised here comes from a signal handler, say, and not from another library
     if type(value) in _PLAIN:
         return None
     try:
         return _datetime_ns(value) if isinstance(value, datetime) else _numpy_ns(value, "M")
     except Unclear:
         raise
-    except Exception as error:  # of another library's, or of a zone
+    except Exception as error:  # raised by another library, or by a zone
         raise Unclear(f"cannot be read as a time ({type(error).__name__}: {shown(str(error))})") from error
 
 
@@ -93,7 +93,7 @@ def length_ns(value: object) -> int | None:
 
 
 def text_ns(text: str) -> int | None:
-    """Nanoseconds of a length of time as people write it: 90s, 1h30m, 250ms, 1.5us; None for what is none.
+    """Nanoseconds of a length of time as people write it: 90s, 1h30m, 250ms, 1.5us; None for any other text.
 
     A bare number counts seconds.
     """
@@ -106,8 +106,8 @@ def text_ns(text: str) -> int | None:
 
 
 def written_ns(text: str, now_ns: int) -> int:
-    """Nanoseconds from the Unix epoch to a moment as people write it: 10m is that long before now, which is `now_ns`; a
-    date, or a date and time, is ISO 8601, in the local zone when it names none. Raises Unclear.
+    """Nanoseconds from the Unix epoch to a moment as people write it. 10m is that long before `now_ns`; a date, or a
+    date and time, is ISO 8601, in the local zone when it does not name one. Raises Unclear.
     """
     length = text_ns(text)
     if length is None:
@@ -126,12 +126,12 @@ def written_ns(text: str, now_ns: int) -> int:
 
 
 def is_written(text: str) -> bool:
-    """Whether `written_ns` reads it, or tells which ways it could be read."""
+    """Whether `written_ns` reads it, or says in which ways it could be read."""
     return text_ns(text) is not None or _iso_ns(text) is not None
 
 
 def _iso_ns(text: str) -> int | None:
-    """Nanoseconds from the Unix epoch to an ISO 8601 date or time; None for what is none."""
+    """Nanoseconds from the Unix epoch to an ISO 8601 date or time; None for any other text."""
     fraction = _FRACTION.fullmatch(text)
     if fraction is None and ("." in text or "," in text):
         return None
@@ -160,7 +160,7 @@ def _is_plain_zone(kind: type) -> bool:
 
 def _datetime_ns(value: datetime) -> int | None:
     if value != value:
-        raise Unclear("is no time: something is missing there")
+        raise Unclear("is not a time: something is missing there")
     if value.utcoffset() is None:
         raise Unclear(f"has no time zone, {_ADVICE}")
     return length_ns(value - UNIX_EPOCH)
@@ -172,7 +172,7 @@ def _numpy_ns(value: Any, letter: str) -> int | None:
         return None
     found = _NUMPY_TYPE.fullmatch(dtype.str)
     if bool(value != value):
-        raise Unclear("is no time: something is missing there")
+        raise Unclear("is not a time: something is missing there")
     if not found or not found[3]:
         raise Unclear("has no unit; give one, as in numpy.datetime64(value, 'ns')")
     unit, count = found[3], int(value.astype("i8")) * int(found[2] or 1)

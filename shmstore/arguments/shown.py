@@ -1,4 +1,4 @@
-"""Any value in a message: short, on one line, and whatever its own repr() does."""
+"""Any value in a message: short, and on one line, whatever its own repr() does."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ _MOST_BITS = 400  # of an int: Python refuses to write very long ones
 
 
 def shown(value: object) -> str:
-    """repr(value), cut where it is long; of a value whose repr() fails, what it is and what failed."""
+    """repr(value), cut where it is long; for a value whose repr() fails, its type and the failure."""
     try:
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             return f"an int of {value.bit_length():,} bits"
@@ -20,7 +20,7 @@ def shown(value: object) -> str:
 
 
 def near(name: object, names: Iterable[str], least: float = 0.6) -> str:
-    """ "did you mean ...?", with the most similar of the names; nothing where none is (at `least`, from 0 to 1)."""
+    """ "did you mean ...?", with the most similar of the names; "" when none is similar enough (`least`, from 0 to 1)."""
     if not isinstance(name, str) or len(name) > _MOST:
         return ""
     from difflib import get_close_matches  # only whoever mistypes pays for it

@@ -107,7 +107,7 @@ def _logout() -> list[Finding]:
     if _removes_at_logout() and not os.path.exists(f"{_LINGER}/{owner_name(user)}"):
         advice = (
             "set RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger for this user, or run as a system "
-            "user; who is attached then is told that the store was unlinked"
+            "user; whoever is attached then is told that the store was unlinked"
         )
         return [Finding("RemoveIPC", Health.WARNING, "yes: this user's stores go at its last logout", advice)]
     return [Finding("RemoveIPC", Health.OK, "this user's stores stay at logout")]

@@ -74,8 +74,8 @@ def series(
         return Series(stores.attach(name, Point, read_only=read_only, **callbacks))
     if read_only:
         raise InvalidOption(
-            f"capacity is {shown(capacity)} and read_only is {shown(read_only)}: who only reads makes no series; leave "
-            "one out"
+            f"capacity is {shown(capacity)} and read_only is {shown(read_only)}: whoever only reads does not make "
+            "a series; leave one out"
         )
     # Only what is said is compared with what a series is that exists.
     given = {"keys": keys, "processes": processes, "mode": mode}

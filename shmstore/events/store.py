@@ -144,7 +144,7 @@ def open(name: str, record: Any, *, strict: bool = False, **options: Unpack[Crea
             return create(name, record, **options)
     raise StoreExists(
         f"store {name!r} could neither be attached nor created in {_OPEN_ROUNDS} rounds: others create and unlink it "
-        "all the time, or something that is no store has its name; look with shmstore-inspect doctor"
+        "all the time, or something that is not a store has its name; look with shmstore-inspect doctor"
     )
 
 
@@ -298,7 +298,9 @@ class EventStore(View[R], Closing):
         """
         for name in names:
             if isinstance(name, list | tuple):
-                raise FieldTypeError("", f"{shown(name)} is no field; name one after the other, as appender('a', 'b')")
+                raise FieldTypeError(
+                    "", f"{shown(name)} is not a field; name one after the other, as appender('a', 'b')"
+                )
         return self._core.appender(names, partition)
 
     def append_many(

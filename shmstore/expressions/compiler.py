@@ -92,7 +92,7 @@ class _Compiler(NumberCompiler):
             if not isinstance(number, Expression):
                 raise FieldTypeError(
                     "",
-                    f"{shown(number)} is no number of a record; expected a field's name or an expression, as "
+                    f"{shown(number)} is not a number of a record; expected a field's name or an expression, as "
                     "field('price') * field('quantity')",
                 )
             operands.append(self.number(number).operand)
@@ -117,10 +117,10 @@ class _Compiler(NumberCompiler):
         elif operator == "field":
             spec = self.spec(node)
             if spec.kind != _core.BOOL:
-                raise mistake(spec, f"is no condition; compare it, as in {node!r} == ...")
+                raise mistake(spec, f"is not a condition; compare it, as in {node!r} == ...")
             self._range(self.column(spec), (1, 1), to)
         elif not node.is_condition:
-            raise FieldTypeError(node.fields()[0], f"{node!r} is a number, no condition; compare it, as in ... > 0")
+            raise FieldTypeError(node.fields()[0], f"{node!r} is a number, not a condition; compare it, as in ... > 0")
         elif any(isinstance(operand, Expression) for operand in operands[1:]):
             self._compare_expressions(node, to)
         else:

@@ -90,7 +90,7 @@ class Expression:
             raise self._mistake(f"isin({shown(values)}) takes a list of constants, as in isin([{shown(values)}])")
         constants = tuple(self._operand(value) for value in given)
         if found := [constant for constant in constants if isinstance(constant, Expression)]:
-            raise self._mistake(f"isin takes constants, and {found[0]!r} is none; write == and |")
+            raise self._mistake(f"isin takes constants, and {found[0]!r} is not one; write == and |")
         return Expression("isin", (self._plain("isin"), constants))
 
     def startswith(self, prefix: str | bytes) -> "Expression":
@@ -202,7 +202,7 @@ class Expression:
 
     def _no_condition(self, operator: str, found: object) -> FieldTypeError:
         return self._mistake(
-            f"{operator} joins conditions, and {shown(found)} is none; compare it, as in {shown(found)} > 0, with "
+            f"{operator} joins conditions, and {shown(found)} is not one; compare it, as in {shown(found)} > 0, with "
             f"parentheses around each comparison: (a > 1) & (b > 2)"
         )
 

@@ -67,16 +67,16 @@ class _Reader:
         self._text = self._text.strip()
         try:
             tree = ast.parse(self._text, mode="eval").body
-            return self._value(tree, "this names no field")
+            return self._value(tree, "this does not name a field")
         except SyntaxError as error:
             start = (error.offset or len(self._text) + 1) - 1
-            self._fail_at(start, start + 1, f"this is no expression ({error.msg})")
+            self._fail_at(start, start + 1, f"this is not an expression ({error.msg})")
         except (RecursionError, MemoryError):
             raise InvalidOption(f"{self._text[:40]!r}... has too many parentheses within each other") from None
         except ValueError as error:  # a NUL
             if isinstance(error, ShmStoreError):
                 raise
-            self._fail_at(0, len(self._text), f"this is no expression ({error})")
+            self._fail_at(0, len(self._text), f"this is not an expression ({error})")
 
     # -- errors
 
@@ -132,11 +132,11 @@ class _Reader:
         return found if isinstance(found, Expression) else self._fail(node, otherwise)
 
     def _condition(self, node: ast.expr) -> Expression:
-        return self._value(node, "this is no condition")
+        return self._value(node, "this is not a condition")
 
     def _number(self, node: ast.expr) -> Any:
         found = self._expression(node)
-        return self._fail(node, "this is no number") if isinstance(found, str | bytes) else found
+        return self._fail(node, "this is not a number") if isinstance(found, str | bytes) else found
 
     def _comparison(self, node: ast.Compare) -> Expression:
         """One comparison, or a chain as in 1 < x <= 5."""
@@ -144,7 +144,7 @@ class _Reader:
         left_node = node.left
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             if isinstance(op, ast.In | ast.NotIn):
-                subject = self._value(left_node, "this is no field")
+                subject = self._value(left_node, "this is not a field")
                 one = self._made(left_node, subject.isin, self._list(right_node))
                 one = ~one if isinstance(op, ast.NotIn) else one
             elif type(op) in _COMPARISONS:
@@ -177,7 +177,7 @@ class _Reader:
             self._fail(node, f"there is no {method}(..) of this kind")
         if len(arguments) != _METHODS[method] + 1:
             self._fail(node, f"{method} takes {_METHODS[method]} beside the field, found {max(0, len(arguments) - 1)}")
-        subject = self._value(arguments[0], "this is no field")
+        subject = self._value(arguments[0], "this is not a field")
         if method == "isin":
             return self._made(node, subject.isin, self._list(arguments[1]))
         return self._made(node, getattr(subject, method), *map(self._expression, arguments[1:]))

@@ -174,7 +174,7 @@ class Live(Scope):
 def group_index(schema: Schema, name: str) -> int:
     """The field that groups go by. Raises FieldError, FieldTypeError for floats."""
     if not isinstance(name, str):
-        raise FieldTypeError("", f"{shown(name)} is no field; expected the name of one; {SEVERAL_KEYS}")
+        raise FieldTypeError("", f"{shown(name)} is not a field; expected the name of one; {SEVERAL_KEYS}")
     index = schema.index(name)
     spec = schema.fields[index]
     if spec.kind in (_core.FLOAT32, _core.FLOAT64):

@@ -88,7 +88,7 @@ def _require_nanoseconds(ns: int, now_ns: int, oldest_ns: Callable[[], int | Non
             meant = f"in {unit} it would be {as_datetime(time_ns).isoformat()}: give a datetime, or {ns} * 10**{power}"
     raise Unclear(
         f"counts nanoseconds since the Unix epoch, so it is {as_datetime(ns).isoformat()}, and the oldest record is of "
-        f"{as_datetime(oldest).isoformat()}; {meant}; None is no bound"
+        f"{as_datetime(oldest).isoformat()}; {meant}; None means no bound"
     )
 
 

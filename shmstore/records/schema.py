@@ -70,7 +70,7 @@ class Schema:
             return cls._of_fields(_fields_of_dtype(declaration), name)
         if isinstance(declaration, Sequence) and not isinstance(declaration, str | bytes):
             return cls._of_fields(_fields_of_sequence(declaration), name)
-        raise InvalidSchema(f"{shown(declaration)} declares no record; give {_DECLARATIONS}")
+        raise InvalidSchema(f"{shown(declaration)} does not declare a record; give {_DECLARATIONS}")
 
     @classmethod
     def _of_class(cls, declared: type) -> "Schema":
@@ -84,7 +84,7 @@ class Schema:
         if issubclass(declared, tuple) and hasattr(declared, "_fields"):
             fields = _fields_of_annotations(declared, declared._fields)
             return cls(_some(name, fields), declared, None, _defaults(fields, getattr(declared, "_field_defaults", {})))
-        raise InvalidSchema(f"the class {name} declares no record; give {_DECLARATIONS}")
+        raise InvalidSchema(f"the class {name} does not declare a record; give {_DECLARATIONS}")
 
     @staticmethod
     @public
@@ -152,7 +152,7 @@ class Schema:
                 return self._arranged(dict(zip(names, record, strict=True)))
             if len(record) != len(names):
                 raise FieldTypeError(
-                    "", f"a tuple of {len(record)} values is no {owner}; give {len(names)}: {', '.join(names)}"
+                    "", f"a tuple of {len(record)} values is not a {owner}; give {len(names)}: {', '.join(names)}"
                 )
             return record
         if isinstance(record, Mapping):
@@ -162,7 +162,8 @@ class Schema:
             return self._arranged(by_name)
         raise FieldTypeError(
             "",
-            f"{shown(record)} is no record; give a {owner}, a mapping by field name, or a tuple of all values in order",
+            f"{shown(record)} is not a record; give a {owner}, a mapping by field name, or a tuple of all values in "
+            "order",
         )
 
     def _arranged(self, by_name: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -244,7 +245,7 @@ def _fields_of_sequence(declaration: Sequence[Any]) -> Iterable[FieldSpec]:
             yield FieldSpec(*field)
         except TypeError:
             raise InvalidSchema(
-                f"{shown(field)} in a sequence of fields is no FieldSpec; give (name, kind, size)"
+                f"{shown(field)} in a sequence of fields is not a FieldSpec; give (name, kind, size)"
             ) from None
 
 

@@ -15,7 +15,7 @@ def _start_time() -> int:
             # The second field is the program's name in parentheses and may itself hold spaces and parentheses;
             # the field after the last ")" is the third, the start time is the twenty-second.
             return int(stat.read().rpartition(b")")[2].split()[19])
-    except OSError:  # no descriptor left, or no /proc: it is only told to people
+    except OSError:  # no descriptor left, or no /proc: only people read it
         return 0
 
 

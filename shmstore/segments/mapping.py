@@ -14,15 +14,15 @@ from shmstore.segments import names
 _POPULATE_READ: Final = 22  # MADV_POPULATE_READ and _WRITE of Linux 5.14, which the mmap module does not name
 _POPULATE_WRITE: Final = 23
 _NO_ADVICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # an older kernel; a sandbox
-_POPULATE_BYTES: Final = 1 << 22  # in one go; other threads and signals have their turn in between
+_POPULATE_BYTES: Final = 1 << 22  # in one go; other threads and signals get their turn in between
 
 
 class Segment(Closing, SharedMemory):
     """A segment as `shmstore.segments.segment.create` and `attach` hand it out; a context manager that closes it.
 
     It is a SharedMemory made of an open descriptor. The constructor of SharedMemory is not called: before CPython 3.13
-    it registers whoever attaches with the resource tracker, which removes the living segment when that process ends; in
-    every version it removes the segment when it cannot map it.
+    it registers every process that attaches with the resource tracker, which removes the living segment when that
+    process ends; and in every version it removes a segment that it cannot map.
 
     `writable` tells whether the bytes may be written.
     """
@@ -91,8 +91,8 @@ class Segment(Closing, SharedMemory):
         While somebody exports the buffer, as the core of an open store does, the bytes stay mapped until the last
         export ends.
         """
-        # The descriptor first: to unmap takes long, a signal handler that raises may end it, and then only what Python
-        # itself owns is let go of later.
+        # The descriptor first: unmapping takes long, and a signal handler that raises may end it. What is left over
+        # then is let go of only if Python itself owns it.
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with suppress(OSError):  # the program has closed it
@@ -109,7 +109,7 @@ class Segment(Closing, SharedMemory):
             pass
 
     def unlink(self) -> NoReturn:
-        """Refused: a segment is removed by name, and those who are attached are told."""
+        """Refused: a segment is removed by name, and whoever is attached is told."""
         raise TypeError(f"a mapping does not remove its segment; call shmstore.unlink({self.name!r})")
 
     def __reduce__(self) -> NoReturn:

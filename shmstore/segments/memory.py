@@ -1,7 +1,7 @@
 """How much memory a new segment may take: what the machine has, and what the control groups of this process allow.
 
 Memory of /dev/shm is memory of the control group whose process touches it first. Beyond the limit of the group, such as
-a container's, the kernel does not refuse: it kills. So whoever is about to take much asks here before.
+a container's, the kernel does not refuse: it kills. So whoever is about to take much asks here first.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 MARGIN_BYTES: Final = 2 << 20
-"""What a creator needs besides the segment, and what the kernel counts ahead."""
+"""What a creator needs besides the segment, and what the kernel counts in advance."""
 
 GROUPS = "/sys/fs/cgroup"
 PROC = "/proc"
@@ -17,7 +17,7 @@ _UNLIMITED: Final = 1 << 60
 
 
 class Room(NamedTuple):
-    """What `who` still has: `free` bytes, memory that is only cache and unused swap included, of `limit`."""
+    """What `who` still has: `free` bytes of `limit`, including unused swap and memory that is only cache."""
 
     who: str
     limit: int

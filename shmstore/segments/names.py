@@ -34,9 +34,9 @@ TURN_SECONDS = 5.0
 SEMAPHORE = "/shmstore-{}"  # of a user id
 
 _ALLOWED: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_SCRATCH: Final = re.compile(r"\.[A-Za-z0-9._-]{1,200}\+[0-9a-f]{16}")  # no store's name has a plus sign
+_SCRATCH: Final = re.compile(r"\.[A-Za-z0-9._-]{1,200}\+[0-9a-f]{16}")  # the name of a store has no plus sign
 _NO_NAMELESS_FILES: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
-_STANDARD: Final = 2  # the last of the descriptors that every program takes for its own input, output and messages
+_STANDARD: Final = 2  # the last of the descriptors that programs take for their input, output and messages
 
 
 def is_name(name: str) -> bool:
@@ -60,9 +60,9 @@ def path_of(name: str) -> str:
 
 
 def open_file(path: str, flags: int, mode: int = 0o600) -> int:
-    """`os.open`, but never as one of the standard descriptors, not even where the program has closed those.
+    """`os.open`, but the descriptor is never one of the standard ones, not even where the program has closed those.
 
-    What it, or a library, then says on its output would be written over the segment.
+    Otherwise what the program, or a library, says on its output would be written over the segment.
     """
     with ExitStack() as held:
         while (other := os.open("/", os.O_RDONLY | os.O_DIRECTORY)) <= _STANDARD:
@@ -75,7 +75,7 @@ def open_file(path: str, flags: int, mode: int = 0o600) -> int:
 def unnamed_file(name: str) -> Iterator[tuple[int, Callable[[], None]]]:
     """Lend a new, empty file that nobody can see, as its descriptor and a function that gives it `name` in one step.
 
-    The file is gone when the block ends before that function was called. Raises FileExistsError, at once or from that
+    If the block ends before that function was called, the file is gone. Raises FileExistsError, at once or from that
     function, when the name is taken, and OSError when the system refuses.
     """
     with ExitStack() as cleanup:
@@ -97,7 +97,7 @@ def unnamed_file(name: str) -> Iterator[tuple[int, Callable[[], None]]]:
 
 
 def remove_abandoned() -> bool:
-    """Remove what creators that died left under scratch names. Returns whether there are others at work, and alive."""
+    """Remove what creators that died left under scratch names. Returns whether others are alive and at work."""
     at_work = False
     for file in os.listdir(DIRECTORY):
         if not _SCRATCH.fullmatch(file):
@@ -115,12 +115,14 @@ def remove_abandoned() -> bool:
 
 
 def another(fd: int) -> int:
-    """One more descriptor of the same open file, none of the standard ones either."""
+    """One more descriptor of the same open file, and again not one of the standard ones."""
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
 
 
 def lock_within(fd: int, seconds: float) -> bool:
-    """Whether flock(2) on `fd` was to be had within so many seconds. It ends when `fd` and its copies are closed."""
+    """Take flock(2) on `fd`, and return whether that worked within so many seconds. It ends when `fd` and its copies
+    are closed.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -177,7 +179,7 @@ def _turn_by_lock(directory: int) -> Iterator[None]:
 def _turn_by_semaphore() -> Iterator[None]:
     try:
         semaphore = posix_ipc.Semaphore(SEMAPHORE.format(os.geteuid()), posix_ipc.O_CREAT, 0o600, initial_value=1)
-    except (posix_ipc.Error, OSError):  # the system has none to give: create without a turn
+    except (posix_ipc.Error, OSError):  # the system has none left: create without a turn
         yield
         return
     try:

@@ -1,7 +1,7 @@
 """Named segments: create, attach, list and unlink the shared memory in which stores live.
 
 A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core`, and how it gets its name to
-`shmstore.names`. Nothing but `unlink` ever removes a segment.
+`shmstore.segments.names`. Nothing but `unlink` ever removes a segment.
 """
 
 import errno
@@ -30,7 +30,7 @@ from shmstore.segments import memory, names, refusals
 if TYPE_CHECKING:
     from shmstore.segments.mapping import Segment
 
-_HEADER_BYTES: Final = 1 << 13  # more than a header and its board
+_HEADER_BYTES: Final = 1 << 13  # more than a header and its board take
 _RESERVE_BYTES: Final = 1 << 20
 _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
@@ -38,7 +38,8 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SegmentInfo(NamedTuple):
-    """One segment as `list_segments` finds it: bytes, permission bits, owner, and its header or why it has none.
+    """One segment as `list_segments` finds it: bytes, permission bits, owner, and its header, or the reason why it has
+    none.
 
     `created_ns` is the header's, or the file's modification time when there is no header.
     """
@@ -123,9 +124,9 @@ def attach(name: str, *, writable: bool = True, populate: bool = False) -> "Segm
 
 
 def access_differences(name: str, *, mode: int | None = None, group: str | int | None = None) -> list[str]:
-    """Where a segment is not as `mode` and `group` ask for, in words; what is None is not asked for.
+    """In words, how a segment differs from what `mode` and `group` ask for; None asks for nothing.
 
-    Nothing when its name is gone. Raises InvalidOption.
+    Empty when its name is gone. Raises InvalidOption.
     """
     wanted_mode = None if mode is None else _permission_bits(mode)
     wanted_group = _group_id(group)
@@ -167,10 +168,10 @@ def list_segments() -> list[SegmentInfo]:
 def unlink(name: str, *, force: bool = False) -> None:
     """Remove a segment's name. Processes that are attached are told so, and may go on reading.
 
-    Damaged stores and those of another version are removed as well; a file that is no store, or that this user may not
-    read, only with `force`. Raises InvalidName, StoreNotFound, NotAStore and AccessDenied.
+    Damaged stores and those of another version are removed as well; a file that is not a store, or that this
+    user may not read, only with `force`. Raises InvalidName, StoreNotFound, NotAStore and AccessDenied.
 
-    The name is removed only while it leads to the segment that was looked at, as far as Linux allows: there is no
+    The name is removed only while it leads to the segment that was looked at, as far as Linux allows: it has no
     system call for that. A lock on the segment keeps other callers from removing the name in between, and as long as it
     is not removed nobody can give it to a new segment. But a program that removes it without this lock (`rm`,
     `shm_unlink`) and a creator, both between our look and our call, would make us remove the new one.
@@ -189,11 +190,11 @@ def unlink(name: str, *, force: bool = False) -> None:
             names.lock_within(segment.fd, names.TURN_SECONDS)
         if not segment.is_linked():
             raise _not_found(name)
-        # The name first, as those who may write to a segment may not always remove it. And if we die before the mark is
-        # made, the name is free; the other way round it would lead to a store that nobody can use.
+        # The name first, as whoever may write to a segment may not always remove it. And if we die before the mark is
+        # made, the name is free; the other way round it would still lead to a store that nobody can use.
         _remove_name(name)
         if segment.writable:
-            with suppress(AbiMismatch, DamagedSegment):  # no place to make the mark
+            with suppress(AbiMismatch, DamagedSegment):  # there is no place for the mark
                 _core.read_header(segment.buffer)
                 _core.mark_unlinked(segment.buffer)
 
@@ -236,7 +237,7 @@ def _open(name: str, *, writable: bool) -> "Segment":
 def _mapped(name: str, fd: int, *, writable: bool) -> "Segment":
     """Map the whole file of `fd`, which is the segment's from now on. Raises OSError, with `fd` closed."""
     try:
-        # Imported here: multiprocessing takes as long as all of shmstore, and much of shmstore maps no segment.
+        # Imported here: multiprocessing takes as long as all of shmstore, and much of shmstore does not map a segment.
         from shmstore.segments.mapping import Segment
     except BaseException:
         os.close(fd)
@@ -254,7 +255,8 @@ def _open_as_allowed(name: str) -> "Segment":
 def _refuse_foreign(path: str, fd: int) -> None:
     """Raise NotAStore unless the file begins as a store does.
 
-    It is read, not mapped: to touch a hole of a mapped file on a full /dev/shm is a SIGBUS, and only stores have none.
+    It is read, not mapped: touching a hole of a mapped file on a full /dev/shm is a SIGBUS, and any file but a store
+    may have holes.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise refusals.not_a_store(path, "no regular file")
@@ -263,7 +265,7 @@ def _refuse_foreign(path: str, fd: int) -> None:
     except NotAStore as error:
         raise refusals.not_a_store(path, f"another program's: {error}") from None
     except DamagedSegment:
-        pass  # eight bytes are no header, but they are how one begins
+        pass  # eight bytes are not a whole header, but they are how one begins
 
 
 def _read_header(segment: "Segment") -> _core.Header:
@@ -274,7 +276,7 @@ def _read_header(segment: "Segment") -> _core.Header:
 
 
 def _read_only_header(name: str) -> _core.Header:
-    """The header of a segment, read and not mapped: whoever truncates the file meanwhile must not end us by SIGBUS."""
+    """The header of a segment, read and not mapped: a file that is truncated meanwhile must not end us by SIGBUS."""
     fd = _open_file(name, writable=False)
     try:
         return _core.read_header(os.pread(fd, _HEADER_BYTES, 0), size=os.fstat(fd).st_size)
@@ -285,17 +287,17 @@ def _read_only_header(name: str) -> _core.Header:
 
 
 def _reserve(fd: int, size: int) -> None:
-    """Give the file `size` bytes of memory. When they cannot suffice, others' last free bytes are not tried first."""
+    """Give the file `size` bytes of memory. When that is more than there is, nothing is taken, not even for a moment."""
     status = os.fstatvfs(fd)
     if status.f_blocks and size > status.f_bavail * status.f_frsize:  # no blocks at all: a tmpfs without limit
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    # There are kernels that undo the call when a signal arrives; Python repeats it. A short one gets done in between.
+    # Some kernels undo the call when a signal arrives, and Python repeats it. A short one finishes between signals.
     for start in range(0, size, _RESERVE_BYTES):
         os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
 
 
 def _require_memory(path: str, size: int) -> None:
-    """Raise NoSpace when the kernel would kill for so many bytes, as it does beyond the limit of a control group."""
+    """Raise NoSpace for more bytes than a control group allows: there the kernel does not refuse, it kills."""
     room = memory.least_room()
     if room is not None and size + memory.MARGIN_BYTES > room.free:
         free, limit, wanted = (amount / 2**20 for amount in (room.free, room.limit, size))
@@ -335,7 +337,7 @@ def _group_name(number: int) -> str | int:
 
 
 def _group_id(group: str | int | None) -> int:
-    """The id of a group; -1, which fchown takes for no change, without one."""
+    """The id of a group; without one -1, which fchown takes for "no change"."""
     if group is None:
         return -1
     try:

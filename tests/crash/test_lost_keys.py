@@ -71,12 +71,12 @@ def batches() -> list[Any]:
 
 def test_an_id_without_text_is_refused(orders: EventStore[Order]) -> None:
     before = len(orders)
-    with pytest.raises(FieldError, match="0 is no key id"):
+    with pytest.raises(FieldError, match="0 is not a key id"):
         orders.append(key=0, number=99)
-    with pytest.raises(FieldError, match="0 is no key id"):
+    with pytest.raises(FieldError, match="0 is not a key id"):
         orders.appender("key", "number")(0, 99)
     for batch in batches():
-        with pytest.raises(FieldError, match="record 1: 0 is no key id"):
+        with pytest.raises(FieldError, match="record 1: 0 is not a key id"):
             orders.append_many(batch)
     assert len(orders) == before
     assert orders.check() == []

@@ -195,12 +195,12 @@ def test_values_are_widened_and_narrowed(name: str, annotation: Any, values: Any
         (
             Text[9],
             pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xc3(")]),
-            "record 0: its text is no UTF-8",
+            "record 0: its text is not UTF-8",
         ),
         (
             Key,
             pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xc3(")]),
-            "record 0: its text is no UTF-8",
+            "record 0: its text is not UTF-8",
         ),
         (
             Key,

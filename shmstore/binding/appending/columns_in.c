@@ -30,7 +30,7 @@ static int check_key_ids(Store *store, uint32_t field, const struct staged *batc
         memcpy(&id, batch->base[field] + (size_t)row * batch->stride[field], 4);
         if (id < known || table_names(&store->handle.table, id)) continue;
         raise_field(store, ERROR_FIELD, field, row,
-                    "%u is no key id; this store has ids below %u%s: take them from store.key(text)", id, count,
+                    "%u is not a key id; this store has ids below %u%s: take them from store.key(text)", id, count,
                     id < count ? ", and this one has no text" : "");
         return -1;
     }

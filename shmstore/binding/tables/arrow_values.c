@@ -244,7 +244,7 @@ static int put_real(Store *store, uint32_t field, double value, unsigned char *t
 
 static int check_utf8(Store *store, uint32_t field, const void *bytes, Py_ssize_t length, Py_ssize_t row) {
     if (is_utf8(bytes, (size_t)length)) return 0;
-    raise_field(store, ERROR_FIELD, field, row, "its text is no UTF-8");
+    raise_field(store, ERROR_FIELD, field, row, "its text is not UTF-8");
     return -1;
 }
 

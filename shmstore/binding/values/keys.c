@@ -158,7 +158,7 @@ int encode_key_value(Store *store, uint32_t field, PyObject *value, unsigned cha
             PyObject *text = shown(store->state, value);
             if (text)
                 raise_field(store, ERROR_FIELD, field, staging->row,
-                            "%U is no key id; this store has ids below %u%s: take them from store.key(text)", text,
+                            "%U is not a key id; this store has ids below %u%s: take them from store.key(text)", text,
                             count, number < count ? ", and this one has no text" : "");
             Py_XDECREF(text);
             return -1;

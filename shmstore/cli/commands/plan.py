@@ -128,7 +128,7 @@ def _fields(text: str) -> list[_core.FieldSpec]:
     for part in text.split(","):
         match = _FIELD.fullmatch(part)
         if match is None:
-            raise InvalidSchema(f"{part!r} is no field; write NAME:TYPE, for example value:float or id:text[40]")
+            raise InvalidSchema(f"{part!r} is not a field; write NAME:TYPE, for example value:float or id:text[40]")
         name, kind, size = match.groups()
         marker = _PLAIN.get(kind.lower(), _MARKERS.get(kind.lower()))
         if marker is None:

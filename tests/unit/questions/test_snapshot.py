@@ -162,7 +162,7 @@ def test_windows_by_text_are_counted_back_from_the_moment_of_the_call(store: Eve
     with pytest.raises(InvalidOption, match=r"since \('20m'\) lies after until \('40m'\)"):
         store.snapshot(since="20m", until="40m")
     assert store.purge("20m") == 2 and len(store) == 1
-    with pytest.raises(InvalidOption, match="older_than is 'long ago', which is no time"):
+    with pytest.raises(InvalidOption, match="older_than is 'long ago', which is not a time"):
         store.purge("long ago")
 
 

@@ -210,7 +210,7 @@ def test_calendar_windows_at_the_ends_of_64_bits(name: str, time: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"every": "day", "zone": "Europe/Atlantis"}, "'Europe/Atlantis', which is no time zone"),
+        ({"every": "day", "zone": "Europe/Atlantis"}, "'Europe/Atlantis', which is not a time zone"),
         ({"every": "day", "zone": 3}, "zone is 3"),
         ({"every": "day", "period": timedelta(days=2)}, "as long as every, 'day'"),
         ({"every": timedelta(days=1), "zone": "UTC"}, "zone is for units of the calendar"),

@@ -170,7 +170,7 @@ def test_anything_else_is_refused_with_what_is_accepted(declaration):
 
 @pytest.mark.parametrize("item", ["value", 7, ("value", 1), (1, 2, 3, 4), None])
 def test_an_item_that_is_no_field_is_refused(item):
-    with pytest.raises(InvalidSchema, match=re.escape(f"{item!r} in a sequence of fields is no FieldSpec")):
+    with pytest.raises(InvalidSchema, match=re.escape(f"{item!r} in a sequence of fields is not a FieldSpec")):
         Schema.of([item])
 
 
@@ -316,12 +316,12 @@ def test_a_timestamp_that_was_left_out_is_none(record):
         (LargeOrder(*VALUES, "late"), "reason", "Order has no field 'reason'"),
         (Stamps(1, 2, "a", 3, "b"), "count", "Order has no field 'count'"),
         (namedtuple("Short", NAMES[:2])("gw-1", "o-1"), "value", "Order lacks value"),
-        (VALUES[:3], "", "a tuple of 3 values is no Order; give 4: gateway, id, value, timestamp"),
-        ((*VALUES, 1), "", "a tuple of 5 values is no Order"),
-        (list(VALUES), "", "is no record; give a Order, a mapping by field name, or a tuple of all values"),
-        ("gw-1", "", "'gw-1' is no record"),
-        (None, "", "None is no record"),
-        (DataOrder, "", "is no record"),
+        (VALUES[:3], "", "a tuple of 3 values is not a Order; give 4: gateway, id, value, timestamp"),
+        ((*VALUES, 1), "", "a tuple of 5 values is not a Order"),
+        (list(VALUES), "", "is not a record; give a Order, a mapping by field name, or a tuple of all values"),
+        ("gw-1", "", "'gw-1' is not a record"),
+        (None, "", "None is not a record"),
+        (DataOrder, "", "is not a record"),
     ],
 )
 def test_a_record_that_does_not_fit_names_the_field(record, field, message):
