@@ -20,7 +20,7 @@ def shown(value: object) -> str:
 
 
 def near(name: object, names: Iterable[str], least: float = 0.6) -> str:
-    """ "did you mean ...?", with the most similar of the names; "" when none is similar enough (`least`, from 0 to 1)."""
+    """ "did you mean ...?", with the most similar of the names; "" when none is similar (`least`, from 0 to 1)."""
     if not isinstance(name, str) or len(name) > _MOST:
         return ""
     from difflib import get_close_matches  # only whoever mistypes pays for it

@@ -287,7 +287,7 @@ def _read_only_header(name: str) -> _core.Header:
 
 
 def _reserve(fd: int, size: int) -> None:
-    """Give the file `size` bytes of memory. When that is more than there is, nothing is taken, not even for a moment."""
+    """Give the file `size` bytes of memory. When that is more than there is, nothing is taken, even for a moment."""
     status = os.fstatvfs(fd)
     if status.f_blocks and size > status.f_bavail * status.f_frsize:  # no blocks at all: a tmpfs without limit
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
