@@ -164,7 +164,9 @@ def test_a_declaration_without_fields_is_refused(declaration):
     "declaration", [None, 7, "value: float", b"value", {"value": float}, object(), int, dict, Text[40]]
 )
 def test_anything_else_is_refused_with_what_is_accepted(declaration):
-    with pytest.raises(InvalidSchema, match=r"does not declare a record; give a Record subclass, .* NumPy structured dtype"):
+    with pytest.raises(
+        InvalidSchema, match=r"does not declare a record; give a Record subclass, .* NumPy structured dtype"
+    ):
         Schema.of(declaration)
 
 
