@@ -33,7 +33,7 @@ _RANGES: Final = {
 
 
 class Lanes(NamedTuple):
-    """Where numbers are: an operand of `_core.Program`. Of integers also the range in which all lie."""
+    """Where numbers are: an operand of `_core.Program`. For integers, also the range in which all of them lie."""
 
     operand: int
     is_float: bool
@@ -42,7 +42,7 @@ class Lanes(NamedTuple):
 
     @property
     def is_exact_as_float(self) -> bool:
-        """Whether making floats of these integers rounds none."""
+        """Whether all of these integers can become floats without rounding."""
         return max(-self.least, self.most) <= _EXACT_AS_FLOAT
 
 
@@ -67,7 +67,7 @@ class NumberCompiler:
         return self.schema.fields[self.schema.index(node.operands[0])]
 
     def column(self, spec: FieldSpec) -> Lanes:
-        """A field where it is, whatever its width."""
+        """A field, read in place, whatever its width."""
         return Lanes(self.schema.index(spec.name), spec.kind in _FLOATS, *_RANGES.get(spec.kind, (0, 0)))
 
     def load(self, spec: FieldSpec) -> Lanes:
@@ -76,7 +76,7 @@ class NumberCompiler:
         return column if spec.kind in _IN_PLACE else self._result("load", self.used, column.operand, 0, column)
 
     def number(self, node: Expression) -> Lanes:
-        """The numbers of an expression. Raises FieldTypeError when it is none."""
+        """The numbers of an expression. Raises FieldTypeError when it is not a number."""
         if node.is_condition:
             raise FieldTypeError(node.fields()[0], f"{node!r} is a condition, true or false; expected a number")
         if node.operator == "field":
@@ -119,7 +119,7 @@ class NumberCompiler:
         return like._replace(operand=_core.MAX_FIELDS + register)
 
     def _pair(self, left: Any, right: Any) -> tuple[Lanes, Lanes]:
-        """Two operands; what needs more registers comes first, and a constant follows the other operand's type."""
+        """Two operands; the one that needs more registers comes first, and a constant follows the type of the other."""
         if not isinstance(left, Expression):
             other = self.number(right)
             return self._constant(left, other, right), other
@@ -146,7 +146,7 @@ class NumberCompiler:
 
 
 def _outcome(operator: str, left: Lanes, right: Lanes) -> Lanes:
-    """What arithmetic gives; of integers the range in which exact results would lie, cut to a lane."""
+    """The result of arithmetic; for integers, with the range in which exact results would lie, cut to a lane."""
     if left.is_float or operator == "/":
         return Lanes(0, True)
     ends = list(product((left.least, left.most), (right.least, right.most)))
@@ -156,7 +156,7 @@ def _outcome(operator: str, left: Lanes, right: Lanes) -> Lanes:
         least, most = left.least - right.most, left.most - right.least
     elif operator == "*":
         least, most = min(a * b for a, b in ends), max(a * b for a, b in ends)
-    elif operator == "%":  # of the divisor's sign
+    elif operator == "%":  # has the sign of the divisor
         least, most = min(0, right.least + 1), max(0, right.most - 1)
     elif left.least >= 0 and right.least >= 0:
         least, most = 0, left.most

@@ -1,4 +1,4 @@
-"""Comparisons with a constant as closed ranges, exactly: between ints and floats of any size nothing is rounded."""
+"""Comparisons with a constant, as closed ranges. They are exact: ints and floats of any size are not rounded."""
 
 import math
 

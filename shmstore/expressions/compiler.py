@@ -40,11 +40,11 @@ def compiled(
     """A program that matches the records for which `where` holds and since_ns <= time < until_ns, and gives `values`.
 
     `keys` gives the store's keys by their ids. It is called only when `where` compares a Key with text; a key that is
-    not yet among them is taken for one that matches nothing but !=. `values` are names of numeric fields, or numeric
+    not among them yet matches nothing, except with !=. `values` are names of numeric fields, or numeric
     expressions, at most eight. A bound needs a Timestamp field.
 
-    Raises FieldError (there is no such field), FieldTypeError (the type of a field, or of what it is compared with,
-    does not do), InvalidOption (too deep, or too many).
+    Raises FieldError (there is no such field), FieldTypeError (a field, or what it is compared with, is of a type that
+    does not fit), InvalidOption (nested too deeply, or too many values).
     """
     compiler = _Compiler(schema, keys)
     numbers = [field(value) if isinstance(value, str) else value for value in values]
@@ -194,7 +194,7 @@ class _Compiler(NumberCompiler):
             self.emit("range", to, lanes.operand, 0, bounds)
         elif lanes.operand < _core.MAX_FIELDS:
             self.emit("fill", to, constant=bounds is not None)
-        else:  # decided, but for the records in which the calculation overflows
+        else:  # decided, except for records in which the calculation overflows
             self.emit("member", to, lanes.operand, 0, [])
             self._negate(bounds is not None, to)
 
@@ -261,7 +261,7 @@ def _checked_number(value: Expression, spec: FieldSpec | None, constant: object)
 
 
 def _checked_text(spec: FieldSpec, constant: object) -> Any:
-    """A constant that text is compared with, as it is stored; that of a Key as it is. Raises FieldTypeError."""
+    """A constant that text is compared with, as it is stored; for a Key, as it is. Raises FieldTypeError."""
     expected = bytes if spec.kind == _core.BYTES else str
     if not isinstance(constant, expected):
         found = f"{shown(constant)} ({type(constant).__name__})"

@@ -1,7 +1,7 @@
 """Expressions: conditions and numbers written over the fields of a record, as in `field("value") * 2 > 100`.
 
-An expression is only what was written. It knows no store: fields and their types are checked when it is compiled for
-one (`shmstore.compiler`), which every call that takes an expression does at once.
+An expression is only what was written. It does not know a store: fields and their types are checked when it is compiled
+for one (`shmstore.expressions.compiler`), which every call that takes an expression does at once.
 """
 
 import math
@@ -44,11 +44,12 @@ class Expression:
     numbers, bools (0 or 1) and Timestamps, and `+`, `-`, `*`, `/`, `//`, `%` among these and plain numbers.
 
     An expression says of a record just what the same Python expression says of the record's values: an int and a float
-    are compared exactly, NaN is equal to nothing, text is ordered by its characters. Two things differ. Integers have
-    64 bits: one that leaves them, and a division of integers by zero with `//` or `%`, raises FieldError, unless the
-    record is decided without it. A float divided by zero is an infinity or NaN, as IEEE 754 has it.
+    are compared exactly, NaN does not equal anything, text is ordered by its characters. Two things differ. Integers
+    have 64 bits: an overflow, or a division of integers by zero with `//` or `%`, raises FieldError, unless the rest of
+    the expression decides about the record without it. A float divided by zero is an infinity or NaN, as IEEE 754 has
+    it.
 
-    `==` makes a condition, so expressions are told apart, and hashed, by identity. Two threads may use one.
+    `==` makes a condition, so expressions are hashed and told apart by identity. Several threads may use one.
     """
 
     operator: str
@@ -174,11 +175,11 @@ class Expression:
 
     @property
     def is_condition(self) -> bool:
-        """Whether it is surely a condition. Of a field alone only its type can tell."""
+        """Whether it is surely a condition. Whether a field alone is one, only its type can tell."""
         return self.operator in CONDITIONS
 
     def __repr__(self) -> str:
-        """As it was written; what is very long is cut."""
+        """As it was written; very long parts are cut."""
         operator, operands = self.operator, self.operands
         if operator == "field":
             return f"field({operands[0]!r})"
@@ -192,7 +193,7 @@ class Expression:
         arguments = ", ".join(_shown(operand, 0) for operand in operands[1:])
         return f"{_shown(operands[0], _CALL)}.{operator}({arguments})"
 
-    # -- checks that need no schema
+    # -- checks that do not need a schema
 
     def _is_number(self) -> bool:
         return self.operator in ARITHMETIC or self.operator == "negative"

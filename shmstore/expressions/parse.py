@@ -47,7 +47,7 @@ _INSTEAD: Final[dict[type[ast.AST], str]] = {
 
 
 def parse(text: str, names: Collection[str] | None = None) -> Expression:
-    """The expression that a text says, in Python's own words. `names` are the fields that there are, when it is known.
+    """The expression that a text means, in the syntax of Python. `names` are the fields that exist, if that is known.
 
     Raises InvalidOption, which shows the place in the text, what is wrong there and what is accepted.
     """
@@ -55,7 +55,7 @@ def parse(text: str, names: Collection[str] | None = None) -> Expression:
 
 
 class _Reader:
-    """One text and the way through it."""
+    """Reads one text."""
 
     def __init__(self, text: str, names: Collection[str] | None) -> None:
         self._text = " ".join(text.splitlines())
@@ -183,7 +183,7 @@ class _Reader:
         return self._made(node, getattr(subject, method), *map(self._expression, arguments[1:]))
 
     def _made(self, node: ast.expr, make: Callable[..., Expression], *parts: Any) -> Expression:
-        """What `make` makes of the parts; its complaint is about this place."""
+        """What `make` makes of the parts; an error of it is shown at this place."""
         try:
             return make(*parts)
         except (FieldTypeError, ZeroDivisionError, OverflowError) as error:

@@ -98,14 +98,14 @@ class Snapshot(Tabular[R], Questions[R]):
         return self._columns.rows(plain=True)
 
     def iter_rows(self) -> Iterator[tuple[Any, ...]]:
-        """The same one at a time: much quicker, and without the memory, for who does not keep them."""
+        """The same, one at a time: for whoever does not keep them, much quicker and without the memory."""
         return self._columns.iter_plain()
 
     def where(self, accept: Expression | Callable[[R], object]) -> "Snapshot[R]":
         """A snapshot of the records that match, in the same order.
 
         `accept` is an expression, as in `field("value") > 100`, or a Python callable that says of each record whether
-        it matches: the same answer, at the price of a Python call a record. Raises FieldError, FieldTypeError for an
+        it matches: the same answer, but with a Python call for each record. Raises FieldError, FieldTypeError for an
         expression that these records do not allow.
         """
         if isinstance(accept, Expression):
@@ -166,8 +166,8 @@ class Snapshot(Tabular[R], Questions[R]):
     def complete(self) -> bool:
         """Whether the copy missed no record of what was asked for.
 
-        None was being written, none was overwritten while it was made, and `since` does not reach behind the moment
-        from which on the store has everything (`complete_since`).
+        No record was being written or overwritten while it was made, and `since` is not before the moment from which on
+        the store has everything (`complete_since`).
         """
         return self._reaches and not any(gap.reason in (GapReason.IN_FLIGHT, GapReason.LAPPED) for gap in self._gaps)
 
@@ -181,7 +181,7 @@ class Snapshot(Tabular[R], Questions[R]):
         return [kind_of(field) for field in self._schema.fields]
 
     def _arrow_columns(self) -> list[ArrowColumn]:
-        """Each carries the marker of its field as metadata, so that what is kept elsewhere can come back."""
+        """Each carries the marker of its field as metadata, so that records kept elsewhere can come back."""
         return [
             arrow.described(self._arrow_column(index, field), {"shmstore": repr(Marker(field.kind, field.size))})
             for index, field in enumerate(self._schema.fields)
@@ -192,9 +192,7 @@ class Snapshot(Tabular[R], Questions[R]):
         if field.kind in (_core.TEXT, _core.BYTES):
             if poured := self._columns.ragged(index):
                 return arrow.poured(field.name, field.kind == _core.TEXT, rows, *poured)
-            return arrow.strings(
-                field.name, self._columns.values(index)
-            )  # damaged text: what cannot be read is replaced
+            return arrow.strings(field.name, self._columns.values(index))  # damaged text: unreadable bytes are replaced
         values = self._columns.column(index)
         if field.kind == _core.KEY:
             try:

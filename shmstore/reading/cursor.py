@@ -1,4 +1,4 @@
-"""Following a store from a place of one's own: read what came since the last look, or wait for news."""
+"""Cursors follow a store, each from a place of its own: they read what came since the last look, or wait for more."""
 
 import sys
 import time
@@ -29,7 +29,7 @@ Start = Literal["oldest", "latest"] | datetime | timedelta | str | int | Iterabl
 """Where a cursor begins: see `EventStore.cursor`."""
 
 GAPS_KEPT = 1000
-_LONGEST_S = 1e9  # a longer timeout is none
+_LONGEST_S = 1e9  # a longer timeout means no limit
 _START = (
     "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, a timedelta (that long ago), or a "
     "text such as '10m' (that long ago) or '2025-03-05T10:20:00Z'"
@@ -47,10 +47,10 @@ class Cursor(Alone, Closing, Generic[R]):
     by `lost`. Use it from one thread at a time (`close` may come from any); several tasks of asyncio may share it. Made
     by `EventStore.cursor`; use it in a `with` block or `close` it.
 
-    A place moves when its record is handed over, so whoever fails in the middle loses nothing: what a read had made
-    when a signal handler raised is what the next one hands over first. A record that its class refuses, or whose bytes
-    are damaged, does not stop the reader: the records before it come first, then the read raises what the class raised
-    (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
+    A place moves when its record is handed over, so a read that fails in the middle loses nothing: records that it had
+    made when a signal handler raised are the first that the next read hands over. A record that its class refuses, or
+    whose bytes are damaged, does not stop the reader: the records before it come first, then the read raises what the
+    class raised (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
     """
 
     _SEND = "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"
@@ -77,9 +77,9 @@ class Cursor(Alone, Closing, Generic[R]):
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         """Block until `read` would find something, without polling and with the GIL released.
 
-        Returns False when `timeout` (seconds or a timedelta; None: no limit) passed first. A handle attached read-only
-        cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was removed and
-        all is read.
+        Returns False when `timeout` (seconds or a timedelta; None: no limit) passed first. A handle that is attached
+        read-only cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was
+        removed and everything is read.
         """
         if timeout is None:
             return self._core.wait(-1.0)
@@ -98,13 +98,14 @@ class Cursor(Alone, Closing, Generic[R]):
         """A descriptor to wait on, for select, poll, event loops and green threads, which `wait` would block.
 
         It is readable while `read` would return or raise something, and when the cursor, the store or the store's name
-        is gone. Only ever wait for it: never read from it or close it. A forked child asks for it anew. One thread of
-        this process, which needs no GIL, sleeps for all cursors of a handle that were asked. Raises StoreClosed.
+        is gone. Only ever wait for it: never read from it or close it. A forked child must ask for it again. One thread
+        of this process, which needs no GIL, sleeps for all cursors of a handle that were asked. Raises StoreClosed.
         """
         return self._core.fileno()
 
     def __iter__(self) -> Iterator[R]:
-        """Yield records for ever, waiting for them, until the cursor or store is closed, or unlinked and read out.
+        """Yield records for ever, waiting for them, until the cursor or store is closed, or the store is unlinked and
+        read.
 
         Records are copied up to 256 ahead; `positions` still stands just behind the record in hand.
         """
@@ -130,7 +131,7 @@ class Cursor(Alone, Closing, Generic[R]):
 
     @property
     def lag(self) -> int:
-        """How many tickets were handed out that this cursor has not passed (best-effort)."""
+        """How many tickets were handed out that this cursor has not passed yet (best-effort)."""
         return self._core.lag()
 
     @property
@@ -148,13 +149,13 @@ class Cursor(Alone, Closing, Generic[R]):
     def positions(self) -> tuple[int, ...]:
         """The next position of each followed partition: `store.cursor(start=positions)` goes on from there.
 
-        They are places of this store alone. Whoever keeps them for another run keeps `store.store_id` beside them: in a
-        store that was made anew under the same name they may pass records over.
+        They are places of this store alone. If you keep them for another run, keep `store.store_id` with them: in a new
+        store of the same name they may pass over records.
         """
         return tuple(ticket * self._partitions + partition for partition, ticket in self._core.positions())
 
     def close(self) -> None:
-        """Stop: whoever iterates over this cursor or waits is woken, in whatever thread. Idempotent."""
+        """Stop: whoever iterates over this cursor or waits on it is woken, in any thread. Idempotent."""
         self._core.close()
 
     def __repr__(self) -> str:
@@ -162,16 +163,16 @@ class Cursor(Alone, Closing, Generic[R]):
         return f"<Cursor{state} at {self._core.positions()}, {self.lost} lost>"
 
     async def _news(self) -> None:
-        """Let the loop wait for the descriptor; tasks that share the cursor are all told, and look."""
+        """Let the loop wait for the descriptor; then all tasks that share the cursor are told, and look."""
         if self._core.wait(0.0):
             return
-        import asyncio  # whoever waits in a loop has it already
+        import asyncio  # whoever runs a loop has it already
 
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
             raise InvalidCall(
-                "nothing is there to be read, and no loop of asyncio runs here to wait for more; in another loop wait "
+                "there is nothing to read, and no asyncio loop runs here to wait for more; in another loop wait "
                 "until cursor.fileno() is readable, as by trio.lowlevel.wait_readable, and read"
             ) from error
         if loop not in self._waiting:
@@ -218,7 +219,7 @@ def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: in
     if isinstance(plain_number(start), int):
         named = _tickets([start], totals, followed)
         return list((oldest | named).items())
-    positions = items_of(start)  # a text is none
+    positions = items_of(start)  # a text is not several values
     if positions is None:
         raise refused("start", start, _START)
     return list(_tickets(positions, totals, followed).items())
@@ -242,16 +243,16 @@ def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: lis
 
 
 def _leap(core: _core.Store, partition: int, ticket: int, end: int, program: _core.Program) -> int:
-    """A ticket from `ticket` on before which no record matches, nor may one that is being written, close to the first.
+    """A ticket from `ticket` on, close to the first match: no record before it matches, nor one that is being written.
 
-    The core looks, as no step of Python for each record would do for a store of millions.
+    The core looks: in a store of millions, a step of Python for each record would take too long.
     """
     most, grows = _SCAN_RECORDS, True
     while most >= _SCAN_RECORDS and ticket < end:
         length = min(most, end - ticket)
         try:
             found = core.read(partition, ticket, ticket + length, program, False)
-        except DamagedSegment:  # it is found again, and told, by whoever reads on from there
+        except DamagedSegment:  # whoever reads on from there finds it again, and is told
             return ticket
         if len(found) or any(gap.reason == _core.GAP_IN_FLIGHT for gap in found.gaps()):
             most, grows = most // 2, False
@@ -272,7 +273,7 @@ def _first_since(
 ) -> int:
     """The first ticket below `end` whose record is not older than `since_ns`; `end` when there is none.
 
-    Timestamps need not rise, so every record before it is looked at. The end is fixed: writers may be faster than this.
+    Timestamps need not rise, so every record before it is looked at. The end is fixed, as writers may be faster.
     """
     ticket = _leap(core, partition, ticket, end, program)
     most = _SCAN_RECORDS

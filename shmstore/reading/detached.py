@@ -22,7 +22,7 @@ class Detached(NamedTuple):
 
 
 def detached(columns: _core.Columns, schema: Schema) -> Detached:
-    """What `attached` makes the same columns of, in any process. Raises DamagedSegment."""
+    """The columns as plain values, from which `attached` makes them again in any process. Raises DamagedSegment."""
     keys = [] if schema.key_field is None else columns.dictionary(schema.key_field)
     values = [
         columns.values(index) if field.kind in (_core.TEXT, _core.BYTES) else columns.column(index).tobytes()
@@ -32,7 +32,7 @@ def detached(columns: _core.Columns, schema: Schema) -> Detached:
 
 
 def attached(records: Detached) -> tuple[_core.Columns, Schema]:
-    """The columns, copied out of a store of this process alone that is gone afterwards."""
+    """The columns, copied out of a temporary store that only this process has."""
     from shmstore.segments.mapping import Segment  # only whoever maps a segment pays for multiprocessing
 
     schema = Schema.of(records.record_type)
@@ -58,7 +58,7 @@ def attached(records: Detached) -> tuple[_core.Columns, Schema]:
         cleanup.callback(core.close)
         core.set_record_type(schema.record_type, schema.make, schema.values_of, None)
         for number, key in enumerate(records.keys):
-            core.key(f"\0{number}" if key is None else key)  # one lost to a death: no record has its id
+            core.key(f"\0{number}" if key is None else key)  # a lost one, whose process died: no record has its id
         views: dict[str, Any] = dict(zip(schema.names, records.columns, strict=True))
         for name, form in zip(schema.names, schema.formats, strict=True):
             if isinstance(views[name], bytes):

@@ -1,4 +1,4 @@
-"""A range of tickets that a reader did not get, and why: what snapshots and cursors report instead of silence."""
+"""Gaps: ranges of tickets that a reader did not get, and why. Snapshots and cursors report them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ class GapReason(StrEnum):
     """Why the records of a gap are missing."""
 
     LAPPED = "lapped"
-    """Newer records took their slots before this reader came: records were lost to it."""
+    """Newer records took their slots before this reader came: it lost these records."""
     VOIDED = "voided"
     """Their writers died before publishing: no append of these tickets returned."""
     SKIPPED = "skipped"
-    """A stalled writer held their slots: no record was written, other tickets took the appends."""
+    """A stalled writer held their slots: no record was written under these tickets, the appends took others."""
     CLEARED = "cleared"
     """`clear` or `purge` made them unreadable."""
     IN_FLIGHT = "in_flight"
     """A live writer was still writing them when the snapshot was taken."""
     REFUSED = "refused"
-    """The class of the records raised when a cursor made one of them: the read raised that, and went on behind it."""
+    """The class of the records raised an error when a cursor made one: the read raised it, and the next one went on."""
     DAMAGED = "damaged"
-    """What lies in their slots can be no record, or names no key: the read of a cursor raised DamagedSegment."""
+    """The bytes in their slots cannot be a record, or name a key that does not exist: a read raised DamagedSegment."""
 
 
 _REASONS = {

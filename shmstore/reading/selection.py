@@ -19,8 +19,8 @@ Moment = timedelta | datetime | int | str
 """A point in time: a timedelta is that long ago, a datetime must be aware, an int counts ns since the Unix epoch.
 
 A text is how long ago, as "90s", "10m" or "1h30m", or a date or time in ISO 8601, as "2025-03-05T10:20:00Z"; one
-without a zone is in the local zone of this process. What is so long ago is counted back from the clock of this machine
-(`time.time_ns`), at the moment at which the question is put, whatever the timestamps of the records are."""
+without a zone is in the local zone of this process. A length of time is counted back from the clock of this machine
+(`time.time_ns`) when the question is put, whatever the timestamps of the records are."""
 
 _EXPECTED = (
     "a timedelta (that long ago), a text such as '10m' (that long ago) or '2025-03-05T10:20:00Z', an aware datetime, "
@@ -28,17 +28,17 @@ _EXPECTED = (
 )
 
 _EARLIEST_NS, _LATEST_NS = -(1 << 63), (1 << 63) - 1
-_CLOCK_NS = 10**18  # times from 2001 on are those of a clock
+_CLOCK_NS = 10**18  # a clock says so from 2001 on
 _YEAR_NS = 366 * 86_400 * 10**9
 _CLOCK_UNITS = {"seconds": 9, "milliseconds": 6, "microseconds": 3}  # the power of ten of ns
 
 
 class Selection(TypedDict, Generic[R], total=False):
-    """What every snapshot, query and aggregate accepts; whatever is left out means all.
+    """What every snapshot, query and aggregate accepts; an argument that is left out means all.
 
     `since` and `until` bound the records' timestamps: since <= timestamp < until; each is a Moment. `where` is an
     expression, as field("value") > 100, or a Python callable that says of each record whether it counts (the slowest
-    way to choose: a Python call a record). `partition` is one partition's number."""
+    way to choose: a Python call for each record). `partition` is one partition's number."""
 
     since: Moment | None
     until: Moment | None
@@ -50,8 +50,8 @@ def nanoseconds(moment: Moment, name: str, now_ns: int, oldest_ns: Callable[[], 
     """A moment in ns since the Unix epoch, clamped to 64 bits. `name` is the argument's, for the error.
 
     `oldest_ns` tells the time of the store's oldest record, which is asked when an int may be meant in another unit.
-    Raises InvalidOption for such an int, a datetime without zone, a negative timedelta, a text that is no time, and
-    anything that is not a moment.
+    Raises InvalidOption for such an int, a datetime without zone, a negative timedelta, a text that is not a time, and
+    anything else that is not a moment.
     """
     try:
         if isinstance(moment, str):
@@ -73,9 +73,11 @@ def nanoseconds(moment: Moment, name: str, now_ns: int, oldest_ns: Callable[[], 
 
 
 def _require_nanoseconds(ns: int, now_ns: int, oldest_ns: Callable[[], int | None]) -> None:
-    """An int so near to 1970 that, were it meant in seconds, milliseconds or microseconds, it would be a time up to now
-    or a usual length, while every record is of this century: in nanoseconds it would choose all or nothing. 0 and what
-    is next to it are common words for "from the beginning". Raises Unclear.
+    """Raise Unclear for an int that counts other units than nanoseconds, by all appearances.
+
+    In nanoseconds it would be so near to 1970 that, with every record of this century, it would choose all or nothing;
+    in seconds, milliseconds or microseconds it would be a time up to now, or a usual length. 0 and its neighbours pass:
+    they are common ways to say "from the beginning".
     """
     if not 1 < abs(ns) <= (now_ns + _YEAR_NS) // 1000:
         return
@@ -93,7 +95,7 @@ def _require_nanoseconds(ns: int, now_ns: int, oldest_ns: Callable[[], int | Non
 
 
 def is_time(value: Any) -> bool:
-    """Whether it is a moment or a length of time, and no number; one that cannot be told exactly is one as well."""
+    """Whether it is a moment or a length of time, not a number; also one that is not exact."""
     try:
         if isinstance(value, str):
             return moments.is_written(value)
@@ -112,8 +114,8 @@ def window(
 ) -> tuple[int | None, int | None]:
     """The bounds of a window in ns since the Unix epoch; None stays None, "no bound".
 
-    `oldest_ns` is that of `nanoseconds`. Raises InvalidOption when a bound is no moment, when since lies after until,
-    or when the records have no Timestamp.
+    `oldest_ns` is that of `nanoseconds`. Raises InvalidOption when a bound is not a moment, when since lies after
+    until, or when the records have no Timestamp.
     """
     if since is None and until is None:
         return None, None
@@ -131,9 +133,9 @@ def window(
 def condition(
     where: Expression | Callable[[R], object] | None,
 ) -> tuple[Expression | None, Callable[[R], object] | None]:
-    """`where` as what the core works out, and what Python says of each record: at most one of them.
+    """`where` as an expression for the core, or as a callable for Python: (expression, None) or (None, callable).
 
-    Raises InvalidOption for what is neither.
+    Raises InvalidOption for anything else.
     """
     if where is None or isinstance(where, Expression):
         return where, None
@@ -144,7 +146,7 @@ def condition(
 
 
 def require_time(schema: Schema, purpose: str) -> int:
-    """The index of the Timestamp field. Raises InvalidOption, saying what needs it, when there is none."""
+    """The index of the Timestamp field. Raises InvalidOption, which says what needs one, when there is none."""
     if schema.time_field is None:
         raise InvalidOption(
             f"{purpose} needs a Timestamp field, and these records have none ({', '.join(schema.names)}); declare one, "

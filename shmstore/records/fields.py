@@ -1,8 +1,8 @@
 """What a field of a record may be: the markers used as annotations, and the step from an annotation to a FieldSpec.
 
 A marker stands alone (`value: Float32`) or in `Annotated[float, Float32]`; one that takes a size must be written the
-second way, `Annotated[str, Text[40]]`, where a strict type checker reads the code. To a type checker a bare marker is
-the Python type of the field's values.
+second way, `Annotated[str, Text[40]]`, where a strict type checker reads the code. A type checker takes a
+bare marker for the Python type of the field's values.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ from shmstore.public import public
 
 _DEFAULT_KEY_BYTES = 64
 
-# Most bytes that a user may declare for the kinds that have a size; limits of the segment format.
+# The most bytes that a user may declare for the kinds that have a size; the format of segments sets these limits.
 _MOST_BYTES: Final = {_core.KEY: 4096, _core.TEXT: 65535, _core.BYTES: 65535}
 
 # `append(..., partition=3)` means the partition of that record.
@@ -78,7 +78,7 @@ KINDS: Final = {
 @public
 @dataclass(frozen=True, slots=True, repr=False)
 class Marker:
-    """A field's kind and, for Key, Text and Bytes, its most bytes (0: not said yet)."""
+    """A field's kind and, for Key, Text and Bytes, the most bytes of a value (0: not given yet)."""
 
     kind: int
     size: int = 0
@@ -96,13 +96,13 @@ class Marker:
         return Marker(self.kind, size)
 
     def __call__(self, *values: object, **named: object) -> NoReturn:
-        """Refused: a marker stands in a declaration as it is, or with its size in brackets."""
+        """Refused: a declaration names a marker, with its size in brackets if need be, and does not call it."""
         name = KINDS[self.kind].marker
         words = f"{name}[40] for at most 40 bytes" if self.kind in _MOST_BYTES else f"{name} alone"
         raise InvalidCall(f"{name} is the type of a field and is not called; write {words}, as in `name: {name}`")
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """By the name that it has in the package, or made of that."""
+        """By the name of the marker in the package, with the size in brackets where it has one."""
         ours = globals()[KINDS[self.kind].marker]
         if self is ours:
             return KINDS[self.kind].marker
@@ -145,7 +145,7 @@ else:
     # nothing, but it tells a type checker that the field may be left out.
     NOW = None
 
-# These mean nothing without a size, so a type checker need not take them for types.
+# Without a size these mean nothing, so a type checker need not accept them as types.
 Text: Final = Marker(_core.TEXT)
 Bytes: Final = Marker(_core.BYTES)
 
@@ -159,7 +159,7 @@ _ADVICE: Final[dict[type, str]] = {
 def resolved(owner: str, name: str, annotation: object, globals_: dict[str, Any], locals_: Mapping[str, Any]) -> object:
     """The object that an annotation written as a string stands for; any other annotation as it is.
 
-    Raises InvalidSchema when it stands for nothing in these namespaces.
+    Raises InvalidSchema when these namespaces do not know it.
     """
     carrier = type(owner, (), {"__annotations__": {name: annotation}})
     try:
@@ -205,7 +205,7 @@ def field_of(owner: str, name: str, annotation: object) -> FieldSpec:
 
 
 def checked(owner: str, fields: Iterable[FieldSpec]) -> tuple[FieldSpec, ...]:
-    """These fields, when their names, kinds, sizes and number are allowed. Raises InvalidSchema when not."""
+    """The fields themselves, if their names, kinds, sizes and number are allowed. Raises InvalidSchema otherwise."""
     seen: dict[str, FieldSpec] = {}
     for field in fields:
         if problem := _problem(field) or (field.name in seen and "is declared twice; every field needs its own name"):
@@ -219,7 +219,7 @@ def checked(owner: str, fields: Iterable[FieldSpec]) -> tuple[FieldSpec, ...]:
 
 
 def _problem(field: FieldSpec) -> str | None:
-    """What is wrong with a field and what to do, to follow its name in a sentence; None when nothing is."""
+    """What is wrong with a field and what to do, to follow its name in a sentence; None if nothing is."""
     name, kind, size = field
     if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
         return "cannot be written as record.name in Python; choose another name"

@@ -26,7 +26,7 @@ from shmstore.errors import FieldTypeError, InvalidSchema
 from shmstore.public import PACKAGE, public
 from shmstore.records.fields import NOW, Marker, checked, field_of, is_field, resolved
 
-_GENERATED = "_generated"  # what tells a class that no module holds
+_GENERATED = "_generated"  # marks a class that is not an attribute of any module
 
 
 class RecordType(type):
@@ -40,7 +40,7 @@ class RecordType(type):
         # Names in string annotations may be local to the function or class body that holds the declaration.
         around = sys._getframe(1)
         locals_ = {**around.f_locals, **namespace}
-        # Of several bases the last comes first, as in a dataclass; what they inherit from one class comes once.
+        # Of several bases the last one comes first, as in a dataclass; fields that several inherit come once.
         records = [base for base in reversed(bases) if isinstance(base, RecordType)]
         fields = list(dict.fromkeys(field for base in records for field in base._specs))
         for field_name, written in inspect.get_annotations(cls).items():
@@ -59,7 +59,7 @@ class RecordType(type):
 
 
 def _is_place(value: object) -> bool:
-    """Whether it is what a Record class made of a field: then the class is made anew, as by pickling it by value."""
+    """Whether a Record class made this of a field: the class is then being made again, as in pickling by value."""
     return isinstance(value, property) and isinstance(value.fget, itemgetter)
 
 
@@ -75,7 +75,7 @@ def _require_no_default(owner: str, field: FieldSpec, namespace: Mapping[str, An
 if TYPE_CHECKING:
     _Values: TypeAlias = tuple[Any, ...]
 else:
-    _Values = tuple  # a generic base would be told as that of each subclass, too, to those who ask for __orig_bases__
+    _Values = tuple  # a generic base would show up in the __orig_bases__ of each subclass as well
 
 
 @public
@@ -102,7 +102,7 @@ class Record(_Values, metaclass=RecordType):
 
     @classmethod
     def _make(cls, values: Iterable[Any]) -> Self:
-        """A record of all values in order, as of a named tuple."""
+        """A record made of all values in order, as with a named tuple."""
         return cls(*values)
 
     def _asdict(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def arranged(
 def _misfit(
     owner: str, names: Sequence[str], given: int, others: Collection[object], missing: Sequence[str]
 ) -> FieldTypeError:
-    """The error for values that are too many, twice, unknown (these are `others`) or missing, in this order."""
+    """The error for values that are too many, given twice, unknown (`others`) or missing: the first that applies."""
     if given > len(names):
         return FieldTypeError("", f"{owner} was given {given} values for its {len(names)} fields: {', '.join(names)}")
     if others:
@@ -166,13 +166,13 @@ def _misfit(
 # The same fields give the same class, so that unpickling a record does not make a class each time.
 @lru_cache(maxsize=256)
 def generated(name: str, fields: tuple[FieldSpec, ...]) -> RecordType:
-    """A Record class for checked fields that no class of the program declares."""
+    """A Record class for checked fields that the program did not declare as a class."""
     markers = {field.name: Marker(field.kind, field.size) for field in fields}
     return RecordType(name, (Record,), {"__annotations__": markers, "__module__": PACKAGE, _GENERATED: True})
 
 
 def _class_to_pickle(cls: RecordType) -> str | tuple[Any, ...]:
-    """A declared class is pickled by its name; a generated one, which no module holds, by its fields."""
+    """A declared class is pickled by its name; a generated one, which is not in any module, by its fields."""
     if _GENERATED in vars(cls):
         return Record._unpickled, (cls.__name__, tuple(map(tuple, cls._specs)))
     return cls.__qualname__

@@ -1,4 +1,4 @@
-"""Schema: what a store keeps of a record declaration, whichever way the user declared it."""
+"""Schema: what a store keeps of a record declaration, in whatever way the user declared it."""
 
 import dataclasses
 import inspect
@@ -43,9 +43,9 @@ _NUMPY_KINDS = {
 class Schema:
     """The fields of a store's records, in order. Immutable; two schemas are equal when their fields are.
 
-    `record_type` is the class of the records. It is a tuple subclass, to be filled with the values directly, unless
-    `make` is given: then make(*values) makes a record. `defaults` has what was declared for fields that a record may
-    leave out: values, or functions that make one.
+    `record_type` is the class of the records. With `make`, make(*values) makes a record; without it, the class is a
+    subclass of tuple that is filled with the values directly. `defaults` has the declared default of each field that
+    a record may leave out: a value, or a function that makes one.
     """
 
     fields: tuple[FieldSpec, ...]
@@ -108,19 +108,19 @@ class Schema:
 
     @cached_property
     def key_field(self) -> int | None:
-        """The index of the first Key field: the one that chooses the partition."""
+        """The index of the first Key field, which chooses the partition."""
         return self._first(_core.KEY)
 
     @cached_property
     def time_field(self) -> int | None:
-        """The index of the first Timestamp field: the one that time windows go by."""
+        """The index of the first Timestamp field, which time windows go by."""
         return self._first(_core.TIMESTAMP)
 
     def _first(self, kind: int) -> int | None:
         return next((index for index, field in enumerate(self.fields) if field.kind == kind), None)
 
     def index(self, name: str) -> int:
-        """The place of a field among the fields. Raises FieldError when there is none of this name."""
+        """The index of a field. Raises FieldError when there is no field of this name."""
         try:
             return self.names.index(name if isinstance(name, str) else "")
         except ValueError:
@@ -140,7 +140,8 @@ class Schema:
     def values_of(self, record: object) -> tuple[Any, ...]:
         """A record's values in the order of the fields.
 
-        A field that it lacks has the declared default; without one, a Timestamp is None, "now, when appended".
+        A field that it lacks gets its declared default; a Timestamp without one is None, which means "now, when
+        appended".
 
         A record is an instance of `record_type` or any other named tuple or dataclass with these fields, a mapping by
         name, or a plain tuple of all values. Raises FieldTypeError; the values themselves are checked when appended.
@@ -195,7 +196,7 @@ def _fields_of_annotations(declared: type, names: Iterable[str]) -> tuple[FieldS
 
 
 def _names_around(declared: type) -> dict[str, Any]:
-    """The names of the module that a class was written in, also of one that `sys.modules` does not know."""
+    """The names of the module that a class was written in, even if `sys.modules` does not know it."""
     if module := sys.modules.get(declared.__module__):
         return vars(module)
     functions = (each for each in vars(declared).values() if inspect.isfunction(each))
@@ -212,7 +213,7 @@ def _dataclass_defaults(declared: Any) -> dict[str, Any]:
 
 
 def _defaults(fields: Iterable[FieldSpec], declared: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The defaults of fields, but those of Timestamps that say NOW, which is what they are without one."""
+    """The defaults of fields. NOW is left out: a Timestamp without a default is just that."""
     kinds = {field.name: field.kind for field in fields}
     return {
         name: default
@@ -222,7 +223,9 @@ def _defaults(fields: Iterable[FieldSpec], declared: Mapping[str, Any]) -> Mappi
 
 
 def _maker(declared: type, names: Sequence[str]) -> Callable[..., Any]:
-    """A function of all values in order that makes an instance of a dataclass. Raises InvalidSchema when none can."""
+    """A function that makes an instance of a dataclass from all values in order. Raises InvalidSchema if that is
+    impossible.
+    """
     signature = inspect.signature(declared)
     try:
         if signature.bind(*names).arguments == dict(zip(names, names, strict=True)):

@@ -1,4 +1,4 @@
-"""Arrow: values in the buffers that its C data interface hands to other programs, and what those hand to us.
+"""Arrow: values in buffers that its C data interface hands to other programs, and tables that those hand to us.
 
 The formats are those of https://arrow.apache.org/docs/format/CDataInterface.html.
 """
@@ -25,26 +25,27 @@ _MOST_NARROW: Final = 2**31 - 1  # bytes that offsets of 32 bits can tell apart
 
 
 class ArrowStream(Protocol):
-    """What gives its rows as an Arrow stream: tables of pyarrow, polars, pandas and duckdb, and ours."""
+    """An object that gives its rows as an Arrow stream: a table of pyarrow, polars, pandas or duckdb, or ours."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 class ArrowArray(Protocol):
-    """What gives its rows as one Arrow array: a record batch."""
+    """An object that gives its rows as one Arrow array: a record batch."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
 
 def capsules_of(table: object) -> object | None:
-    """What a table gives through the PyCapsule protocol, for `_core.Store.append_arrow`; None for what is no table."""
+    """What a table gives through the PyCapsule protocol, for `_core.Store.append_arrow`; None if it is not a table."""
     for method in ("__arrow_c_stream__", "__arrow_c_array__"):
         if export := getattr(table, method, None):
             try:
                 capsules: object = export()
             except Exception as error:
                 raise FieldTypeError(
-                    "", f"{type(table).__name__} gives no table of Arrow's: {shown(str(error))}; make its columns ones"
+                    "",
+                    f"{type(table).__name__} does not give an Arrow table: {shown(str(error))}; make its columns ones",
                 ) from error
             return capsules
     return None
@@ -56,7 +57,7 @@ def is_pandas(table: object) -> bool:
 
 
 def with_index(frame: Any, names: Iterable[str]) -> Any:
-    """A pandas frame whose index has some of these names, with these as columns: pandas may give them to nobody.
+    """A pandas frame whose index has some of these names, with these as columns: pandas may not hand them out.
 
     Raises FieldTypeError for a name that a column has too.
     """
@@ -71,7 +72,7 @@ def with_index(frame: Any, names: Iterable[str]) -> Any:
 def pandas_floats(frame: Any) -> frozenset[str]:
     """The columns of a pandas frame in which a missing value is a NaN: those of NumPy's floats.
 
-    pandas has no other sign for what is missing there, and gives NaN to Arrow as null. Its own nullable types, such as
+    pandas has no other sign for a missing value there, and hands NaN to Arrow as null. Its own nullable types, such as
     Float64, tell the two apart.
     """
     types = getattr(getattr(frame, "dtypes", None), "items", dict[str, Any]().items)()
@@ -79,7 +80,7 @@ def pandas_floats(frame: Any) -> frozenset[str]:
 
 
 def _is_float(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "") == "f" and hasattr(dtype, "byteorder")  # no type of pandas' own has one
+    return getattr(dtype, "kind", "") == "f" and hasattr(dtype, "byteorder")  # pandas' own types do not have one
 
 
 class ArrowColumn(NamedTuple):
@@ -99,7 +100,9 @@ class ArrowColumn(NamedTuple):
 
 
 def fixed(name: str, format: str, length: int, values: Buffer, present: bytes | None = None) -> ArrowColumn:
-    """Values of one size, used as they lie. `present` has a byte for each, 0 where it is missing; None: none can be."""
+    """Values of one size, used where they are. `present` has a byte for each, 0 where it is missing; None: all are
+    there.
+    """
     return _column(name, format, length, present, values)
 
 
@@ -129,15 +132,15 @@ def strings(
 def keys(name: str, length: int, ids: Buffer, texts: Sequence[str | None]) -> ArrowColumn:
     """Ids of 32 bits, and the text of each: a dictionary-encoded column.
 
-    The ids are declared signed, which pandas wants and which all of them fit. A lost key, which no id means, gets a
-    text of its own, as pandas wants each of them different and none missing.
+    The ids are declared as signed: pandas wants that, and all of them fit. A lost key, whose id no record has, gets a
+    text of its own, because pandas wants all texts to be different and none to be missing.
     """
     dictionary = strings("", texts if None not in texts else _distinct(texts))
     return fixed(name, "i", length, ids)._replace(dictionary=dictionary)
 
 
 def some_keys(name: str, values: Sequence[str | None]) -> ArrowColumn:
-    """The same of damaged records, some of which name no key."""
+    """The same for damaged records, some of which do not name a key."""
     numbers = {text: number for number, text in enumerate(dict.fromkeys(text for text in values if text is not None))}
     ids = array("I", [0 if text is None else numbers[text] for text in values])
     present = bytes(text is not None for text in values)
@@ -145,7 +148,7 @@ def some_keys(name: str, values: Sequence[str | None]) -> ArrowColumn:
 
 
 def wide_integers(name: str, values: Sequence[int | None], present: bytes | None) -> ArrowColumn | None:
-    """Integers beyond 64 bits, as decimals of 38 digits (Arrow's decimal128); None when one is beyond that too."""
+    """Integers beyond 64 bits, as decimals of 38 digits (Arrow's decimal128); None when one does not fit."""
     if any(value is not None and abs(value) >= 10**38 for value in values):
         return None
     data = b"".join((value or 0).to_bytes(16, "little", signed=True) for value in values)

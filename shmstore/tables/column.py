@@ -113,7 +113,7 @@ class TypedColumn:
 
     @classmethod
     def of(cls, name: str, kind: ColumnKind, values: Iterable[Any]) -> "TypedColumn":
-        """Check the values. Raises FieldTypeError for one of another kind, FieldError for a kind that is none."""
+        """Check the values. Raises FieldTypeError for one of another kind, FieldError for an unknown kind."""
         if not isinstance(kind, str) or kind not in _RULES:
             raise FieldError(name, f"column {name!r} is of kind {shown(kind)}; expected one of {', '.join(_RULES)}")
         rules, checked, value = _RULES[kind], [], None
@@ -125,7 +125,7 @@ class TypedColumn:
         try:
             for value in given:
                 checked.append(None if value is None else rules.convert(value))
-        except Exception:  # of the value's own code
+        except Exception:  # raised by the code of the value
             raise FieldTypeError(
                 name,
                 f"column {name!r} of kind {kind} holds {shown(value)} ({type(value).__name__}) in row {len(checked)}; "
@@ -148,7 +148,7 @@ class TypedColumn:
         return view.cast("?") if self.kind == "bool" else view
 
     def present(self) -> bytes | None:
-        """A byte for each row, 0 where its value is missing; None when none is."""
+        """A byte for each row, 0 where its value is missing; None when no value is."""
         if isinstance(self.values, array) or None not in self.values:
             return None
         return bytes(value is not None for value in self.values)
@@ -194,7 +194,7 @@ class TypedColumn:
         return Packable(self.name, numbers.typecode, numpy, 8, numbers)
 
     def _numbers(self, missing_real: float = 0.0) -> "array[Any] | None":
-        """The values as an array, with a number in the place of missing ones; None for what fits no array."""
+        """The values as an array, with a number in the place of missing ones; None when an array cannot hold them."""
         if isinstance(self.values, array):
             return self.values
         match self.kind:
@@ -216,7 +216,7 @@ class TypedColumn:
         )
 
     def __eq__(self, other: object) -> bool:
-        """The same name, kind and values; a NaN is the same as another."""
+        """Whether name, kind and values are the same; one NaN is the same as another."""
         if not isinstance(other, TypedColumn):
             return NotImplemented
         return (self.name, self.kind, len(self.values)) == (other.name, other.kind, len(other.values)) and all(

@@ -26,8 +26,8 @@ class Table(Tabular[Any]):
     """Rows of named, typed columns. Immutable; two tables are equal when their columns are, NaN like NaN.
 
     `table["sum"]` is a column, `table[0]` a row, `table[:5]` a table; iteration gives the rows as named tuples. A
-    column that has the name of an earlier one gets a number: sum, sum_2. In a row, what is no name in Python is made
-    one: class_, and _1 for the second column when nothing better can be had.
+    column that has the name of an earlier one gets a number: sum, sum_2. In a row, a name that Python
+    does not allow is changed: to class_, or to _1 for the second column when nothing better can be made of it.
     """
 
     __slots__ = ("_columns", "_names", "_row")
@@ -129,7 +129,7 @@ class Table(Tabular[Any]):
         """The k rows with the greatest values in a column (the last one when left out), the greatest first.
 
         Equal ones keep their order; NaN comes after all numbers, a missing value after that. Raises InvalidOption for
-        a k that is no int of 0 or more, FieldError for an unknown column.
+        a k that is not an int of 0 or more, FieldError for an unknown column.
         """
         return self._ranked(k, by, greatest=True)
 
@@ -198,9 +198,9 @@ def _shown(kind: ColumnKind, value: Any) -> str:
 
 @lru_cache(64)  # making a class takes longer than most questions
 def _row_type(names: tuple[str, ...]) -> Any:
-    """A named tuple for the rows; a keyword gets a _, and what is no name at all becomes its number after a _.
+    """A named tuple for the rows; a keyword gets a _, and what cannot be a name at all becomes its number after a _.
 
-    No module holds it, so a row is pickled with its names.
+    It is not in any module, so a row is pickled with its names.
     """
     row = _named_tuple(names)
     row.__reduce__ = lambda values: (Table._row_unpickled, (names, tuple(values)))

@@ -23,7 +23,7 @@ _Show = Callable[[Any], Any]
 
 
 def iso_time(time_ns: int) -> str:
-    """Nanoseconds since the Unix epoch as ISO 8601 in UTC, none of them lost: 2026-11-23T07:36:00.000000001Z."""
+    """Nanoseconds since the Unix epoch as ISO 8601 in UTC, all of them kept: 2026-11-23T07:36:00.000000001Z."""
     seconds, nanoseconds = divmod(time_ns, 10**9)
     return f"{_iso_second(seconds)}.{nanoseconds:09}Z"
 
@@ -74,8 +74,9 @@ def write_csv(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterable[
 
 
 class _Lines:
-    """What csv.writer writes to. Before CPython 3.13 it quotes only what is in its own line end, so that is given as
-    "\\r\\n", both of which readers take for one; the lines end in a newline all the same."""
+    """What csv.writer writes to. Before CPython 3.13 it quotes only the characters of its own line end, so that is
+    given as "\\r\\n", both of which readers take for a line end. The lines end in a newline all the same.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._write = stream.write
@@ -100,7 +101,7 @@ def write_jsonl(names: Sequence[str], kinds: Sequence[ColumnKind], rows: Iterabl
 def _shown(
     kinds: Sequence[ColumnKind], rows: Iterable[Sequence[Any]], shows: dict[ColumnKind, _Show]
 ) -> Iterable[Sequence[Any]]:
-    """The rows, with the values of some kinds of column replaced by what a line says for them."""
+    """The rows, with the values of some kinds of column replaced by the text that stands for them in a line."""
     chosen = [(place, shows[kind]) for place, kind in enumerate(kinds) if kind in shows]
     return (_replaced(row, chosen) for row in rows) if chosen else rows
 
