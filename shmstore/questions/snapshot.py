@@ -30,7 +30,7 @@ R = TypeVar("R")
 @public
 @checked_calls()
 class Snapshot(Tabular[R], Questions[R]):
-    """Records copied out of a store: oldest first within each partition, or all by time, as it was asked for.
+    """Records copied out of a store: oldest first within each partition, or all by time, whichever was asked for.
 
     Each record is whole; across partitions the cut is best-effort: partitions are copied one after the other.
     Made by `EventStore.snapshot`. It answers the questions that a store answers, from its own records.

@@ -259,7 +259,7 @@ def _refuse_foreign(path: str, fd: int) -> None:
     may have holes.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise refusals.not_a_store(path, "no regular file")
+        raise refusals.not_a_store(path, "something other than a regular file")
     try:
         _core.read_header(os.pread(fd, 8, 0))
     except NotAStore as error:

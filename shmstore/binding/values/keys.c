@@ -208,7 +208,7 @@ PyObject *Store_key_text(PyObject *self, PyObject *argument) {
     if (id == (unsigned long)-1 && PyErr_Occurred()) return NULL;
     uint32_t count = table_count(&store->handle.table);
     if (id >= count)
-        return PyErr_Format(PyExc_IndexError, "%R is no key id; this store has ids below %u", argument, count);
+        return PyErr_Format(PyExc_IndexError, "%R is not a key id; this store has ids below %u", argument, count);
     return key_text(store, (uint32_t)id);
 }
 
