@@ -580,7 +580,7 @@ def test_another_loop_than_asyncios_is_told_how_to_wait(store: EventStore[Tick])
     with pytest.raises(StopIteration) as taken:
         step.send(None)
     assert taken.value.value.number == 1
-    with pytest.raises(InvalidCall, match=r"no loop of asyncio runs here.* cursor\.fileno\(\) is readable"):
+    with pytest.raises(InvalidCall, match=r"no asyncio loop runs here.* cursor\.fileno\(\) is readable"):
         store.cursor("latest").__anext__().send(None)
 
 
