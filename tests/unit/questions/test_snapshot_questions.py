@@ -56,8 +56,8 @@ SELECTIONS: dict[str, dict[str, Any]] = {
     "a key": {"where": field("gateway") == "gw-1"},
     "a key that is none": {"where": field("gateway") == "nowhere"},
     "a callable": {"where": lambda trade: trade.quantity % 3 == 0},
-    "a window": {"since": BEGIN_NS + 10 * SECOND_NS, "until": BEGIN_NS + 70 * SECOND_NS},
-    "a window and a callable": {"since": BEGIN_NS + 10 * SECOND_NS, "where": lambda trade: trade.price < 50},
+    "a window": {"since": BEGIN_NS + 30 * SECOND_NS, "until": BEGIN_NS + 70 * SECOND_NS},
+    "a window and a callable": {"since": BEGIN_NS + 30 * SECOND_NS, "where": lambda trade: trade.price < 50},
     "nothing": {"until": BEGIN_NS},
 }
 
