@@ -137,6 +137,16 @@ class Output:
 
         self._put(json.dumps(_encodable(value), ensure_ascii=not self._unicode) + "\n")
 
+    def rows(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
+        """Print rows as a table or as JSON; when there are none, tell people so in the words of `nothing`."""
+        if self.mode is Mode.JSON:
+            for row in rows:
+                self.object(row)
+        elif rows:
+            self.write(self.table(columns, rows))
+        else:
+            self.message(nothing)
+
     def message(self, text: str) -> None:
         """Tell people something that is not a result, on stderr."""
         print(printable(text), file=sys.stderr)

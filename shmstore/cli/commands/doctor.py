@@ -5,7 +5,7 @@ import argparse
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.machine import Finding, Health, examine
-from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.render import Column, Output, Tone
 from shmstore.cli.survey import brief, in_use, look
 from shmstore.errors import DamagedSegment, ShmStoreError
 from shmstore.segments import names
@@ -32,12 +32,7 @@ def declare(_parser: argparse.ArgumentParser) -> None:
 def run(_args: argparse.Namespace, out: Output) -> int:
     """Report every finding, good ones too: they say what was looked at."""
     findings = [*examine(), *_stores()]
-    rows = [finding._asdict() for finding in findings]
-    if out.mode is Mode.JSON:
-        for row in rows:
-            out.object(row)
-    else:
-        out.write(out.table(_COLUMNS, rows))
+    out.rows(_COLUMNS, [finding._asdict() for finding in findings], "nothing was looked at")
     return UNHEALTHY if any(finding.health is Health.BAD for finding in findings) else OK
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from shmstore.cli import units
 from shmstore.cli.exits import FAILURE, OK
-from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.render import Column, Output, Tone
 from shmstore.cli.survey import brief, in_use
 from shmstore.errors import DamagedSegment, ShmStoreError, StoreNotFound
 from shmstore.segments.segment import SegmentInfo, list_segments, unlink
@@ -53,15 +53,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
             out.message(str(error))
             reason, outcome = "", brief(error)
         rows.append(_row(info, reason, outcome))
-    if out.mode is Mode.JSON:
-        for row in rows:
-            out.object(row)
-    elif rows:
-        out.write(out.table(_COLUMNS, rows))
-    else:
-        out.message(
-            "nothing to remove" if args.all_unused else "nothing to remove; --all-unused looks at sound stores too"
-        )
+    more = "" if args.all_unused else "; --all-unused looks at sound stores too"
+    out.rows(_COLUMNS, rows, f"nothing to remove{more}")
     if rows and not args.yes:
         out.message("nothing was changed; --yes removes these")
     return FAILURE if failed else OK

@@ -5,7 +5,7 @@ from typing import Any
 
 from shmstore.cli import units
 from shmstore.cli.exits import OK
-from shmstore.cli.render import Column, Mode, Output, Tone
+from shmstore.cli.render import Column, Output, Tone
 from shmstore.cli.survey import brief, look, owner
 from shmstore.errors import ShmStoreError
 from shmstore.segments.segment import SegmentInfo, list_segments
@@ -32,14 +32,7 @@ def declare(_parser: argparse.ArgumentParser) -> None:
 
 def run(_args: argparse.Namespace, out: Output) -> int:
     """List what `list_segments` finds; damaged ones are part of the list, not an error."""
-    rows = [_row(info) for info in list_segments()]
-    if out.mode is Mode.JSON:
-        for row in rows:
-            out.object(row)
-    elif rows:
-        out.write(out.table(_COLUMNS, rows))
-    else:
-        out.message("no stores that this user may read")
+    out.rows(_COLUMNS, [_row(info) for info in list_segments()], "no stores that this user may read")
     return OK
 
 

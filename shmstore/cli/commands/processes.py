@@ -5,7 +5,7 @@ import time
 
 from shmstore.cli.exits import OK
 from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
-from shmstore.cli.render import Mode, Output
+from shmstore.cli.render import Output
 from shmstore.cli.survey import look
 
 HELP = "list the processes attached to a store"
@@ -26,11 +26,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         if meter.look(store.processes()):
             time.sleep(_BETWEEN_LOOKS_S)
         rows = meter.look(store.processes())
-    if out.mode is Mode.JSON:
-        for row in rows:
-            out.object(row)
-    elif rows:
-        out.write(out.table(PROCESS_COLUMNS, rows))
-    else:
-        out.message(f"no process is attached to {args.name!r} for writing")
+    out.rows(PROCESS_COLUMNS, rows, f"no process is attached to {args.name!r} for writing")
     return OK

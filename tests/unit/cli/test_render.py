@@ -83,6 +83,24 @@ def test_json_is_one_object_a_line_and_loses_nothing() -> None:
     assert json.loads(second) == {"time": "1970-01-01T00:00:00.000000001Z", "text": "ä\n"}
 
 
+@pytest.mark.parametrize(
+    ("mode", "rows", "printed", "said"),
+    [
+        (Mode.JSON, ROWS[:1], '{"name": "a", "count": 1234}\n', ""),
+        (Mode.JSON, (), "", ""),
+        (Mode.PLAIN, ROWS[:1], "a\t1234\n", ""),
+        (Mode.PEOPLE, ROWS[:1], "name  count\na     1,234\n", ""),
+        (Mode.PEOPLE, (), "", "nothing there\n"),
+    ],
+)
+def test_rows_are_written_as_asked_and_their_absence_is_told_to_people(
+    mode: Mode, rows: tuple[dict[str, object], ...], printed: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, raw = on_stream("utf-8", mode)
+    out.rows(COLUMNS, rows, "nothing there")
+    assert (raw.getvalue().decode(), capsys.readouterr().err) == (printed, said)
+
+
 def test_bars_are_drawn_to_an_eighth_and_stay_in_bounds() -> None:
     out = Output(stream=io.StringIO())
     assert [out.bar(f, 4) for f in (-1, 0, 0.5, 0.53125, 1, 7)] == ["░░░░", "░░░░", "██░░", "██▏░", "████", "████"]
