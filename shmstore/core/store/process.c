@@ -43,17 +43,40 @@ static void let_go(void **lock) {
     *lock = NULL;
 }
 
+/* The repair bytes that reaps of this process hold at the moment. */
+struct reap {
+    void *lock;
+    struct reap *next;
+};
+static struct reap *reaps;
+
+static void begin_reap(struct reap *reap) {
+    reap->next = reaps;
+    reaps = reap;
+}
+
+static void end_reap(struct reap *reap) {
+    struct reap **link = &reaps;
+    while (*link && *link != reap) link = &(*link)->next;
+    if (*link) *link = reap->next;
+    let_go(&reap->lock);
+}
+
 static void before_fork(void) { pthread_mutex_lock(&registry_mutex); }
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry_mutex); }
 static void after_fork_in_child(void) {
+    bool inherits = false;
     for (struct processes *table = registry.next; table != &registry; table = table->next) {
         if (table->own->inherits) { /* an emulator that knows neither advice: then the child has the mappings as well */
             let_go(&table->own->place_lock);
             let_go(&table->own->coordinator_lock);
             memset(table->own, 0, sizeof *table->own);
+            inherits = true;
         }
         table->own->inherits = true;
     }
+    for (struct reap *reap = reaps; inherits && reap; reap = reap->next) let_go(&reap->lock);
+    reaps = NULL;
     pthread_mutex_unlock(&registry_mutex);
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
@@ -391,9 +414,10 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
     struct place *place = processes_place(table->ring, index);
     if (word_place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index)) return false;
     pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte */
-    void *lock = hold(table, FIRST_REPAIR_LOCK + index);
+    struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)};
+    if (reap.lock) begin_reap(&reap);
     pthread_mutex_unlock(&registry_mutex);
-    if (!lock) return false;
+    if (!reap.lock) return false;
     uint64_t word = load_acquire(&place->word); /* [4] */
     bool reaped = word_place_state(word) != PLACE_FREE && !processes_is_locked(table, index);
     if (reaped) {
@@ -402,7 +426,9 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
         POINT("reap swept");
         store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* processes_reap:free */
     }
-    let_go(&lock);
+    pthread_mutex_lock(&registry_mutex);
+    end_reap(&reap);
+    pthread_mutex_unlock(&registry_mutex);
     return reaped;
 }
 
