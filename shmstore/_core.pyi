@@ -292,7 +292,7 @@ class Columns(_Asked):
         Raises DamagedSegment.
         """
     def ragged(self, field: int) -> tuple[bytearray, bytearray] | None:
-        """A TEXT or BYTES field as one more offset than rows and what lies between them; None when a text is no UTF-8.
+        """A TEXT or BYTES field as one more offset than rows and what lies between them; None when a text is not UTF-8.
 
         The offsets are int32, or int64 when there are 2 GiB of data or more. GIL released.
         """
@@ -359,7 +359,7 @@ class Program:
     ) -> Program:
         """Verify every step. `values` are operands after the last step; `text` names the expression in errors.
 
-        Raises ValueError, TypeError, OverflowError for what is no program.
+        Raises ValueError, TypeError, OverflowError for anything that is not a program.
         """
     def matches(self, columns: Columns) -> bytes:
         """One byte a row: 1 where it matches, 0 where not. GIL released.
@@ -383,7 +383,7 @@ class Cursor:
         """Itself: records for ever, waiting for them, until the cursor or the store is closed, or unlinked."""
     def __next__(self) -> Any: ...
     def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
-        """The same for `async for`. With no record there, what `later` returns is awaited in its place."""
+        """The same for `async for`. While there is no record, what `later` returns is awaited instead."""
     def drain_gaps(self) -> list[Gap]:
         """Gaps met since the last call, oldest first; the list is then empty."""
     def positions(self) -> list[tuple[int, int]]:
@@ -434,7 +434,7 @@ class Store(_Asked):
         """What rows become: a tuple subclass, filled directly (record_type); or whatever make(*values) returns; or
         plain tuples.
 
-        `values_of` turns a record given to `append` or `append_rows` that is no tuple of all fields into one.
+        `values_of` turns a record given to `append` or `append_rows` into a tuple of all fields.
         """
 
     # -- appending: raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreClosed,
@@ -452,9 +452,9 @@ class Store(_Asked):
         All checked before the first is written.
         """
     def append_arrow(self, capsules: object, partition: int | None = None, pandas: frozenset[str] | None = None) -> int:
-        """Append a table of Arrow's: a PyCapsule `arrow_array_stream`, or a tuple of `arrow_schema` and `arrow_array`.
-        All checked before the first is written. FieldTypeError when the stream fails. Of a frame of pandas', `pandas`
-        names the columns in which what is missing is a NaN; its index without a name is passed over.
+        """Append an Arrow table: a PyCapsule `arrow_array_stream`, or a tuple of `arrow_schema` and `arrow_array`.
+        All checked before the first is written. FieldTypeError when the stream fails. For a pandas frame, `pandas`
+        names the columns in which NaN stands for a missing value; its index without a name is passed over.
         """
     def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
     def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 
 def replace(path: str, data: bytes) -> None:
-    """Make or replace a file; what is no plain file, such as /dev/stdout, is written to.
+    """Make or replace a file; anything but a plain file, such as /dev/stdout, is written to.
 
     Raises OSError naming the path.
     """

@@ -38,7 +38,7 @@ def declare_zone(parser: argparse.ArgumentParser) -> None:
 def zone(args: argparse.Namespace) -> tzinfo | None:
     """The zone that was asked for, None when none was.
 
-    Raises InvalidOption for one that is not known, and when `--every` is no unit of the calendar.
+    Raises InvalidOption for one that is not known, and when `--every` is not a unit of the calendar.
     """
     if args.zone is None:
         return None

@@ -46,7 +46,7 @@ class Column(NamedTuple):
 
 
 class Mode(enum.Enum):
-    """For whom the output is: people (aligned), or programs (tab-separated, CSV with titles, JSON objects)."""
+    """Who the output is for: people (aligned), or programs (tab-separated, CSV with titles, JSON objects)."""
 
     PEOPLE = enum.auto()
     PLAIN = enum.auto()

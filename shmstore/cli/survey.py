@@ -23,7 +23,8 @@ def find(name: str) -> SegmentInfo | None:
 def in_use(name: str) -> bool:
     """True while a process is attached for writing, or coordinates. The kernel tells, so the segment may be damaged.
 
-    Those who only look are not counted: they lose nothing when the name goes. Raises StoreNotFound and AccessDenied.
+    Processes that only look are not counted: they lose nothing when the name goes. Raises StoreNotFound and
+    AccessDenied.
     """
     path = names.path_of(names.check_name(name))
     try:

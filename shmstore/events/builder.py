@@ -56,7 +56,7 @@ class Builder(Generic[S]):
         return self._with(on_capacity_reached=callback)
 
     def on_statistics(self, callback: Callable[[Statistics], None]) -> Self:
-        """Let a coordinator of this handle call this each second with the statistics."""
+        """Have a coordinator of this handle call this each second with the statistics."""
         return self._with(on_statistics=callback)
 
     def create(self, name: str) -> S:

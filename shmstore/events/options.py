@@ -91,7 +91,7 @@ def segment_options(
 ) -> _core.Options:
     """The options of `shmstore.create` as a segment keeps them.
 
-    Raises InvalidOption for a word that is none of the choices.
+    Raises InvalidOption for a word that is not one of the choices.
     """
     return _core.Options(
         capacity=capacity,
@@ -104,7 +104,7 @@ def segment_options(
 
 
 def suitable_layout(schema: Schema) -> Layout:
-    """How records of these fields lie when nobody says it: narrow ones in columns, wide ones in rows."""
+    """How records of these fields lie by default: narrow ones in columns, wide ones in rows."""
     sizes = [spec.size if spec.kind in (_core.TEXT, _core.BYTES) else _WORD_BYTES for spec in schema.fields]
     is_narrow = len(sizes) <= _MOST_FIELDS_IN_COLUMNS and sum(sizes) <= _MOST_BYTES_IN_COLUMNS
     return "columns" if is_narrow else "rows"
@@ -134,9 +134,9 @@ def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:
 
 
 def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: Mapping[str, Any]) -> list[str]:
-    """What a store was made as, where that is not what is asked for: "capacity is 1000, not 2000", and so on.
+    """How the options of a store differ from what is asked for: "capacity is 1000, not 2000", and so on.
 
-    Only what is said counts, and a capacity by what it is rounded up to. Raises InvalidOption.
+    Only options that are given count, and a capacity is compared as it is rounded up. Raises InvalidOption.
     """
     said = {name: value for name, value in asked.items() if name in _COMPARED and value is not None}
     everything: dict[str, Any] = dict.fromkeys(_COMPARED) | _SIZES | {"capacity": plan.capacity} | said
@@ -162,7 +162,7 @@ def _word(choices: Mapping[str, int], number: int) -> str:
 
 
 def _default_partitions(capacity: int) -> int:
-    wanted = plain_number(capacity)  # what is none is refused with the other options
+    wanted = plain_number(capacity)  # anything but a number is refused with the other options
     return max(1, min(os.cpu_count() or 1, wanted if isinstance(wanted, int) else 1, _core.MAX_PARTITIONS))
 
 

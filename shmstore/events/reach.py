@@ -6,7 +6,7 @@ from typing import Final
 
 from shmstore import _core
 
-_LOOKS: Final = 8  # at a partition whose oldest record is overwritten while it is looked at
+_LOOKS: Final = 8  # at a partition whose oldest record is overwritten meanwhile
 _TICKETS: Final = 256  # of records that were never published, passed over in one look
 
 
@@ -14,7 +14,7 @@ def complete_since_ns(core: _core.Store, time_name: str, partitions: Iterable[in
     """From this time on (ns since the Unix epoch) these partitions have every record; None when nothing was discarded.
 
     It is the latest of the oldest timestamps of all partitions that have discarded anything; now, where one of them has
-    nothing left. Records that are appended out of the order of their timestamps are beyond what it can tell.
+    nothing left. It cannot take account of records that are appended out of the order of their timestamps.
     """
     count = len(core.totals())
     times = (_oldest_ns(core, partition, time_name) for partition in partitions or range(count))

@@ -1,4 +1,4 @@
-"""Series: a store of numbers by key and time, the most common one, with every question one short call."""
+"""Series: the most common store, numbers by key and time, with each question in one short call."""
 
 from collections.abc import Callable, Sequence, Sized
 from datetime import datetime, timedelta, tzinfo
@@ -62,7 +62,7 @@ def series(
     The options are those of `shmstore.create`. A series that exists keeps its own. Without a capacity it must exist,
     and may be attached `read_only`.
 
-    Raises InvalidOption (read_only with a capacity), SchemaMismatch (the store of this name is no series),
+    Raises InvalidOption (read_only with a capacity), SchemaMismatch (the store of this name is not a series),
     StoreNotFound (there is none, and no capacity to make it with), and what `open` and `attach` raise.
     """
     callbacks: Callbacks[Point] = {
@@ -106,10 +106,10 @@ class Add(Protocol):
 class Series(Closing):
     """Numbers by key and time, shared by many processes; made by `series`.
 
-    Each question is about one key, or about all when it is left out or None. A key that was never added answers as no
-    records do, and asking does not make it known. `since` and `until` bound the time: since <= timestamp < until, each
-    a timedelta (that long ago), a text such as "10m" (that long ago) or "2025-03-05T10:20:00Z", an aware datetime, or
-    an int (ns since the Unix epoch).
+    Each question is about one key, or about all when it is left out or None. A key that was never added answers as if
+    there were no records, and asking does not make it known. `since` and `until` bound the time: since <= timestamp <
+    until, each a timedelta (that long ago), a text such as "10m" (that long ago) or "2025-03-05T10:20:00Z", an aware
+    datetime, or an int (ns since the Unix epoch).
 
     What an answer means, and what is raised, is said at the method of the same name of EventStore. `store` is the one
     behind, and answers all else about the records, which are (key, value, timestamp). Use a series in a `with` block
@@ -179,7 +179,7 @@ class Series(Closing):
         return self.store.snapshot(**_about(key, since, until), order=order)
 
     def latest(self, key: str, *, since: When = None, until: When = None) -> Point | None:
-        """The record of a key that was added last, as (key, value, timestamp); None of none.
+        """The record of a key that was added last, as (key, value, timestamp); None when it has no record.
 
         It is looked for from the newest end, and so found at once where the key is in use. Where a key has records in
         several partitions, it is the last one of one of them, by timestamp.
@@ -191,7 +191,7 @@ class Series(Closing):
         return len(self.store)
 
     def __bool__(self) -> bool:
-        """True, also when empty: `if series` asks whether there is one."""
+        """True, even when it is empty: `if series` asks whether there is a series."""
         return True
 
     # -- what it comes to
@@ -201,19 +201,19 @@ class Series(Closing):
         return self.store.count(**_about(key, since, until))
 
     def sum(self, key: str | None = None, *, since: When = None, until: When = None) -> Number:
-        """The sum of the values; 0 of none."""
+        """The sum of the values; 0 when there are none."""
         return self.store.sum("value", **_about(key, since, until))
 
     def mean(self, key: str | None = None, *, since: When = None, until: When = None) -> float | None:
-        """The average value; None of none."""
+        """The average value; None when there are no values."""
         return self.store.mean("value", **_about(key, since, until))
 
     def min(self, key: str | None = None, *, since: When = None, until: When = None) -> Number | None:
-        """The least value, NaN aside; None of none."""
+        """The least value, NaN aside; None when there are no values."""
         return self.store.min("value", **_about(key, since, until))
 
     def max(self, key: str | None = None, *, since: When = None, until: When = None) -> Number | None:
-        """The greatest value, NaN aside; None of none."""
+        """The greatest value, NaN aside; None when there are no values."""
         return self.store.max("value", **_about(key, since, until))
 
     def variance(
@@ -227,7 +227,7 @@ class Series(Closing):
         return self.store.stddev("value", ddof, **_about(key, since, until))
 
     def quantile(self, key: str | None, q: float, *, since: When = None, until: When = None) -> Number | None:
-        """The value below which a part `q` (0 to 1) of all values lies; 0.5 is the median. None of none."""
+        """The value below which a part `q` (0 to 1) of all values lies; 0.5 is the median. None without values."""
         return self.store.quantile("value", q, **_about(key, since, until))
 
     def quantiles(
@@ -241,12 +241,12 @@ class Series(Closing):
         return self.store.summary("value", **_about(key, since, until))
 
     def first(self, key: str | None = None, *, since: When = None, until: When = None) -> float | None:
-        """The value with the earliest timestamp; None of none."""
+        """The value with the earliest timestamp; None when there are no values."""
         value: float | None = self.store.first("value", **_about(key, since, until))
         return value
 
     def last(self, key: str | None = None, *, since: When = None, until: When = None) -> float | None:
-        """The value with the latest timestamp; None of none."""
+        """The value with the latest timestamp; None when there are no values."""
         value: float | None = self.store.last("value", **_about(key, since, until))
         return value
 

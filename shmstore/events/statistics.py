@@ -1,4 +1,4 @@
-"""What a store has done: totals, loss by cause, and a rate that is true of the last moments, not of the whole life."""
+"""What a store has done: totals, loss by cause, and a recent rate rather than one over its whole life."""
 
 import time
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class Statistics:
 
 
 class Meter:
-    """Takes the statistics of one store, and remembers one earlier look to tell a rate by."""
+    """Takes the statistics of one store, and remembers an earlier look, from which it tells a rate."""
 
     __slots__ = ("_clock", "_core", "_count", "_look", "_slots", "_time_name")
 
@@ -150,7 +150,8 @@ class Meter:
     ) -> datetime | None:
         times_ns = [place.last_append_ns for place in places]
         if self._time_name is not None:
-            # Processes that left the table took their counters along. Their records tell, unless dated in the future.
+            # Processes that left the table took their counters along. Their records tell the time, unless dated in the
+            # future.
             newest = (self._time_of(number, counts.tail - 1) for number, counts in enumerate(totals) if counts.tail)
             times_ns += [time_ns for time_ns in newest if time_ns is not None and time_ns <= now_ns]
         latest_ns = max(times_ns, default=0)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 S = TypeVar("S")
 
-# How often `open` tries both ways: each round lost means that others created and unlinked the name meanwhile.
+# How often `open` tries both ways: each lost round means that others created and unlinked the name meanwhile.
 _OPEN_ROUNDS = 100
 
 
@@ -86,7 +86,8 @@ def create(
     The callbacks belong to this handle: `on_discarded(record)` is called with each record that an append of this
     process overwrites, `on_capacity_reached()` when one fills a partition for the first time,
     `on_statistics(statistics)` each second by a Coordinator of this handle. The append is done by then; what a callback
-    of an append raises goes to `sys.unraisablehook`; what is no Exception, as KeyboardInterrupt, is passed on.
+    of an append raises goes to `sys.unraisablehook`; anything but an Exception, such as KeyboardInterrupt, is passed
+    on.
 
     Raises InvalidName, InvalidSchema, InvalidOption (with InvalidCapacity), StoreExists, NoSpace, AccessDenied.
     """
@@ -108,7 +109,7 @@ def create(
     made = segment.create(name, schema.fields, options, mode=mode, group=group)
     try:
         return EventStore(made, record, callbacks)
-    except BaseException:  # nothing is left behind; somebody who has attached meanwhile is told
+    except BaseException:  # nothing is left behind, and whoever has attached meanwhile is told
         with suppress(ShmStoreError):
             segment.unlink(name)
         raise
@@ -353,7 +354,7 @@ class EventStore(View[R], Closing):
     def purge(self, older_than: Moment) -> int:
         """Make the oldest records unreadable: in each partition, up to the first that is not older than this.
 
-        It takes what `since` of `snapshot` takes. Returns how many. Raises InvalidOption when this is no moment, or
+        It takes what `since` of `snapshot` takes. Returns how many. Raises InvalidOption when this is not a moment, or
         when the records have no Timestamp.
         """
         require_time(self._schema, "purge")

@@ -23,7 +23,7 @@ from shmstore.records.schema import Schema
 
 R = TypeVar("R")
 
-_NO_TICKET = 1 << 64  # nor any beyond
+_NO_TICKET = 1 << 64  # nor any greater
 
 
 @checked_calls("read_at")
@@ -41,7 +41,9 @@ class View(Questions[R]):
         self._schema = schema
         self._header = core.header()
         self._slots = core.plan().slots
-        self._meter = Meter(core, schema, partial(_count, core, schema))  # none of ours: it would never be let go
+        self._meter = Meter(
+            core, schema, partial(_count, core, schema)
+        )  # not a method of this object: such a cycle would never be let go
         self.summaries = True
 
     def snapshot(
@@ -116,7 +118,9 @@ class View(Questions[R]):
     def _live(
         self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
     ) -> Live:
-        """The live records as they are now, the tails before all else: who compiles later knows every key of theirs."""
+        """The live records as they are now. The tails are read first, so that a later compilation knows all of their
+        keys.
+        """
         since_ns, until_ns = window(self._schema, since, until, self._oldest_ns)
         partitions = one_partition(partition, self.partitions)
         return Live(
@@ -128,7 +132,7 @@ class View(Questions[R]):
         )
 
     def _oldest_ns(self) -> int | None:
-        """The least timestamp of all records; None of none."""
+        """The least timestamp of all records; None when there are none."""
         return Live(self._core, Condition(self._schema, self._core.keys), summaries=self.summaries).oldest_ns()
 
     def _scope(
@@ -183,7 +187,7 @@ class View(Questions[R]):
         return sum(totals.length for totals in self._core.totals())
 
     def __bool__(self) -> bool:
-        """True, also when empty: `if store` asks whether there is one."""
+        """True, even when it is empty: `if store` asks whether there is a store."""
         return True
 
     @property
@@ -257,7 +261,7 @@ class View(Questions[R]):
 
     @property
     def store_id(self) -> bytes:
-        """Sixteen random bytes that no other store has, of whatever name."""
+        """Sixteen random bytes that no other store has, whatever its name."""
         return self._header.store_id
 
     @property

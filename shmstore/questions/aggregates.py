@@ -23,7 +23,7 @@ Number = int | float
 
 @public
 class Summary(NamedTuple):
-    """Five answers of one pass; those about values are None when there are none (the sum is 0)."""
+    """Five answers of one pass. Without values those about values are None, and the sum is 0."""
 
     count: int  # type: ignore[assignment]  # hides what a tuple has under this name
     sum: Number
@@ -42,7 +42,7 @@ class Tallies(NamedTuple):
 
 
 def mean_of(total: Number, count: int) -> float | None:
-    """The average; None of nothing."""
+    """The average; None when there are no values."""
     if not count:
         return None
     try:
@@ -52,7 +52,9 @@ def mean_of(total: Number, count: int) -> float | None:
 
 
 def variance_of(count: int, squares: float | None, ddof: int) -> float | None:
-    """The variance of `count` values whose squared distances from their mean come to `squares`; None of too few."""
+    """The variance of `count` values whose squared distances from their mean come to `squares`; None when there are too
+    few.
+    """
     return None if squares is None or count <= ddof else squares / (count - ddof)
 
 
@@ -67,7 +69,7 @@ def checked_ddof(ddof: int) -> int:
 
 
 def checked_quantiles(wanted: Iterable[float]) -> list[float]:
-    """Raises InvalidOption, naming the value, for what is no quantile."""
+    """Raises InvalidOption, naming the value, for anything that is not a quantile."""
     given = items_of(wanted)
     if given is None:
         raise InvalidOption(f"the quantiles are {shown(wanted)}; expected several numbers from 0 to 1, as [0.5, 0.99]")

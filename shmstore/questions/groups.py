@@ -155,7 +155,7 @@ def numbers_column(title: str, scope: Scope, value: Value, found: list[Any], is_
 def ordered_table(labels: Sequence[Column], answers: Iterable[Column]) -> Table:
     """A table of the columns, its rows ordered by the labels."""
     keys = list(zip(*(column.values for column in labels), strict=True))
-    rows = sorted(range(len(keys)), key=lambda row: [(one is None, one) for one in keys[row]])  # None: damage
+    rows = sorted(range(len(keys)), key=lambda row: [(one is None, one) for one in keys[row]])  # None: damaged
     return Table(
         Column(name, kind, [values[row] for row in rows])
         for name, kind, values in ((name, kind, list(values)) for name, kind, values in (*labels, *answers))

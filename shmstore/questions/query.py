@@ -22,7 +22,7 @@ R = TypeVar("R")
 Order = Literal["partition", "newest"]
 
 _TAKEN: Final = object()
-_FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for who takes only a few
+_FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first, for whoever takes only a few
 
 
 @public

@@ -43,7 +43,7 @@ class Questions(ABC, Generic[R]):
     makes a sum, mean or variance NaN; min, max and quantiles leave it aside; all NaN are one distinct value.
 
     Raises FieldError (no such field; integer arithmetic that leaves 64 bits), FieldTypeError (a field of another type),
-    InvalidOption (a window, partition or argument that is none), DamagedSegment, StoreClosed.
+    InvalidOption (a window, partition or argument that is not one), DamagedSegment, StoreClosed.
     """
 
     __slots__ = ()
@@ -67,22 +67,22 @@ class Questions(ABC, Generic[R]):
         return count
 
     def sum(self, value: Value, **selection: Unpack[Selection[R]]) -> Number:
-        """The sum of a value; 0 of no records."""
+        """The sum of a value; 0 when there are no records."""
         total: Number = self._tally(value, numbers.SUM, selection)[1].sum
         return total
 
     def mean(self, value: Value, **selection: Unpack[Selection[R]]) -> float | None:
-        """The average of a value: its `sum` by its `count`; None of no records."""
+        """The average of a value: its `sum` by its `count`; None when there are no records."""
         count, tallies = self._tally(value, numbers.SUM, selection)
         return numbers.mean_of(tallies.sum, count)
 
     def min(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
-        """The least value, NaN aside; None of no values."""
+        """The least value, NaN aside; None when there are no values."""
         low: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].low
         return low
 
     def max(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
-        """The greatest value, NaN aside; None of no values."""
+        """The greatest value, NaN aside; None when there are no values."""
         high: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].high
         return high
 
@@ -94,8 +94,8 @@ class Questions(ABC, Generic[R]):
     def variance(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
         """The variance of a value: that of a sample, or with `ddof=0` of a whole population.
 
-        None of no more than `ddof` records. Worked out about the mean of each batch of records, and joined (Chan,
-        Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
+        None when there are at most `ddof` records. Worked out about the mean of each batch of records, and joined
+        (Chan, Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
         """
         ddof = numbers.checked_ddof(ddof)
         count, tallies = self._tally(value, numbers.MOMENTS, selection)
@@ -106,7 +106,7 @@ class Questions(ABC, Generic[R]):
         return numbers.deviation_of(self.variance(value, ddof, **selection))
 
     def quantile(self, value: Value, q: float, **selection: Unpack[Selection[R]]) -> Number | None:
-        """The value below which a part `q` (0 to 1) of all values lies; 0.5 is the median. None of no values.
+        """The value below which a part `q` (0 to 1) of all values lies; 0.5 is the median. None without values.
 
         Exact: between two neighbours, it lies as far as `q` lies between their ranks (NumPy's and
         `statistics.quantiles(method="inclusive")`'s way). It takes constant memory, and a few passes over the records.
@@ -118,7 +118,7 @@ class Questions(ABC, Generic[R]):
     def quantiles(
         self, value: Value, wanted: Sequence[float], **selection: Unpack[Selection[R]]
     ) -> list[Number | None]:
-        """Several quantiles together, for hardly more than one costs."""
+        """Several quantiles together, at hardly more than the cost of one."""
         checked = numbers.checked_quantiles(wanted)
         scope = self._scope(**selection)
         scope.program([value])  # a mistake is told, also when nothing is wanted
@@ -128,7 +128,7 @@ class Questions(ABC, Generic[R]):
         return found
 
     def first(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
-        """The value that a field of any type has in the earliest matching record; None of no records.
+        """The value that a field of any type has in the earliest matching record; None when there are none.
 
         The earliest by the Timestamp (of several, the first in the order of a snapshot); without one, the first in
         that order.
@@ -136,7 +136,7 @@ class Questions(ABC, Generic[R]):
         return self._edge(field, selection, latest=False)
 
     def last(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
-        """The value that a field of any type has in the latest matching record; None of no records."""
+        """The value that a field of any type has in the latest matching record; None when there are no records."""
         return self._edge(field, selection, latest=True)
 
     def distinct(self, field: str, **selection: Unpack[Selection[R]]) -> int:

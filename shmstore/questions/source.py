@@ -125,7 +125,7 @@ class Scope:
         )
 
     def oldest_ns(self) -> int | None:
-        """The least timestamp; None of no records. Raises InvalidOption when they have no Timestamp."""
+        """The least timestamp; None when there are none. Raises InvalidOption when they have no Timestamp."""
         time = self.schema.names[require_time(self.schema, "a window")]
         _, ((_, low_ns, _, _),) = self.tally([time], numbers.BOUNDS)
         oldest_ns: int | None = low_ns

@@ -1,4 +1,4 @@
-/* Appending one staged record: where it goes, its new keys, and whom it is told. */
+/* Appending one staged record: where it goes, its new keys, and who is told. */
 #include "binding/appending/append.h"
 #include "binding/appending/batch.h"
 #include "binding/values/decode.h"
@@ -76,7 +76,7 @@ PyObject *raise_append(Store *store, enum append_status status, uint32_t partiti
 }
 
 /* The result of a callback is nothing; its error cannot undo an append, so it goes to the interpreter's hook for errors that
- * nobody can catch. What is no Exception, as of Ctrl-C or sys.exit, is passed on. */
+ * nobody can catch. Anything but an Exception, as after Ctrl-C or sys.exit, is passed on. */
 static int end_callback(PyObject *callback, PyObject *result) {
     Py_XDECREF(result);
     if (!result && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;

@@ -151,7 +151,7 @@ static int parse_step(struct program *program, PyObject *given, Py_ssize_t index
     const char *name;
     PyObject *constant;
     struct step step = {.operation = STEP_END};
-    if (!PyTuple_Check(given)) return refuse("step", index, "it is no tuple");
+    if (!PyTuple_Check(given)) return refuse("step", index, "it is not a tuple");
     if (!PyArg_ParseTuple(given, "sbbbO;a step is (operation, to, left, right, constant)", &name, &step.to, &step.left,
                           &step.right, &constant))
         return -1;

@@ -18,7 +18,7 @@ struct listener {
     bool (*renew)(void *context, uint32_t keys);
 };
 
-/* Whom is asked, and of what. */
+/* The source of the records, and which of them are asked about. */
 struct source {
     Store *store;
     Columns *columns;               /* the records of a snapshot; NULL: those of the live store */

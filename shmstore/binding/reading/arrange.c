@@ -33,7 +33,7 @@ static inline void gather_field(const unsigned char *from, unsigned char *to, si
     for (uint32_t i = 0; i < count; i++) memcpy(to + i * bytes, from + chosen[i] * bytes, bytes);
 }
 
-/* Append the rows of [first, end) that a mask keeps: listed without a branch, which no processor could foretell. */
+/* Append the rows of [first, end) that a mask keeps: listed without a branch, which a processor could not predict. */
 static void keep_chunk(const Columns *columns, Columns *kept, const unsigned char *mask, uint64_t first, uint64_t end) {
     const struct geometry *g = &columns->store->handle.geometry;
     uint16_t chosen[CHUNK_ROWS];
@@ -141,7 +141,7 @@ PyObject *Columns_order_by(PyObject *self, PyObject *argument) {
     if (index < 0) return NULL;
     const struct field *field = &g->fields[index];
     if (field->kind == KIND_TEXT || field->kind == KIND_BYTES || field->kind == KIND_KEY)
-        return PyErr_Format(PyExc_TypeError, "field %d is no number to order by", index);
+        return PyErr_Format(PyExc_TypeError, "field %d is not a number to order by", index);
     struct ranked *ranked = malloc((2 * columns->rows + 1) * sizeof *ranked);
     Columns *ordered = ranked ? new_columns(columns->store, columns->rows) : NULL;
     if (ordered) {

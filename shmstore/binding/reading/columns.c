@@ -257,7 +257,7 @@ static PyMethodDef columns_methods[] = {
     {"dictionary", Columns_dictionary, METH_O,
      "dictionary($self, field)\n--\n\nThe texts of all keys by id; None for a lost one."},
     {"ragged", Columns_ragged, METH_O,
-     "ragged($self, field)\n--\n\nText or bytes as (offsets, data); None when a text is no UTF-8."},
+     "ragged($self, field)\n--\n\nText or bytes as (offsets, data); None when a text is not UTF-8."},
     {"take", Columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
     {"keep", Columns_keep, METH_O,
      "keep($self, mask)\n--\n\nNew Columns of the rows whose byte in `mask` is not 0."},

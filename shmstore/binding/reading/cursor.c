@@ -57,7 +57,7 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     return 0;
 }
 
-/* For who polls a descriptor, as `cursor_await` for who waits: that the name is gone is news. */
+/* For callers that poll a descriptor, as `cursor_await` is for those that wait: that the name is gone is news. */
 static enum news look_for_watch(const void *context) {
     const enum news news = cursor_look(context);
     return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;

@@ -5,11 +5,11 @@
 #include <string.h>
 
 enum {
-    AHEAD_ROWS = 256,  /* copied at once for who takes records one by one: no partition is kept waiting for longer */
+    AHEAD_ROWS = 256,  /* copied at once for single steps: no partition is kept waiting for longer */
     GATHER_NS = 8000,  /* how far apart a reader looks while records stream in */
     WINDOW_NS = 16000, /* over which is told whether they do */
     STREAM_NS = 500,   /* a record in less than this on the average is a stream */
-    MOST_GAPS = 1 << 16 /* kept for who never asks for them */
+    MOST_GAPS = 1 << 16 /* kept for callers that never ask for them */
 };
 
 /* ---- looking not too often ---------------------------------------------------------------------------------------- */

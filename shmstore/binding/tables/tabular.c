@@ -22,7 +22,7 @@ PyObject *Columns_dictionary(PyObject *self, PyObject *argument) {
     int field = field_argument(columns, argument);
     if (field < 0) return NULL;
     if (store->handle.geometry.fields[field].kind != KIND_KEY)
-        return PyErr_Format(PyExc_TypeError, "field %d is no Key", field);
+        return PyErr_Format(PyExc_TypeError, "field %d is not a Key", field);
     const uint32_t *ids = (const uint32_t *)(const void *)columns->base[field];
     if (columns->rows && largest_id(ids, columns->rows) >= load_acquire(&store->keys_read))
         for (uint64_t row = 0; row < columns->rows; row++) { /* an id without a text is an error, as everywhere */

@@ -54,7 +54,7 @@ def drawable(value: float | None) -> float | None:
 def numbers(low: float, high: float, most: int) -> Axis:
     """An axis over [low, high], which are drawable, with round ends and at most `most` ticks (3 or more).
 
-    0 is on it when the values are no further from it than from each other, or all the same.
+    0 is on it when the values are not further from it than from each other, or all the same.
     """
     flat = high - low <= 1e-9 * max(abs(low), abs(high))
     if flat or high - low >= min(abs(low), abs(high)):

@@ -82,7 +82,7 @@ Shape = Line | Rectangle | Text
 
 
 class Drawing(NamedTuple):
-    """Shapes on paper; later ones cover earlier ones. `title` says what is drawn, to who cannot see it."""
+    """Shapes on paper; later ones cover earlier ones. `title` says what is drawn to anyone who cannot see it."""
 
     width: int
     height: int

@@ -60,7 +60,7 @@ def over_time(
     """The figures of the groups with most records, and how many groups there are in all.
 
     A window is `every` long, or is such a unit of a zone's calendar; when that is None it is as long as it takes for at
-    most `most` of them, when `most` is no less than 10. Raises InvalidOption when there would be too many.
+    most `most` of them, when `most` is at least 10. Raises InvalidOption when there would be too many.
     """
     time_field = store.schema.fields[require_time(store.schema, "a plot over time")].name
     groups: list[Any] = [None]

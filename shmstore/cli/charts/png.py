@@ -15,7 +15,7 @@ def png(drawing: Drawing) -> bytes:
     """The bytes of the file: 8 bits a channel, on light paper."""
     raster = _rasterized(drawing)
     stride = 3 * raster.width
-    # Each row begins with its filter: 0 is none.
+    # Each row begins with its filter: 0 means none.
     rows = b"".join(b"\0" + raster.pixels[at : at + stride] for at in range(0, len(raster.pixels), stride))
     header = struct.pack(">IIBBBBB", raster.width, raster.height, 8, _TRUECOLOR, 0, 0, 0)
     title = b"Title\0\0\0\0\0" + drawing.title.encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""`gc`: remove the stores that are of no use to anybody: damaged ones, on request all that are unused."""
+"""`gc`: remove stores that nobody can use, the damaged ones, and on request all that nobody uses."""
 
 import argparse
 from typing import Any

@@ -118,7 +118,7 @@ struct sample {
 struct place {
     atomic_u64 word; /* generation << 8 | state */
     atomic_u64 pid, start_time, pid_namespace, entered_ns;
-    atomic_u64 spare_cell; /* of the key table, left by who has left this place for who enters it: see keys.h */
+    atomic_u64 spare_cell; /* of the key table, left in this place for whoever enters it next: see keys.h */
     uint64_t reserved[2];
     atomic_u64 name[PROCESS_NAME_BYTES / 8];
     atomic_u64 appended, last_append_ns, lapped; /* own cache line: counted on the hot path */

@@ -66,7 +66,7 @@ enum scan_status scan_next(struct scan *scan, struct batch *batch);
 /* All readable tickets of a partition now. */
 struct range scan_range(const struct ring *ring, uint32_t partition);
 
-/* [2] Move range->next over whole blocks of which no record matches, as their summaries tell; for who reads on by himself.
+/* [2] Move range->next over whole blocks of which no record matches, as their summaries tell; for callers that read on.
  * Returns the ticket up to which to read before asking again. */
 uint64_t scan_pass_over(const struct ring *ring, const struct program *program, struct range *range);
 

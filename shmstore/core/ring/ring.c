@@ -238,12 +238,21 @@ static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t firs
     uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first; /* holds_any:known */
     while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot))))
         t++; /* holds_any:words */
-    fence_acquire(); /* holds_any:fence: what settled these words was announced, also to who believes the memo */
+    fence_acquire(); /* holds_any:fence: what settled these words was announced, also to whoever trusts the memo */
     store_release(decided, t); /* holds_any:decided */
     return t < tail;
 }
 
-/* One look at the counts; false when a loss began or was counted meanwhile, so that they may not fit each other. */
+/* One look at the counts; false when a loss began or was counted meanwhile, so that they may not fit each other.
+ *
+ * The ledgers count losses that were passed over or claimed over, the slots show all others. Each loss counts once:
+ *   skipped    what the skip ledger counts, but not the ticket that it names ahead of the tail: it is not handed out yet
+ *   voided     what the void ledger counts, and what the slots still show; but not the slot that the ledger has counted
+ *              already because ticket `tail` is about to claim it
+ *   in flight  the slots that writers hold
+ *   length     the tickets [oldest, tail) whose slots have a record; without the oldest one, as soon as ticket `tail` has
+ *              claimed its slot
+ * The slots are only looked at when one of them may be held or show a loss. */
 static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
@@ -268,7 +277,7 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
             bool current =
                 lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
             if (state == STALLED || (state == WRITING && current))
-                out->in_flight++; /* STALLED: its owner's older append */
+                out->in_flight++; /* STALLED: the older append of its owner */
             if (state == ABANDONED || (state == VOID && current))
                 out->voided += !(void_ahead && current && t + g->slots == tail);
             if (!current || state == PUBLISHED || t < oldest) continue;

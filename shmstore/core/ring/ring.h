@@ -14,6 +14,7 @@
  *   ABANDONED  the same, released for an owner that died; the        WRITING of the next lap
  *              owner's own older ticket has no record either
  *   VOID       its owner died writing; its ticket has no record      WRITING of the next lap
+ *   PREPARED   of another format: damage, wherever it is met         nothing
  *
  * Invariant. The tail passes ticket t only after the word of slot t mod N bears the lap of t or a later one. So every
  * ticket below the tail is decided or names its owner; at no instant is a ticket taken and nobody's.
@@ -24,11 +25,11 @@
  *     t to t + 1; go to 1.
  *  3. The word is held (WRITING, STALLED) for an older lap. Look again for a moment. If the kernel says that its owner
  *     is dead, settle it (VOID, ABANDONED) and go to 1. If the owner lives, mark the word STALLED with lap L: ticket t is
- *     skipped, visibly. Go to 1. Never is a slot taken from a live owner: it could still write into it. After a lap of such
- *     slots (and no less than LEAST_ROUNDS) the append gives up: BLOCKED, nothing was written.
- *  4. Otherwise claim: CAS the word to WRITING(L, me). Who wins owns the payload: the record it replaces is the one that
- *     FIFO discards, and the winner alone may copy it out. Who loses leaves the winner its cache lines for a moment, longer
- *     each time (backoff), and goes to 1. Who has lost MOST_TRIES rounds has found bytes that no protocol leaves: DAMAGED,
+ *     skipped, visibly. Go to 1. A slot is never taken from a live owner: it could still write into it. After a lap of such
+ *     slots (and at least LEAST_ROUNDS) the append gives up: BLOCKED, nothing was written.
+ *  4. Otherwise claim: CAS the word to WRITING(L, me). Whoever wins owns the payload: the record it replaces is the one that
+ *     FIFO discards, and the winner alone may copy it out. Whoever loses leaves the winner its cache lines for a moment, longer
+ *     each time (backoff), and goes to 1. Whoever has lost MOST_TRIES rounds has found bytes that no protocol leaves: DAMAGED,
  *     nothing was written.
  *  5. Move the tail from t to t + 1, unless somebody helped. Write the payload. CAS the word to PUBLISHED(L).
  *  6. The CAS of 5 fails when the slot became STALLED(L'): N newer tickets have gone by and the record counts as appended,
@@ -39,8 +40,8 @@
  *  7. Load the word; PUBLISHED(L) -> copy the payload -> load the tail: at most t + N (nobody writes into slot t mod N for
  *     t + N before the tail has passed t + N), or the word again: equal -> the copy is whole. Where somebody has seen the word
  *     before, the tail alone proves it (ring_copy_published).
- *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided (who may not write: if the word is still
- *     the same); owner alive -> in flight: a cursor stops there, a snapshot leaves it out. STALLED(L), SKIPPED(L),
+ *  8. Later lap -> lapped. WRITING(L): owner dead -> settle it and report voided (without the right to write: if the word is
+ *     still the same); owner alive -> in flight: a cursor stops there, a snapshot leaves it out. STALLED(L), SKIPPED(L),
  *     ABANDONED(L) -> skipped. VOID(L) -> voided. An older lap, a state or an owner that no protocol leaves -> DAMAGED.
  *     What lies below the floor was cleared, whatever became of it since; the floor only rises, and moves no word.
  *
@@ -60,7 +61,7 @@
  *     writer died is in the ledger, or still shown by a slot.
  * 12. A slot shows a voided ticket only until it is claimed over, N tickets after the one that its word bears. Before the CAS
  *     to VOID or ABANDONED `voids_until` is raised beyond that ticket: when the tail is not below it nobody need look for them.
- *     Who dies between the two costs those who count one lap of looking. (ring_totals)
+ *     A death between the two costs whoever counts one lap of looking. (ring_totals)
  *
  * Which access pairs with which (its label is function:what), and what the pair buys:
  *
@@ -88,7 +89,7 @@
  *   claim_next:move         try_totals:tail          the words that are counted (holds_any:words, try_totals:words)
  *   ring_settle:settle      try_totals:fence         what was announced (raise_bound:raise) before a word was settled, and
  *                                                      counted before it was claimed over, at try_totals:again
- *   holds_any:decided       holds_any:fence          (threads of one process) the same, for who believes the memo
+ *   holds_any:decided       holds_any:fence          (threads of one process) the same, for whoever trusts the memo
  */
 #ifndef SHMSTORE_RING_H
 #define SHMSTORE_RING_H
@@ -167,7 +168,7 @@ struct gap_sink {
     void *context;
 };
 
-extern const struct gap_sink no_gaps; /* for who does not want to know */
+extern const struct gap_sink no_gaps; /* for callers that do not want to know */
 
 enum read_status {
     READ_END,     /* reached `end` */

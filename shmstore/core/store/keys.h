@@ -7,7 +7,7 @@
  *    state: before the CAS nobody can find the cell, after it the cell never changes.
  * 4. The CAS lost to the same text: use that id, and keep the cell for the next new text of this process. Lost to another
  *    text: probe on.
- * 5. Mark the cell CELL_PUBLISHED, for who comes from the id to the text: an unmarked cell may be a spare that changes. Who
+ * 5. Mark the cell CELL_PUBLISHED, for whoever comes from the id to the text: an unmarked cell may be a spare that changes. Who
  *    finds a text in an unmarked cell marks it (its publisher may be dead), so an id that anyone has returned is marked.
  * Pairs: table_intern:publish with probe:bucket (the text of a published cell: write_cell:text, cell_equals:text);
  * mark_published:mark with table_text:cell (the same, from the id: table_text:text).
@@ -29,7 +29,7 @@ enum table_status { TABLE_OK, TABLE_MISSING, TABLE_FULL };
 
 enum table_status table_find(const struct table *table, const char *text, size_t length, uint32_t *id);
 
-/* The same for who will give the id on: marks what it finds [5]. */
+/* The same for a caller that will pass the id on: marks what it finds [5]. */
 enum table_status table_know(const struct table *table, const char *text, size_t length, uint32_t *id);
 
 /* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own, and not its forked child's. */

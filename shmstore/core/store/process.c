@@ -160,7 +160,7 @@ static bool is_held_by_another(int error) { return error == EAGAIN || error == E
 static bool byte_is_locked(const struct processes *table, off_t byte) {
     for (int tries = 0; tries < 2; tries++) {
         const int fd = load_relaxed(&table->fd);
-        if (is_ours(table, fd)) { /* what another file says of its locks is no answer, neither yes nor no */
+        if (is_ours(table, fd)) { /* what another file says of its locks does not answer the question */
             if (ask(fd, byte) != UNLOCKED) return true;
             if (is_ours(table, fd)) return false;
         }
@@ -359,7 +359,7 @@ enum enter_status processes_join_or_enter(struct processes *table, const struct 
 }
 
 
-/* Leave our spare cell to another table of this process that has none, or in the place for who enters it next. */
+/* Leave our spare cell to another table of this process that has none, or in the place, for whoever enters it next. */
 static void leave_spare(struct processes *table, struct place *place, struct processes *sibling) {
     const uint32_t spare = load_relaxed(&table->own->spare_cell);
     store_relaxed(&table->own->spare_cell, 0);

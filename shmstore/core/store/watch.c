@@ -1,4 +1,4 @@
-/* The thread that sleeps for those who poll; see watch.h. */
+/* The thread that sleeps for whoever polls; see watch.h. */
 #define _GNU_SOURCE
 #include "core/store/watch.h"
 

@@ -4,7 +4,7 @@
 
 #include "core/questions/batches/batch.h"
 
-/* Bounds of no value: low > high. */
+/* The bounds when there is no value: low > high. */
 void bounds_begin(enum lane lane, union number *low, union number *high);
 
 /* Widen them to those of `rows` lanes. */

@@ -6,7 +6,7 @@
  * 1. Who has read a whole block at lap L with every record PUBLISHED(L) and proved whole may summarise it: five words a field,
  *    `low, high, sum (two words), check`, written in any order. The check is a mix of the four words and of what they are
  *    about: the lap, the partition, the block and the field.
- * 2. Who wants to know a block at lap L loads the five words and takes them only if the check fits L. Otherwise there is no
+ * 2. Whoever wants to know a block at lap L loads the five words and takes them only if the check fits L. Otherwise there is no
  *    summary: whoever asked reads the records.
  *
  * So there is no state, no owner and no lock. Two who summarise the same lap write the same words. One who stalls, and writes

@@ -43,7 +43,7 @@ static uint64_t random_below(struct quantiles *q, uint64_t power_of_2) {
 
 /* ---- adding ------------------------------------------------------------------------------------------------------ */
 
-/* Value i of the sample is one of the numbers from i * stride on, so that no order of the records deceives it. */
+/* Value i of the sample is one of the numbers from i * stride on, so that the order of the records cannot deceive it. */
 static void sample(struct quantiles *q, const uint64_t *words, uint32_t count) {
     for (; q->next < q->total + count; q->next = q->held * q->stride + random_below(q, q->stride)) {
         if (q->held == QUANTILE_VALUES) {

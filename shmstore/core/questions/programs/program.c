@@ -57,7 +57,7 @@ static const char *check_masks(const struct program *program, const struct step 
 }
 
 static const char *check_texts(const struct program *program, const struct step *step) {
-    if (step->left >= program->field_count || !is_text(step->left_kind)) return "its operand is no text field";
+    if (step->left >= program->field_count || !is_text(step->left_kind)) return "its operand is not a text field";
     if (step->operation == STEP_TEXT_MEMBER ? 0 : step->count > 1) return "it has more than one text";
     if (has_right(step)) {
         bool alike = step->right < program->field_count && step->right_kind == step->left_kind;
@@ -133,7 +133,7 @@ static const char *check_numbers(const struct program *program, struct step *ste
     case STEP_RANGE: return check_range(step);
     case STEP_MEMBER: return check_members(step);
     case STEP_IDS:
-        if (step->left_kind != KIND_KEY) return "its operand is no Key field";
+        if (step->left_kind != KIND_KEY) return "its operand is not a Key field";
         return step->data_bytes == ((size_t)step->count + 7) / 8 ? NULL : "its bits are not as many as it says";
     default: return is_arithmetic(step->operation) ? check_arithmetic(step) : NULL;
     }
@@ -194,7 +194,7 @@ const char *program_step(struct program *program, struct step step) {
 const char *program_value(struct program *program, uint32_t operand) {
     enum lane lane;
     if (program->value_count == MAX_VALUES) return "there are too many values";
-    if (!program_lane(program, operand, &lane) || !is_lanes(program->kinds[operand])) return "a value is no lanes";
+    if (!program_lane(program, operand, &lane) || !is_lanes(program->kinds[operand])) return "a value is not in lanes";
     int field = operand < MAX_FIELDS ? (int)operand : -1;
     for (uint32_t i = program->step_count; field < 0 && i--;) /* is it a field that was only loaded? */
         if (gives_lanes(program->steps[i].operation) && program->steps[i].to == operand - MAX_FIELDS) {
@@ -266,7 +266,7 @@ static uint8_t fault_of(const struct registers *registers, uint8_t operand, uint
     return operand < MAX_FIELDS ? 0 : registers->faults[operand - MAX_FIELDS][row];
 }
 
-/* Logic of three values: what one operand decides alone is no fault. */
+/* Logic of three values: what one operand decides alone is not a fault. */
 static uint8_t logic(enum operation operation, uint8_t left, uint8_t right) {
     if (operation == STEP_NOT) return left == FAULT ? FAULT : left ^ 1;
     uint8_t decisive = operation == STEP_OR;

@@ -14,7 +14,7 @@ struct tally {
         struct int_sum integer;
         struct real_sum real;
     } sum;
-    union number low, high; /* low > high: of no value */
+    union number low, high; /* low > high: no value */
     /* Of `counted` values: how far their mean lies from the first of them, and the sum of squared distances from the mean.
      * From the first, so that large numbers lose nothing of their small differences. */
     union number origin;
