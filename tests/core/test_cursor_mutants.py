@@ -183,7 +183,7 @@ MUTANTS = (
         FOLLOWING + "the_descriptor_alone_hears_of_a_removed_file[True]",
         "binding/reading/cursor.c",
         {
-            "return news == NEWS_NONE && is_unlinked(((const Cursor *)context)->store) ? NEWS_SOME : news;": (
+            "return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;": (
                 "return news;"
             )
         },
@@ -192,13 +192,13 @@ MUTANTS = (
         "the first append after a while looks for the name",
         FOLLOWING + "the_first_append_after_the_file_was_removed_is_told[append]",
         "binding/appending/append.c",
-        {"if (!store->closed) look_for_name(store, now);": ""},
+        {"if (!store->closed) handle_look_for_name(handle, now);": ""},
     ),
     Mutant(
         "so does the first batch",
         FOLLOWING + "the_first_append_after_the_file_was_removed_is_told[records]",
         "binding/appending/batch.c",
-        {"if (!store->closed) look_for_name(store, now);": ""},
+        {"if (!store->closed) handle_look_for_name(&store->handle, now);": ""},
     ),
     Mutant(
         "a long batch wakes whoever waits before its end",

@@ -368,7 +368,7 @@ MUTANTS = (
         "to repair a place makes nobody look alive",
         "a_repairer_that_is_stopped_makes_nobody_look_alive",
         "store/process.c",
-        {"void *lock = hold(table, FIRST_REPAIR_LOCK + index);": "void *lock = hold(table, FIRST_LOCK + index);"},
+        {"{.lock = hold(table, FIRST_REPAIR_LOCK + index)}": "{.lock = hold(table, FIRST_LOCK + index)}"},
     ),
     Mutant(
         "nobody forks between the lock of a repair and what keeps it",
@@ -376,8 +376,9 @@ MUTANTS = (
         "store/process.c",
         {
             "pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte"
-            " */ void *lock = hold(table, FIRST_REPAIR_LOCK + index); pthread_mutex_unlock(&registry_mutex);": (
-                "void *lock = hold(table, FIRST_REPAIR_LOCK + index);"
+            " */ struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)};": (
+                "struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)}; "
+                "pthread_mutex_lock(&registry_mutex);"
             )
         },
     ),
