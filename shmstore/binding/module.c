@@ -2,7 +2,7 @@
 #include "binding/appending/append.h"
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
-#include "binding/reading/cursor.h"
+#include "binding/cursors/cursor.h"
 #include "binding/segment.h"
 #include "binding/tables/tables.h"
 

@@ -50,7 +50,7 @@ MUTANTS = (
     Mutant(
         "a place moves when its record is handed over, not before",
         SIGNAL + "[read_all]",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"failed = failed || PyErr_CheckSignals();": "hand_over_all(cursor); failed = failed || PyErr_CheckSignals();"},
     ),
     Mutant(
@@ -68,37 +68,37 @@ MUTANTS = (
     Mutant(
         "what a failed read had made is kept",
         SIGNAL + "[read_all]",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"return failed ? NULL :": "if (failed) Py_CLEAR(cursor->made); return failed ? NULL :"},
     ),
     Mutant(
         "of what was made, just as many are handed over as were taken",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"run->first += part;": "run->first += part + 1;"},
     ),
     Mutant(
         "and no fewer",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"run->follow->next = run->first;": "run->follow->next = run->first - 1;"},
     ),
     Mutant(
         "what was made is handed over once",
         FOLLOWING + "the_place_stands_behind_each_record_that_a_failed_read_had_made",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"PyList_GetItem(made, cursor->made_row++)": "PyList_GetItem(made, 0)"},
     ),
     Mutant(
         "a damaged ticket is passed",
         DAMAGED + "[read_all]",
-        "binding/reading/take.c",
+        "binding/cursors/ahead.c",
         {"store_relaxed(&follow->ahead, ticket + 1);": ""},
     ),
     Mutant(
         "a damaged ticket is a gap",
         DAMAGED + "[read_all]",
-        "binding/reading/take.c",
+        "binding/cursors/ahead.c",
         {
             "gap_list_report(&cursor->gaps, follow->partition, ticket, ticket + 1, GAP_DAMAGED)": "ticket + 1",
         },
@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "a refused ticket is a gap",
         REFUSED + "[iterate]",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {
             "if (!gap_list_report(&cursor->gaps, held->follow->partition, ticket, ticket + 1,"
             " damaged ? GAP_DAMAGED : GAP_REFUSED)) return;": "(void)damaged; (void)ticket;"
@@ -115,13 +115,13 @@ MUTANTS = (
     Mutant(
         "a refused ticket is passed",
         REFUSED + "[take_next]",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"return; cursor->row++; move_place(held->follow, cursor);": "return; move_place(held->follow, cursor);"},
     ),
     Mutant(
         "the records before a refused one come first",
         FOLLOWING + "the_records_before_a_refused_one_come_first",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"if (PyList_Size(records)) { /* these": "if (!records) { /* these"},
     ),
     Mutant(
@@ -139,49 +139,49 @@ MUTANTS = (
     Mutant(
         "a read that has ended is not running",
         CURSOR + "read_takes_at_most_what_is_asked",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"static void end(Cursor *cursor) { cursor->busy = false;": "static void end(Cursor *cursor) {"},
     ),
     Mutant(
         "nor is the making of one record that has ended",
         CURSOR + "iteration_reports_gaps_too",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"cursor->busy = false; if (cursor->row == cursor->held.count &&": "if (cursor->row == cursor->held.count &&"},
     ),
     Mutant(
         "whoever reads in the middle of a read is refused",
         FAILING + "a_record_class_that_reads_from_its_own_cursor_is_told",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"cursor->busy = true; return 0;": "return 0;"},
     ),
     Mutant(
         "what was copied and cleared since is not handed over",
         FOLLOWING + "what_is_cleared_is_not_handed_over_though_it_was_copied",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"if (cursor->row < cursor->held.count && pass_cleared(cursor)) return -1;": ""},
     ),
     Mutant(
         "a read ends where the tail was when it began",
         FOLLOWING + "a_read_ends_where_the_tail_was_when_it_began",
-        "binding/reading/take.c",
+        "binding/cursors/take.c",
         {"bool refused = false;": "bool refused = false; note_ends(cursor);"},
     ),
     Mutant(
         "who is asked to be awaited raises when it is awaited",
         DAMAGED + "[iterate_async]",
-        "binding/reading/iterate.c",
+        "binding/cursors/iterate.c",
         {"if (ready < 0 && !is_over(cursor->store->state)) return fail_later(following);": ""},
     ),
     Mutant(
         "a removed name ends an iteration",
         CURSOR + "iteration_waits_and_ends_when_the_name_is_gone_and_all_is_read",
-        "binding/reading/iterate.c",
+        "binding/cursors/iterate.c",
         {"if (!record && PyErr_Occurred() && is_over(cursor->store->state)) PyErr_Clear();": ""},
     ),
     Mutant(
         "a file that was removed is news to whoever polls",
         FOLLOWING + "the_descriptor_alone_hears_of_a_removed_file[True]",
-        "binding/reading/cursor.c",
+        "binding/cursors/cursor.c",
         {
             "&& handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME": "&& false ? NEWS_SOME",
         },

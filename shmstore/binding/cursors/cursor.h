@@ -60,6 +60,20 @@ void cursor_settle(Cursor *cursor);
 /* 1 for news, 0 for none in time or when the cursor was closed, -1 with an exception. */
 int cursor_await(Cursor *cursor, int64_t timeout_ns);
 
+/* ---- ahead.c ---- */
+enum filled { FILLED, FILLED_NOT, FILL_DAMAGED, FILL_NO_MEMORY };
+
+/* While records stream in, wait a moment so that a few gather. */
+void cursor_let_gather(const Cursor *cursor);
+/* `came` records were found by a look that did, or did not, find the end of all partitions. */
+void cursor_note_look(Cursor *cursor, uint64_t came, bool caught_up);
+/* A read is about what was there when it began: it does not run after writers. */
+void cursor_note_ends(Cursor *cursor);
+/* Copy from the next partition that has something, each in its turn; `idle` counts those that have no more. */
+enum filled cursor_fill(Cursor *cursor, uint64_t most, uint32_t *idle);
+/* Pass a slot that cannot be; -1 with the exception that says so. */
+int cursor_pass_damaged(Cursor *cursor);
+
 /* ---- take.c ---- */
 PyObject *cursor_read(PyObject *self, PyObject *limit);
 PyObject *cursor_read_plain(PyObject *self, PyObject *limit);

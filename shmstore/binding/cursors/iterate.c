@@ -1,5 +1,5 @@
 /* A cursor in `for` and `async for`: records one after the other, and waiting in between. */
-#include "binding/reading/cursor.h"
+#include "binding/cursors/cursor.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Cursor: its places in the followed partitions, and waiting for more. */
-#include "binding/reading/cursor.h"
+#include "binding/cursors/cursor.h"
 #include "binding/reading/read.h"
 
 #include <errno.h>
