@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 import shmstore
-from shmstore import EventStore, Key, Record, Timestamp
+from shmstore import EventStore, Key, Record, StoreNotFound, StoreUnlinked, Timestamp
 from shmstore.events.options import suitable_layout
 from shmstore.records.schema import Schema
 
@@ -89,7 +89,7 @@ def _work(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parents.close()  # so that the parent's death is an EOFError here
     pin(cpu)
-    with suppress(EOFError):
+    with suppress(EOFError, StoreNotFound, StoreUnlinked):  # an interrupted parent removes the stores first
         function(connection, *args)
 
 
