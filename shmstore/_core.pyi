@@ -16,6 +16,14 @@ MAX_FIELD_NAME_BYTES: Final[int]
 MAX_PROCESSES: Final[int]
 MAX_PARTITIONS: Final[int]
 HISTORY_SAMPLES: Final[int]
+MAX_REGISTERS: Final[int]  # of a Program
+MAX_VALUES: Final[int]  # of a Program
+MAX_QUANTILES: Final[int]  # of one question
+
+# What `tally` tells of a value; to be added.
+TALLY_SUM: Final[int]
+TALLY_BOUNDS: Final[int]
+TALLY_MOMENTS: Final[int]
 
 # Kinds of field, as stored in the segment. The names are those of the public markers in lower case.
 INT8: Final[int]
@@ -33,6 +41,8 @@ TEXT: Final[int]
 BYTES: Final[int]
 TIMESTAMP: Final[int]
 KEY: Final[int]
+
+KIND_RANGES: Final[Mapping[int, tuple[int, int]]]  # the least and the greatest of each kind that is an integer
 
 # Layouts of the slots and rules of partitioning, as stored in the segment.
 LAYOUT_ROWS: Final[int]

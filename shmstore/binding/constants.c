@@ -1,6 +1,9 @@
 /* The numbers that the core owns and Python names: kinds, limits, layouts, rules, reasons. */
 #include "binding/module.h"
 
+#include "core/questions/order/quantile.h"
+#include "core/questions/programs/program.h"
+#include "core/questions/tallies/tally.h"
 #include "core/ring/ring.h"
 #include "core/store/history.h"
 
@@ -15,6 +18,12 @@ static const struct {
     {"MAX_PROCESSES", MAX_PROCESSES},
     {"MAX_PARTITIONS", MAX_PARTITIONS},
     {"HISTORY_SAMPLES", HISTORY_SAMPLES},
+    {"MAX_REGISTERS", MAX_REGISTERS},
+    {"MAX_VALUES", MAX_VALUES},
+    {"MAX_QUANTILES", MAX_QUANTILES},
+    {"TALLY_SUM", TALLY_SUM},
+    {"TALLY_BOUNDS", TALLY_BOUNDS},
+    {"TALLY_MOMENTS", TALLY_MOMENTS},
     {"INT8", KIND_INT8},
     {"INT16", KIND_INT16},
     {"INT32", KIND_INT32},
@@ -44,8 +53,25 @@ static const struct {
     {"GAP_REFUSED", GAP_REFUSED},
     {"GAP_DAMAGED", GAP_DAMAGED}};
 
+/* KIND_RANGES: kind -> (least, most), of those that are integers. */
+static int add_ranges(PyObject *module) {
+    PyObject *ranges = PyDict_New();
+    for (uint32_t kind = 0; ranges && kind < KIND_END; kind++) {
+        const struct kind_range *all = &kind_ranges[kind];
+        if (!all->most) continue;
+        PyObject *key = PyLong_FromUnsignedLong(kind);
+        PyObject *range = Py_BuildValue("(LK)", (long long)all->least, (number)all->most);
+        if (!key || !range || PyDict_SetItem(ranges, key, range)) Py_CLEAR(ranges);
+        Py_XDECREF(key);
+        Py_XDECREF(range);
+    }
+    int failed = ranges ? PyModule_AddObjectRef(module, "KIND_RANGES", ranges) : -1;
+    Py_XDECREF(ranges);
+    return failed;
+}
+
 int add_constants(PyObject *module) {
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value)) return -1;
-    return 0;
+    return add_ranges(module);
 }

@@ -35,7 +35,7 @@ PyObject *Store_enter(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_writable(store) || (!processes_owner(&store->handle.processes) && ensure_entered(store))) return NULL;
-    return PyLong_FromUnsignedLong(processes_owner(&store->handle.processes) & 0xfff);
+    return PyLong_FromUnsignedLong(owner_place(processes_owner(&store->handle.processes)));
 }
 
 PyObject *Store_reap(PyObject *self, PyObject *unused) {

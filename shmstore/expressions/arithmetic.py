@@ -11,25 +11,12 @@ from shmstore.expressions.expression import Expression
 from shmstore.records.fields import Marker
 from shmstore.records.schema import Schema
 
-LEAST, MOST, MOST_UNSIGNED = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
-REGISTERS: Final = 32
+LEAST, MOST = _core.KIND_RANGES[_core.INT64]
+MOST_UNSIGNED: Final = _core.KIND_RANGES[_core.UINT64][1]
 
 _EXACT_AS_FLOAT: Final = 1 << 53
 _FLOATS: Final = (_core.FLOAT32, _core.FLOAT64)
 _IN_PLACE: Final = (_core.INT64, _core.UINT64, _core.FLOAT64, _core.TIMESTAMP)  # stored as they are calculated with
-_RANGES: Final = {
-    _core.INT8: (-(1 << 7), (1 << 7) - 1),
-    _core.INT16: (-(1 << 15), (1 << 15) - 1),
-    _core.INT32: (-(1 << 31), (1 << 31) - 1),
-    _core.INT64: (LEAST, MOST),
-    _core.TIMESTAMP: (LEAST, MOST),
-    _core.UINT8: (0, (1 << 8) - 1),
-    _core.UINT16: (0, (1 << 16) - 1),
-    _core.UINT32: (0, (1 << 32) - 1),
-    _core.UINT64: (0, MOST_UNSIGNED),
-    _core.BOOL: (0, 1),
-    _core.KEY: (0, (1 << 32) - 1),  # its id
-}
 
 
 class Lanes(NamedTuple):
@@ -68,7 +55,7 @@ class NumberCompiler:
 
     def column(self, spec: FieldSpec) -> Lanes:
         """A field, read in place, whatever its width."""
-        return Lanes(self.schema.index(spec.name), spec.kind in _FLOATS, *_RANGES.get(spec.kind, (0, 0)))
+        return Lanes(self.schema.index(spec.name), spec.kind in _FLOATS, *_core.KIND_RANGES.get(spec.kind, (0, 0)))
 
     def load(self, spec: FieldSpec) -> Lanes:
         """A field as lanes of 64 bits."""
@@ -111,8 +98,8 @@ class NumberCompiler:
 
     def _result(self, operation: str, register: int, left: int, right: int, like: Lanes) -> Lanes:
         """Add a step to this register, from which on all are free afterwards."""
-        if register >= REGISTERS:
-            raise InvalidOption(f"an expression needs more than {REGISTERS} registers; take it apart")
+        if register >= _core.MAX_REGISTERS:
+            raise InvalidOption(f"an expression needs more than {_core.MAX_REGISTERS} registers; take it apart")
         unsigned = not like.is_float and like.most > MOST
         self.emit(operation, register, left, right, unsigned)
         self.used = register + 1

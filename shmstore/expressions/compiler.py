@@ -9,7 +9,7 @@ from shmstore._core import FieldSpec
 from shmstore.arguments.moments import moment_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError, InvalidOption
-from shmstore.expressions.arithmetic import LEAST, MOST, REGISTERS, Lanes, NumberCompiler, mistake
+from shmstore.expressions.arithmetic import LEAST, MOST, Lanes, NumberCompiler, mistake
 from shmstore.expressions.comparison import float_range, int_range
 from shmstore.expressions.expression import Expression, field
 from shmstore.records.schema import Schema
@@ -104,7 +104,7 @@ class _Compiler(NumberCompiler):
 
     def _condition(self, node: Expression, to: int) -> None:
         operator, operands = node.operator, node.operands
-        if to >= REGISTERS - 1:
+        if to >= _core.MAX_REGISTERS - 1:
             raise InvalidOption("the expression has too many parentheses within each other; write a & b & c in a row")
         if operator in ("&", "|"):
             self._condition(operands[0], to)

@@ -9,13 +9,6 @@ from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption
 from shmstore.public import public
 
-# What the core tallies of a value.
-SUM: Final = 1
-BOUNDS: Final = 2
-MOMENTS: Final = 4
-
-MOST_QUANTILES: Final = 16  # that the core finds in one go
-
 _QUANTILE: Final = "a number from 0 to 1, as 0.5 for the median"
 
 Number = int | float

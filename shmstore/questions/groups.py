@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from shmstore import _core
 from shmstore.arguments.alone import Question
 from shmstore.arguments.calls import checked_calls
 from shmstore.public import public
@@ -40,21 +41,25 @@ class GroupBy(Question):
 
     def sum(self, value: Value) -> Table:
         """The sum of a value: column `sum`."""
-        return self._answer(value, numbers.SUM, "sum", lambda _, tallies: tallies.sum)
+        return self._answer(value, _core.TALLY_SUM, "sum", lambda _, tallies: tallies.sum)
 
     def mean(self, value: Value) -> Table:
         """The average of a value: column `mean`."""
         return self._answer(
-            value, numbers.SUM, "mean", lambda counts, tallies: list(map(numbers.mean_of, tallies.sum, counts)), "real"
+            value,
+            _core.TALLY_SUM,
+            "mean",
+            lambda counts, tallies: list(map(numbers.mean_of, tallies.sum, counts)),
+            "real",
         )
 
     def min(self, value: Value) -> Table:
         """The least value, NaN aside: column `min`."""
-        return self._answer(value, numbers.BOUNDS, "min", lambda _, tallies: tallies.low)
+        return self._answer(value, _core.TALLY_BOUNDS, "min", lambda _, tallies: tallies.low)
 
     def max(self, value: Value) -> Table:
         """The greatest value, NaN aside: column `max`."""
-        return self._answer(value, numbers.BOUNDS, "max", lambda _, tallies: tallies.high)
+        return self._answer(value, _core.TALLY_BOUNDS, "max", lambda _, tallies: tallies.high)
 
     def variance(self, value: Value, ddof: int = 1) -> Table:
         """The variance of a value: column `variance`."""
@@ -67,7 +72,7 @@ class GroupBy(Question):
     def summary(self, value: Value) -> Table:
         """Columns `count`, `sum`, `mean`, `min` and `max`, in one pass."""
         scope = self._ask()
-        labels, _, counts, (tallies,) = scope.tally((value,), numbers.SUM | numbers.BOUNDS, by=self._by(scope))
+        labels, _, counts, (tallies,) = scope.tally((value,), _core.TALLY_SUM | _core.TALLY_BOUNDS, by=self._by(scope))
         return self._table(scope, labels, summary_columns(scope, value, counts, Tallies(*tallies)))
 
     def quantile(self, value: Value, q: float) -> Table:
@@ -107,14 +112,16 @@ class GroupBy(Question):
         scope = self._ask()
         labels, _, counts, (tallies,) = scope.tally((value,), what, by=self._by(scope))
         found = answers(counts, Tallies(*tallies))
-        column = Column(title, kind, found) if kind else numbers_column(title, scope, value, found, what == numbers.SUM)
+        column = (
+            Column(title, kind, found) if kind else numbers_column(title, scope, value, found, what == _core.TALLY_SUM)
+        )
         return self._table(scope, labels, [column])
 
     def _spread(self, title: str, value: Value, ddof: int, of: Callable[[float | None], float | None]) -> Table:
         ddof = numbers.checked_ddof(ddof)
         return self._answer(
             value,
-            numbers.MOMENTS,
+            _core.TALLY_MOMENTS,
             title,
             lambda counts, tallies: [
                 of(numbers.variance_of(count, squares, ddof))

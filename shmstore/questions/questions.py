@@ -6,6 +6,7 @@ from datetime import timedelta, tzinfo
 from functools import reduce
 from typing import Any, Generic, TypeVar, Unpack
 
+from shmstore import _core
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import called
 from shmstore.questions import aggregates as numbers
@@ -68,27 +69,27 @@ class Questions(ABC, Generic[R]):
 
     def sum(self, value: Value, **selection: Unpack[Selection[R]]) -> Number:
         """The sum of a value; 0 when there are no records."""
-        total: Number = self._tally(value, numbers.SUM, selection)[1].sum
+        total: Number = self._tally(value, _core.TALLY_SUM, selection)[1].sum
         return total
 
     def mean(self, value: Value, **selection: Unpack[Selection[R]]) -> float | None:
         """The average of a value: its `sum` by its `count`; None when there are no records."""
-        count, tallies = self._tally(value, numbers.SUM, selection)
+        count, tallies = self._tally(value, _core.TALLY_SUM, selection)
         return numbers.mean_of(tallies.sum, count)
 
     def min(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The least value, NaN aside; None when there are no values."""
-        low: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].low
+        low: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].low
         return low
 
     def max(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The greatest value, NaN aside; None when there are no values."""
-        high: Number | None = self._tally(value, numbers.BOUNDS, selection)[1].high
+        high: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].high
         return high
 
     def summary(self, value: Value, **selection: Unpack[Selection[R]]) -> Summary:
         """The count, sum, mean, min and max of a value, in one pass."""
-        count, tallies = self._tally(value, numbers.SUM | numbers.BOUNDS, selection)
+        count, tallies = self._tally(value, _core.TALLY_SUM | _core.TALLY_BOUNDS, selection)
         return Summary(count, tallies.sum, numbers.mean_of(tallies.sum, count), tallies.low, tallies.high)
 
     def variance(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
@@ -98,7 +99,7 @@ class Questions(ABC, Generic[R]):
         (Chan, Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
         """
         ddof = numbers.checked_ddof(ddof)
-        count, tallies = self._tally(value, numbers.MOMENTS, selection)
+        count, tallies = self._tally(value, _core.TALLY_MOMENTS, selection)
         return numbers.variance_of(count, tallies.squares, ddof)
 
     def stddev(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
@@ -123,8 +124,8 @@ class Questions(ABC, Generic[R]):
         scope = self._scope(**selection)
         scope.program([value])  # a mistake is told, also when nothing is wanted
         found: list[Number | None] = []
-        for first in range(0, len(checked), numbers.MOST_QUANTILES):
-            found += scope.quantiles(value, checked[first : first + numbers.MOST_QUANTILES])
+        for first in range(0, len(checked), _core.MAX_QUANTILES):
+            found += scope.quantiles(value, checked[first : first + _core.MAX_QUANTILES])
         return found
 
     def first(self, field: str, **selection: Unpack[Selection[R]]) -> Any:

@@ -11,7 +11,6 @@ from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.expression import Expression
-from shmstore.questions import aggregates as numbers
 from shmstore.reading.selection import require_time
 from shmstore.records.fields import Marker
 from shmstore.records.schema import Schema
@@ -127,7 +126,7 @@ class Scope:
     def oldest_ns(self) -> int | None:
         """The least timestamp; None when there are none. Raises InvalidOption when they have no Timestamp."""
         time = self.schema.names[require_time(self.schema, "a window")]
-        _, ((_, low_ns, _, _),) = self.tally([time], numbers.BOUNDS)
+        _, ((_, low_ns, _, _),) = self.tally([time], _core.TALLY_BOUNDS)
         oldest_ns: int | None = low_ns
         return oldest_ns
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import Any
 
+from shmstore import _core
 from shmstore.arguments.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges, is_calendar_unit
 from shmstore.arguments.checks import length_ns, refused, whole_number
 from shmstore.arguments.moments import text_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption
-from shmstore.questions import aggregates as numbers
 from shmstore.questions.aggregates import Tallies
 from shmstore.questions.groups import ordered_table, summary_columns
 from shmstore.questions.source import Scope, Value, group_index
@@ -20,11 +20,10 @@ from shmstore.tables.table import Table
 
 _LENGTH = "a timedelta, a text such as '1m' or '250ms', or an int of ns"
 _CLOCK_NS, _LEAST_INT_NS = 10**18, 10**6  # times from 2001 on are those of a clock, whose windows are hardly as short
-_FIGURES = numbers.SUM | numbers.BOUNDS
+_FIGURES = _core.TALLY_SUM | _core.TALLY_BOUNDS
 _MOST_OVERLAPPING = 10_000  # windows that a record is in
 _ATTEMPTS = 5
-_LATEST_NS = (1 << 63) - 1
-_EARLIEST_NS = -(1 << 63)  # that a Timestamp can be; a window that begins before is cut
+_EARLIEST_NS, _LATEST_NS = _core.KIND_RANGES[_core.TIMESTAMP]  # a window that begins before is cut
 
 
 Panes = tuple[Any, list[int], list[int], list[Any]]
@@ -107,7 +106,7 @@ def _of_a_calendar(
     time = scope.schema.names[require_time(scope.schema, "windows")]
     first_ns, last_ns = _LATEST_NS, _EARLIEST_NS
     for attempt in range(_ATTEMPTS):
-        count, ((_, low_ns, high_ns, _),) = scope.tally([time], numbers.BOUNDS)
+        count, ((_, low_ns, high_ns, _),) = scope.tally([time], _core.TALLY_BOUNDS)
         if count:
             first_ns, last_ns = min(first_ns, low_ns), max(last_ns, high_ns)
         if first_ns > last_ns:

@@ -17,7 +17,8 @@ from shmstore.tables.arrow import ArrowColumn
 from shmstore.tables.tabular import Packable
 from shmstore.tables.text import ColumnKind
 
-_LEAST, _MOST, _MOST_UNSIGNED = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
+_LEAST, _MOST = _core.KIND_RANGES[_core.INT64]
+_MOST_UNSIGNED: Final = _core.KIND_RANGES[_core.UINT64][1]
 
 
 _PYTHON_KINDS: Final[dict[type, ColumnKind]] = {

@@ -54,7 +54,7 @@ static void count_lapped(Store *store, uint64_t lapped) { /* seldom: let statist
     if (!lapped || !store->handle.ring.writable) return;
     add_relaxed(&store->handle.board->lapped, lapped);
     uint32_t owner = processes_owner(&store->handle.processes);
-    if (owner) add_relaxed(&processes_place(&store->handle.ring, owner & 0xfff)->lapped, lapped);
+    if (owner) add_relaxed(&processes_place(&store->handle.ring, owner_place(owner))->lapped, lapped);
 }
 
 /* Copy from one partition, up to its end, `most` rows or the next gap. */

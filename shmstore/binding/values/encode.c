@@ -16,20 +16,16 @@ int field_index(Store *store, PyObject *name) {
 
 /* ---- numbers ------------------------------------------------------------------------------------------------------ */
 
-static const struct {
-    int64_t least;
-    uint64_t most;
-    const char *expected;
-} ranges[KIND_END] = {
-    [KIND_INT8] = {INT8_MIN, INT8_MAX, "an int from -128 to 127"},
-    [KIND_INT16] = {INT16_MIN, INT16_MAX, "an int from -32768 to 32767"},
-    [KIND_INT32] = {INT32_MIN, INT32_MAX, "an int from -2**31 to 2**31 - 1"},
-    [KIND_INT64] = {INT64_MIN, INT64_MAX, "an int from -2**63 to 2**63 - 1"},
-    [KIND_UINT8] = {0, UINT8_MAX, "an int from 0 to 255"},
-    [KIND_UINT16] = {0, UINT16_MAX, "an int from 0 to 65535"},
-    [KIND_UINT32] = {0, UINT32_MAX, "an int from 0 to 2**32 - 1"},
-    [KIND_UINT64] = {0, UINT64_MAX, "an int from 0 to 2**64 - 1"},
-    [KIND_TIMESTAMP] = {INT64_MIN, INT64_MAX, "nanoseconds since 1970 as an int, or a datetime with a zone"},
+static const char *const expected_ints[KIND_END] = {
+    [KIND_INT8] = "an int from -128 to 127",
+    [KIND_INT16] = "an int from -32768 to 32767",
+    [KIND_INT32] = "an int from -2**31 to 2**31 - 1",
+    [KIND_INT64] = "an int from -2**63 to 2**63 - 1",
+    [KIND_UINT8] = "an int from 0 to 255",
+    [KIND_UINT16] = "an int from 0 to 65535",
+    [KIND_UINT32] = "an int from 0 to 2**32 - 1",
+    [KIND_UINT64] = "an int from 0 to 2**64 - 1",
+    [KIND_TIMESTAMP] = "nanoseconds since 1970 as an int, or a datetime with a zone",
 };
 
 static int out_of_range(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected) {
@@ -43,9 +39,9 @@ static int out_of_range(Store *store, uint32_t field, PyObject *value, Py_ssize_
 static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     uint32_t kind = store->handle.geometry.fields[field].kind;
     if (!PyLong_Check(value)) {
-        if (check_foreign(store, field, value, row, "iu", ranges[kind].expected)) return -1;
+        if (check_foreign(store, field, value, row, "iu", expected_ints[kind])) return -1;
         PyObject *integer = PyNumber_Index(value); /* NumPy's integers and their like */
-        if (!integer) return refuse_raised(store, field, value, row, ranges[kind].expected);
+        if (!integer) return refuse_raised(store, field, value, row, expected_ints[kind]);
         int result = encode_int(store, field, integer, to, row);
         Py_DECREF(integer);
         return result;
@@ -53,14 +49,14 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
     if (kind == KIND_UINT64) {
         uint64_t wide = PyLong_AsUnsignedLongLong(value);
         if (wide == UINT64_MAX && PyErr_Occurred())
-            return out_of_range(store, field, value, row, ranges[kind].expected);
+            return out_of_range(store, field, value, row, expected_ints[kind]);
         memcpy(to, &wide, 8);
         return 0;
     }
     int64_t number = PyLong_AsLongLong(value);
-    if ((number == -1 && PyErr_Occurred()) || number < ranges[kind].least ||
-        (number > 0 && (uint64_t)number > ranges[kind].most))
-        return out_of_range(store, field, value, row, ranges[kind].expected);
+    if ((number == -1 && PyErr_Occurred()) || number < kind_ranges[kind].least ||
+        (number > 0 && (uint64_t)number > kind_ranges[kind].most))
+        return out_of_range(store, field, value, row, expected_ints[kind]);
     memcpy(to, &number, store->handle.geometry.fields[field].bytes); /* little end first: checked at compile time below */
     return 0;
 }

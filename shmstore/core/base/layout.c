@@ -1,5 +1,6 @@
 /* Planning, formatting and validating a segment. Nothing here trusts a shared byte twice. */
 #include "core/base/layout.h"
+#include "core/base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,20 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct refusal *why, in
     vsnprintf(why->text, sizeof why->text, format, arguments);
     va_end(arguments);
 }
+
+const struct kind_range kind_ranges[KIND_END] = {
+    [KIND_INT8] = {INT8_MIN, INT8_MAX},
+    [KIND_INT16] = {INT16_MIN, INT16_MAX},
+    [KIND_INT32] = {INT32_MIN, INT32_MAX},
+    [KIND_INT64] = {INT64_MIN, INT64_MAX},
+    [KIND_UINT8] = {0, UINT8_MAX},
+    [KIND_UINT16] = {0, UINT16_MAX},
+    [KIND_UINT32] = {0, UINT32_MAX},
+    [KIND_UINT64] = {0, UINT64_MAX},
+    [KIND_BOOL] = {0, 1},
+    [KIND_TIMESTAMP] = {INT64_MIN, INT64_MAX},
+    [KIND_KEY] = {0, UINT32_MAX},
+};
 
 /* The stored size and copying unit of a field; false when kind or size is not allowed. */
 static bool field_storage(const struct field_spec *spec, struct field *field) {
@@ -56,22 +71,6 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
     return true;
 }
 
-/* Is this NUL-terminated text UTF-8? (Unicode, table 3-7: which bytes may follow which.) */
-static bool is_utf8(const char *text) {
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        unsigned char first = *at++, least = 0x80, most = 0xbf;
-        int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : -1;
-        if (first == 0xe0) least = 0xa0;
-        if (first == 0xed) most = 0x9f;
-        if (first == 0xf0) least = 0x90;
-        if (first == 0xf4) most = 0x8f;
-        if (more < 0) return false;
-        for (; more; more--, at++, least = 0x80, most = 0xbf)
-            if (*at < least || *at > most) return false;
-    }
-    return true;
-}
-
 static enum plan_status plan_fields(const struct field_spec *specs, struct geometry *g, struct refusal *why) {
     uint64_t offset = 0;
     uint32_t count = g->options.field_count;
@@ -84,7 +83,8 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
     for (uint32_t i = 0; i < count; i++) {
         const struct field_spec *spec = &specs[i];
         struct field *field = &g->fields[i];
-        if (!spec->name[0] || !memchr(spec->name, 0, sizeof spec->name) || !is_utf8(spec->name)) {
+        if (!spec->name[0] || !memchr(spec->name, 0, sizeof spec->name) ||
+            !is_utf8((const unsigned char *)spec->name, strlen(spec->name))) {
             refuse(why, (int)i, "field %u: a name has 1 to %d bytes of UTF-8", i, MAX_FIELD_NAME_BYTES);
             return PLAN_BAD_FIELD;
         }

@@ -61,6 +61,13 @@ enum kind {
     KIND_END
 };
 
+/* The integers that a field of a kind can be: of a key, its ids. {0, 0} of kinds that are no integers. */
+struct kind_range {
+    int64_t least;
+    uint64_t most;
+};
+extern const struct kind_range kind_ranges[KIND_END];
+
 enum arrangement { LAYOUT_ROWS = 1, LAYOUT_COLUMNS = 2 };
 enum rule { RULE_KEY = 1, RULE_PROCESS, RULE_TURN, RULE_EXPLICIT, RULE_END };
 

@@ -42,10 +42,10 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
     case ABANDONED: return word_owner(word) ? "names an owner that holds nothing" : NULL;
     case WRITING:
     case STALLED: {
-        uint32_t index = word_owner(word) & 0xfff;
+        uint32_t index = owner_place(word_owner(word));
         if (index >= ring->geometry->options.processes) return "is held by a place that does not exist";
         uint64_t place = load_acquire(&processes_place(processes->ring, index)->word);
-        if ((place & 0xff) == PLACE_FREE || (uint32_t)(place >> 8 & 0x1ff) != word_owner(word) >> 12)
+        if ((place & 0xff) == PLACE_FREE || (uint32_t)(place >> 8 & 0x1ff) != owner_generation(word_owner(word)))
             return "is held by a process that has left its place";
         return NULL;
     }

@@ -217,7 +217,7 @@ bool processes_is_locked(const struct processes *table, uint32_t index) {
 
 bool processes_is_dead(void *context, uint32_t owner) {
     const struct processes *table = context;
-    uint32_t index = owner & 0xfff;
+    uint32_t index = owner_place(owner);
     if (index >= table->ring->geometry->options.processes) return true; /* nobody can have written that */
     uint64_t word =
         load_acquire(&processes_place(table->ring, index)->word); /* processes_is_dead:word, before the lock [3] */
@@ -371,7 +371,7 @@ static void leave_spare(struct processes *table, struct place *place, struct pro
 static void leave_locked(struct processes *table) {
     const uint32_t owner = processes_owner(table);
     struct processes *sibling = owner ? sibling_of(table, owner) : NULL;
-    struct place *place = processes_place(table->ring, owner & 0xfff);
+    struct place *place = processes_place(table->ring, owner_place(owner));
     if (owner) leave_spare(table, place, sibling);
     if (sibling) { /* [7] it goes on with the place, and with its lock */
         if (table->own->place_lock) sibling->own->place_lock = table->own->place_lock;

@@ -102,7 +102,7 @@ static inline bool handle_has_rule(const struct handle *handle) {
 }
 
 static inline struct place *handle_place(const struct handle *handle) {
-    return processes_place(&handle->ring, processes_owner(&handle->processes) & 0xfff);
+    return processes_place(&handle->ring, owner_place(processes_owner(&handle->processes)));
 }
 
 /* May an append begin: has this process a place, and the store a name, as far as is known? */
@@ -138,7 +138,7 @@ static inline uint32_t handle_choose(struct handle *handle, const void *record, 
     if (wish < 0) {
         uint32_t count = g->options.partitions, number;
         if (g->options.rule == RULE_KEY) memcpy(&number, (const char *)record + g->fields[g->key_field].offset, 4);
-        else number = processes_owner(&handle->processes) & 0xfff;
+        else number = owner_place(processes_owner(&handle->processes));
         partition = number < count ? number : number % count;
     }
     pace(ring, partition, load_relaxed(&handle->tails_left[partition]), is_hot, &handle->gave_way_ns);

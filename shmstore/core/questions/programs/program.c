@@ -67,19 +67,9 @@ static const char *check_texts(const struct program *program, const struct step 
     return texts_ascend(step) ? NULL : "its texts do not ascend, or lie outside its data";
 }
 
-static const struct {
-    int64_t least, most;
-} limits[KIND_END] = {
-    [KIND_INT8] = {INT8_MIN, INT8_MAX},     [KIND_INT16] = {INT16_MIN, INT16_MAX},
-    [KIND_INT32] = {INT32_MIN, INT32_MAX},  [KIND_INT64] = {INT64_MIN, INT64_MAX},
-    [KIND_UINT8] = {0, UINT8_MAX},          [KIND_UINT16] = {0, UINT16_MAX},
-    [KIND_UINT32] = {0, UINT32_MAX},        [KIND_KEY] = {0, UINT32_MAX},
-    [KIND_TIMESTAMP] = {INT64_MIN, INT64_MAX}, [KIND_BOOL] = {0, 1},
-};
-
 static const char *check_range(struct step *step) {
-    uint32_t kind = step->left_kind;
-    if (lane_of(kind) == LANE_INT && (step->low.i < limits[kind].least || step->high.i > limits[kind].most))
+    const struct kind_range *all = &kind_ranges[step->left_kind];
+    if (lane_of(step->left_kind) == LANE_INT && (step->low.i < all->least || step->high.i > (int64_t)all->most))
         return "its range is wider than the field";
     bool bounded = lane_of(step->left_kind) == LANE_INT    ? step->low.i <= step->high.i
                    : lane_of(step->left_kind) == LANE_UINT ? step->low.u <= step->high.u
