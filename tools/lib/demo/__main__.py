@@ -13,7 +13,7 @@ from demo.account import Account
 from demo.board import MOST_WRITERS, Board
 from demo.faulty import ERRORS
 from demo.measurement import CAPACITY, HAMMER_METRICS, PARTITIONS, Measurement
-from demo.plan import Figures, Plan
+from demo.plan import Plan
 from demo.view import View
 from demo.workers import WorkerFailed, Workers
 from shmstore import EventStore
@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], out: Output) 
     findings = [*account.findings(), (code == 0, f"shmstore-inspect check says: {checked}")]
     for holds, text in findings:
         out.write([f"{out.paint('ok    ', Tone.GOOD) if holds else out.paint('WRONG ', Tone.BAD)}  {text}"])
-    out.write(["", *_figures(plan.figures()), ""])
+    out.write(["", *plan.figures(), ""])
     balances = all(holds for holds, _ in findings)
     out.write([out.paint("The account balances.", Tone.GOOD) if balances else "The account does NOT balance."])
     return OK if balances else FAILURE
@@ -105,26 +105,6 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], out: Output) 
 def _written(out: Output, account: Account) -> list[str]:
     writers = [vars(line) | {"role": f"{line.role}{' (killed)' if line.killed else ''}"} for line in account.writers]
     return [*out.table(_PARTITION_COLUMNS, account.partitions), "", *out.table(_WRITER_COLUMNS, writers), ""]
-
-
-def _figures(figures: Figures) -> Iterator[str]:
-    yield (
-        f"appended   {units.rate(figures.appended_per_second)} on average, "
-        f"{units.rate(figures.best_appended_per_second)} at best"
-    )
-    yield f"followed   {units.rate(figures.best_followed_per_second)} at best, every record checked"
-    if figures.snapshot_ms is not None:
-        yield (
-            f"snapshot   {figures.snapshot_ms:.1f} ms for {units.count(figures.snapshot_records)} records "
-            f"(median of {figures.snapshots}), beside {units.rate(figures.appended_per_second)} of appends"
-        )
-    if figures.wake_up_p50_us is not None:
-        yield (
-            f"wake-up    {figures.wake_up_p50_us:.0f} µs from append to the waiting follower "
-            f"(median of {units.count(figures.wake_ups)}; 99 % within {figures.wake_up_p99_us:.0f} µs)"
-        )
-    if figures.repaired_ms is not None:
-        yield f"repair     {figures.repaired_ms:.0f} ms from SIGKILL until the coordinator had repaired the dead"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -60,7 +60,7 @@ class Follower:
     def report(self, wrong: str) -> dict[str, object]:
         """What the result needs to know."""
         wake_ups_us = [wake_up_ns / 1000 for wake_up_ns in self._wake_ups_ns]
-        percentiles_us = statistics.quantiles(wake_ups_us, n=100) if len(wake_ups_us) > 1 else None
+        percentiles_us = statistics.quantiles(wake_ups_us, n=100) if len(wake_ups_us) > 1 else wake_ups_us * 99
         return {
             "wrong": wrong,
             "partitions": [{"read": account.read, "gaps": account.gaps} for account in self._accounts],
@@ -71,8 +71,8 @@ class Follower:
             ],
             "lost": self._cursor.lost,
             "wake_ups": len(wake_ups_us),
-            "wake_up_p50_us": percentiles_us and percentiles_us[49],
-            "wake_up_p99_us": percentiles_us and percentiles_us[98],
+            "wake_up_p50_us": percentiles_us[49] if percentiles_us else None,
+            "wake_up_p99_us": percentiles_us[98] if percentiles_us else None,
         }
 
     def _take(self, records: list[Measurement]) -> None:

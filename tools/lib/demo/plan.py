@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from demo.account import Account, WriterLine, line_of
@@ -12,6 +12,7 @@ from demo.measurement import Measurement
 from demo.view import View
 from demo.workers import Worker, WorkerFailed, Workers, report_of
 from shmstore import EventStore
+from shmstore.cli import units
 from shmstore.cli.render import Tone
 
 _TICK_S = 0.02
@@ -21,22 +22,6 @@ _ATTACH_LIMIT_S = 60.0
 # Parts of the whole time: when the hammer is killed, when another one comes, when that one ends. The calm after each of
 # the two is when the follower has to wait, and its wake-up can be measured.
 _KILL_AT, _REPLACE_AT, _CALM_AT = 0.5, 0.6, 0.9
-
-
-@dataclass
-class Figures:
-    """What was measured on the way; times in ms and µs, None when there was nothing to measure."""
-
-    appended_per_second: float
-    best_appended_per_second: float
-    best_followed_per_second: float
-    snapshots: int
-    snapshot_ms: float | None
-    snapshot_records: int
-    wake_ups: int
-    wake_up_p50_us: float | None
-    wake_up_p99_us: float | None
-    repaired_ms: float | None
 
 
 class Plan:
@@ -95,21 +80,25 @@ class Plan:
         lines = sorted(self._lines, key=lambda line: line.number)
         return Account(self._store, self._board, lines, self._follower, self._snapshots)
 
-    def figures(self) -> Figures:
-        """What was measured."""
-        times_ms = self._snapshots["times_ms"]
-        return Figures(
-            appended_per_second=self._appended_per_second,
-            best_appended_per_second=self._view.best_rates["appended"],
-            best_followed_per_second=self._view.best_rates["followed"],
-            snapshots=len(times_ms),
-            snapshot_ms=statistics.median(times_ms) if times_ms else None,
-            snapshot_records=self._board[Cell.SNAPSHOT_RECORDS],
-            wake_ups=self._follower["wake_ups"],
-            wake_up_p50_us=self._follower["wake_up_p50_us"],
-            wake_up_p99_us=self._follower["wake_up_p99_us"],
-            repaired_ms=self._repaired_ms,
-        )
+    def figures(self) -> Iterator[str]:
+        """What was measured, in words."""
+        best, appended, times_ms = self._view.best_rates, self._appended_per_second, self._snapshots["times_ms"]
+        yield f"appended   {units.rate(appended)} on average, {units.rate(best['appended'])} at best"
+        yield f"followed   {units.rate(best['followed'])} at best, every record checked"
+        if times_ms:
+            records = units.count(self._board[Cell.SNAPSHOT_RECORDS])
+            yield (
+                f"snapshot   {statistics.median(times_ms):.1f} ms for {records} records (median of {len(times_ms)}), "
+                f"beside {units.rate(appended)} of appends"
+            )
+        if wake_ups := self._follower["wake_ups"]:
+            half_us, most_us = self._follower["wake_up_p50_us"], self._follower["wake_up_p99_us"]
+            yield (
+                f"wake-up    {half_us:.0f} µs from append to the waiting follower "
+                f"(median of {units.count(wake_ups)}; 99 % within {most_us:.0f} µs)"
+            )
+        if self._repaired_ms is not None:
+            yield (f"repair     {self._repaired_ms:.0f} ms from SIGKILL until the coordinator had repaired the dead")
 
     def _until(self, elapsed_s: float) -> None:
         """Let time pass, drawing and watching."""
