@@ -9,8 +9,7 @@
 static const char *const error_names[ERROR_COUNT] = {
     "InvalidSchema", "InvalidOption",  "InvalidCapacity", "NotAStore",        "AbiMismatch",      "DamagedSegment",
     "FieldError",    "FieldTypeError", "KeyTableFull",    "ProcessTableFull", "PartitionStalled", "ReadOnlyStore",
-    "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "SystemRefused",
-    "AccessDenied",  "NotPicklable"};
+    "StoreClosed",   "StoreUnlinked",  "TooManyFiles",    "SystemRefused",    "AccessDenied",     "NotPicklable"};
 
 int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");
@@ -44,10 +43,11 @@ PyObject *raise_system_error(struct module_state *state, const char *what) {
             "dropped, or create the store with another mode= or group=",
             (long)geteuid(), what);
     if (errno != EMFILE && errno != ENFILE)
-        return raise_error(state, ERROR_SYSTEM_REFUSED,
-                           "%s failed: %s; a store needs /proc (of this process), byte locks of descriptors (Linux 3.15) and "
-                           "memory that a fork wipes (Linux 4.14); shmstore-inspect doctor says what is missing here",
-                           what, strerror(errno));
+        return raise_error(
+            state, ERROR_SYSTEM_REFUSED,
+            "%s failed: %s; a store needs /proc (of this process), byte locks of descriptors (Linux 3.15) and "
+            "memory that a fork wipes (Linux 4.14); shmstore-inspect doctor says what is missing here",
+            what, strerror(errno));
     return raise_error(state, ERROR_TOO_MANY_FILES,
                        "too many open files: %s needs one more; close some, or raise the limit (ulimit -n)", what);
 }
@@ -71,7 +71,6 @@ void raise_from(PyObject *cause) {
     else Py_DECREF(cause);
     PyErr_Restore(type, error, trace);
 }
-
 
 PyObject *shown(struct module_state *state, PyObject *value) {
     return PyObject_CallFunctionObjArgs(state->shown, value, NULL);

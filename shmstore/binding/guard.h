@@ -36,13 +36,13 @@ static inline void unpin(Store *store, uint32_t life) {
 }
 
 /* How a function is called, in the words of METH_. */
-#define PARAMETERS_NOARGS (PyObject * self, PyObject *unused)
+#define PARAMETERS_NOARGS (PyObject * self, PyObject * unused)
 #define ARGUMENTS_NOARGS (self, unused)
-#define PARAMETERS_O (PyObject * self, PyObject *argument)
+#define PARAMETERS_O (PyObject * self, PyObject * argument)
 #define ARGUMENTS_O (self, argument)
-#define PARAMETERS_VARARGS (PyObject * self, PyObject *arguments)
+#define PARAMETERS_VARARGS (PyObject * self, PyObject * arguments)
 #define ARGUMENTS_VARARGS (self, arguments)
-#define PARAMETERS_KEYWORDS (PyObject * self, PyObject *arguments, PyObject *keywords)
+#define PARAMETERS_KEYWORDS (PyObject * self, PyObject * arguments, PyObject * keywords)
 #define ARGUMENTS_KEYWORDS (self, arguments, keywords)
 #define FLAGS_KEYWORDS (METH_VARARGS | METH_KEYWORDS)
 #define FLAGS_NOARGS METH_NOARGS
@@ -72,10 +72,15 @@ static inline void unpin(Store *store, uint32_t life) {
 #define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 
 /* Rows of the tables that Python reads, and the tables of a type that lists its METHODS and PROPERTIES. */
-#define METHOD_ROW(name, function, how, doc)                                                                           \
-    {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},
+#define METHOD_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},
 #define PROPERTY_ROW(name, function, doc) {name, guarded_##function, NULL, doc, NULL},
-#define METHOD_TABLE(methods) {methods(METHOD_ROW) NOT_PICKLED, {NULL, NULL, 0, NULL}}
-#define PROPERTY_TABLE(properties) {properties(PROPERTY_ROW){NULL, NULL, NULL, NULL, NULL}}
+#define METHOD_TABLE(methods)                                                                                          \
+    {                                                                                                                  \
+        methods(METHOD_ROW) NOT_PICKLED, { NULL, NULL, 0, NULL }                                                       \
+    }
+#define PROPERTY_TABLE(properties)                                                                                     \
+    {                                                                                                                  \
+        properties(PROPERTY_ROW) { NULL, NULL, NULL, NULL, NULL }                                                      \
+    }
 
 #endif

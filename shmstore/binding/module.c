@@ -15,8 +15,7 @@ static PyMethodDef functions[] = {
      "read_header(buffer, *, size=-1)\n--\n\nValidate a header and return what it says."},
     {"mark_unlinked", core_mark_unlinked, METH_O,
      "mark_unlinked(buffer)\n--\n\nTell every attached process that the name was removed."},
-    {"arrow_schema", core_arrow_schema, METH_O,
-     "arrow_schema(columns)\n--\n\nThe schema of a table, in a capsule."},
+    {"arrow_schema", core_arrow_schema, METH_O, "arrow_schema(columns)\n--\n\nThe schema of a table, in a capsule."},
     {"arrow_array", core_arrow_array, METH_VARARGS,
      "arrow_array(columns, rows)\n--\n\nThe values of a table, in a capsule."},
     {"arrow_stream", core_arrow_stream, METH_VARARGS,
@@ -33,8 +32,8 @@ static int load_datetime(struct module_state *state) {
     PyObject *zone = datetime ? PyObject_GetAttrString(datetime, "timezone") : NULL;
     PyObject *utc = zone ? PyObject_GetAttrString(zone, "utc") : NULL;
     state->datetime_type = utc ? PyObject_GetAttrString(datetime, "datetime") : NULL;
-    state->unix_epoch = state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc)
-                                             : NULL;
+    state->unix_epoch =
+        state->datetime_type ? PyObject_CallMethod(state->datetime_type, "fromtimestamp", "iO", 0, utc) : NULL;
     Py_XDECREF(utc);
     Py_XDECREF(zone);
     Py_XDECREF(datetime);
@@ -57,9 +56,9 @@ static int load_helpers(struct module_state *state) {
 }
 
 static PyType_Spec *const specs[TYPE_COUNT] = {
-    [TYPE_STORE] = &store_spec,       [TYPE_COLUMNS] = &columns_spec,     [TYPE_CURSOR] = &cursor_spec,
-    [TYPE_PROGRAM] = &program_spec,   [TYPE_MAPPING] = &mapping_spec,     [TYPE_COLUMN] = &column_spec,
-    [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,           [TYPE_FOLLOWING] = &following_spec,
+    [TYPE_STORE] = &store_spec,       [TYPE_COLUMNS] = &columns_spec, [TYPE_CURSOR] = &cursor_spec,
+    [TYPE_PROGRAM] = &program_spec,   [TYPE_MAPPING] = &mapping_spec, [TYPE_COLUMN] = &column_spec,
+    [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,       [TYPE_FOLLOWING] = &following_spec,
     [TYPE_PACKED] = &packed_spec,
 };
 

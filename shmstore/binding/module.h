@@ -56,8 +56,8 @@ enum type {
 };
 
 struct module_state {
-    PyObject *errors[ERROR_COUNT]; /* classes of shmstore.errors */
-    PyObject *shapes[SHAPE_COUNT]; /* named tuples */
+    PyObject *errors[ERROR_COUNT];        /* classes of shmstore.errors */
+    PyObject *shapes[SHAPE_COUNT];        /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
     PyTypeObject *types[TYPE_COUNT];
@@ -94,6 +94,6 @@ PyObject *plan_object(struct module_state *state, const struct geometry *geometr
 PyObject *refuse_pickling(PyObject *self, PyObject *unused);
 /* Row of the methods of each type whose objects live in this process alone. */
 #define NOT_PICKLED                                                                                                    \
-    {"__reduce__", refuse_pickling, METH_NOARGS, "__reduce__($self)\n--\n\nRefused; says what to send instead."}
+    { "__reduce__", refuse_pickling, METH_NOARGS, "__reduce__($self)\n--\n\nRefused; says what to send instead." }
 
 #endif

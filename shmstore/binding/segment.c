@@ -127,8 +127,8 @@ static int open_header(struct module_state *state, const Py_buffer *buffer, stru
     switch (layout_open(buffer->buf, (uint64_t)buffer->len, header, geometry, &why)) {
     case HEADER_OK: return 0;
     case HEADER_FOREIGN:
-        raise_error(state, ERROR_NOT_A_STORE, "these bytes are not a shmstore segment: %s; it belongs to another program",
-                    why.text);
+        raise_error(state, ERROR_NOT_A_STORE,
+                    "these bytes are not a shmstore segment: %s; it belongs to another program", why.text);
         break;
     case HEADER_OTHER_ABI:
         raise_error(state, ERROR_ABI_MISMATCH,

@@ -38,8 +38,8 @@ PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *valu
 static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t i = 0; list && i < count; i++) {
-        PyObject *field = new_shape(state, SHAPE_FIELD_SPEC,
-                                    Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
+        PyObject *field =
+            new_shape(state, SHAPE_FIELD_SPEC, Py_BuildValue("(sII)", fields[i].name, fields[i].kind, fields[i].size));
         if (!field) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, field);
     }
@@ -48,9 +48,9 @@ static PyObject *fields_object(struct module_state *state, const struct field_sp
 
 PyObject *header_object(struct module_state *state, const struct header *h, const struct geometry *g, bool unlinked) {
     const struct options *o = &h->options;
-    PyObject *options = Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions",
-                                      o->partitions, "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes",
-                                      o->processes);
+    PyObject *options =
+        Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions", o->partitions,
+                      "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
     PyObject *fields = options ? fields_object(state, h->fields, o->field_count) : NULL;
     if (!fields) {
         Py_XDECREF(options);

@@ -22,8 +22,8 @@ typedef struct {
     bool inherited;      /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;       /* the number of the last */
-    struct watch *watch;    /* NULL before the first cursor is polled: see watch.h */
-    atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
+    struct watch *watch; /* NULL before the first cursor is polled: see watch.h */
+    atomic_u64 *sealed;  /* one a block: see scan.h; NULL before the first question */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -34,8 +34,8 @@ typedef struct {
     PyObject *defaults;    /* tuple: what stands for each field that is left out, or what makes it; Ellipsis: nothing */
     PyObject *on_discarded, *on_capacity_reached;
 
-    PyObject *key_ids;   /* dict: text -> id */
-    PyObject *key_texts; /* list: id -> text, None where not read yet */
+    PyObject *key_ids;    /* dict: text -> id */
+    PyObject *key_texts;  /* list: id -> text, None where not read yet */
     atomic_u32 keys_read; /* every id below is in key_texts */
     struct {
         PyObject *text;
@@ -50,7 +50,7 @@ typedef struct {
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);
 void release_store(Store *store); /* let go of the bytes */
-void leave_store(Store *store); /* what close does as soon as no function is at work */
+void leave_store(Store *store);   /* what close does as soon as no function is at work */
 /* Enter the process table if this process has no place. Returns 0, or -1 with an exception. */
 int ensure_entered(Store *store);
 

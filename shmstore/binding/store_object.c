@@ -38,8 +38,8 @@ PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     PyObject *buffer, *describe;
     const char *path;
     int fd, writable;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ispO:Store", (char **)(uintptr_t)known, &buffer, &fd, &path,
-                                     &writable, &describe))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O$ispO:Store", (char **)(uintptr_t)known, &buffer, &fd,
+                                     &path, &writable, &describe))
         return NULL;
     Store *store = (Store *)PyType_GenericAlloc(type, 0);
     if (!store) return NULL;

@@ -28,7 +28,8 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
                                      &make, &values_of, &defaults))
         return NULL;
     if (defaults && defaults != Py_None &&
-        (!PyTuple_Check(defaults) || PyTuple_Size(defaults) != (Py_ssize_t)store->handle.geometry.options.field_count)) {
+        (!PyTuple_Check(defaults) ||
+         PyTuple_Size(defaults) != (Py_ssize_t)store->handle.geometry.options.field_count)) {
         PyErr_SetString(PyExc_TypeError, "expected a tuple with a default, or Ellipsis, for each field");
         return NULL;
     }
@@ -67,7 +68,8 @@ static PyObject *store_close(PyObject *self, PyObject *unused) {
     Store *store = (Store *)self;
     if (store->closed) Py_RETURN_NONE;
     store->closed = true;
-    if (store->handle.ring.writable) wait_wake(&store->handle.board->news); /* waiters of other threads look, and leave */
+    if (store->handle.ring.writable)
+        wait_wake(&store->handle.board->news); /* waiters of other threads look, and leave */
     Py_RETURN_NONE;
 }
 
@@ -92,16 +94,17 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 
 #define STORE_METHODS(METHOD)                                                                                          \
     METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
-           "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")         \
-    METHOD("append", Store_append, FASTCALL_KEYWORDS,                                                                  \
-           "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or "    \
-           "as a record; a Timestamp left out is now. Returns its position.")                                          \
+           "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")   \
+    METHOD(                                                                                                            \
+        "append", Store_append, FASTCALL_KEYWORDS,                                                                     \
+        "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or " \
+        "as a record; a Timestamp left out is now. Returns its position.")                                             \
     METHOD("appender", Store_appender, KEYWORDS,                                                                       \
            "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
     METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
            "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
     METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
-           "append_columns($self, columns, partition=None)\n--\n\n"                                                         \
+           "append_columns($self, columns, partition=None)\n--\n\n"                                                    \
            "Append columns of equal length; all are checked first.")                                                   \
     METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
            "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")    \
@@ -112,7 +115,7 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     METHOD("key_text", Store_key_text, O, "key_text($self, key_id)\n--\n\n")                                           \
     METHOD("keys", Store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")                  \
     METHOD("snapshot", Store_snapshot, KEYWORDS,                                                                       \
-           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                              \
+           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                         \
            "Copy what is readable now.")                                                                               \
     METHOD("read", Store_read, VARARGS,                                                                                \
            "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \

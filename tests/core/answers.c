@@ -113,11 +113,11 @@ CASE(a_word_that_breaks_the_invariant_is_told_and_never_looped_on) {
     uint32_t writer = join(store, 0);
     append_many(store, writer, 4);
     const uint64_t damaged[] = {
-        0,                                        /* empty below the tail */
-        word_for(store, 0, 0, PUBLISHED),         /* a lap behind */
-        word_for(store, 3, 5, PUBLISHED),         /* published, yet held */
-        word_for(store, 3, 0, PREPARED),          /* a state of another format */
-        word_for(store, 3, 0, EMPTY),             /* a lap, and empty */
+        0,                                /* empty below the tail */
+        word_for(store, 0, 0, PUBLISHED), /* a lap behind */
+        word_for(store, 3, 5, PUBLISHED), /* published, yet held */
+        word_for(store, 3, 0, PREPARED),  /* a state of another format */
+        word_for(store, 3, 0, EMPTY),     /* a lap, and empty */
     };
     for_each(word, damaged) {
         struct destination to = make_destination(&store->handle.geometry, 7);

@@ -41,19 +41,21 @@ static void join_facts(enum lane lane, struct facts *facts, const struct facts *
 /* Add one value, told by its kind alone. */
 static void add_value(struct facts *facts, uint32_t kind, const void *value) {
     struct facts one = {.known = true};
-#define CASE_OF(name, type, member) \
-    case name: { \
-        type number; \
-        memcpy(&number, value, sizeof number); \
-        one.low.member = one.high.member = number; \
-        break; \
+#define CASE_OF(name, type, member)                                                                                    \
+    case name: {                                                                                                       \
+        type number;                                                                                                   \
+        memcpy(&number, value, sizeof number);                                                                         \
+        one.low.member = one.high.member = number;                                                                     \
+        break;                                                                                                         \
     }
     switch (kind) {
         CASE_OF(KIND_INT8, int8_t, i)
         CASE_OF(KIND_INT16, int16_t, i)
         CASE_OF(KIND_INT32, int32_t, i)
         CASE_OF(KIND_UINT8, uint8_t, i)
-    case KIND_BOOL: one.low.i = one.high.i = *(const uint8_t *)value != 0; break; /* a stray byte is true */
+    case KIND_BOOL:
+        one.low.i = one.high.i = *(const uint8_t *)value != 0;
+        break; /* a stray byte is true */
         CASE_OF(KIND_UINT16, uint16_t, i)
         CASE_OF(KIND_UINT32, uint32_t, i)
         CASE_OF(KIND_KEY, uint32_t, i)
@@ -117,8 +119,14 @@ struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t 
     const struct program *program = &asker->program;
     struct answer answer = {.asker = asker};
     struct scan scan = {
-        .ring = ring, .program = program, .needs = asker->needs | program->needs, .kept = asker->needs,
-        .ranges = ranges, .range_count = count, .sealed = asker->sealed, .summarises = asker->summarises,
+        .ring = ring,
+        .program = program,
+        .needs = asker->needs | program->needs,
+        .kept = asker->needs,
+        .ranges = ranges,
+        .range_count = count,
+        .sealed = asker->sealed,
+        .summarises = asker->summarises,
         .taker = {take, &answer},
     };
     void *buffer = aligned(scan_buffer_bytes(g, scan.needs)), *scratch = aligned(program_scratch_bytes(program) + 1);
@@ -140,8 +148,12 @@ struct answer ask_about_all(struct asker *asker, struct range *ranges, uint32_t 
     return answer;
 }
 
-struct answer ask_about(struct asker *asker, struct range range) { return ask_about_all(asker, &range, 1); }
-struct answer ask(struct asker *asker) { return ask_about(asker, scan_range(&asker->store->handle.ring, 0)); }
+struct answer ask_about(struct asker *asker, struct range range) {
+    return ask_about_all(asker, &range, 1);
+}
+struct answer ask(struct asker *asker) {
+    return ask_about(asker, scan_range(&asker->store->handle.ring, 0));
+}
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 

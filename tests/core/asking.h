@@ -10,10 +10,10 @@ struct asker {
     struct store *store;
     atomic_u64 *sealed;
     bool summarises;
-    uint64_t needs; /* bit f: field f is asked about; all at first, and then each record must be whole */
+    uint64_t needs;         /* bit f: field f is asked about; all at first, and then each record must be whole */
     struct program program; /* which records it asks about; all at first */
-    bool is_noise;  /* the payloads are: no record can be whole */
-    uint64_t read;  /* records that were looked at; the others were told by summaries */
+    bool is_noise;          /* the payloads are: no record can be whole */
+    uint64_t read;          /* records that were looked at; the others were told by summaries */
 };
 struct asker make_asker(struct store *store, bool summarises);
 void free_asker(struct asker *asker);

@@ -23,22 +23,22 @@ static void live_on(struct store *store, uint32_t writer) {
 }
 
 static void die_in_an_append(const char *point, uint64_t claims) {
-    for_each(way, EVERY_WAY) for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES)
-        for (uint64_t filled = 0; filled <= 2 * capacity; filled++) {
-            struct store *store = make_store((struct wish){.capacity = capacity, .layout = layout});
-            uint32_t writer = join(store, 0), mortal = join(store, 1);
-            append_many(store, writer, filled);
-            abandon(store, mortal, point);
-            expect_sound(store);
-            die(store, mortal);
-            expect_sound(store);
-            meet(store, way, mortal);
-            expect_sound(store);
-            live_on(store, writer);
-            expect_equal(totals_of(store).voided, claims);
-            expect_equal(totals_of(store).skipped, 0);
-            free_store(store);
-        }
+    for_each(way, EVERY_WAY) for_each(layout, BOTH_LAYOUTS)
+        for_each(capacity, SMALL_CAPACITIES) for (uint64_t filled = 0; filled <= 2 * capacity; filled++) {
+        struct store *store = make_store((struct wish){.capacity = capacity, .layout = layout});
+        uint32_t writer = join(store, 0), mortal = join(store, 1);
+        append_many(store, writer, filled);
+        abandon(store, mortal, point);
+        expect_sound(store);
+        die(store, mortal);
+        expect_sound(store);
+        meet(store, way, mortal);
+        expect_sound(store);
+        live_on(store, writer);
+        expect_equal(totals_of(store).voided, claims);
+        expect_equal(totals_of(store).skipped, 0);
+        free_store(store);
+    }
 }
 
 CASE(who_dies_before_its_claim_leaves_nothing) { die_in_an_append("before claim", 0); }
@@ -253,19 +253,20 @@ static struct store *make_wreck(uint32_t *writer, uint32_t *dead) {
 }
 
 CASE(a_repairer_may_die_at_every_slot_and_another_begins_again) {
-    for (int slot = 0; slot < 7; slot++) for (int settling = 0; settling < 2; settling++) {
-        uint32_t writer, dead;
-        struct store *store = make_wreck(&writer, &dead);
-        struct sweeping sweeping = {.store = store, .owner = dead};
-        expect(leaves_at(settling ? "settle begun" : "sweep", slot, sweep, &sweeping));
-        expect_sound(store);
-        expect_equal(repair(store, dead), (uint64_t)(7 - slot));
-        expect_sound(store);
-        live_on(store, writer);
-        expect_equal(totals_of(store).voided, 7);
-        expect_equal(totals_of(store).skipped, 2);
-        free_store(store);
-    }
+    for (int slot = 0; slot < 7; slot++)
+        for (int settling = 0; settling < 2; settling++) {
+            uint32_t writer, dead;
+            struct store *store = make_wreck(&writer, &dead);
+            struct sweeping sweeping = {.store = store, .owner = dead};
+            expect(leaves_at(settling ? "settle begun" : "sweep", slot, sweep, &sweeping));
+            expect_sound(store);
+            expect_equal(repair(store, dead), (uint64_t)(7 - slot));
+            expect_sound(store);
+            live_on(store, writer);
+            expect_equal(totals_of(store).voided, 7);
+            expect_equal(totals_of(store).skipped, 2);
+            free_store(store);
+        }
 }
 
 CASE(two_repairers_settle_every_claim_once) {

@@ -149,8 +149,7 @@ CASE(a_length_of_nonsense_reads_no_further) {
 CASE(each_group_has_its_own_answers) {
     static const uint32_t CELLS[] = {0, 1, 2, 70000, UINT32_MAX};
     const uint64_t counts[] = {0, 1, 100, 60000 * effort / 100};
-    for (enum shape shape = 0; shape < SHAPES; shape++)
-        for_each(lane, LANES) for_each(count, counts) {
+    for (enum shape shape = 0; shape < SHAPES; shape++) for_each(lane, LANES) for_each(count, counts) {
             struct stream all = make_stream(shape, lane, count, count % 8);
             uint32_t *cells = calloc(count + 1, sizeof *cells);
             struct piece piece = {.rows = 0};

@@ -14,7 +14,7 @@ struct table_of_rows {
     void *memory[FIELDS];
 };
 
-static const double FLOATS[] = {0.0,      -0.0,   1.0,   -2.5,    0x1p53,   0x1p63,
+static const double FLOATS[] = {0.0,     -0.0,   1.0,   -2.5,    0x1p53,   0x1p63,
                                 -0x1p63, 0x1p64, 1e300, -1e-310, INFINITY, -INFINITY};
 static const uint64_t INTS[] = {0, 1, 2, 7, 1u << 31, UINT64_C(1) << 53, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
 
@@ -48,8 +48,13 @@ static void fill_value(const struct field *field, unsigned char *to, bool narrow
 
 static struct table_of_rows *make_rows(uint32_t rows, bool narrow) {
     struct table_of_rows *table = calloc(1, sizeof *table);
-    struct options options = {.capacity = 1, .partitions = 1, .layout = LAYOUT_COLUMNS, .rule = RULE_TURN, .keys = 9,
-                              .processes = 1, .field_count = FIELDS};
+    struct options options = {.capacity = 1,
+                              .partitions = 1,
+                              .layout = LAYOUT_COLUMNS,
+                              .rule = RULE_TURN,
+                              .keys = 9,
+                              .processes = 1,
+                              .field_count = FIELDS};
     struct refusal why;
     for (uint32_t f = 0; f < FIELDS; f++) {
         table->specs[f].kind = f + 1;

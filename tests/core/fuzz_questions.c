@@ -141,9 +141,15 @@ static bool run_once(const struct question *question, struct hearer *to) {
         ranges[p] = scan_range(ring, p);
         most += ranges[p].end - ranges[p].next;
     }
-    struct scan scan = {.ring = ring, .program = question->program, .needs = question->needs | question->program->needs,
-                        .kept = question->needs, .ranges = ranges, .range_count = g->options.partitions,
-                        .sealed = question->inquirer->marks, .summarises = true, .taker = {question->take, to}};
+    struct scan scan = {.ring = ring,
+                        .program = question->program,
+                        .needs = question->needs | question->program->needs,
+                        .kept = question->needs,
+                        .ranges = ranges,
+                        .range_count = g->options.partitions,
+                        .sealed = question->inquirer->marks,
+                        .summarises = true,
+                        .taker = {question->take, to}};
     void *buffer = memory_of(scan_buffer_bytes(g, scan.needs)), *room = memory_of(question->program->step_count),
          *scratch = memory_of(program_scratch_bytes(question->program));
     struct batch batch;
@@ -169,8 +175,8 @@ static void ask_for_groups(struct question *question, struct hearer *to, uint8_t
     question->needs = (by < 0 ? 0 : UINT64_C(1) << by) | (pane_ns ? UINT64_C(1) << TIME : 0);
     question->hear = hear_groups;
     question->take = take_groups;
-    require(groups_begin(&to->groups, to->geometry, by, question->inquirer->keys,
-                         (struct panes){.length_ns = pane_ns}, &to->asked));
+    require(groups_begin(&to->groups, to->geometry, by, question->inquirer->keys, (struct panes){.length_ns = pane_ns},
+                         &to->asked));
     if (run_once(question, to) && pane_ns) {
         struct groups windows;
         require(groups_begin(&windows, to->geometry, by, question->inquirer->keys,
@@ -187,8 +193,8 @@ static void ask_for_edges(struct question *question, struct hearer *to, uint8_t 
     question->hear = hear_edges;
     to->edges.field = TEXT;
     to->edges.latest = what & 1;
-    require(groups_begin(&to->edges.groups, to->geometry, what & 2 ? KEY : -1, question->inquirer->keys, (struct panes){0},
-                         &(struct tallies){.count = 0}));
+    require(groups_begin(&to->edges.groups, to->geometry, what & 2 ? KEY : -1, question->inquirer->keys,
+                         (struct panes){0}, &(struct tallies){.count = 0}));
     run_once(question, to);
     edges_end(&to->edges);
 }
@@ -245,8 +251,10 @@ void inquire(const struct inquirer *inquirer, uint8_t choice) {
     }
     tally_begin(to.tally, &to.asked);
     switch (choice & 7) {
-    case 0: case 1: question.needs = choice & 1 ? 1 << FLAG : 0, run_once(&question, &to); break;
-    case 2: case 3: ask_for_groups(&question, &to, choice >> 3); break;
+    case 0:
+    case 1: question.needs = choice & 1 ? 1 << FLAG : 0, run_once(&question, &to); break;
+    case 2:
+    case 3: ask_for_groups(&question, &to, choice >> 3); break;
     case 4: ask_for_edges(&question, &to, choice >> 3); break;
     case 5: ask_for_quantiles(&question, &to); break;
     case 6: ask_for_distinct(&question, &to, choice >> 3); break;

@@ -18,9 +18,9 @@ enum { CAPACITY = 12, SEVERAL_BLOCKS = 2 * LEAST_BLOCK_SLOTS + 60, KEY_BYTES = 1
 enum { PARTITIONS = 2, BLOCKS = 8 }; /* at most */
 enum { CHANGE_BYTES = 11, MOST_CHANGES = 15, MOST_OPERATIONS = 64 };
 
-static const struct field_spec FIELDS[MAX_FIELDS] = {
-    {"key", KIND_KEY, KEY_BYTES}, {"text", KIND_TEXT, 9}, {"number", KIND_UINT16, 0},
-    {"flag", KIND_BOOL, 0},       {"value", KIND_FLOAT64, 0}, {"time", KIND_TIMESTAMP, 0}};
+static const struct field_spec FIELDS[MAX_FIELDS] = {{"key", KIND_KEY, KEY_BYTES}, {"text", KIND_TEXT, 9},
+                                                     {"number", KIND_UINT16, 0},   {"flag", KIND_BOOL, 0},
+                                                     {"value", KIND_FLOAT64, 0},   {"time", KIND_TIMESTAMP, 0}};
 
 struct input {
     const uint8_t *at, *end;
@@ -64,13 +64,17 @@ struct users {
     bool given_up[PARTITIONS]; /* an append failed: it took all its rounds */
 };
 
-static const uint8_t SUMMARISING[] = {1, 1 << 3, 3 << 3}; /* questions that need the flag and numbers, the key, the time */
+static const uint8_t SUMMARISING[] = {1, 1 << 3,
+                                      3 << 3}; /* questions that need the flag and numbers, the key, the time */
 
 static unsigned char *format(uint64_t choice, uint64_t *length) {
-    struct options options = {
-        .capacity = choice >> 5 == 7 ? SEVERAL_BLOCKS : CAPACITY, .partitions = 1 + (choice >> 1 & 1),
-        .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
-        .rule = RULE_KEY, .keys = 5, .processes = 3, .field_count = 6};
+    struct options options = {.capacity = choice >> 5 == 7 ? SEVERAL_BLOCKS : CAPACITY,
+                              .partitions = 1 + (choice >> 1 & 1),
+                              .layout = choice & 1 ? LAYOUT_ROWS : LAYOUT_COLUMNS,
+                              .rule = RULE_KEY,
+                              .keys = 5,
+                              .processes = 3,
+                              .field_count = 6};
     struct geometry geometry;
     struct refusal why;
     require(layout_plan(&options, FIELDS, &geometry, &why) == PLAN_OK);
@@ -169,7 +173,9 @@ static void operate(struct users *users, struct input *input) {
     struct sample_values values = {0};
     struct totals totals;
     switch (byte & 7) {
-    case 0: if (!users->given_up[partition] && !takes_long(users, partition)) append_to(users, partition, owner); break;
+    case 0:
+        if (!users->given_up[partition] && !takes_long(users, partition)) append_to(users, partition, owner);
+        break;
     case 1: ask(users, (uint8_t)take(input, 1)); break;
     case 2: read_some(users, partition, next, 1 + (byte >> 4), true); break;
     case 3: ignored = 0, read_some(users, partition, &ignored, users->handle.geometry.slots, false); break;

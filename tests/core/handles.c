@@ -195,4 +195,3 @@ CASE(a_sample_adds_up_all_partitions_and_places) {
     expect_equal(values.processes, 2);
     free_store(store);
 }
-

@@ -39,7 +39,7 @@ void fail_at(const char *file, int line, const char *format, ...) {
 void expect_equal_at(const char *file, int line, const char *what, uint64_t found, uint64_t expected) {
     if (found == expected) return;
     unsigned long long is = found, not = expected;
-    fail_at(file, line, "%s is %llu (%llx), expected %llu (%llx)", what, is, is, not, not);
+    fail_at(file, line, "%s is %llu (%llx), expected %llu (%llx)", what, is, is, not, not );
 }
 
 void expect_text_at(const char *file, int line, const char *found, const char *expected) {

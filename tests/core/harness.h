@@ -33,7 +33,7 @@ void expect_equal_at(const char *file, int line, const char *what, uint64_t foun
 
 #define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
 #define expect(condition) ((condition) ? (void)0 : fail("not so: %s", #condition))
-#define expect_equal(found, expected)                                                                                 \
+#define expect_equal(found, expected)                                                                                  \
     expect_equal_at(__FILE__, __LINE__, #found, (uint64_t)(found), (uint64_t)(expected))
 
 uint64_t random_number(uint64_t below); /* from the seed of the run, the case and the thread */
@@ -54,7 +54,7 @@ enum { PLACES = 16, REMEMBERED = 1 << 16, STAGED_BYTES = 256 };
 
 /* What a test sets is what it is about; 0 stands for the usual. */
 struct wish {
-    uint64_t capacity;                            /* 7 */
+    uint64_t capacity;                                  /* 7 */
     uint32_t layout, partitions, keys, processes, rule; /* rows, 1, 4, PLACES, explicit */
 };
 
@@ -63,9 +63,9 @@ struct store {
     _Atomic bool dead[PLACES]; /* what the kernel says of the holder of each place */
 
     /* What must have become of partition 0, as far as the test's own appends tell. */
-    uint64_t first;        /* ticket of the first append */
-    uint64_t acknowledged; /* appends that returned */
-    uint32_t counted_before; /* losses that the ledgers began with */
+    uint64_t first;                 /* ticket of the first append */
+    uint64_t acknowledged;          /* appends that returned */
+    uint32_t counted_before;        /* losses that the ledgers began with */
     uint64_t sequences[REMEMBERED]; /* by ticket: sequence + 1 of the record that is, or was, readable */
     uint64_t next_sequence;
 };
@@ -146,7 +146,7 @@ bool has_returned(const struct stalled *stalled);
 void finish(struct stalled *stalled); /* let it go on to its end */
 
 /* The same three for an append. Its owner is alive until die(). */
-void abandon(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
+void abandon(struct store *store, uint32_t owner, const char *point);           /* the point must be reached */
 struct stopping *stall(struct store *store, uint32_t owner, const char *point); /* the point must be reached */
 struct stopping *start_append(struct store *store, uint32_t owner, const char *point);
 bool is_stopped(const struct stopping *append);               /* else it has returned */

@@ -32,7 +32,7 @@ static enum plan_status plan_with(struct options options, const struct field_spe
         struct options options = USUAL;                                                                                \
         options.option = (least), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                   \
         options.option = (most), expect_equal(plan_with(options, FIELDS), PLAN_OK);                                    \
-        options.option = (least) - 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                   \
+        options.option = (least)-1, expect(plan_with(options, FIELDS) != PLAN_OK);                                     \
         options.option = (most) + 1, expect(plan_with(options, FIELDS) != PLAN_OK);                                    \
     } while (0)
 
@@ -66,7 +66,7 @@ CASE(a_plan_refuses_every_field_that_the_format_does_not_have) {
         {{"writer", KIND_INT8, 0}, PLAN_BAD_FIELD}, /* there is one already */
         {{"\xc3\xa4\xf0\x9f\x8c\x8d", KIND_INT8, 0}, PLAN_OK},
         {{"\xff", KIND_INT8, 0}, PLAN_BAD_FIELD},
-        {{"a\xc3", KIND_INT8, 0}, PLAN_BAD_FIELD},         /* cut short */
+        {{"a\xc3", KIND_INT8, 0}, PLAN_BAD_FIELD},        /* cut short */
         {{"\xc0\x80", KIND_INT8, 0}, PLAN_BAD_FIELD},     /* too long for what it says */
         {{"\xed\xa0\x80", KIND_INT8, 0}, PLAN_BAD_FIELD}, /* half of a pair */
         {{"\xf4\x90\x80\x80", KIND_INT8, 0}, PLAN_BAD_FIELD},
@@ -173,14 +173,16 @@ CASE(every_plan_keeps_everything_aligned_apart_and_inside) {
             {g.buckets_offset, g.buckets_offset + 8 * g.bucket_count},
             {g.cells_offset, g.cells_offset + g.cell_count * g.cell_bytes},
             {g.partitions_offset, g.partitions_offset + o.partitions * sizeof(struct partition)},
-            {g.summaries_offset, g.summaries_offset + o.partitions * g.block_count * g.summary_count * sizeof(struct summary)},
+            {g.summaries_offset,
+             g.summaries_offset + o.partitions * g.block_count * g.summary_count * sizeof(struct summary)},
             {g.slots_offset, g.slots_offset + o.partitions * g.partition_bytes},
             {g.total_bytes, UINT64_MAX},
         };
         for (size_t k = 0; k + 1 < sizeof parts / sizeof *parts; k++) expect(parts[k].end <= parts[k + 1].first);
         expect(g.board_offset % 64 == 0 && g.history_offset % 64 == 0 && g.processes_offset % 64 == 0);
         expect(g.buckets_offset % 8 == 0 && g.cells_offset % 8 == 0);
-        expect(g.partitions_offset % 128 == 0 && g.summaries_offset % 128 == 0 && g.slots_offset % 64 == 0 && g.total_bytes % 4096 == 0);
+        expect(g.partitions_offset % 128 == 0 && g.summaries_offset % 128 == 0 && g.slots_offset % 64 == 0 &&
+               g.total_bytes % 4096 == 0);
         if (g.key_field >= 0) expect(g.bucket_count >= 2 * g.cell_count && !(g.bucket_count & (g.bucket_count - 1)));
     }
     expect(accepted > 50 * effort);
@@ -382,8 +384,7 @@ CASE(whatever_lies_behind_the_header_every_operation_ends_inside_the_segment) {
         uint64_t *words = (uint64_t *)(void *)(s.memory + s.geometry.board_offset);
         uint64_t *end = (uint64_t *)(void *)(s.memory + s.length);
         if (i % 2) {
-            for (uint64_t *word = words; word < end; word++)
-                *word = random_number(UINT64_MAX) >> random_number(64);
+            for (uint64_t *word = words; word < end; word++) *word = random_number(UINT64_MAX) >> random_number(64);
         } else { /* a store in use, and some of its words changed */
             use(s.memory, &s.geometry);
             uint64_t *slots = (uint64_t *)(void *)(s.memory + s.geometry.partitions_offset);

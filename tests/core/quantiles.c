@@ -6,7 +6,7 @@
 #include "core/questions/order/sort.h"
 
 static const double WANTED[MAX_QUANTILES] = {0.5, 0,   1,   0.25, 0.75, 0.01, 0.99, 0.999,
-                                              0.1, 0.3, 0.7, 0.9,  1e-9, 0.6,  0.05, 0.5};
+                                             0.1, 0.3, 0.7, 0.9,  1e-9, 0.6,  0.05, 0.5};
 static struct quantiles quantiles;
 
 static void add_stream(const struct stream *stream) {

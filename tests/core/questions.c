@@ -17,7 +17,7 @@ struct believed {
 
 struct trial {
     struct store *store;
-    atomic_u64 running, stalled; /* writers */
+    atomic_u64 running, stalled;      /* writers */
     atomic_u64 written[MOST_TICKETS]; /* by ticket, when appended: (writer + 1) << SEQUENCE_BITS | sequence */
     struct believed believed[MOST_BELIEVED];
     atomic_u64 believed_count, read;
@@ -111,8 +111,12 @@ static void ask_once(struct asker *asker, unsigned char *buffer, bool summarises
     const struct geometry *g = &trial->store->handle.geometry;
     struct program program;
     struct scan scan = {
-        .ring = &trial->store->handle.ring, .program = &program, .ranges = &asker->range, .range_count = 1,
-        .sealed = trial->sealed[asker->process], .summarises = summarises,
+        .ring = &trial->store->handle.ring,
+        .program = &program,
+        .ranges = &asker->range,
+        .range_count = 1,
+        .sealed = trial->sealed[asker->process],
+        .summarises = summarises,
     };
     program_begin(&program, trial->store->handle.header.fields, g->options.field_count);
     scan.needs = scan.kept = (UINT64_C(1) << g->options.field_count) - 1;

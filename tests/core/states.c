@@ -279,7 +279,8 @@ CASE(what_was_cleared_is_a_gap_of_its_own_and_discards_nothing) {
     append_many(store, writer, 2); /* try_append expects that no cleared record is handed out as discarded */
     expect_tickets(store, "cccrrr");
     append(store, writer);
-    expect_tickets(store, "cccl" "rrr");
+    expect_tickets(store, "cccl"
+                          "rrr");
     expect_sound(store);
 }
 

@@ -60,7 +60,7 @@ CASE(a_block_with_a_hole_is_never_whole) {
         if (fate) abandon(store, slow, "payload written");
         append_many(store, writer, count - hole);
         if (fate == 1) {
-            die(store, slow); /* void */
+            die(store, slow);   /* void */
         } else if (fate == 2) { /* a lap on, its slot is skipped, and then released */
             append_many(store, writer, store->handle.geometry.slots - 1);
             die(store, slow);

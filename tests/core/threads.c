@@ -16,9 +16,9 @@ struct trial {
     bool stalls, deaths, clears;
     uint64_t appends; /* of each writer */
 
-    atomic_u64 written[MOST_TICKETS];  /* by ticket: the identity of the record, when its append has returned */
-    atomic_u64 *handed_out[WRITERS];   /* by sequence: how often that record was handed out as discarded */
-    uint64_t followed[MOST_TICKETS];   /* by ticket: what the follower got */
+    atomic_u64 written[MOST_TICKETS]; /* by ticket: the identity of the record, when its append has returned */
+    atomic_u64 *handed_out[WRITERS];  /* by sequence: how often that record was handed out as discarded */
+    uint64_t followed[MOST_TICKETS];  /* by ticket: what the follower got */
     atomic_u64 acknowledged, late, killed, running, stalled;
 };
 
@@ -106,7 +106,7 @@ static void *write_all(void *argument) {
 struct reader {
     struct trial *trial;
     struct destination to;
-    uint64_t next, row; /* ticket and row up to which all is noted */
+    uint64_t next, row;       /* ticket and row up to which all is noted */
     uint64_t newest[WRITERS]; /* sequence + 1 of each writer's record that was read last */
 };
 
@@ -259,8 +259,7 @@ static void try_out(struct wish wish, bool stalls, bool deaths, bool clears) {
 
 static const uint64_t CAPACITIES[] = {2, 7, 61, 1500};
 
-#define for_each_shape                                                                                                 \
-    for_each(layout, BOTH_LAYOUTS) for_each(capacity, CAPACITIES)
+#define for_each_shape for_each(layout, BOTH_LAYOUTS) for_each(capacity, CAPACITIES)
 
 CASE(every_ticket_is_read_once_or_in_one_gap) {
     for_each_shape try_out((struct wish){.capacity = capacity, .layout = layout}, false, false, false);

@@ -102,8 +102,8 @@ static void walk(uint64_t capacity, uint32_t layout, uint64_t first, uint64_t st
 }
 
 CASE(every_state_on_a_random_walk_is_sound) {
-    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES)
-        for (uint64_t i = 0; i < 4; i++) walk(capacity, layout, 0, 4 * effort);
+    for_each(layout, BOTH_LAYOUTS) for_each(capacity, SMALL_CAPACITIES) for (uint64_t i = 0; i < 4; i++)
+        walk(capacity, layout, 0, 4 * effort);
 }
 
 CASE(every_state_on_a_random_walk_across_a_limit_is_sound) {

@@ -1,4 +1,6 @@
 /* Telling of news by a descriptor: who joins and leaves while the thread sleeps. */
+#define _GNU_SOURCE /* for nanosleep */
+
 #include "harness.h"
 
 #include "core/store/watch.h"
@@ -16,7 +18,9 @@ static enum news look_at(const void *context) {
     return load_acquire(news);
 }
 
-static bool is_told(int fd, int timeout_ms) { return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, timeout_ms) == 1; }
+static bool is_told(int fd, int timeout_ms) {
+    return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, timeout_ms) == 1;
+}
 
 static struct watched watcher(int number) {
     return (struct watched){.look = look_at, .context = &standing[number], .far.fd = -1, .near.fd = -1};

@@ -29,7 +29,7 @@ extern PyType_Spec appender_spec;
 enum { STAGE_WORDS = 64 };
 static inline unsigned char *stage(const Store *store, uint64_t *stack) {
     return store->handle.geometry.record_bytes <= STAGE_WORDS * 8 ? (unsigned char *)stack
-                                                           : PyMem_Malloc(store->handle.geometry.record_bytes);
+                                                                  : PyMem_Malloc(store->handle.geometry.record_bytes);
 }
 static inline void unstage(unsigned char *record, uint64_t *stack) {
     if (record && record != (unsigned char *)stack) PyMem_Free(record);

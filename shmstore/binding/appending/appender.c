@@ -8,11 +8,11 @@
 typedef struct {
     PyObject_HEAD Store *store;
     int64_t partition;
-    uint32_t count, least; /* values: all, and all but those at the end that may be left out */
+    uint32_t count, least;              /* values: all, and all but those at the end that may be left out */
     uint32_t time_count, default_count; /* fields that every call leaves out: now, or as declared */
     struct taken {
         uint32_t field, kind, offset;
-    } taken[MAX_FIELDS]; /* what is taken, in the order of the values */
+    } taken[MAX_FIELDS];        /* what is taken, in the order of the values */
     uint32_t times[MAX_FIELDS]; /* where the timestamps go that are left out */
     uint32_t defaults[MAX_FIELDS];
 } Appender;
@@ -122,8 +122,8 @@ static int fill_appender(Appender *appender, Store *store, PyObject *names) {
         Py_DECREF(name);
         if (PyErr_Occurred()) return -1;
         given[field] = true;
-        appender->taken[i] =
-            (struct taken){(uint32_t)field, store->handle.geometry.fields[field].kind, store->handle.geometry.fields[field].offset};
+        appender->taken[i] = (struct taken){(uint32_t)field, store->handle.geometry.fields[field].kind,
+                                            store->handle.geometry.fields[field].offset};
         if (left_out(store, (uint32_t)field) == LEFT_REFUSED) appender->least = (uint32_t)i + 1;
     }
     appender->count = (uint32_t)count;

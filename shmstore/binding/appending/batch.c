@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-enum { WAKE_RECORDS = 256 /* a batch wakes readers each time so many are there: a long one may lap who sleeps to its end */ };
+enum {
+    WAKE_RECORDS = 256 /* a batch wakes readers each time so many are there: a long one may lap who sleeps to its end */
+};
 
 struct outcome {
     enum append_status status;
@@ -27,9 +29,8 @@ static void gather(const struct geometry *g, const struct staged *batch, Py_ssiz
 }
 
 /* Append the records of a batch from `first` on, until the end or until a callback is due. Needs no GIL. */
-static struct outcome append_some(Store *store, const struct staged *batch, Py_ssize_t first, int64_t wish,
-                                  int64_t now, unsigned char *record, unsigned char *discarded,
-                                  struct appended *appended) {
+static struct outcome append_some(Store *store, const struct staged *batch, Py_ssize_t first, int64_t wish, int64_t now,
+                                  unsigned char *record, unsigned char *discarded, struct appended *appended) {
     struct outcome outcome = {APPEND_DONE, 0, first};
     struct handle *handle = &store->handle;
     bool hot = handle_is_hot(handle, now);
@@ -52,8 +53,8 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
     if (!store->closed) handle_look_for_name(&store->handle, now);
-    int failed = check_appendable(store) || (staging->new_keys && (enter_new_keys(store, staging->new_keys, batch) ||
-                                                                   check_appendable(store)));
+    int failed = check_appendable(store) ||
+                 (staging->new_keys && (enter_new_keys(store, staging->new_keys, batch) || check_appendable(store)));
     while (!failed && outcome.done < batch->count) {
         Py_ssize_t before = outcome.done;
         struct appended appended = {0, false, false};

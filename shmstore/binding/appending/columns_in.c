@@ -213,7 +213,8 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
                 break;
             }
         Py_XDECREF(names);
-        if (!PyErr_Occurred()) raise_record(store, "%zd columns were given for %zd fields: one is named twice", size, used);
+        if (!PyErr_Occurred())
+            raise_record(store, "%zd columns were given for %zd fields: one is named twice", size, used);
         return -1;
     }
     rows = rows < 0 ? 0 : rows;

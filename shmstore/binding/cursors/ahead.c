@@ -4,9 +4,9 @@
 #include <string.h>
 
 enum {
-    GATHER_NS = 8000,  /* how far apart a reader looks while records stream in */
-    WINDOW_NS = 16000, /* over which is told whether they do */
-    STREAM_NS = 500,   /* a record in less than this on the average is a stream */
+    GATHER_NS = 8000,   /* how far apart a reader looks while records stream in */
+    WINDOW_NS = 16000,  /* over which is told whether they do */
+    STREAM_NS = 500,    /* a record in less than this on the average is a stream */
     MOST_GAPS = 1 << 16 /* kept for callers that never ask for them */
 };
 
@@ -67,8 +67,7 @@ static enum read_status copy_ahead(Cursor *cursor, struct follow *follow, uint64
     const uint64_t lapped = cursor->gaps.lapped;
     forget_gaps(&cursor->gaps);
     uint64_t next = load_relaxed(&follow->ahead);
-    enum read_status status =
-        ring_read(&store->handle.ring, follow->partition, &next, follow->end, true, &to, &sink);
+    enum read_status status = ring_read(&store->handle.ring, follow->partition, &next, follow->end, true, &to, &sink);
     cursor->held = (struct stretch){follow, next - to.row, to.row};
     cursor->row = 0;
     store_relaxed(&follow->ahead, next);

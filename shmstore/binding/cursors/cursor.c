@@ -44,7 +44,8 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     cursor->count = (uint32_t)count;
     uint64_t rows = SCRATCH_BYTES / cursor->store->handle.geometry.record_bytes;
     cursor->scratch_rows = rows < 1 ? 1 : rows;
-    cursor->scratch = malloc(cursor->scratch_rows * cursor->store->handle.geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
+    cursor->scratch =
+        malloc(cursor->scratch_rows * cursor->store->handle.geometry.record_bytes + CACHE_LINE * MAX_FIELDS);
     if (!cursor->scratch) {
         PyErr_NoMemory();
         return -1;
@@ -278,7 +279,8 @@ static PyObject *cursor_fileno(PyObject *self, PyObject *unused) {
     BEGIN_EXCLUSIVE(store);
     if (!store->watch) {
         store->watch = PyMem_Malloc(sizeof *store->watch);
-        if (store->watch) watch_open(store->watch, &store->handle.board->news, store->handle.ring.writable, store->handle.barriers);
+        if (store->watch)
+            watch_open(store->watch, &store->handle.board->news, store->handle.ring.writable, store->handle.barriers);
         else errno = ENOMEM;
     }
     if (store->watch) fd = watch_descriptor(store->watch, &cursor->watched);
@@ -307,8 +309,8 @@ static PyObject *cursor_get_closed(PyObject *self, void *unused) {
 }
 
 #define CURSOR_METHODS(METHOD)                                                                                         \
-    METHOD("read", cursor_read, O, "read($self, n)\n--\n\nUp to `n` records; never blocks.")                            \
-    METHOD("read_plain", cursor_read_plain, O, "read_plain($self, n)\n--\n\nThe same as plain tuples.")                  \
+    METHOD("read", cursor_read, O, "read($self, n)\n--\n\nUp to `n` records; never blocks.")                           \
+    METHOD("read_plain", cursor_read_plain, O, "read_plain($self, n)\n--\n\nThe same as plain tuples.")                \
     METHOD("following", cursor_following, O,                                                                           \
            "following($self, later)\n--\n\nAn async iterator; `later()` is awaited when there is no record now.")      \
     METHOD("drain_gaps", cursor_drain_gaps, NOARGS,                                                                    \
@@ -317,12 +319,12 @@ static PyObject *cursor_get_closed(PyObject *self, void *unused) {
            "positions($self)\n--\n\n(partition, next ticket) of each followed partition.")                             \
     METHOD("lag", cursor_lag, NOARGS, "lag($self)\n--\n\nTickets handed out but not yet read (best-effort).")          \
     METHOD("lost", cursor_lost, NOARGS, "lost($self)\n--\n\nTickets in all gaps so far.")                              \
-    METHOD("wait", cursor_wait, O,                                                                                     \
-           "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `close`.") \
+    METHOD(                                                                                                            \
+        "wait", cursor_wait, O,                                                                                        \
+        "wait($self, timeout_s)\n--\n\nTrue when `read` would return something; False after the timeout or `close`.")  \
     METHOD("fileno", cursor_fileno, NOARGS,                                                                            \
            "fileno($self)\n--\n\nA descriptor that is readable while `read` would return something or raise.")         \
-    METHOD("close", cursor_close, NOARGS,                                                                              \
-           "close($self)\n--\n\nEnd every use of it, in whatever thread. Idempotent.")
+    METHOD("close", cursor_close, NOARGS, "close($self)\n--\n\nEnd every use of it, in whatever thread. Idempotent.")
 #define CURSOR_PROPERTIES(PROPERTY) PROPERTY("closed", cursor_get_closed, "Was `close` called?")
 
 #define STORE_OF(self) (((Cursor *)(self))->store)

@@ -28,7 +28,7 @@ typedef struct {
     uint32_t count, turn; /* whose turn it is to be read first */
     struct follow *follows;
     struct gap_list gaps;
-    bool busy; /* a read is running, which may be in Python code */
+    bool busy;  /* a read is running, which may be in Python code */
     bool plain; /* it makes plain tuples */
     atomic_u32 closed;
 

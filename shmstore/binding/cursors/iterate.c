@@ -32,10 +32,10 @@ PyObject *cursor_next(PyObject *self) {
 /* Both the iterator and what its __anext__ gives to be awaited, so that a record that is there costs no object more. */
 typedef struct {
     PyObject_HEAD Cursor *cursor;
-    PyObject *later;  /* called for a coroutine when there is no record now */
+    PyObject *later;      /* called for a coroutine when there is no record now */
     PyObject *failure[3]; /* what was raised when it was asked to be awaited, where `async for` would hide it */
-    int64_t turn_ns;  /* by a coarse clock: since when other tasks have had no turn */
-    int left;         /* records before they get one; 0: from now on */
+    int64_t turn_ns;      /* by a coarse clock: since when other tasks have had no turn */
+    int left;             /* records before they get one; 0: from now on */
 } Following;
 
 static int64_t coarse_ns(void) {

@@ -78,7 +78,8 @@ static int make_room_for_run(Cursor *cursor) {
 /* A list of what a failed read had made, at most `limit`. With all of it, their tickets stay in `runs`. */
 static PyObject *take_made(Cursor *cursor, Py_ssize_t limit) {
     if (!cursor->made) return PyList_New(0);
-    const Py_ssize_t last = PyList_Size(cursor->made), end = last - cursor->made_row > limit ? cursor->made_row + limit : last;
+    const Py_ssize_t last = PyList_Size(cursor->made),
+                     end = last - cursor->made_row > limit ? cursor->made_row + limit : last;
     PyObject *records = PyList_GetSlice(cursor->made, cursor->made_row, end);
     if (!records) return NULL;
     if (end == last) {
@@ -144,7 +145,8 @@ static int read_into(Cursor *cursor, PyObject *records, uint64_t left, bool plai
         case FILL_DAMAGED: return PyList_Size(records) ? 0 : cursor_pass_damaged(cursor);
         case FILL_NO_MEMORY: PyErr_NoMemory(); return -1;
         }
-        if (store->handle.geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->handle.table) && load_keys(store))
+        if (store->handle.geometry.key_field >= 0 &&
+            load_acquire(&store->keys_read) < table_count(&store->handle.table) && load_keys(store))
             return -1;
     }
     cursor_note_look(cursor, wanted - left, false);
@@ -252,14 +254,15 @@ int cursor_prepare(Cursor *cursor) {
     const enum filled filled = cursor_fill(cursor, AHEAD_ROWS, &idle);
     Store *store = cursor->store;
     int result = filled == FILLED;
-    cursor_note_look(cursor, result ? cursor->held.count : 0, !result || load_relaxed(&cursor->held.follow->ahead) >= cursor->held.follow->end);
+    cursor_note_look(cursor, result ? cursor->held.count : 0,
+                     !result || load_relaxed(&cursor->held.follow->ahead) >= cursor->held.follow->end);
     if (filled == FILL_DAMAGED) result = cursor_pass_damaged(cursor);
     if (filled == FILL_NO_MEMORY) {
         PyErr_NoMemory();
         result = -1;
     }
-    if (filled == FILLED && store->handle.geometry.key_field >= 0 && load_acquire(&store->keys_read) < table_count(&store->handle.table) &&
-        load_keys(store))
+    if (filled == FILLED && store->handle.geometry.key_field >= 0 &&
+        load_acquire(&store->keys_read) < table_count(&store->handle.table) && load_keys(store))
         result = -1;
     hand_over_all(cursor); /* gaps are passed */
     end(cursor);

@@ -48,4 +48,6 @@ static PyObject *make_label(Store *store, const struct groups *groups, uint32_t 
     return label_object(store, groups, cell);
 }
 
-PyObject *labels_column(Store *store, const struct groups *groups) { return cells_column(store, groups, 0, 0, make_label); }
+PyObject *labels_column(Store *store, const struct groups *groups) {
+    return cells_column(store, groups, 0, 0, make_label);
+}

@@ -151,7 +151,8 @@ static PyObject *gather_distinct(struct run *run, uint32_t field) {
     gather_begin(&gathered, run, (int)field, true);
     PyObject *count = NULL;
     if (!run_renew(run) && !gather(run, &gathered))
-        count = PyLong_FromUnsignedLongLong(pairs_distinct(&gathered.pairs, (struct pairs_span){0, gathered.pairs.count}));
+        count =
+            PyLong_FromUnsignedLongLong(pairs_distinct(&gathered.pairs, (struct pairs_span){0, gathered.pairs.count}));
     pairs_free(&gathered.pairs);
     return count;
 }
@@ -207,7 +208,8 @@ static PyObject *of_groups(struct run *run, int by, int field, const double *wan
     if (count_keys(run, &keys)) return NULL;
     PyObject *labels = NULL, *columns = NULL;
     gather_begin(&gathered, run, field, false);
-    if (!groups_begin(&gathered.groups, &run->store->handle.geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) {
+    if (!groups_begin(&gathered.groups, &run->store->handle.geometry, by, keys, (struct panes){0},
+                      &(struct tallies){.count = 0})) {
         PyErr_NoMemory();
     } else if (!gather(run, &gathered)) {
         labels = labels_column(run->store, &gathered.groups);
@@ -230,7 +232,8 @@ static PyObject *of_groups(struct run *run, int by, int field, const double *wan
 static int read_wanted(PyObject *list, double *wanted, uint32_t *count) {
     Py_ssize_t size = PySequence_Size(list);
     if (size < 1 || size > MAX_QUANTILES) {
-        if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "1 to %d quantiles at once, not %zd", MAX_QUANTILES, size);
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_ValueError, "1 to %d quantiles at once, not %zd", MAX_QUANTILES, size);
         return -1;
     }
     for (Py_ssize_t i = 0; i < size; i++) {
@@ -255,7 +258,8 @@ static PyObject *quantiles(Store *store, Columns *columns, PyObject *arguments, 
     uint32_t count;
     int by = -1;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOip:quantiles", (char **)(uintptr_t)known,
-                                     &source.program, &list, &source.partitions, &source.ends, &by, &source.summaries) ||
+                                     &source.program, &list, &source.partitions, &source.ends, &by,
+                                     &source.summaries) ||
         read_wanted(list, wanted, &count) || (by = group_field(store, by, true)) == -2)
         return NULL;
     source.needs = field_bit(by);
@@ -273,7 +277,8 @@ static PyObject *distinct(Store *store, Columns *columns, PyObject *arguments, P
     PyObject *result = NULL;
     int field, by = -1;
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "Oi|$OOip:distinct", (char **)(uintptr_t)known,
-                                     &source.program, &field, &source.partitions, &source.ends, &by, &source.summaries) ||
+                                     &source.program, &field, &source.partitions, &source.ends, &by,
+                                     &source.summaries) ||
         (field = group_field(store, field, false)) < 0 || (by = group_field(store, by, true)) == -2)
         return NULL;
     source.needs = field_bit(by) | field_bit(field);

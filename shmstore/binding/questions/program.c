@@ -190,8 +190,8 @@ static int parse_program_fields(PyObject *sequence, struct field_spec *specs, ui
     for (Py_ssize_t i = 0; !failed && i < length; i++) {
         PyObject *field = PySequence_Tuple(PyList_GetItem(list, i));
         PyObject *name;
-        failed = !field || !PyArg_ParseTuple(field, "UII;a field is (name, kind, size)", &name, &specs[i].kind,
-                                             &specs[i].size);
+        failed = !field ||
+                 !PyArg_ParseTuple(field, "UII;a field is (name, kind, size)", &name, &specs[i].kind, &specs[i].size);
         if (!failed && (specs[i].kind < KIND_INT8 || specs[i].kind >= KIND_END))
             failed = refuse("field", i, "there is no such kind");
         Py_XDECREF(field);
@@ -246,8 +246,7 @@ PyObject *raise_overflow(struct module_state *state, PyObject *object) {
         "%U: an integer left 64 bits, or was divided by zero, in a record that matters; calculate with floats, as in "
         "1.0 * field(...), or leave such records out with where=",
         ((Program *)object)->text);
-    PyObject *exception =
-        message ? PyObject_CallFunction(state->errors[ERROR_FIELD], "sO", "", message) : NULL;
+    PyObject *exception = message ? PyObject_CallFunction(state->errors[ERROR_FIELD], "sO", "", message) : NULL;
     Py_XDECREF(message);
     if (exception) PyErr_SetObject(state->errors[ERROR_FIELD], exception);
     Py_XDECREF(exception);

@@ -14,13 +14,16 @@ enum { SLICE_NS = 10000000, GLANCE_BATCHES = 16 /* between two looks at the cloc
 static atomic_u64 *marks(Store *store) {
     BEGIN_EXCLUSIVE(store);
     if (!store->sealed)
-        store->sealed = PyMem_Calloc((size_t)(store->handle.geometry.options.partitions * store->handle.geometry.block_count),
-                                     sizeof *store->sealed);
+        store->sealed =
+            PyMem_Calloc((size_t)(store->handle.geometry.options.partitions * store->handle.geometry.block_count),
+                         sizeof *store->sealed);
     END_EXCLUSIVE();
     return store->sealed;
 }
 
-static void *aligned(void *memory) { return (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1)); }
+static void *aligned(void *memory) {
+    return (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+}
 
 int run_begin(struct run *run, const struct source *source) {
     Store *store = source->store;
@@ -40,7 +43,11 @@ int run_begin(struct run *run, const struct source *source) {
     run->room = (unsigned char *)run->scratch + scratch;
     run->held = Py_NewRef(source->program);
     if (run->columns) return 0;
-    run->scan = (struct scan){.ring = &store->handle.ring, .program = run->program, .needs = needs, .kept = source->needs, .sealed = marks(store),
+    run->scan = (struct scan){.ring = &store->handle.ring,
+                              .program = run->program,
+                              .needs = needs,
+                              .kept = source->needs,
+                              .sealed = marks(store),
                               .summarises = source->summaries != 0};
     uint32_t count = 0;
     run->ranges = list_ranges(store, source->partitions, source->ends, &count);
@@ -116,7 +123,8 @@ static void run_slice(struct run *run, const struct listener *listener, struct s
         struct found found;
         slice->scan = run->columns ? next_rows(run->columns, &slice->row, &batch) : scan_next(&run->scan, &batch);
         if (slice->scan != SCAN_BATCH) return;
-        slice->program = program_run(run->program, &run->store->handle.geometry, &batch, run->scan.modes, run->scratch, &found);
+        slice->program =
+            program_run(run->program, &run->store->handle.geometry, &batch, run->scan.modes, run->scratch, &found);
         if (slice->program != PROGRAM_OK) return;
         slice->heard |= batch.rows > 0;
         if (found.matched) slice->told = listener->hear(listener->context, &batch, &found);
@@ -142,7 +150,8 @@ static bool is_lapped(const struct run *run) {
     for (uint32_t i = 0; i < run->scan.range_count; i++) {
         const struct range *range = &run->ranges[i];
         const uint64_t tail = load_acquire(&ring_partition(&run->store->handle.ring, range->partition)->tail);
-        if (tail > run->store->handle.geometry.slots && tail - run->store->handle.geometry.slots >= range->end) lapped |= range->end > 0;
+        if (tail > run->store->handle.geometry.slots && tail - run->store->handle.geometry.slots >= range->end)
+            lapped |= range->end > 0;
         else if (range->next < range->end) return false;
     }
     return lapped;

@@ -12,7 +12,8 @@ enum told { TOLD_OK, TOLD_NO_MEMORY, TOLD_DAMAGED };
 struct listener {
     enum told (*hear)(void *context, const struct batch *batch, const struct found *found); /* without the GIL */
     void *context;
-    bool (*take)(void *context, const struct block *block); /* whole blocks, by their summaries; NULL: records alone will do */
+    bool (*take)(void *context,
+                 const struct block *block); /* whole blocks, by their summaries; NULL: records alone will do */
     /* It is about other records now, the first that are heard of, and their keys have ids below this; false: no memory. NULL:
      * that makes no difference. */
     bool (*renew)(void *context, uint32_t keys);
@@ -21,11 +22,11 @@ struct listener {
 /* The source of the records, and which of them are asked about. */
 struct source {
     Store *store;
-    Columns *columns;               /* the records of a snapshot; NULL: those of the live store */
+    Columns *columns; /* the records of a snapshot; NULL: those of the live store */
     PyObject *program;
-    PyObject *partitions, *ends;    /* None or NULL: all, as they are now */
+    PyObject *partitions, *ends; /* None or NULL: all, as they are now */
     int summaries;
-    uint64_t needs;                 /* fields besides those of the program */
+    uint64_t needs; /* fields besides those of the program */
 };
 
 struct run {

@@ -131,8 +131,11 @@ static PyObject *make_answer(Store *store, const struct groups *groups, uint32_t
 /* (labels or None, panes or None, counts, [(sums, lows, highs, squares) of each value]) */
 static PyObject *groups_object(Store *store, const struct groups *groups) {
     PyObject *labels = groups->field < 0 ? Py_NewRef(Py_None) : labels_column(store, groups);
-    PyObject *panes = !panes_given(&groups->panes) ? Py_NewRef(Py_None) : labels ? cells_column(store, groups, 0, 0, make_pane) : NULL;
-    PyObject *counts = panes ? cells_column(store, groups, 0, 0, make_count) : NULL, *values = counts ? PyList_New(0) : NULL;
+    PyObject *panes = !panes_given(&groups->panes) ? Py_NewRef(Py_None)
+                      : labels                     ? cells_column(store, groups, 0, 0, make_pane)
+                                                   : NULL;
+    PyObject *counts = panes ? cells_column(store, groups, 0, 0, make_count) : NULL,
+             *values = counts ? PyList_New(0) : NULL;
     for (uint32_t i = 0; values && i < groups->asked.count; i++) {
         PyObject *answers = PyTuple_New(ANSWERS);
         for (int answer = 0; answers && answer < ANSWERS; answer++) {
@@ -149,7 +152,7 @@ static PyObject *groups_object(Store *store, const struct groups *groups) {
     return NULL;
 }
 
-enum { MOST_OVERLAPS = 1 << 30 };  /* panes in windows, some ten seconds' work */
+enum { MOST_OVERLAPS = 1 << 30 }; /* panes in windows, some ten seconds' work */
 enum { SLICE_WINDOWS = 1 << 17 }; /* tallied between two looks at signals */
 
 struct times {
@@ -162,9 +165,10 @@ static int make_windows(Store *store, struct groups *windows, const struct group
     const int64_t overlap = times->period_ns / times->every_ns + 1;
     const uint32_t step = (uint32_t)(SLICE_WINDOWS / overlap) + 1;
     if (panes->cell_count > MOST_OVERLAPS / overlap) {
-        raise_error(store->state, ERROR_INVALID_OPTION,
-                    "windows that overlap so often over so many times would take minutes; give a longer every, a shorter "
-                    "period, or ask about less with since and until");
+        raise_error(
+            store->state, ERROR_INVALID_OPTION,
+            "windows that overlap so often over so many times would take minutes; give a longer every, a shorter "
+            "period, or ask about less with since and until");
         return -1;
     }
     bool done = true;
@@ -186,7 +190,8 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
     if (count_keys(run, &keys)) return NULL;
     PyObject *result = NULL;
     if (!groups_begin(&groups, g, by, keys, times->panes, asked) ||
-        (times->every_ns && !groups_begin(&windows, g, by, keys, (struct panes){.length_ns = times->every_ns}, asked))) {
+        (times->every_ns &&
+         !groups_begin(&windows, g, by, keys, (struct panes){.length_ns = times->every_ns}, asked))) {
         PyErr_NoMemory();
     } else if (!run_pass(run, &(struct listener){hear_groups, &groups, take_groups, renew_groups})) {
         if (!times->every_ns) result = groups_object(run->store, &groups);
@@ -205,7 +210,8 @@ static PyObject *tally_asked(const struct source *source, PyObject *what, int by
     if (run_begin(&run, source)) return NULL;
     PyObject *result = NULL;
     if (!read_asked(what, run.program, &asked))
-        result = by < 0 && !panes_given(&times->panes) ? tally_all(&run, &asked) : tally_groups(&run, &asked, by, times);
+        result =
+            by < 0 && !panes_given(&times->panes) ? tally_all(&run, &asked) : tally_groups(&run, &asked, by, times);
     run_end(&run);
     return result;
 }
@@ -280,7 +286,9 @@ static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObj
     if (run_begin(&run, &source)) return NULL;
     PyObject *labels = NULL, *values = NULL;
     if (!count_keys(&run, &keys)) {
-        if (!groups_begin(&edges.groups, &store->handle.geometry, by, keys, (struct panes){0}, &(struct tallies){.count = 0})) PyErr_NoMemory();
+        if (!groups_begin(&edges.groups, &store->handle.geometry, by, keys, (struct panes){0},
+                          &(struct tallies){.count = 0}))
+            PyErr_NoMemory();
         else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL, renew_edges})) {
             labels = by < 0 ? Py_NewRef(Py_None) : labels_column(store, &edges.groups);
             values = labels ? cells_column(store, &edges.groups, 0, 0, make_edge) : NULL;

@@ -100,7 +100,7 @@ static uint64_t rank_of(const struct field *field, const unsigned char *from) {
         real += 0.0; /* -0.0 and 0.0 are equal */
         memcpy(&bits, &real, 8);
         return bits & sign ? ~bits : bits | sign;
-    case KIND_INT8: return (uint64_t)(int64_t)*(const int8_t *)from ^ sign;
+    case KIND_INT8: return (uint64_t)(int64_t) * (const int8_t *)from ^ sign;
     case KIND_INT16: {
         int16_t v;
         memcpy(&v, from, 2);

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_BYTES ((size_t)16 << 20) /* from here on, a copy is more than caches hold beside what it is copied from */
+#define STREAM_BYTES                                                                                                   \
+    ((size_t)16 << 20) /* from here on, a copy is more than caches hold beside what it is copied from */
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
@@ -133,8 +134,7 @@ PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count,
     enum copy_status status = COPY_DONE;
     if (copy.columns) {
         Py_BEGIN_ALLOW_THREADS;
-        for (uint32_t i = 0; i < range_count && status == COPY_DONE; i++)
-            status = copy_range(&copy, &ranges[i], room);
+        for (uint32_t i = 0; i < range_count && status == COPY_DONE; i++) status = copy_range(&copy, &ranges[i], room);
         Py_END_ALLOW_THREADS;
         if (status == COPY_DONE && load_keys(store)) Py_CLEAR(copy.columns);
     }
@@ -259,8 +259,7 @@ static PyMethodDef columns_methods[] = {
     {"ragged", Columns_ragged, METH_O,
      "ragged($self, field)\n--\n\nText or bytes as (offsets, data); None when a text is not UTF-8."},
     {"take", Columns_take, METH_O, "take($self, rows)\n--\n\nNew Columns of these rows, in this order."},
-    {"keep", Columns_keep, METH_O,
-     "keep($self, mask)\n--\n\nNew Columns of the rows whose byte in `mask` is not 0."},
+    {"keep", Columns_keep, METH_O, "keep($self, mask)\n--\n\nNew Columns of the rows whose byte in `mask` is not 0."},
     {"keys", columns_keys, METH_NOARGS, "keys($self)\n--\n\nEvery key that a row may name, by its id."},
     {"order_by", Columns_order_by, METH_O,
      "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},

@@ -27,7 +27,8 @@ struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, ui
         PyObject *end = PySequence_GetItem(ends, (Py_ssize_t)partition);
         unsigned long long ticket = end ? PyLong_AsUnsignedLongLong(end) : 0;
         Py_XDECREF(end);
-        if (ticket < ranges[i].end && !has_moved_on(&store->handle.geometry, ticket, ranges[i].end)) ranges[i].end = ticket;
+        if (ticket < ranges[i].end && !has_moved_on(&store->handle.geometry, ticket, ranges[i].end))
+            ranges[i].end = ticket;
     }
     Py_XDECREF(chosen);
     if (!PyErr_Occurred()) return ranges;

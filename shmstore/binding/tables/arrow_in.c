@@ -145,8 +145,8 @@ static int64_t column_of(Store *store, uint32_t field, const struct ArrowSchema 
 }
 
 /* The staged values of one field: where they lie, or in `*made`. */
-static int stage_field(Store *store, uint32_t field, const struct table_in *in, int64_t column,
-                       struct staging *staging, struct staged *batch) {
+static int stage_field(Store *store, uint32_t field, const struct table_in *in, int64_t column, struct staging *staging,
+                       struct staged *batch) {
     const size_t bytes = store->handle.geometry.fields[field].bytes;
     struct chunk chunk = {.schema = in->schema.children[column], .staging = staging};
     unsigned char **made = &batch->made[field];

@@ -64,7 +64,7 @@ static struct form form_of(const char *format) {
 }
 
 static const struct {
-    uint32_t natures; /* bit n: values of that nature are taken */
+    uint32_t natures;  /* bit n: values of that nature are taken */
     const char *exact; /* codes of which the values lie just as they are staged */
     const char *words;
 } takes[KIND_END] = {
@@ -181,8 +181,7 @@ static double real_at(char code, const void *values, int64_t at) {
 
 static struct span span_at(const struct form *form, const struct ArrowArray *array, int64_t at) {
     const void *values = array->buffers[1];
-    if (form->code == 'w')
-        return (struct span){(const char *)values + at * form->factor, (Py_ssize_t)form->factor};
+    if (form->code == 'w') return (struct span){(const char *)values + at * form->factor, (Py_ssize_t)form->factor};
     if (form->code == 'u') {
         const int32_t *ends = values;
         return (struct span){(const char *)array->buffers[2] + ends[at], ends[at + 1] - ends[at]};
@@ -225,8 +224,9 @@ static int put_time(Store *store, uint32_t field, wide value, int64_t factor, un
         memcpy(to, &stored, 8);
         return 0;
     }
-    raise_field(store, ERROR_FIELD, field, row, "expected a time from 1677-09-21 to 2262-04-11, found %lld times %lld ns",
-                (long long)value, (long long)factor);
+    raise_field(store, ERROR_FIELD, field, row,
+                "expected a time from 1677-09-21 to 2262-04-11, found %lld times %lld ns", (long long)value,
+                (long long)factor);
     return -1;
 }
 
@@ -282,9 +282,7 @@ static int put_value(Store *store, uint32_t field, const struct form *form, cons
         text = span_at(form, array, at);
         if (put_bytes(store, field, text.bytes, text.length, to, row)) return -1;
         return check_utf8(store, field, to, text.length, row);
-    case KIND_BYTES:
-        text = span_at(form, array, at);
-        return put_bytes(store, field, text.bytes, text.length, to, row);
+    case KIND_BYTES: text = span_at(form, array, at); return put_bytes(store, field, text.bytes, text.length, to, row);
     default: return put_integer(store, field, integer_at(form->code, array->buffers[1], at), to, row);
     }
 }

@@ -117,7 +117,8 @@ struct part {
     Py_ssize_t bytes, stride;
 };
 
-static void pack_column(const struct part *part, Py_ssize_t first, Py_ssize_t rows, unsigned char *to, Py_ssize_t step) {
+static void pack_column(const struct part *part, Py_ssize_t first, Py_ssize_t rows, unsigned char *to,
+                        Py_ssize_t step) {
     const unsigned char *from = part->base + first * part->stride;
     for (Py_ssize_t row = 0; row < rows; row++, from += part->stride, to += step)
         switch (part->bytes) { /* constant sizes become single moves */

@@ -91,7 +91,8 @@ PyObject *decode_value(Store *store, uint32_t index, const unsigned char *from) 
     case KIND_INT64:
     case KIND_TIMESTAMP: return PyLong_FromLongLong(v.i64);
     case KIND_KEY:
-        if (v.u32 < load_acquire(&store->keys_read)) return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
+        if (v.u32 < load_acquire(&store->keys_read))
+            return Py_NewRef(PyList_GetItem(store->key_texts, (Py_ssize_t)v.u32));
         return key_or_none(store, v.u32);
     case KIND_INT8: return PyLong_FromLong(v.i8);
     case KIND_INT16: return PyLong_FromLong(v.i16);

@@ -16,7 +16,7 @@ enum made { MADE, MADE_NOT /* this time */, REFUSED };
 enum made make_again(PyObject *(*make)(void *context), void *context);
 /* Read the texts of all keys interned so far into store->key_texts. */
 int load_keys(Store *store);
-PyObject *key_text(Store *store, uint32_t id); /* DamagedSegment when it has none */
+PyObject *key_text(Store *store, uint32_t id);    /* DamagedSegment when it has none */
 PyObject *key_or_none(Store *store, uint32_t id); /* of a record: one that names no key costs no other */
 
 #endif

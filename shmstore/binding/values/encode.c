@@ -48,8 +48,7 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
     }
     if (kind == KIND_UINT64) {
         uint64_t wide = PyLong_AsUnsignedLongLong(value);
-        if (wide == UINT64_MAX && PyErr_Occurred())
-            return out_of_range(store, field, value, row, expected_ints[kind]);
+        if (wide == UINT64_MAX && PyErr_Occurred()) return out_of_range(store, field, value, row, expected_ints[kind]);
         memcpy(to, &wide, 8);
         return 0;
     }
@@ -57,7 +56,8 @@ static int encode_int(Store *store, uint32_t field, PyObject *value, unsigned ch
     if ((number == -1 && PyErr_Occurred()) || number < kind_ranges[kind].least ||
         (number > 0 && (uint64_t)number > kind_ranges[kind].most))
         return out_of_range(store, field, value, row, expected_ints[kind]);
-    memcpy(to, &number, store->handle.geometry.fields[field].bytes); /* little end first: checked at compile time below */
+    memcpy(to, &number,
+           store->handle.geometry.fields[field].bytes); /* little end first: checked at compile time below */
     return 0;
 }
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers are narrowed by copying their first bytes");
@@ -190,7 +190,8 @@ static int encode_bytes(Store *store, uint32_t field, PyObject *value, unsigned 
     if (PyUnicode_Check(value)) return wrong_type(store, field, value, row, expected); /* NumPy's text has a buffer */
     if (PyObject_GetBuffer(value, &view, PyBUF_ND)) return refuse_raised(store, field, value, row, expected);
     /* A number of NumPy's has a buffer too, and is not its bytes. */
-    int result = PyBytes_Check(value) ? 0 : check_foreign(store, field, value, row, view.ndim ? "SVbiuf" : "SV", expected);
+    int result =
+        PyBytes_Check(value) ? 0 : check_foreign(store, field, value, row, view.ndim ? "SVbiuf" : "SV", expected);
     if (!result) result = put_bytes(store, field, view.buf, view.len, to, row);
     PyBuffer_Release(&view);
     return result;

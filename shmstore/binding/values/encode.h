@@ -44,7 +44,8 @@ static inline size_t recent_slot(const PyObject *text) {
 static inline bool recent_key(const Store *store, uint32_t field, const PyObject *text, uint32_t *id) {
     size_t at = recent_slot(text);
     *id = store->recent_keys[at].id;
-    return store->recent_keys[at].text == text && store->handle.geometry.fields[field].size == store->handle.geometry.key_bytes;
+    return store->recent_keys[at].text == text &&
+           store->handle.geometry.fields[field].size == store->handle.geometry.key_bytes;
 }
 
 #endif

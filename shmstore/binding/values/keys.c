@@ -72,8 +72,9 @@ static int look_up_key(Store *store, uint32_t field, PyObject *text, uint32_t *i
         return 0;
     }
     if (PyErr_Occurred() || check_open(store)) return -1;
-    enum table_status status = store->handle.ring.writable ? table_know(&store->handle.table, bytes, (size_t)length, id)
-                                               : table_find(&store->handle.table, bytes, (size_t)length, id);
+    enum table_status status = store->handle.ring.writable
+                                   ? table_know(&store->handle.table, bytes, (size_t)length, id)
+                                   : table_find(&store->handle.table, bytes, (size_t)length, id);
     if (status == TABLE_OK) return remember_key(store, text, *id);
     if (staging) return note_new_key(&staging->new_keys, text, id);
     if (store->handle.ring.writable) return enter_key(store, text, bytes, length, id);
@@ -191,8 +192,10 @@ PyObject *Store_key(PyObject *self, PyObject *text) {
     uint32_t id;
     if (check_keyed(store)) return NULL;
     uint32_t field = (uint32_t)store->handle.geometry.key_field;
-    for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) /* the key field that takes the longest keys */
-        if (store->handle.geometry.fields[i].kind == KIND_KEY && store->handle.geometry.fields[i].size == store->handle.geometry.key_bytes)
+    for (uint32_t i = 0; i < store->handle.geometry.options.field_count;
+         i++) /* the key field that takes the longest keys */
+        if (store->handle.geometry.fields[i].kind == KIND_KEY &&
+            store->handle.geometry.fields[i].size == store->handle.geometry.key_bytes)
             field = i;
     if (!PyUnicode_Check(text)) {
         wrong_type(store, field, text, -1, "a str");

@@ -122,8 +122,8 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, struct st
         return -1;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i), record + store->handle.geometry.fields[i].offset,
-                         staging)) {
+        if (encode_value(store, i, PyTuple_GetItem(values, (Py_ssize_t)i),
+                         record + store->handle.geometry.fields[i].offset, staging)) {
             Py_DECREF(values);
             return -1;
         }

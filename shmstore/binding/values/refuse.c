@@ -43,12 +43,13 @@ int raise_unknown_field(Store *store, PyObject *name) {
     PyObject *class = store->state->errors[ERROR_FIELD_TYPE], *text = shown(store->state, name);
     PyObject *hint = text ? PyObject_CallFunctionObjArgs(store->state->near, name, store->names, NULL) : NULL;
     PyObject *message =
-        text && hint ? PyUnicode_FromFormat(PyObject_IsTrue(hint) ? "field %U is not in the schema (%U); its fields are %R"
-                                                                  : "field %U is not in the schema%U; its fields are %R",
-                                            text, hint, store->names)
-                     : NULL;
-    PyObject *error = message ? PyObject_CallFunctionObjArgs(class, PyUnicode_Check(name) ? name : text, message, NULL)
-                              : NULL;
+        text && hint
+            ? PyUnicode_FromFormat(PyObject_IsTrue(hint) ? "field %U is not in the schema (%U); its fields are %R"
+                                                         : "field %U is not in the schema%U; its fields are %R",
+                                   text, hint, store->names)
+            : NULL;
+    PyObject *error =
+        message ? PyObject_CallFunctionObjArgs(class, PyUnicode_Check(name) ? name : text, message, NULL) : NULL;
     if (error) PyErr_SetObject(class, error);
     Py_XDECREF(error);
     Py_XDECREF(message);
@@ -72,7 +73,8 @@ const char *utf8_of(Store *store, uint32_t field, PyObject *value, Py_ssize_t *l
 
 int wrong_type(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected) {
     PyObject *type = PyType_GetName(Py_TYPE(value)), *text = type ? shown(store->state, value) : NULL;
-    if (text) raise_field(store, ERROR_FIELD_TYPE, field, row, "expected %s, found %U of type %U", expected, text, type);
+    if (text)
+        raise_field(store, ERROR_FIELD_TYPE, field, row, "expected %s, found %U of type %U", expected, text, type);
     Py_XDECREF(text);
     Py_XDECREF(type);
     return -1;
@@ -92,7 +94,7 @@ int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row,
 /* Is a value of another library's what a field takes? Of those that have a dtype, as NumPy's, its kind tells, for they
  * would let a date or half a complex number pass for a number; and what is masked is missing. */
 int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *kinds,
-                         const char *expected) {
+                  const char *expected) {
     PyObject *dtype = PyObject_GetAttrString(value, "dtype"), *kind = NULL, *mask = NULL;
     int failed = 0, masked = 0;
     if (dtype) kind = PyObject_GetAttrString(dtype, "kind");

@@ -196,8 +196,8 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     g->cells_offset = g->buckets_offset + round_up(g->bucket_count * 8, 128);
     g->partitions_offset = g->cells_offset + round_up(g->cell_count * g->cell_bytes, 128);
     g->summaries_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
-    g->slots_offset = round_up(g->summaries_offset + options->partitions * g->block_count * g->summary_count *
-                                                         sizeof(struct summary), 128);
+    g->slots_offset = round_up(
+        g->summaries_offset + options->partitions * g->block_count * g->summary_count * sizeof(struct summary), 128);
     /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay below 2^62 */
     g->total_bytes = round_up(g->slots_offset + options->partitions * g->partition_bytes, 4096);
     return PLAN_OK;

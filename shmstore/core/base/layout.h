@@ -28,7 +28,7 @@ enum {
     MAX_FIELD_NAME_BYTES = 55,
     MAX_RECORD_BYTES = 65536,
     MAX_PARTITIONS = 4096,
-    MAX_PROCESSES = 4096,   /* 12 bits of a slot word */
+    MAX_PROCESSES = 4096, /* 12 bits of a slot word */
     MAX_KEYS = 1 << 24,
     MAX_KEY_BYTES = 4096,
     HISTORY_SAMPLES = 3600, /* one a second for an hour */
@@ -108,10 +108,10 @@ struct header {
 enum { NEWS_WAITERS = 1, NEWS_UNLINKED = 2, NEWS_WAKE = 4 /* one wake-up, in the bits above */ };
 
 struct board {
-    _Alignas(64) atomic_u32 news; /* futex: see wait.h */
+    _Alignas(64) atomic_u32 news;          /* futex: see wait.h */
     _Alignas(64) atomic_u64 keys_reserved; /* cells handed out to whoever interns a key */
     atomic_u64 keys_published;
-    atomic_u64 lapped; /* tickets that readers lost by being lapped */
+    atomic_u64 lapped;                    /* tickets that readers lost by being lapped */
     _Alignas(64) atomic_u64 history_next; /* number of the next sample */
 };
 
@@ -133,9 +133,9 @@ struct place {
 };
 
 struct partition {
-    _Alignas(128) atomic_u64 tail; /* next ticket to hand out; a line pair of its own: every append moves it */
+    _Alignas(128) atomic_u64 tail;  /* next ticket to hand out; a line pair of its own: every append moves it */
     _Alignas(128) atomic_u64 floor; /* tickets below were cleared */
-    atomic_u64 skip_ledger; /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
+    atomic_u64 skip_ledger;         /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
     atomic_u64 void_ledger;
     atomic_u64 voids_until; /* a slot shows a voided ticket only while the tail is below */
 };
@@ -164,7 +164,7 @@ _Static_assert(sizeof(struct summary) == 40, "a summary is five words");
 /* How one field is stored. A value is copied as `units` atomic units of `unit` bytes. */
 struct field {
     uint32_t kind, size;
-    uint32_t bytes;  /* stored bytes: TEXT and BYTES carry their length in the last two */
+    uint32_t bytes; /* stored bytes: TEXT and BYTES carry their length in the last two */
     uint32_t unit, units;
     uint32_t offset; /* within a staged record */
     int summary;     /* its number among the fields of a block that are summed up; -1: it holds no numbers */
@@ -174,9 +174,9 @@ struct field {
 /* Everything about where things lie; private, computed from validated numbers, never re-read from shared memory. */
 struct geometry {
     struct options options;
-    uint64_t slots;          /* per partition */
-    uint64_t reciprocal;     /* floor(2^64 / slots): see ring_where */
-    uint64_t record_bytes;   /* of a staged record, a multiple of 8 */
+    uint64_t slots;        /* per partition */
+    uint64_t reciprocal;   /* floor(2^64 / slots): see ring_where */
+    uint64_t record_bytes; /* of a staged record, a multiple of 8 */
     uint64_t word_base, word_stride, partition_bytes;
     uint64_t block_slots, block_count; /* slots of a block (the last may have fewer), blocks of a partition */
     uint32_t summary_count;            /* summaries of a block */

@@ -10,7 +10,7 @@
 #include <stdint.h> /* says whether the library is glibc */
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) ||         \
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) ||          \
     __has_feature(undefined_behavior_sanitizer)
 #define CODE_IS_WATCHED
 #endif
@@ -27,7 +27,8 @@
 /* No row depends on another, also where the result takes the place of an operand. */
 #ifdef __clang__
 #define SIDE_BY_SIDE _Pragma("clang loop vectorize(assume_safety)")
-#define WIDE_SIDE_BY_SIDE _Pragma("clang loop vectorize(assume_safety) vectorize_width(32)") /* left alone, clang avoids narrowing */
+#define WIDE_SIDE_BY_SIDE                                                                                              \
+    _Pragma("clang loop vectorize(assume_safety) vectorize_width(32)") /* left alone, clang avoids narrowing */
 #else
 #define SIDE_BY_SIDE _Pragma("GCC ivdep")
 #define WIDE_SIDE_BY_SIDE SIDE_BY_SIDE

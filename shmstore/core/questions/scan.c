@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { MOST_STEPS = 16 }; /* each of a batch at most, or of a block that need not be read: then the caller may look up */
+enum {
+    MOST_STEPS = 16
+}; /* each of a batch at most, or of a block that need not be read: then the caller may look up */
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -98,8 +100,7 @@ static void go_on_with_summary(struct scan *scan, uint64_t first, uint64_t next)
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
         if (!(scan->needs >> i & 1) || field->summary < 0) continue;
-        facts_add(&scan->facts[i], field, scan->to.columns[i] + first * field->bytes,
-                  (uint32_t)(scan->to.row - first));
+        facts_add(&scan->facts[i], field, scan->to.columns[i] + first * field->bytes, (uint32_t)(scan->to.row - first));
         if (done)
             summary_write(g, scan->ring->memory, scan->summary.partition, scan->summary.block, scan->summary.lap, i,
                           &scan->facts[i]);
@@ -189,8 +190,8 @@ static enum progress scan_block(struct scan *scan, struct range *range) {
     }
     scan->summary.making = false;
     uint64_t began = range->next;
-    enum read_status status = ring_read(scan->ring, range->partition, &range->next, began + count, false, &scan->to,
-                                        &no_gaps);
+    enum read_status status =
+        ring_read(scan->ring, range->partition, &range->next, began + count, false, &scan->to, &no_gaps);
     if (status == READ_DAMAGED) return DAMAGED;
     if (began == in.first) scan->whole_from = in.first;
     if (scan->to.row - row < count) scan->whole_from = UINT64_MAX;

@@ -31,22 +31,22 @@ enum scan_status { SCAN_BATCH, SCAN_END, SCAN_DAMAGED };
 struct scan {
     const struct ring *ring;
     const struct program *program;
-    uint64_t needs;        /* bit f: field f is copied; those of the program, and */
-    uint64_t kept;         /* what is asked of every record, whatever the program needs */
+    uint64_t needs; /* bit f: field f is copied; those of the program, and */
+    uint64_t kept;  /* what is asked of every record, whatever the program needs */
     struct range *ranges;
     uint32_t range_count, at;
-    atomic_u64 *sealed;    /* one a block of the store, 0 at first: 1 + the lap at which it was seen all PUBLISHED */
-    bool summarises;       /* use summaries, and make them where the memory is writable */
+    atomic_u64 *sealed; /* one a block of the store, 0 at first: 1 + the lap at which it was seen all PUBLISHED */
+    bool summarises;    /* use summaries, and make them where the memory is writable */
     struct block_taker taker;
 
     /* in use during the scan */
-    const uint8_t *modes;  /* what is left of the program for the records of this batch; NULL: everything */
-    uint64_t less_until;   /* with modes: the end of the block that they are for */
-    uint8_t *room;         /* for modes: a byte a step */
+    const uint8_t *modes; /* what is left of the program for the records of this batch; NULL: everything */
+    uint64_t less_until;  /* with modes: the end of the block that they are for */
+    uint8_t *room;        /* for modes: a byte a step */
     struct destination to;
     unsigned char *columns[MAX_FIELDS]; /* where all that is needed is copied to */
     struct facts facts[MAX_FIELDS];
-    uint64_t whole_from;   /* all tickets from here to range->next were there; UINT64_MAX: none */
+    uint64_t whole_from; /* all tickets from here to range->next were there; UINT64_MAX: none */
     struct {
         bool making;
         uint32_t partition;

@@ -14,10 +14,10 @@
 enum {
     HOT_NS = 1000,      /* two appends of one process within this time are a hot loop, */
     HOT_FOR_NS = 20000, /* for so long */
-    WAY_NS = 6000,      /* some 80 appends of the other process: what a change of turns costs is small against it; and */
-    MORE_NS = 500,      /* for each partition, whose cache lines change hands then, */
-    MOST_COUNTED = 16,  /* up to so many */
-    JITTER_NS = 4096,   /* a power of two */
+    WAY_NS = 6000,     /* some 80 appends of the other process: what a change of turns costs is small against it; and */
+    MORE_NS = 500,     /* for each partition, whose cache lines change hands then, */
+    MOST_COUNTED = 16, /* up to so many */
+    JITTER_NS = 4096,  /* a power of two */
 };
 
 int64_t pace_clock_ns(void);

@@ -20,8 +20,8 @@ const struct gap_sink no_gaps = {ignore_gap, NULL};
  * counts only when nobody has begun to write to any of its slots. */
 typedef atomic_u64 __attribute__((may_alias)) atomic_units;
 
-#define COPY_UNITS(plain, shared) \
-    for (; row < count; row++) \
+#define COPY_UNITS(plain, shared)                                                                                      \
+    for (; row < count; row++)                                                                                         \
     ((plain *)(void *)to)[row] = load_relaxed((const shared *)(const void *)(from + row * stride))
 
 /* Copy `count` values of one field from consecutive slots to consecutive rows. Every load here is copy_column:unit. */
@@ -49,7 +49,7 @@ static void copy_column(const struct field *field, unsigned char *to, const unsi
 
 /* The same for words of eight bytes, past the caches. Every load here is copy_column:unit. */
 static void stream_column(uint64_t *to, const unsigned char *from, uint64_t stride, uint64_t count) {
-#define WORD(i) load_relaxed((const atomic_units *)(const void *)(from + (i) * stride))
+#define WORD(i) load_relaxed((const atomic_units *)(const void *)(from + (i)*stride))
     for (; count && !stream_begins_line(to); count--, to++, from += stride) stream_word(to, WORD(0));
     for (; count >= LINE_WORDS; count -= LINE_WORDS, to += LINE_WORDS, from += LINE_WORDS * stride) {
         const uint64_t line[LINE_WORDS] = {WORD(0), WORD(1), WORD(2), WORD(3), WORD(4), WORD(5), WORD(6), WORD(7)};
@@ -70,8 +70,7 @@ static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot
         const unsigned char *from = slots + field->base + slot * field->stride;
         if (to->streams && field->unit == 8 && field->units == 1)
             stream_column((uint64_t *)(void *)out, from, field->stride, count);
-        else
-            copy_column(field, out, from, count);
+        else copy_column(field, out, from, count);
     }
 }
 
@@ -79,7 +78,7 @@ static void copy_rows(const struct ring *ring, uint32_t partition, uint64_t slot
 static uint64_t count_equal(const atomic_u64 *first, uint64_t stride, uint64_t limit, uint64_t expected) {
     const unsigned char *at = (const unsigned char *)first;
     uint64_t count = 0;
-#define WORD(i) load_relaxed((const atomic_u64 *)(const void *)(at + (i) * stride))
+#define WORD(i) load_relaxed((const atomic_u64 *)(const void *)(at + (i)*stride))
     for (; count + 4 <= limit; count += 4, at += 4 * stride) {
         __builtin_prefetch(at + AHEAD_BYTES);
         __builtin_prefetch(at + AHEAD_BYTES + 2 * stride);
@@ -139,7 +138,8 @@ static enum read_status explain(const struct ring *ring, uint32_t partition, uin
     if (distance < 0) return READ_DAMAGED;
     if (distance > 0) {
         const struct partition *control = ring_partition(ring, partition);
-        uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), floor = load_acquire(&control->floor);
+        uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail),
+                 floor = load_acquire(&control->floor);
         bool cleared = floor > ticket; /* as report_unreadable tells it */
         uint64_t bound = cleared ? floor : tail > slots ? tail - slots : 0;
         if (bound > *end) *end = bound;
@@ -172,7 +172,7 @@ static bool report_unreadable(const struct ring *ring, uint32_t partition, uint6
                               const struct gap_sink *gaps) {
     struct partition *control = ring_partition(ring, partition);
     uint64_t slots = ring->geometry->slots, tail = load_acquire(&control->tail), /* report_unreadable:tail */
-             floor = load_acquire(&control->floor);
+        floor = load_acquire(&control->floor);
     uint64_t bounds[2] = {floor < end ? floor : end, tail > slots ? tail - slots : 0};
     const enum gap_reason reasons[2] = {GAP_CLEARED, GAP_LAPPED};
     if (bounds[1] > end) bounds[1] = end;

@@ -87,7 +87,7 @@ SELDOM static void ledger_count(atomic_u64 *ledger, const atomic_u64 *tail, uint
 
 /* Raise a bound of tickets; it never falls. */
 static void raise_bound(atomic_u64 *bound, uint64_t ticket) {
-    uint64_t seen = load_relaxed(bound); /* raise_bound:seen */
+    uint64_t seen = load_relaxed(bound);                           /* raise_bound:seen */
     while (seen < ticket && !cas_acq_rel(bound, &seen, ticket)) {} /* raise_bound:raise */
 }
 
@@ -109,7 +109,8 @@ bool ring_settle(const struct ring *ring, uint32_t partition, uint64_t slot, uin
     const struct geometry *g = ring->geometry;
     uint64_t tail = load_relaxed(&control->tail), expected = word;
     struct where at = ring_where(g, tail);
-    uint64_t ticket = tail - at.slot + slot - (uint64_t)lap_distance(at.lap, word_lap(word)) * g->slots; /* the word's */
+    uint64_t ticket =
+        tail - at.slot + slot - (uint64_t)lap_distance(at.lap, word_lap(word)) * g->slots; /* the word's */
     raise_bound(&control->voids_until, ticket + g->slots + 1); /* [12], before the word changes */
     POINT("settle begun");
     return cas_acq_rel(ring_word(ring, partition, slot), &expected, /* ring_settle:settle */
@@ -237,7 +238,7 @@ void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t tick
 static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t first, uint64_t tail, atomic_u64 *decided) {
     uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first; /* holds_any:known */
     while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot))))
-        t++; /* holds_any:words */
+        t++;         /* holds_any:words */
     fence_acquire(); /* holds_any:fence: what settled these words was announced, also to whoever trusts the memo */
     store_release(decided, t); /* holds_any:decided */
     return t < tail;
@@ -256,7 +257,8 @@ static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t firs
 static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
-    uint64_t skips = load_acquire(&control->skip_ledger), voids = load_acquire(&control->void_ledger); /* try_totals:ledgers */
+    uint64_t skips = load_acquire(&control->skip_ledger),
+             voids = load_acquire(&control->void_ledger); /* try_totals:ledgers */
     uint64_t until = load_relaxed(&control->voids_until); /* try_totals:until */
     POINT("totals begun");
     uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail); /* try_totals:tail */

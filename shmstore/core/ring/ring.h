@@ -140,9 +140,9 @@ struct appended {
 
 enum append_status {
     APPEND_DONE,
-    APPEND_BLOCKED, /* every slot of the partition is held by a stalled live owner; nothing was written */
-    APPEND_DAMAGED, /* the partition's words contradict its tail; nothing was written */
-    APPEND_REVOKED, /* others took this process for dead while it wrote: its byte lock was lost */
+    APPEND_BLOCKED,     /* every slot of the partition is held by a stalled live owner; nothing was written */
+    APPEND_DAMAGED,     /* the partition's words contradict its tail; nothing was written */
+    APPEND_REVOKED,     /* others took this process for dead while it wrote: its byte lock was lost */
     APPEND_NOT_ENTERED, /* owner 0 is nobody; nothing was written */
 };
 

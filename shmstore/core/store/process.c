@@ -106,7 +106,8 @@ static void close_ours(const struct processes *table, int fd) {
  * output would be written over the segment. */
 static int open_above(const char *path, int flags) {
     int other, held[STDERR_FILENO + 1], count = 0;
-    while ((other = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 && other <= STDERR_FILENO) held[count++] = other;
+    while ((other = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 && other <= STDERR_FILENO)
+        held[count++] = other;
     if (other >= 0) close(other);
     const int fd = open(path, flags), why = errno;
     while (count) close(held[--count]);
@@ -167,7 +168,8 @@ static bool byte_is_locked(const struct processes *table, off_t byte) {
         pthread_mutex_lock(&registry_mutex);
         if (load_relaxed(&table->fd) == fd) {
             const int anew = open_anew(table, O_RDONLY);
-            if (anew >= 0) store_relaxed(&((struct processes *)(uintptr_t)table)->fd, anew); /* how we ask, not what is so */
+            if (anew >= 0)
+                store_relaxed(&((struct processes *)(uintptr_t)table)->fd, anew); /* how we ask, not what is so */
         }
         pthread_mutex_unlock(&registry_mutex);
     }
@@ -325,8 +327,8 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
 /* Another table of this process in the same segment: the one that shares `owner`, or for 0 any that has entered. */
 static struct processes *sibling_of(const struct processes *table, uint32_t owner) {
     for (struct processes *other = registry.next; other != &registry; other = other->next)
-        if (other != table && table->inode && other->device == table->device && other->inode == table->inode && processes_owner(other) &&
-            (!owner || processes_owner(other) == owner))
+        if (other != table && table->inode && other->device == table->device && other->inode == table->inode &&
+            processes_owner(other) && (!owner || processes_owner(other) == owner))
             return other;
     return NULL;
 }
@@ -357,7 +359,6 @@ enum enter_status processes_join_or_enter(struct processes *table, const struct 
     pthread_mutex_unlock(&registry_mutex);
     return status;
 }
-
 
 /* Leave our spare cell to another table of this process that has none, or in the place, for whoever enters it next. */
 static void leave_spare(struct processes *table, struct place *place, struct processes *sibling) {

@@ -35,8 +35,8 @@ enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
 /* What a forked child must not take over: on a page of its own, which reads zero in the child. */
 struct own_page {
-    atomic_u32 owner; /* with OWNER_ENTERED, or 0 */
-    atomic_u32 life;  /* for the caller's use: what it wrote there it reads only in the process that wrote it */
+    atomic_u32 owner;      /* with OWNER_ENTERED, or 0 */
+    atomic_u32 life;       /* for the caller's use: what it wrote there it reads only in the process that wrote it */
     atomic_u32 spare_cell; /* of the key table: see keys.h */
     atomic_u32 appending;  /* threads that append while others of this process may go on; for the caller's use */
     void *place_lock, *coordinator_lock; /* the mappings that hold them, or NULL */
@@ -52,9 +52,9 @@ struct identity {
 /* This process's view of the table of one segment. */
 struct processes {
     const struct ring *ring;
-    _Atomic int fd;         /* of the segment, our own: asked through; opened anew for locks [6] */
-    uint64_t device, inode; /* of the segment's file */
-    bool named;             /* it had a name when it was opened */
+    _Atomic int fd;                /* of the segment, our own: asked through; opened anew for locks [6] */
+    uint64_t device, inode;        /* of the segment's file */
+    bool named;                    /* it had a name when it was opened */
     char path[SEGMENT_PATH_BYTES]; /* that leads to it, as far as is known; "" otherwise */
     struct own_page *own;
     struct processes *next, *previous; /* all tables of this process */
@@ -87,7 +87,9 @@ void processes_leave_all(void);
 void processes_close(struct processes *table);
 
 /* This process's owner with OWNER_ENTERED, or 0. */
-static inline uint32_t processes_owner(const struct processes *table) { return load_acquire(&table->own->owner); /* processes_owner:own */ }
+static inline uint32_t processes_owner(const struct processes *table) {
+    return load_acquire(&table->own->owner); /* processes_owner:own */
+}
 
 static inline struct place *processes_place(const struct ring *ring, uint32_t index) {
     return (struct place *)(void *)(ring->memory + ring->geometry->processes_offset) + index;

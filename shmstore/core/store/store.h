@@ -27,10 +27,10 @@ struct handle {
     struct table table;
     struct processes processes;
     struct board *board;
-    bool barriers;          /* see wait_register */
-    bool has_threads;       /* several threads of this process may append at once */
-    atomic_u64 turn;        /* see turn.h */
-    atomic_u64 *tails_left; /* one a partition: see pace.h */
+    bool barriers;                  /* see wait_register */
+    bool has_threads;               /* several threads of this process may append at once */
+    atomic_u64 turn;                /* see turn.h */
+    atomic_u64 *tails_left;         /* one a partition: see pace.h */
     atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
     atomic_u64 looked_ns;           /* when an append last looked for the name */
     atomic_u32 nameless;            /* it was seen to be gone */

@@ -58,7 +58,8 @@ static bool make_pipe(struct watched *watched) {
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) return false;
     watched->told = false;
     watched->pid = getpid();
-    const bool far = replace_end(&watched->far, moved_up(ends[0])), near = replace_end(&watched->near, moved_up(ends[1]));
+    const bool far = replace_end(&watched->far, moved_up(ends[0])),
+               near = replace_end(&watched->near, moved_up(ends[1]));
     return far && near;
 }
 

@@ -42,8 +42,7 @@ static const char *unsound(const struct world *world, uint64_t ticket, enum gap_
     switch (reason) {
     case GAP_LAPPED:
         return ticket + SLOTS > load_tail(world) ? "lapped, but fewer newer tickets were handed out" : NULL;
-    case GAP_CLEARED:
-        return ticket >= load_acquire(&partition_of(world)->floor) ? "cleared, above the floor" : NULL;
+    case GAP_CLEARED: return ticket >= load_acquire(&partition_of(world)->floor) ? "cleared, above the floor" : NULL;
     case GAP_SKIPPED:
         if (acknowledged) return "skipped, but its append returned";
         return world->may_skip ? NULL : "skipped, and nobody stood still";

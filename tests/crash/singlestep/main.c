@@ -238,10 +238,10 @@ static void run_operation(const struct operation *operation, enum arrangement la
     world_save(&world, &state);
     begin(&world, &state);
     victim_explore(&world, operation, &path);
-    struct tally tally = wish->pairs                     ? run_pairs(&world, operation, &state, wish->pairs,
-                                                                     wish->pairs == UINT64_MAX ? 0 : wish->seed)
-                         : !strcmp(wish->mode, "freeze") ? run_all(&world, operation, &state, freeze_at, wish->mode)
-                                                         : run_all(&world, operation, &state, kill_at, wish->mode);
+    struct tally tally =
+        wish->pairs ? run_pairs(&world, operation, &state, wish->pairs, wish->pairs == UINT64_MAX ? 0 : wish->seed)
+        : !strcmp(wish->mode, "freeze") ? run_all(&world, operation, &state, freeze_at, wish->mode)
+                                        : run_all(&world, operation, &state, kill_at, wish->mode);
     begin(&world, &state);
     alarm(0);
     printf("{\"operation\": \"%s\", \"layout\": \"%s\", \"mode\": \"%s\", \"by\": \"%s\", \"seed\": %llu, "
@@ -294,8 +294,8 @@ int main(int count, char **arguments) {
     }
     const char *obstacle = victim_obstacle();
     if (obstacle) return fprintf(stderr, "%s\n", obstacle), 3;
-    const struct operation *const tables[] = {ring_operations, place_operations, key_operations, sample_operations,
-                                              question_operations, creation_operations};
+    const struct operation *const tables[] = {ring_operations,   place_operations,    key_operations,
+                                              sample_operations, question_operations, creation_operations};
     for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) found += run_table(tables[table], &wish);
     if (!found) return fprintf(stderr, "no operation is called %s\n", wish.operation), 2;
     return violations != 0;

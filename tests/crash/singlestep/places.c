@@ -22,8 +22,7 @@ static void verify_attach(struct world *world, bool ended) {
 
 static void begin_with_a_wreck_in_the_last_place(struct world *world) {
     begin_with_a_wreck(world);
-    while (world->live_count < PLACES - 1)
-        enter(world, &world->live[world->live_count++], (uint64_t)getpid());
+    while (world->live_count < PLACES - 1) enter(world, &world->live[world->live_count++], (uint64_t)getpid());
 }
 
 static void detach(struct world *world) {

@@ -64,8 +64,8 @@ struct world {
     struct handle live[PLACES], late[PLACES]; /* here from the start; entered after the victim stopped */
     uint32_t live_count, late_count;
     struct handle doomed; /* dies before the victim starts */
-    bool may_skip;           /* some slot is, or was, held by who lives and does not go on */
-    uint32_t held;           /* slots held by the living for ever */
+    bool may_skip;        /* some slot is, or was, held by who lives and does not go on */
+    uint32_t held;        /* slots held by the living for ever */
 
     struct handle mine; /* the victim's own, in its own process */
     pid_t victim;

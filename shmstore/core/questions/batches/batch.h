@@ -11,7 +11,8 @@ enum { BATCH_ROWS = 1024 }; /* a few columns of it stay in the nearest cache */
 
 struct batch {
     uint32_t rows;
-    const unsigned char *columns[MAX_FIELDS]; /* value r of field f at columns[f] + r * fields[f].bytes; NULL: not read */
+    const unsigned char
+        *columns[MAX_FIELDS]; /* value r of field f at columns[f] + r * fields[f].bytes; NULL: not read */
 };
 
 /* Numbers are worked on as 64-bit lanes: every signed kind, bool, Timestamp, the ids of Keys and unsigned kinds of up to 32

@@ -14,25 +14,25 @@ void bounds_begin(enum lane lane, union number *low, union number *high) {
 }
 
 /* Compares so that NaN is neither less nor more. */
-#define DEFINE_BOUNDS(name, type, member) \
-    VECTORISED static void name(union number *low, union number *high, const union lanes *values, uint32_t rows) { \
-        type lows[LANES], highs[LANES]; \
-        for (int lane = 0; lane < LANES; lane++) lows[lane] = low->member, highs[lane] = high->member; \
-        uint32_t row = 0; \
-        for (; row + LANES <= rows; row += LANES) \
-            for (uint32_t lane = 0; lane < LANES; lane++) { \
-                type value = values->member[row + lane]; \
-                lows[lane] = value < lows[lane] ? value : lows[lane]; \
-                highs[lane] = value > highs[lane] ? value : highs[lane]; \
-            } \
-        for (; row < rows; row++) { \
-            if (values->member[row] < lows[0]) lows[0] = values->member[row]; \
-            if (values->member[row] > highs[0]) highs[0] = values->member[row]; \
-        } \
-        for (int lane = 0; lane < LANES; lane++) { \
-            if (lows[lane] < low->member) low->member = lows[lane]; \
-            if (highs[lane] > high->member) high->member = highs[lane]; \
-        } \
+#define DEFINE_BOUNDS(name, type, member)                                                                              \
+    VECTORISED static void name(union number *low, union number *high, const union lanes *values, uint32_t rows) {     \
+        type lows[LANES], highs[LANES];                                                                                \
+        for (int lane = 0; lane < LANES; lane++) lows[lane] = low->member, highs[lane] = high->member;                 \
+        uint32_t row = 0;                                                                                              \
+        for (; row + LANES <= rows; row += LANES)                                                                      \
+            for (uint32_t lane = 0; lane < LANES; lane++) {                                                            \
+                type value = values->member[row + lane];                                                               \
+                lows[lane] = value < lows[lane] ? value : lows[lane];                                                  \
+                highs[lane] = value > highs[lane] ? value : highs[lane];                                               \
+            }                                                                                                          \
+        for (; row < rows; row++) {                                                                                    \
+            if (values->member[row] < lows[0]) lows[0] = values->member[row];                                          \
+            if (values->member[row] > highs[0]) highs[0] = values->member[row];                                        \
+        }                                                                                                              \
+        for (int lane = 0; lane < LANES; lane++) {                                                                     \
+            if (lows[lane] < low->member) low->member = lows[lane];                                                    \
+            if (highs[lane] > high->member) high->member = highs[lane];                                                \
+        }                                                                                                              \
     }
 
 enum { LANES = 8 };

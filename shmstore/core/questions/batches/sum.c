@@ -10,14 +10,14 @@ enum { WIDTH = 4 }; /* lanes of a vector: wider ones are slow where the processo
 typedef double reals __attribute__((vector_size(8 * WIDTH)));
 
 /* Four sums of vectors: so many independent additions hide how long each takes. */
-#define TWO_SUM(n) \
-    do { \
-        reals value, next, part; \
-        memcpy(&value, values + row + (n) * WIDTH, sizeof value); \
-        next = high##n + value; \
-        part = next - high##n; \
-        low##n += (high##n - (next - part)) + (value - part); \
-        high##n = next; \
+#define TWO_SUM(n)                                                                                                     \
+    do {                                                                                                               \
+        reals value, next, part;                                                                                       \
+        memcpy(&value, values + row + (n)*WIDTH, sizeof value);                                                        \
+        next = high##n + value;                                                                                        \
+        part = next - high##n;                                                                                         \
+        low##n += (high##n - (next - part)) + (value - part);                                                          \
+        high##n = next;                                                                                                \
     } while (0)
 
 VECTORISED static void add_reals(struct real_sum *sum, const double *values, uint32_t rows) {

@@ -29,7 +29,8 @@ void real_sum_add(struct real_sum *sum, const double *values, uint32_t rows);
 void int_sum_add(struct int_sum *sum, enum lane lane, const union lanes *values, uint32_t rows);
 
 void real_sum_merge(struct real_sum *sum, const struct real_sum *other);
-static inline void int_sum_merge(struct int_sum *sum, const struct int_sum *other) { /* sums that are noise may overflow */
+static inline void int_sum_merge(struct int_sum *sum,
+                                 const struct int_sum *other) { /* sums that are noise may overflow */
     sum->total = (__int128)((unsigned __int128)sum->total + (unsigned __int128)other->total);
 }
 double real_sum_value(const struct real_sum *sum);

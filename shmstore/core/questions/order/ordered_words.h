@@ -12,8 +12,8 @@
 enum pass { PASS_DONE, PASS_AGAIN /* go over all records once more */ };
 
 #define ORDERED_SIGN (UINT64_C(1) << 63)
-#define ORDERED_NAN UINT64_MAX                             /* of LANE_FLOAT */
-#define ORDERED_INFINITY UINT64_C(0xfff0000000000000)      /* of LANE_FLOAT */
+#define ORDERED_NAN UINT64_MAX                              /* of LANE_FLOAT */
+#define ORDERED_INFINITY UINT64_C(0xfff0000000000000)       /* of LANE_FLOAT */
 #define ORDERED_MINUS_INFINITY UINT64_C(0x000fffffffffffff) /* of LANE_FLOAT */
 
 static inline uint64_t ordered_int(int64_t value) { return (uint64_t)value ^ ORDERED_SIGN; }

@@ -55,10 +55,10 @@ struct quantiles {
     bool settled[MAX_QUANTILES];
     uint32_t wanted_count, range_count, buckets /* of each range, and one more */, passes /* that have ended */;
     enum lane lane;
-    uint64_t total; /* numbers of this pass */
+    uint64_t total;                /* numbers of this pass */
     uint64_t stride, next, random; /* sample: one of each `stride` numbers; when the next is due; for which of them */
-    uint64_t held; /* of `values` */
-    bool spilled;  /* some values of this pass were counted in `counts` */
+    uint64_t held;                 /* of `values` */
+    bool spilled;                  /* some values of this pass were counted in `counts` */
     struct quantile_range ranges[QUANTILE_RANGES]; /* ascending, with gaps */
     uint64_t values[QUANTILE_VALUES];
     uint64_t counts[QUANTILE_VALUES];

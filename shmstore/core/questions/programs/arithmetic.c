@@ -43,9 +43,7 @@ static bool combine(enum operation operation, wide a, wide b, wide *result) {
     case STEP_ADD: *result = a + b; return false;
     case STEP_SUBTRACT: *result = a - b; return false;
     case STEP_MULTIPLY: return __builtin_mul_overflow(a, b, result);
-    default:
-        *result = !b ? 0 : operation == STEP_FLOOR ? floor_quotient(a, b) : floor_rest(a, b);
-        return !b;
+    default: *result = !b ? 0 : operation == STEP_FLOOR ? floor_quotient(a, b) : floor_rest(a, b); return !b;
     }
 }
 

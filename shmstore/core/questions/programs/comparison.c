@@ -1,9 +1,7 @@
 /* Numbers of different lanes, compared exactly. */
 #include "core/questions/programs/kernels.h"
 
-static enum order order_of(bool below, bool above) {
-    return below ? ORDER_BELOW : above ? ORDER_ABOVE : ORDER_EQUAL;
-}
+static enum order order_of(bool below, bool above) { return below ? ORDER_BELOW : above ? ORDER_ABOVE : ORDER_EQUAL; }
 
 /* Not by making a float of the integer: beyond 2^53 that rounds. The whole part of a float is cut off exactly. */
 static enum order int_to_float(int64_t left, double right) {
@@ -23,12 +21,12 @@ static enum order uint_to_float(uint64_t left, double right) {
     return left == whole ? order_of(right > (double)whole, false) : order_of(left < whole, true);
 }
 
-static enum order reversed(enum order order) { return order == ORDER_NONE ? order : (enum order)-(int)order; }
+static enum order reversed(enum order order) { return order == ORDER_NONE ? order : (enum order) - (int)order; }
 
 enum order number_order(enum lane left_lane, union number left, enum lane right_lane, union number right) {
     if (left_lane == LANE_FLOAT && right_lane == LANE_FLOAT)
-        return left.f < right.f   ? ORDER_BELOW
-               : left.f > right.f ? ORDER_ABOVE
+        return left.f < right.f    ? ORDER_BELOW
+               : left.f > right.f  ? ORDER_ABOVE
                : left.f == right.f ? ORDER_EQUAL
                                    : ORDER_NONE;
     if (left_lane == LANE_FLOAT) return reversed(number_order(right_lane, right, left_lane, left));
@@ -36,8 +34,8 @@ enum order number_order(enum lane left_lane, union number left, enum lane right_
         return left_lane == LANE_INT ? int_to_float(left.i, right.f) : uint_to_float(left.u, right.f);
     if (left_lane != right_lane && (left_lane == LANE_INT ? left.i : right.i) < 0) /* else both are as unsigned */
         return left_lane == LANE_INT ? ORDER_BELOW : ORDER_ABOVE;
-    return left_lane == LANE_INT && right_lane == LANE_INT ? order_of(left.i < right.i, left.i > right.i)
-                                                           : order_of(left.u < right.u, left.u > right.u);
+    return left_lane == LANE_INT && right_lane == LANE_INT ? order_of(left.i<right.i, left.i> right.i)
+                                                           : order_of(left.u<right.u, left.u> right.u);
 }
 
 uint32_t number_search(enum lane lane, const union number *ascending, uint32_t count, union number number) {

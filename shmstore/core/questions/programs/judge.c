@@ -33,9 +33,7 @@ static enum verdict verdict_of(bool all, bool none) { return all ? MATCHES_ALL :
 
 /* ---- intervals --------------------------------------------------------------------------------------------------- */
 
-static wide widened(enum lane lane, union number number) {
-    return lane == LANE_UINT ? (wide)number.u : (wide)number.i;
-}
+static wide widened(enum lane lane, union number number) { return lane == LANE_UINT ? (wide)number.u : (wide)number.i; }
 
 static double as_float(enum lane lane, union number number) {
     return lane == LANE_UINT ? (double)number.u : lane == LANE_INT ? (double)number.i : number.f;
@@ -201,7 +199,8 @@ static void read_operand(struct live *live, const struct step *step, uint8_t ope
     else live->lanes |= UINT32_C(1) << (operand - MAX_FIELDS);
 }
 
-enum verdict program_narrow(const struct program *program, const struct bounds *bounds, uint8_t *modes, uint64_t *needs) {
+enum verdict program_narrow(const struct program *program, const struct bounds *bounds, uint8_t *modes,
+                            uint64_t *needs) {
     enum verdict verdict = program->filters ? judge_steps(program, bounds, modes) : MATCHES_ALL;
     struct live live = {.masks = program->filters};
     static const struct step of_values = {.operation = STEP_LOAD};
@@ -210,11 +209,11 @@ enum verdict program_narrow(const struct program *program, const struct bounds *
         const struct step *step = &program->steps[i];
         const bool lanes = gives_lanes(step->operation);
         uint32_t *registers = lanes ? &live.lanes : &live.masks, bit = UINT32_C(1) << step->to;
-        const enum mode mode = !(*registers & bit)          ? STEP_IS_IDLE
-                               : lanes                      ? STEP_RUNS
-                               : modes[i] == MATCHES_SOME   ? STEP_RUNS
-                               : modes[i] == MATCHES_ALL    ? STEP_GIVES_1
-                                                            : STEP_GIVES_0;
+        const enum mode mode = !(*registers & bit)        ? STEP_IS_IDLE
+                               : lanes                    ? STEP_RUNS
+                               : modes[i] == MATCHES_SOME ? STEP_RUNS
+                               : modes[i] == MATCHES_ALL  ? STEP_GIVES_1
+                                                          : STEP_GIVES_0;
         modes[i] = (uint8_t)mode;
         *registers &= ~bit;
         if (mode != STEP_RUNS) continue;

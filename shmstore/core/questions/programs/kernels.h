@@ -35,7 +35,9 @@ uint32_t number_search(enum lane lane, const union number *ascending, uint32_t c
 
 static inline bool gives_lanes(enum operation operation) { return operation <= STEP_DIVIDE; }
 static inline bool is_arithmetic(enum operation operation) { return operation >= STEP_ADD && operation <= STEP_DIVIDE; }
-static inline bool is_comparison(enum operation operation) { return operation >= STEP_EQUAL && operation <= STEP_AT_MOST; }
+static inline bool is_comparison(enum operation operation) {
+    return operation >= STEP_EQUAL && operation <= STEP_AT_MOST;
+}
 static inline bool is_of_texts(enum operation operation) {
     return operation >= STEP_TEXT_EQUAL && operation <= STEP_TEXT_MEMBER;
 }

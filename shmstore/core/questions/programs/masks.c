@@ -65,8 +65,7 @@ INLINE void member(const struct step *step, const union lanes *from, uint8_t *ma
     }
 }
 
-#define COMPARE(relation, member)                                                                                      \
-    EACH_ROW_TO_MASK mask[r] = left->member[r] relation right->member[r]
+#define COMPARE(relation, member) EACH_ROW_TO_MASK mask[r] = left->member[r] relation right->member[r]
 
 #define COMPARE_ALIKE(member)                                                                                          \
     do {                                                                                                               \
@@ -96,8 +95,7 @@ INLINE void compare(const struct step *step, const union lanes *left, const unio
 
 INLINE void ids(const struct step *step, const uint32_t *from, uint8_t *mask, uint32_t rows) {
     const uint8_t *bits = step->data;
-    for (uint32_t r = 0; r < rows; r++)
-        mask[r] = from[r] < step->count ? bits[from[r] / 8] >> (from[r] % 8) & 1 : 0;
+    for (uint32_t r = 0; r < rows; r++) mask[r] = from[r] < step->count ? bits[from[r] / 8] >> (from[r] % 8) & 1 : 0;
 }
 
 VECTORISED static void run_mask(const struct step *step, const void *left, const void *right, uint8_t *mask,

@@ -269,8 +269,7 @@ static void run_step_with_care(const struct registers *registers, const struct s
     bool two = has_right(step);
     if (is_of_masks(step->operation)) {
         const uint8_t *left = registers->masks[step->left], *right = registers->masks[two ? step->right : step->left];
-        for (uint32_t r = 0; r < rows; r++)
-            registers->masks[step->to][r] = logic(step->operation, left[r], right[r]);
+        for (uint32_t r = 0; r < rows; r++) registers->masks[step->to][r] = logic(step->operation, left[r], right[r]);
         return;
     }
     if (is_of_texts(step->operation) || !has_left(step->operation)) {
@@ -294,8 +293,7 @@ static void run_step_with_care(const struct registers *registers, const struct s
 /* Has what is known settled the step? Then do what is left of it. */
 static bool is_settled(const struct registers *registers, const struct step *step, const uint8_t *modes, uint32_t i) {
     if (!modes || modes[i] == STEP_RUNS) return false;
-    if (modes[i] != STEP_IS_IDLE)
-        memset(registers->masks[step->to], modes[i] == STEP_GIVES_1, registers->batch->rows);
+    if (modes[i] != STEP_IS_IDLE) memset(registers->masks[step->to], modes[i] == STEP_GIVES_1, registers->batch->rows);
     return true;
 }
 

@@ -20,22 +20,22 @@ enum { MAX_VALUES = 8, MAX_REGISTERS = 32, MAX_OPERANDS = MAX_FIELDS + MAX_REGIS
 /* What a step makes of its operands; l and r are those on its left and right. */
 enum operation {
     /* a lane register from lanes */
-    STEP_LOAD,      /* field l as lanes; the fields of 64 bits need no load */
-    STEP_CONSTANT,  /* `low` in every row */
-    STEP_FLOAT,     /* integers l as floats */
-    STEP_ADD,       /* both integers, or both floats; so to STEP_MODULO */
+    STEP_LOAD,     /* field l as lanes; the fields of 64 bits need no load */
+    STEP_CONSTANT, /* `low` in every row */
+    STEP_FLOAT,    /* integers l as floats */
+    STEP_ADD,      /* both integers, or both floats; so to STEP_MODULO */
     STEP_SUBTRACT,
     STEP_MULTIPLY,
-    STEP_FLOOR,     /* l // r and l % r as Python has them: rounded down, with the sign of r */
+    STEP_FLOOR, /* l // r and l % r as Python has them: rounded down, with the sign of r */
     STEP_MODULO,
-    STEP_DIVIDE,    /* l / r, correctly rounded, also of integers */
+    STEP_DIVIDE, /* l / r, correctly rounded, also of integers */
     /* a mask register from lanes and columns */
-    STEP_RANGE,     /* low <= l <= high; l may be a field of any kind but text and bytes */
-    STEP_MEMBER,    /* l is one of `count` ascending numbers */
-    STEP_EQUAL,     /* l == r, exactly, of lanes of any two kinds; NaN equals nothing */
-    STEP_LESS,      /* l < r */
-    STEP_AT_MOST,   /* l <= r */
-    STEP_IDS,       /* bit l of `count` bits is set; l is a Key field */
+    STEP_RANGE,      /* low <= l <= high; l may be a field of any kind but text and bytes */
+    STEP_MEMBER,     /* l is one of `count` ascending numbers */
+    STEP_EQUAL,      /* l == r, exactly, of lanes of any two kinds; NaN equals nothing */
+    STEP_LESS,       /* l < r */
+    STEP_AT_MOST,    /* l <= r */
+    STEP_IDS,        /* bit l of `count` bits is set; l is a Key field */
     STEP_TEXT_EQUAL, /* text or bytes field l against the text of this step, or against field r when it has none */
     STEP_TEXT_LESS,
     STEP_TEXT_AT_MOST,
@@ -45,7 +45,7 @@ enum operation {
     STEP_AND,
     STEP_OR,
     STEP_NOT,
-    STEP_FILL,      /* `low` in every row, 0 or 1 */
+    STEP_FILL, /* `low` in every row, 0 or 1 */
     STEP_END
 };
 
@@ -55,7 +55,7 @@ struct step {
     enum lane lane;         /* of the result, when that is lanes; given for arithmetic on integers */
     union number low, high; /* in the operand's lane */
     uint32_t count;
-    const void *data;       /* numbers; bits; texts: where each ends, as uint32_t, then the bytes of all */
+    const void *data; /* numbers; bits; texts: where each ends, as uint32_t, then the bytes of all */
     size_t data_bytes;
     uint32_t left_kind, right_kind; /* kinds of field: how the operands are stored */
 };
@@ -126,6 +126,7 @@ enum mode { STEP_RUNS, STEP_IS_IDLE /* nothing hangs on it */, STEP_GIVES_0, STE
 
 /* The same verdict, and how little of the program has to run for such records: the mode of each step, and the fields that
  * are still needed. */
-enum verdict program_narrow(const struct program *program, const struct bounds *bounds, uint8_t *modes, uint64_t *needs);
+enum verdict program_narrow(const struct program *program, const struct bounds *bounds, uint8_t *modes,
+                            uint64_t *needs);
 
 #endif

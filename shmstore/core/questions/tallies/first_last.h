@@ -10,7 +10,7 @@ struct edges {
     bool latest;
 
     uint32_t room;
-    int64_t *times;        /* of each cell's edge, so far; in a store without Timestamp the order of reading is that of time */
+    int64_t *times; /* of each cell's edge, so far; in a store without Timestamp the order of reading is that of time */
     unsigned char *values; /* field->bytes for each cell */
     uint32_t met;          /* cells that have an edge: all below */
 };

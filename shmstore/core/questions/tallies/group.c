@@ -20,15 +20,15 @@ enum {
 static bool grow(struct groups *groups);
 static uint32_t cell_of(struct groups *groups, int64_t pane, uint64_t value, const unsigned char *text);
 
-bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys,
-                  struct panes panes, const struct tallies *asked) {
+bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys, struct panes panes,
+                  const struct tallies *asked) {
     memset(groups, 0, sizeof *groups);
     groups->geometry = geometry;
     groups->field = field;
     groups->panes = panes;
     groups->asked = *asked;
-    groups->dense = field >= 0 && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) &&
-                    keys <= MOST_DENSE;
+    groups->dense =
+        field >= 0 && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) && keys <= MOST_DENSE;
     return grow(groups) && groups_add_keys(groups, keys);
 }
 
@@ -115,9 +115,9 @@ static uint32_t cell_of(struct groups *groups, int64_t pane, uint64_t value, con
         uint32_t number = groups->buckets[at & (groups->bucket_count - 1)];
         if (!number) break;
         const struct cell *cell = &groups->cells[number - 1];
-        if (cell->pane == pane && (text ? !memcmp(groups->texts + cell->value, text,
-                                                  groups->geometry->fields[groups->field].bytes)
-                                        : cell->value == value))
+        if (cell->pane == pane &&
+            (text ? !memcmp(groups->texts + cell->value, text, groups->geometry->fields[groups->field].bytes)
+                  : cell->value == value))
             return number;
     }
     if (text && !keep_text(groups, text, &value)) return 0;
@@ -159,7 +159,8 @@ static bool find_cells(struct groups *groups, const struct batch *batch, struct 
     const struct geometry *g = groups->geometry;
     const struct field *field = groups->field < 0 ? NULL : &g->fields[groups->field];
     const bool texts = is_text(groups);
-    const int64_t *times = panes_given(&groups->panes) ? (const int64_t *)(const void *)batch->columns[g->time_field] : NULL;
+    const int64_t *times =
+        panes_given(&groups->panes) ? (const int64_t *)(const void *)batch->columns[g->time_field] : NULL;
     union lanes room;
     const union lanes *values =
         field && !texts ? column_lanes(field->kind, batch->columns[groups->field], batch->rows, &room) : NULL;
@@ -169,10 +170,10 @@ static bool find_cells(struct groups *groups, const struct batch *batch, struct 
         if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly that of the time before */
             pane = pane_of(&groups->panes, times[row]);
         uint64_t value = values ? values->u[row] : 0;
-        uint32_t slot = (uint32_t)(value ^ (uint64_t)pane.number * 31) % RECENT_CELLS, number = groups->recent[slot].cell;
+        uint32_t slot = (uint32_t)(value ^ (uint64_t)pane.number * 31) % RECENT_CELLS,
+                 number = groups->recent[slot].cell;
         if (texts || !number || groups->recent[slot].value != value || groups->recent[slot].pane != pane.number) {
-            const unsigned char *text =
-                texts ? batch->columns[groups->field] + (size_t)row * field->bytes : NULL;
+            const unsigned char *text = texts ? batch->columns[groups->field] + (size_t)row * field->bytes : NULL;
             number = cell_of(groups, pane.number, value, text);
             if (!number) return false;
             groups->recent[slot].pane = pane.number;
@@ -247,8 +248,7 @@ static bool sum_few(struct groups *groups, const struct matching *matching) {
     for (uint32_t way = 0; way < WAYS; way++) memset(ways[way], 0, groups->cell_count * sizeof ways[way][0]);
     uint32_t n = 0;
     for (; n + WAYS <= count; n += WAYS)
-        for (uint32_t way = 0; way < WAYS; way++)
-            ways[way][cells[n + way]] += (sum_and_count){values[n + way], 1};
+        for (uint32_t way = 0; way < WAYS; way++) ways[way][cells[n + way]] += (sum_and_count){values[n + way], 1};
     for (; n < count; n++) ways[0][cells[n]] += (sum_and_count){values[n], 1};
     for (uint32_t cell = 0; cell < groups->cell_count; cell++) {
         for (uint32_t way = 1; way < WAYS; way++) ways[0][cell] += ways[way][cell];

@@ -9,9 +9,10 @@
 #include "core/questions/tallies/tally.h"
 
 struct panes {
-    int64_t length_ns;    /* 0: no panes, unless there are edges */
-    const int64_t *edges; /* ascending: pane i begins at edges[i], the last one never ends, what lies before them is pane -1 */
-    uint32_t edge_count;  /* 0: panes are of one length */
+    int64_t length_ns; /* 0: no panes, unless there are edges */
+    const int64_t
+        *edges; /* ascending: pane i begins at edges[i], the last one never ends, what lies before them is pane -1 */
+    uint32_t edge_count; /* 0: panes are of one length */
 };
 
 static inline bool panes_given(const struct panes *panes) { return panes->length_ns || panes->edge_count; }
@@ -41,13 +42,13 @@ struct groups {
     struct {
         int64_t pane;
         uint64_t value;
-        uint32_t cell; /* + 1 */
+        uint32_t cell;      /* + 1 */
     } recent[RECENT_CELLS]; /* cells of numbers met lately */
 };
 
 /* `keys`: how many ids there are, when the field is a Key. False: no memory. */
-bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys,
-                  struct panes panes, const struct tallies *asked);
+bool groups_begin(struct groups *groups, const struct geometry *geometry, int field, uint32_t keys, struct panes panes,
+                  const struct tallies *asked);
 void groups_end(struct groups *groups);
 
 /* There are more keys now, of records that are yet to come; none has come so far. False: no memory. */

@@ -55,8 +55,7 @@ VECTORISED static double sum_squares(const double *values, uint32_t rows, double
 static void add_moments(struct tally *tally, enum lane lane, const union lanes *values, uint32_t rows) {
     double apart[BATCH_ROWS];
     const union number origin = {.u = values->u[0]};
-    for (uint32_t row = 0; row < rows; row++)
-        apart[row] = distance(lane, (union number){.u = values->u[row]}, origin);
+    for (uint32_t row = 0; row < rows; row++) apart[row] = distance(lane, (union number){.u = values->u[row]}, origin);
     struct real_sum sum = {0, 0};
     real_sum_add(&sum, apart, rows);
     double mean = real_sum_value(&sum) / rows;
