@@ -60,9 +60,7 @@ class InvalidCapacity(InvalidOption):
 
 
 class InvalidCall(ShmStoreError, TypeError):
-    """A function was called without an argument or a running loop that it needs, or with an argument that it does not
-    take.
-    """
+    """A function was called with an argument that it does not take, or without something that it needs."""
 
 
 class NotPicklable(ShmStoreError, TypeError):

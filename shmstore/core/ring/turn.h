@@ -7,8 +7,9 @@
  *
  * Handles that choose at the same moment may choose the same partition. Then one of them has come too early by a round;
  * that place counts as taken, everybody passes it by when the others have come as far, and nothing adds up: the fullest
- * partition is ahead of the emptiest by one record for each handle that appends at that moment, however long they do. What
- * `partition=` or skipped tickets have made uneven becomes even as well: the emptiest partitions come first. */
+ * partition is ahead of the emptiest by a record or two for each handle that appends at that moment, however long they do
+ * (two: a search by halves among partitions that are uneven already may pass the emptiest by, until some handle comes to
+ * it). What `partition=` or skipped tickets have made uneven becomes even as well: the emptiest partitions come first. */
 #ifndef SHMSTORE_TURN_H
 #define SHMSTORE_TURN_H
 
