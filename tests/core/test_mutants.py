@@ -322,13 +322,13 @@ MUTANTS = (
     Mutant(
         "a forked child has not its parent's lock",
         "a_forked_child_keeps_no_dead_parent_alive",
-        "store/process.c",
+        "store/locks.c",
         {"else if (madvise(lock, PAGE_BYTES, MADV_DONTFORK) ||": "else if ("},
     ),
     Mutant(
         "only a descriptor of the segment's own file tells who is dead",
         "where_the_kernel_cannot_be_asked_nobody_is_dead",
-        "store/process.c",
+        "store/locks.c",
         {
             "if (is_ours(table, fd)) { /* what another": "if (table) { /* what another",
             "if (is_ours(table, fd)) return false;": "return false;",
@@ -337,19 +337,19 @@ MUTANTS = (
     Mutant(
         "what another file says of its locks is no answer",
         "locks_of_another_file_hide_no_death",
-        "store/process.c",
+        "store/locks.c",
         {"if (is_ours(table, fd)) { /* what another": "if (table) { /* what another"},
     ),
     Mutant(
         "a question that fails is answered: alive",
         "a_question_that_fails_is_answered_with_alive",
-        "store/process.c",
+        "store/locks.c",
         {"if (fcntl(fd, F_OFD_GETLK, &lock)) return NO_ANSWER;": "if (fcntl(fd, F_OFD_GETLK, &lock)) return UNLOCKED;"},
     ),
     Mutant(
         "only the segment's own file is closed",
         "a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead",
-        "store/process.c",
+        "store/locks.c",
         {"if (is_ours(table, fd)) close(fd);": "(void)table; close(fd);"},
     ),
     Mutant(
@@ -368,17 +368,17 @@ MUTANTS = (
         "to repair a place makes nobody look alive",
         "a_repairer_that_is_stopped_makes_nobody_look_alive",
         "store/process.c",
-        {"{.lock = hold(table, FIRST_REPAIR_LOCK + index)}": "{.lock = hold(table, FIRST_LOCK + index)}"},
+        {"{.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)}": "{.lock = locks_hold(table, FIRST_LOCK + index)}"},
     ),
     Mutant(
         "nobody forks between the lock of a repair and what keeps it",
         "a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn",
         "store/process.c",
         {
-            "pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte"
-            " */ struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)};": (
-                "struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)}; "
-                "pthread_mutex_lock(&registry_mutex);"
+            "pthread_mutex_lock(&locks_mutex); /* no fork between opening and keeping: a child would keep the byte"
+            " */ struct reap reap = {.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)};": (
+                "struct reap reap = {.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)}; "
+                "pthread_mutex_lock(&locks_mutex);"
             )
         },
     ),

@@ -1,8 +1,9 @@
-/* Byte locks, places and owners; numbers in brackets are the sentences of process.h. */
+/* Places and owners; numbers in brackets are the sentences of process.h. */
 #define _GNU_SOURCE
 #include "core/store/process.h"
 
 #include "core/base/point.h"
+#include "core/store/locks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,11 +19,8 @@
 #define COORDINATOR_LOCK (FIRST_LOCK + MAX_PROCESSES)
 #define FIRST_REPAIR_LOCK (COORDINATOR_LOCK + 1)
 
-enum { PAGE_BYTES = 4096 }; /* where pages are larger, Linux takes one of those */
-
 /* ---- the tables of this process, and its forks [5] ---------------------------------------------------------------- */
 
-static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static struct processes registry = {.next = &registry, .previous = &registry};
 
@@ -36,11 +34,6 @@ static void remember(struct processes *table) {
 static void forget(struct processes *table) {
     table->next->previous = table->previous;
     table->previous->next = table->next;
-}
-
-static void let_go(void **lock) {
-    if (*lock) munmap(*lock, PAGE_BYTES);
-    *lock = NULL;
 }
 
 /* The repair bytes that reaps of this process hold at the moment. */
@@ -59,145 +52,31 @@ static void end_reap(struct reap *reap) {
     struct reap **link = &reaps;
     while (*link && *link != reap) link = &(*link)->next;
     if (*link) *link = reap->next;
-    let_go(&reap->lock);
+    locks_let_go(&reap->lock);
 }
 
-static void before_fork(void) { pthread_mutex_lock(&registry_mutex); }
-static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry_mutex); }
+static void before_fork(void) { pthread_mutex_lock(&locks_mutex); }
+static void after_fork_in_parent(void) { pthread_mutex_unlock(&locks_mutex); }
 static void after_fork_in_child(void) {
     bool inherits = false;
     for (struct processes *table = registry.next; table != &registry; table = table->next) {
         if (table->own->inherits) { /* an emulator that knows neither advice: then the child has the mappings as well */
-            let_go(&table->own->place_lock);
-            let_go(&table->own->coordinator_lock);
+            locks_let_go(&table->own->place_lock);
+            locks_let_go(&table->own->coordinator_lock);
             memset(table->own, 0, sizeof *table->own);
             inherits = true;
         }
         table->own->inherits = true;
     }
-    for (struct reap *reap = reaps; inherits && reap; reap = reap->next) let_go(&reap->lock);
+    for (struct reap *reap = reaps; inherits && reap; reap = reap->next) locks_let_go(&reap->lock);
     reaps = NULL;
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
-/* ---- descriptors, which the program may close or reuse at any time [6] --------------------------------------------- */
-
-static bool look_at(const struct processes *table, int fd, struct stat *status) {
-    return !fstat(fd, status) && status->st_dev == table->device && status->st_ino == table->inode;
-}
-
-static bool is_ours(const struct processes *table, int fd) {
-    struct stat status;
-    return look_at(table, fd, &status);
-}
-
 bool processes_lost_name(const struct processes *table) {
     struct stat status;
-    return table->named && look_at(table, load_relaxed(&table->fd), &status) && !status.st_nlink;
-}
-
-/* Whatever the number has become, only the segment's file is closed. */
-static void close_ours(const struct processes *table, int fd) {
-    if (is_ours(table, fd)) close(fd);
-}
-
-/* Never one of the standard descriptors, not even where the program has closed those: what it, or a library, then says on its
- * output would be written over the segment. */
-static int open_above(const char *path, int flags) {
-    int other, held[STDERR_FILENO + 1], count = 0;
-    while ((other = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 && other <= STDERR_FILENO)
-        held[count++] = other;
-    if (other >= 0) close(other);
-    const int fd = open(path, flags), why = errno;
-    while (count) close(held[--count]);
-    errno = why;
-    return fd;
-}
-
-static int open_path(const struct processes *table, const char *path, int flags) {
-    int fd = open_above(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || is_ours(table, fd)) return fd;
-    close(fd);
-    errno = ENOENT;
-    return -1;
-}
-
-/* A description of its own for the segment's file: also when its name is gone, as long as we have a descriptor; also when our
- * descriptor is gone, or there is no /proc, as long as it has its name. */
-static int open_anew(const struct processes *table, int flags) {
-    const int known = load_relaxed(&table->fd);
-    if (is_ours(table, known)) {
-        char link[40];
-        snprintf(link, sizeof link, "/proc/self/fd/%d", known);
-        int fd = open_path(table, link, flags);
-        if (fd >= 0 || !*table->path) return fd;
-    }
-    errno = EBADF;
-    return *table->path ? open_path(table, table->path, flags) : -1;
-}
-
-/* ---- byte locks --------------------------------------------------------------------------------------------------- */
-
-static bool set_lock(int fd, off_t byte, short type) {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    int result;
-    do result = fcntl(fd, F_OFD_SETLK, &lock);
-    while (result && errno == EINTR);
-    return !result;
-}
-
-enum answer { UNLOCKED, LOCKED, NO_ANSWER };
-
-static enum answer ask(int fd, off_t byte) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    if (fcntl(fd, F_OFD_GETLK, &lock)) return NO_ANSWER;
-    return lock.l_type == F_UNLCK ? UNLOCKED : LOCKED;
-}
-
-static bool is_held_by_another(int error) { return error == EAGAIN || error == EACCES; }
-
-/* A question that cannot be asked is answered "yes": nobody is declared dead by mistake. */
-static bool byte_is_locked(const struct processes *table, off_t byte) {
-    for (int tries = 0; tries < 2; tries++) {
-        const int fd = load_relaxed(&table->fd);
-        if (is_ours(table, fd)) { /* what another file says of its locks does not answer the question */
-            if (ask(fd, byte) != UNLOCKED) return true;
-            if (is_ours(table, fd)) return false;
-        }
-        pthread_mutex_lock(&registry_mutex);
-        if (load_relaxed(&table->fd) == fd) {
-            const int anew = open_anew(table, O_RDONLY);
-            if (anew >= 0)
-                store_relaxed(&((struct processes *)(uintptr_t)table)->fd, anew); /* how we ask, not what is so */
-        }
-        pthread_mutex_unlock(&registry_mutex);
-    }
-    return true;
-}
-
-/* Have the lock of a description kept by a mapping, and close its descriptor. NULL (errno) when that cannot be done. */
-static void *keep(const struct processes *table, int fd) {
-    void *lock = mmap(NULL, PAGE_BYTES, PROT_NONE, MAP_SHARED, fd, 0);
-    if (lock == MAP_FAILED) lock = NULL;
-    else if (madvise(lock, PAGE_BYTES, MADV_DONTFORK) || !is_ours(table, fd)) {
-        let_go(&lock);
-        errno = EBADF;
-    }
-    return lock;
-}
-
-/* Lock a byte; NULL when another process or another table of this one holds it (errno EAGAIN), or on failure. */
-static void *hold(const struct processes *table, off_t byte) {
-    int fd = open_anew(table, O_RDWR);
-    if (fd < 0) return NULL;
-    const bool locked = set_lock(fd, byte, F_WRLCK);
-    POINT("byte locked");
-    void *lock = locked ? keep(table, fd) : NULL;
-    const int why = locked || !is_held_by_another(errno) ? errno : EAGAIN;
-    close_ours(table, fd);
-    errno = why;
-    return lock;
+    return table->named && locks_look_at(table, load_relaxed(&table->fd), &status) && !status.st_nlink;
 }
 
 /* What a table that was closed has for its own page. */
@@ -213,9 +92,7 @@ static uint64_t next_generation(uint64_t word) { /* [2] */
     return generation & 0x1ff ? generation : generation + 1;
 }
 
-bool processes_is_locked(const struct processes *table, uint32_t index) {
-    return byte_is_locked(table, FIRST_LOCK + index);
-}
+bool processes_is_locked(const struct processes *table, uint32_t index) { return locks_ask(table, FIRST_LOCK + index); }
 
 bool processes_is_dead(void *context, uint32_t owner) {
     const struct processes *table = context;
@@ -261,17 +138,17 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
 
 /* [2] Lock a place and its repair byte through one description. */
 static bool lock_place(int fd, uint32_t index) {
-    if (!set_lock(fd, FIRST_LOCK + index, F_WRLCK)) return false;
-    if (set_lock(fd, FIRST_REPAIR_LOCK + index, F_WRLCK)) return true;
+    if (!locks_set(fd, FIRST_LOCK + index, F_WRLCK)) return false;
+    if (locks_set(fd, FIRST_REPAIR_LOCK + index, F_WRLCK)) return true;
     const int why = errno;
-    set_lock(fd, FIRST_LOCK + index, F_UNLCK);
+    locks_set(fd, FIRST_LOCK + index, F_UNLCK);
     errno = why;
     return false;
 }
 
 static enum enter_status enter_locked(struct processes *table, const struct identity *identity) {
     if (processes_owner(table)) return ENTER_OK;
-    int fd = open_anew(table, O_RDWR);
+    int fd = locks_open(table, O_RDWR);
     if (fd < 0) return ENTER_FAILED;
     uint32_t count = table->ring->geometry->options.processes;
     enum enter_status status = ENTER_FULL;
@@ -280,18 +157,18 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
             uint64_t word = load_acquire(&processes_place(table->ring, index)->word);
             if ((word_place_state(word) == PLACE_FREE) != (pass == 0)) continue;
             if (!lock_place(fd, index)) {
-                if (is_held_by_another(errno)) continue;
+                if (locks_held_by_another(errno)) continue;
                 status = ENTER_FAILED; /* there are no such locks here */
                 break;
             }
-            table->own->place_lock = keep(table, fd);
+            table->own->place_lock = locks_keep(table, fd);
             status = table->own->place_lock ? ENTER_OK : ENTER_FAILED;
             if (status == ENTER_OK) take_place(table, index, identity);
-            set_lock(fd, FIRST_REPAIR_LOCK + index, F_UNLCK);
+            locks_set(fd, FIRST_REPAIR_LOCK + index, F_UNLCK);
             break;
         }
     const int why = errno;
-    close_ours(table, fd);
+    locks_close(table, fd);
     errno = why;
     return status;
 }
@@ -318,9 +195,9 @@ bool processes_open(struct processes *table, const struct ring *ring, int fd, co
     store_relaxed(&table->fd, own_fd);
     page->inherits = true;
     table->own = page;
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     remember(table);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return true;
 }
 
@@ -340,23 +217,23 @@ static bool join_locked(struct processes *table) {
 }
 
 bool processes_join(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     const bool joined = join_locked(table);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return joined;
 }
 
 enum enter_status processes_enter(struct processes *table, const struct identity *identity) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     enum enter_status status = enter_locked(table, identity);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return status;
 }
 
 enum enter_status processes_join_or_enter(struct processes *table, const struct identity *identity) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     enum enter_status status = join_locked(table) ? ENTER_OK : enter_locked(table, identity);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return status;
 }
 
@@ -382,42 +259,42 @@ static void leave_locked(struct processes *table) {
         POINT("left");
     }
     store_relaxed(&table->own->owner, 0);
-    let_go(&table->own->place_lock);
+    locks_let_go(&table->own->place_lock);
 }
 
 void processes_leave(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     leave_locked(table);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
 }
 
 void processes_leave_all(void) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     /* Whoever is in the middle of an append ends as if it were killed: others settle what it had claimed. */
     for (struct processes *table = registry.next; table != &registry; table = table->next)
         if (!load_acquire(&table->own->appending)) leave_locked(table);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
 }
 
 void processes_close(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     leave_locked(table);
-    let_go(&table->own->coordinator_lock);
+    locks_let_go(&table->own->coordinator_lock);
     forget(table);
     munmap(table->own, PAGE_BYTES);
     table->own = &nobody;
-    close_ours(table, load_relaxed(&table->fd));
-    pthread_mutex_unlock(&registry_mutex);
+    locks_close(table, load_relaxed(&table->fd));
+    pthread_mutex_unlock(&locks_mutex);
 }
 
 bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided,
                     uint64_t *released) {
     struct place *place = processes_place(table->ring, index);
     if (word_place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index)) return false;
-    pthread_mutex_lock(&registry_mutex); /* no fork between opening and keeping: a child would keep the byte */
-    struct reap reap = {.lock = hold(table, FIRST_REPAIR_LOCK + index)};
+    pthread_mutex_lock(&locks_mutex); /* no fork between opening and keeping: a child would keep the byte */
+    struct reap reap = {.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)};
     if (reap.lock) begin_reap(&reap);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     if (!reap.lock) return false;
     uint64_t word = load_acquire(&place->word); /* [4] */
     bool reaped = word_place_state(word) != PLACE_FREE && !processes_is_locked(table, index);
@@ -427,26 +304,26 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
         POINT("reap swept");
         store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* processes_reap:free */
     }
-    pthread_mutex_lock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
     end_reap(&reap);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return reaped;
 }
 
 /* ---- coordinator ------------------------------------------------------------------------------------------------- */
 
 bool processes_lock_coordinator(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
-    void *lock = hold(table, COORDINATOR_LOCK);
+    pthread_mutex_lock(&locks_mutex);
+    void *lock = locks_hold(table, COORDINATOR_LOCK);
     if (lock) table->own->coordinator_lock = lock;
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_unlock(&locks_mutex);
     return lock;
 }
 
 void processes_unlock_coordinator(struct processes *table) {
-    pthread_mutex_lock(&registry_mutex);
-    let_go(&table->own->coordinator_lock);
-    pthread_mutex_unlock(&registry_mutex);
+    pthread_mutex_lock(&locks_mutex);
+    locks_let_go(&table->own->coordinator_lock);
+    pthread_mutex_unlock(&locks_mutex);
 }
 
-bool processes_coordinator_alive(const struct processes *table) { return byte_is_locked(table, COORDINATOR_LOCK); }
+bool processes_coordinator_alive(const struct processes *table) { return locks_ask(table, COORDINATOR_LOCK); }
