@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked, checked_calls
@@ -12,6 +12,7 @@ from shmstore.arguments.checks import function
 from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
+from shmstore.events.append import Append
 from shmstore.events.builder import Builder
 from shmstore.events.options import (
     Attachment,
@@ -215,13 +216,6 @@ def unlink(name: str) -> None:
 def list_stores() -> list[str]:
     """The names of the stores that this user could attach to."""
     return [found.name for found in segment.list_segments() if found.error is None]
-
-
-class Append(Protocol):
-    """The type of `EventStore.append`."""
-
-    def __call__(self, record: Any = ..., /, *, partition: int | None = ..., **fields: Any) -> int:
-        """Append one record and return its position."""
 
 
 @public

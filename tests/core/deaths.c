@@ -1,6 +1,6 @@
 /* Death at each named point of append, settle, sweep and summarise, met in each way: nothing stays behind, no ticket is
  * lost. */
-#include "asking.h"
+#include "scanning.h"
 
 /* The ways in which a death is met. */
 enum way { SWEPT, MET_BY_THE_NEXT_LAP, MET_BY_A_READER, PLACE_TAKEN_OVER };

@@ -1,5 +1,5 @@
 /* Whole blocks and their summaries, as questions of several processes meet them: no threads, no chance. */
-#include "asking.h"
+#include "scanning.h"
 
 enum { BLOCK = LEAST_BLOCK_SLOTS };
 

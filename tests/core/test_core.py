@@ -14,10 +14,10 @@ from tests.core.side_by_side import Together, chosen
 
 Done = subprocess.CompletedProcess[str]
 
-SUPPORT = {"asking", "fuzz_questions", "harness", "records", "stopping"}
+SUPPORT = {"fuzz_questions", "harness", "records", "scanning", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
-TOGETHER = {"buffers", "questions", "sharing", "threads", "walks"}
+TOGETHER = {"buffers", "questions", "random_walks", "sharing", "threads"}
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 

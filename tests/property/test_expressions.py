@@ -34,7 +34,7 @@ from shmstore import (
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.parse import parse
 from tests.helpers.effort import cases
-from tests.helpers.sayings import FAULT, say
+from tests.helpers.expression_model import FAULT, say
 
 ROWS = 1500  # more than a batch, and no multiple of one
 EXPRESSIONS = cases(full=300, sample=100)

@@ -13,8 +13,8 @@ import pytest
 
 from shmstore import EventStore, Expression, Float32
 from tests.helpers import answers
-from tests.helpers.asked import Asked, Play
 from tests.helpers.processes import Child
+from tests.helpers.random_stores import Asked, Play
 
 ROUNDS = 12
 QUESTIONS = 8

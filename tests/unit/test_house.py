@@ -29,7 +29,7 @@ ROOMS = (
     ("expressions", "comparison expression, arithmetic parse, compiler"),
     ("reading", "gap selection, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
-    ("events", "reach, statistics, options, builder view, store, series"),
+    ("events", "append reach, statistics, options, builder view, store, series"),
     ("", "coordinator"),
     ("cli", "completion exits files units, machine render, meter records survey, question"),
     ("cli.charts", "axis drawing font, raster svg terminal, figure measure png"),

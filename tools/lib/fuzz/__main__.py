@@ -9,8 +9,8 @@ import sys
 import time
 
 import shmstore
-from tests.helpers.asked import Play
 from tests.helpers.differential import run_round
+from tests.helpers.random_stores import Play
 from tests.property.test_questions import CHANGES, put
 
 QUESTIONS = 20

@@ -1,6 +1,6 @@
 /* Questions in the tests of the core: processes that ask with marks and summaries of their own, and what they find. */
-#ifndef SHMSTORE_TESTS_ASKING_H
-#define SHMSTORE_TESTS_ASKING_H
+#ifndef SHMSTORE_TESTS_SCANNING_H
+#define SHMSTORE_TESTS_SCANNING_H
 
 #include "core/questions/scan.h"
 #include "harness.h"

@@ -1,5 +1,5 @@
 /* Asking: scans, and their records added up value by value. */
-#include "asking.h"
+#include "scanning.h"
 
 #include <math.h>
 
