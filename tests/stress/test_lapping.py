@@ -3,10 +3,8 @@ wrote, each in its place.
 """
 
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +12,8 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, _core
-from tests.helpers.processes import Child, eventually, shared_numbers
+from tests.helpers.mortal_writers import CONTENDED, STEADY, writing
+from tests.helpers.processes import eventually
 from tests.helpers.proofs import Proof, is_proved, proof, proof_columns, unproved, writers_and_numbers
 
 READS = 5_000_000  # of each layout, validated
@@ -23,65 +22,14 @@ BURST = 1024
 LAPPED = 100  # times, each cursor
 LIMIT_S = 90.0
 
-STEADY, CONTENDED = 0, 1
-"""Partitions. STEADY has one writer, so the number of each record is its ticket; CONTENDED has several, which die."""
+
+def burst(store: EventStore[Any], writer: int, number: int, partition: int) -> int:
+    return store.append_many(proof_columns(writer, number, BURST), partition=partition)
 
 
-class Turmoil:
-    """Writers without end: one of STEADY, two of CONTENDED that are killed or stopped by `disturb`, and replaced."""
-
-    def __init__(self, store: EventStore[Any], dice: random.Random) -> None:
-        self._store = store
-        self._dice = dice
-        self._ends = shared_numbers(1)
-        self._writers = 0
-        self._steady = self._start(STEADY, BURST)
-        self._mortal = [self._start(CONTENDED, BURST), self._start(CONTENDED, 1)]
-
-    def _start(self, partition: int, burst: int) -> Child:
-        writer = self._writers
-        self._writers += 1
-
-        def life() -> None:
-            number = 0
-            with shmstore.attach(self._store.name) as store:
-                while not self._ends[0]:
-                    if burst > 1:
-                        store.append_many(proof_columns(writer, number, burst), partition=partition)
-                    else:
-                        store.append(proof(writer, number), partition=partition)
-                    number += burst
-
-        return Child(life)
-
-    def disturb(self) -> None:
-        """Kill one of the mortal writers, which another replaces, or let one stand still for a moment."""
-        turn = self._dice.randrange(2)
-        if self._dice.random() < 0.5:
-            assert self._mortal[turn].kill() == -signal.SIGKILL
-            self._mortal[turn] = self._start(CONTENDED, BURST if turn == 0 else 1)
-        else:
-            self._mortal[turn].send(signal.SIGSTOP)
-            time.sleep(self._dice.random() * 0.02)
-            self._mortal[turn].send(signal.SIGCONT)
-
-    def end(self) -> None:
-        """Let all come to their ends."""
-        self._ends[0] = 1
-        assert [writer.wait() for writer in [self._steady, *self._mortal]] == [0, 0, 0]
-
-    def kill(self) -> None:
-        for writer in [self._steady, *self._mortal]:
-            writer.kill()
-
-
-@contextmanager
-def turmoil(store: EventStore[Any], seed: int) -> Iterator[Turmoil]:
-    turmoil = Turmoil(store, random.Random(seed))
-    try:
-        yield turmoil
-    finally:
-        turmoil.kill()
+def single(store: EventStore[Any], writer: int, number: int, partition: int) -> int:
+    store.append(proof(writer, number), partition=partition)
+    return 1
 
 
 @pytest.fixture(params=["rows", "columns"])
@@ -126,7 +74,7 @@ def test_no_snapshot_holds_a_torn_foreign_or_stale_record(
     store: EventStore[Any], seed: int, scorecard: Callable[..., None]
 ) -> None:
     reads, disturbed_s, deadline = 0, time.monotonic(), time.monotonic() + LIMIT_S
-    with turmoil(store, seed) as writers:
+    with writing(store, random.Random(seed), burst, [burst, single], killed=0.5) as writers:
         while reads < READS:
             assert time.monotonic() < deadline, f"only {reads} reads in {LIMIT_S} s"
             reads += check_places(store) + check_contended(store)
@@ -187,7 +135,7 @@ def test_lapped_cursors_read_every_ticket_once_or_report_it_in_one_gap(
         return sum(reader.cursor.lag() for reader in readers)
 
     deadline = time.monotonic() + LIMIT_S
-    with turmoil(store, seed) as writers:
+    with writing(store, random.Random(seed), burst, [burst, single], killed=0.5) as writers:
         while any(reader.lapped < LAPPED for reader in readers):
             assert time.monotonic() < deadline, "the writers do not lap the readers"
             for _ in range(10):

@@ -5,11 +5,9 @@ records it was about: a run of numbers, or one from which as many are missing as
 """
 
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import isqrt
 from typing import Any, Literal
 
@@ -18,14 +16,13 @@ import pytest
 
 import shmstore
 from shmstore import EventStore, Float64, Int64, Record, Timestamp, UInt16, field
-from tests.helpers.processes import Child, shared_numbers
+from tests.helpers.mortal_writers import CONTENDED, STEADY, writing
+from tests.helpers.processes import Child
 
 SLOTS = 20_000  # of a partition: blocks of 512, and a short one
 BURST = 1000
 ASKED_S = 5.0  # of each layout
 QUESTIONS = ("steady", "window", "counts", "reals", "writers", "writer")
-STEADY, CONTENDED = 0, 1
-"""Partitions. STEADY has one writer, so the number of each record is its ticket; CONTENDED has several, which die."""
 
 
 class Told(Record):
@@ -74,61 +71,8 @@ def explained(answer: Any) -> tuple[int, int, int]:
     return first, end, missing
 
 
-# Writers.
-
-
-class Turmoil:
-    """Writers without end: one of STEADY, two of CONTENDED that are killed or stopped by `disturb`, and replaced."""
-
-    def __init__(self, name: str, dice: random.Random) -> None:
-        self._name = name
-        self._dice = dice
-        self._ends = shared_numbers(1)
-        self.writers = 0
-        self._steady = self._start(STEADY)
-        self._mortal = [self._start(CONTENDED), self._start(CONTENDED)]
-
-    def _start(self, partition: int) -> Child:
-        writer = self.writers
-        self.writers += 1
-
-        def life() -> None:
-            number = 0
-            with shmstore.attach(self._name) as store:
-                while not self._ends[0]:
-                    store.append_many(told(writer, number, BURST), partition=partition)
-                    number += BURST
-
-        return Child(life)
-
-    def disturb(self) -> None:
-        """Kill one of the mortal writers, which another replaces, or let one stand still for a moment."""
-        turn = self._dice.randrange(2)
-        if self._dice.random() < 0.3:
-            assert self._mortal[turn].kill() == -signal.SIGKILL
-            self._mortal[turn] = self._start(CONTENDED)
-        else:
-            self._mortal[turn].send(signal.SIGSTOP)
-            time.sleep(self._dice.random() * 0.02)
-            self._mortal[turn].send(signal.SIGCONT)
-
-    def end(self) -> None:
-        """Let all come to their ends."""
-        self._ends[0] = 1
-        assert [writer.wait() for writer in [self._steady, *self._mortal]] == [0, 0, 0]
-
-    def kill(self) -> None:
-        for writer in [self._steady, *self._mortal]:
-            writer.kill()
-
-
-@contextmanager
-def turmoil(store: EventStore[Any], dice: random.Random) -> Iterator[Turmoil]:
-    turmoil = Turmoil(store.name, dice)
-    try:
-        yield turmoil
-    finally:
-        turmoil.kill()
+def burst(store: EventStore[Any], writer: int, number: int, partition: int) -> int:
+    return store.append_many(told(writer, number, BURST), partition=partition)
 
 
 @pytest.fixture(params=["rows", "columns"])
@@ -228,7 +172,7 @@ def test_every_answer_is_explained_while_writers_append_stall_and_die(
             while True:
                 Asker(other, random.Random(seed)).ask()
 
-    with turmoil(store, dice) as writers, Child(ask_too) as other:
+    with writing(store, dice, burst, [burst, burst], killed=0.3) as writers, Child(ask_too) as other:
         disturbed_s = began_s = time.monotonic()
         while (now := time.monotonic()) < began_s + ASKED_S:
             asker.ask()
