@@ -1,6 +1,8 @@
 """Wrong calls: whoever gives a public function other arguments than it takes is told what to write instead."""
 
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast, get_args, get_origin
@@ -122,6 +124,14 @@ def checked_calls(*but: str) -> Callable[[C], C]:
         return cls
 
     return decorate
+
+
+def warn(message: str) -> None:
+    """Give a UserWarning at the line that called the package, however many functions of ours lie in between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "shmstore":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def _names_of_the_rest(function: Callable[..., Any]) -> list[str] | None:

@@ -122,9 +122,8 @@ def agreed_schema(name: str, header: _core.Header, record: Any) -> Schema:
     if asked != found:
         from difflib import ndiff  # only whoever is refused pays for it
 
-        marked = "\n".join(
-            line for line in ndiff(found.describe().splitlines(), asked.describe().splitlines()) if line[0] != "?"
-        )
+        lines = ndiff(found.describe(beside=asked).splitlines(), asked.describe(beside=found).splitlines())
+        marked = "\n".join(line for line in lines if line[0] != "?")
         raise SchemaMismatch(
             f"store {name!r} has other fields than {asked.record_type.__name__}; found (-) and expected (+):\n"
             f"{marked}\nattach without a record to take the store's fields, put a version into the name ({name}-2), or "

@@ -1,13 +1,12 @@
 """The event store: make, open or attach to one by name, then append, look at it, ask it, follow it."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from shmstore import _core
-from shmstore.arguments.calls import checked, checked_calls
+from shmstore.arguments.calls import checked, checked_calls, warn
 from shmstore.arguments.checks import function
 from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
@@ -163,7 +162,7 @@ def _told_of_differences(store: "EventStore[Any]", options: Mapping[str, Any], s
             )
             if strict:
                 raise InvalidOption(message)
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warn(message)
     except BaseException:
         store.close()
         raise

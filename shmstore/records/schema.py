@@ -128,13 +128,17 @@ class Schema:
             wrong = f"there is no field {shown(name)}{hint}; the fields are {', '.join(self.names)}"
             raise FieldError(name if isinstance(name, str) else shown(name), wrong) from None
 
-    def describe(self) -> str:
-        """One line per field, for people: its name, its type and what that holds."""
-        types = [repr(Marker(field.kind, field.size)) for field in self.fields]
-        name_width, type_width = max(map(len, self.names)), max(map(len, types))
+    def describe(self, beside: "Schema | None" = None) -> str:
+        """One line per field, for people: its name, its type and what that holds. What both schemas have looks the same
+        `beside` another.
+        """
+        fields = self.fields if beside is None else self.fields + beside.fields
+        name_width = max(len(field.name) for field in fields)
+        type_width = max(len(repr(Marker(field.kind, field.size))) for field in fields)
         return "\n".join(
-            f"{field.name:{name_width}}  {type_:{type_width}}  {KINDS[field.kind].meaning.format(field.size)}"
-            for field, type_ in zip(self.fields, types, strict=True)
+            f"{field.name:{name_width}}  {Marker(field.kind, field.size)!r:{type_width}}  "
+            f"{KINDS[field.kind].meaning.format(field.size)}"
+            for field in self.fields
         )
 
     def values_of(self, record: object) -> tuple[Any, ...]:

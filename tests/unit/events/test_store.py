@@ -37,6 +37,7 @@ from shmstore.errors import (
     StoreUnlinked,
 )
 from shmstore.events.options import Layout
+from shmstore.events.series import Point
 from shmstore.segments import segment
 
 
@@ -158,6 +159,20 @@ def test_open_says_where_a_store_that_exists_differs_from_what_is_asked(
             shmstore.open(name, Reading, capacity="8")  # type: ignore[arg-type]
 
 
+def test_a_warning_of_open_is_given_at_the_line_that_called_the_package(name: str) -> None:
+    with shmstore.series(name, capacity=8, partitions=1):
+        for call in (
+            lambda: shmstore.open(name, Point, capacity=9),
+            lambda: EventStore.of(Point).with_capacity(9).open(name),
+            lambda: shmstore.series(name, capacity=9),
+        ):
+            with pytest.warns(UserWarning, match="capacity is 8, not 9") as given:
+                call().close()
+            assert [(warning.filename, warning.lineno) for warning in given] == [
+                (__file__, call.__code__.co_firstlineno)
+            ]
+
+
 def test_open_says_whom_a_store_that_exists_lets_in(name: str) -> None:
     other = next(group for group in grp.getgrall() if group.gr_gid != os.getegid())
     with shmstore.create(name, Reading, capacity=8, mode=0o640) as store:
@@ -189,6 +204,8 @@ def test_a_changed_record_is_told_line_by_line(name: str) -> None:
     shmstore.create(name, [("value", 10, 0), ("size", 1, 0)], capacity=8).close()
     with pytest.raises(SchemaMismatch, match=rf"\n  value .*\n- size .*\n\+ size .*\n.*{name}-2.*rm {name}"):
         shmstore.attach(name, [("value", 10, 0), ("size", 2, 0)])
+    with pytest.raises(SchemaMismatch, match=r"\n  value .*\n- size .*\n\+ a_longer_name .*\n.*-2"):
+        shmstore.attach(name, [("value", 10, 0), ("a_longer_name", 13, 40)])
 
 
 def test_what_is_kept_is_told_in_numbers(name: str) -> None:
