@@ -1,1 +1,1 @@
-"""Which records are taken and how: selections, snapshots, cursors, and the gaps among them."""
+"""Which records are taken and how: selections, cursors that follow a store, and the gaps among what they read."""
