@@ -79,6 +79,10 @@ class Coordinator(Alone):
         self._reaped = 0
         self._thread: threading.Thread | None = None
 
+    def __repr__(self) -> str:
+        state = "active" if self._active else "standing by, or stopped"
+        return f"<Coordinator of {self._store.name!r}: {state}>"
+
     @property
     def is_active(self) -> bool:
         """True while this one coordinates, False while it stands by or is stopped."""
@@ -91,9 +95,13 @@ class Coordinator(Alone):
 
     def run(self) -> None:
         """Coordinate or stand by in this thread until `stop()`, or until the store is closed or unlinked."""
+        stands_by = False
         with suppress(StoreClosed):
             while self._goes_on():
                 if not self._core.lock_coordinator():
+                    if not stands_by:
+                        _log().info("another coordinates store %r: standing by", self._store.name)
+                    stands_by = True
                     time.sleep(_STANDBY_TICK_S)
                     continue
                 try:

@@ -85,6 +85,10 @@ class Query(Question, Offered, Generic[R]):
         """A field's column; see `Snapshot.__getitem__`."""
         return self.snapshot()[name]
 
+    def __repr__(self) -> str:
+        most = "" if self._limit is None else f", at most {self._limit}"
+        return f"<Query of records in the order {self._order!r}{most}: loop over it, or take its snapshot()>"
+
     def _table(self) -> Snapshot[R]:
         return self.snapshot()
 

@@ -94,11 +94,28 @@ def test_one_coordinates_and_another_takes_over(store: EventStore[Order]) -> Non
         with Coordinator(other) as second:
             time.sleep(0.3)
             assert not second.is_active
+            assert (repr(first), repr(second)) == (
+                f"<Coordinator of {store.name!r}: active>",
+                f"<Coordinator of {store.name!r}: standing by, or stopped>",
+            )
             first.stop()
             assert not first.is_active
             assert eventually(lambda: second.is_active)
             assert store._core.coordinator_alive()
     assert not store._core.coordinator_alive()
+
+
+def test_one_that_stands_by_says_so_once(store: EventStore[Order], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="shmstore.coordinator")
+    with shmstore.attach(store.name) as other, Coordinator(store) as first:
+        assert eventually(lambda: first.is_active)
+        with Coordinator(other) as second:
+            assert eventually(lambda: "standing by" in caplog.text)
+            time.sleep(0.5)  # it looks more than once
+            assert caplog.text.count("standing by") == 1
+            first.stop()
+            assert eventually(lambda: second.is_active)
+    assert caplog.text.count("standing by") == 1
 
 
 def test_it_samples_each_second(store: EventStore[Order]) -> None:

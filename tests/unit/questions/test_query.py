@@ -74,6 +74,13 @@ def test_a_limit(store: EventStore[Reading], limit: int) -> None:
     assert list(store.query(limit=limit, order="newest").snapshot()) == RECORDS[::-1][:limit]
 
 
+def test_it_says_what_it_is_without_asking(store: EventStore[Reading]) -> None:
+    assert repr(store.query()) == "<Query of records in the order 'partition': loop over it, or take its snapshot()>"
+    few = store.query(order="newest", limit=2)
+    store.close()
+    assert repr(few) == "<Query of records in the order 'newest', at most 2: loop over it, or take its snapshot()>"
+
+
 def test_it_is_lazy_and_keeps_to_what_was_there(store: EventStore[Reading]) -> None:
     looked_at: list[Reading] = []
 
