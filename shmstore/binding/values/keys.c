@@ -1,6 +1,7 @@
 /* Keys of records: texts to the ids that are stored, entered in the table when all else of a call is known to fit. */
 #include "binding/appending/batch.h"
 #include "binding/values/decode.h"
+#include "binding/values/keys.h"
 #include "binding/values/refuse.h"
 
 #include <string.h>
