@@ -62,9 +62,11 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
         add_relaxed(&store->handle.processes.own->appending, 1); /* see leave_at_end */
         Py_BEGIN_ALLOW_THREADS;
         outcome = append_some(store, batch, before, wish, now, memory, discarded, &appended);
-        handle_count(&store->handle, (uint64_t)(outcome.done - before), now);
+        wait_notify(&store->handle.board->news); /* readers need not wait for the GIL as well */
         add_acq_rel(&store->handle.processes.own->appending, UINT32_MAX);
         Py_END_ALLOW_THREADS;
+        /* With the GIL: other threads count in the same place, and not by locked adds where they have one. */
+        handle_count(&store->handle, (uint64_t)(outcome.done - before), now);
         if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);
         /* A callback may have closed the store, or forked: its child has no place yet. */

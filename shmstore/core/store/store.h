@@ -28,7 +28,7 @@ struct handle {
     struct processes processes;
     struct board *board;
     bool barriers;                  /* see wait_register */
-    bool has_threads;               /* several threads of this process may append at once */
+    bool has_threads;               /* several threads of this process may call handle_count at once */
     atomic_u64 turn;                /* see turn.h */
     atomic_u64 *tails_left;         /* one a partition: see pace.h */
     atomic_u64 gave_way_ns, hot_ns; /* see pace.h; when it was last in a hot loop */
@@ -157,7 +157,7 @@ static inline enum append_status handle_append_to(struct handle *handle, uint32_
 /* Count what this process appended, and wake readers. */
 static inline void handle_count(struct handle *handle, uint64_t records, int64_t now) {
     struct place *place = handle_place(handle);
-    /* Only this process writes its place: an exact sum is worth a locked add only where threads do meet. */
+    /* Only this process writes its place: a locked add is needed only where its threads do meet here. */
     if (handle->has_threads) add_relaxed(&place->appended, records);
     else store_relaxed(&place->appended, load_relaxed(&place->appended) + records);
     store_relaxed(&place->last_append_ns, (uint64_t)now);

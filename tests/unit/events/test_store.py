@@ -8,6 +8,7 @@ import pickle
 import random
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import weakref
@@ -39,6 +40,8 @@ from shmstore.errors import (
 from shmstore.events.options import Layout
 from shmstore.events.series import Point
 from shmstore.segments import segment
+
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 class Order(Record):
@@ -891,6 +894,40 @@ def test_threads_append_at_once(name: str) -> None:
             thread.join()
         found = store.snapshot().values("sensor")
         assert sorted(found) == sorted(thread * 1000 + number for thread in range(4) for number in range(500))
+
+
+@pytest.fixture
+def unhurried_threads() -> Iterator[None]:
+    """A thread that computes keeps the GIL."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("unhurried_threads")
+def test_batches_are_counted_by_one_thread_at_a_time_so_that_no_count_is_lost(name: str) -> None:
+    batch = 200_000
+    columns = {"sensor": array("q", bytes(8 * batch)), "value": array("d", bytes(8 * batch))}
+    with shmstore.create(name, Reading, capacity=1000, partitions=1) as store:
+        for done in range(0, 50 * batch, batch):
+            thread = threading.Thread(target=store.append_many, args=(columns,))
+            thread.start()
+            while store._core.ranges()[0][1] == done:
+                time.sleep(0)
+            caught = store._core.ranges()[0][1] < done + batch  # it ends without the GIL, which is ours by now
+            while store._core.ranges()[0][1] < done + batch:
+                pass
+            end = time.monotonic() + 0.005
+            while time.monotonic() < end:
+                pass
+            counted = store._core.places()[0].appended
+            thread.join()
+            assert store._core.places()[0].appended == done + batch
+            if caught:
+                assert counted == done or FREE_THREADED  # there, the adds are atomic
+                return
+        pytest.fail("no batch was still at work when it was looked at")
 
 
 def test_a_handle_closed_while_other_threads_use_it_ends_in_errors_not_in_a_crash(name: str) -> None:
