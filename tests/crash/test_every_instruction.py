@@ -255,7 +255,7 @@ PLANTED = (
     Planted(
         "place unlocked before it is freed",
         "store/process.c",
-        {LEFT: f"{LEFT}        let_go(&table->own->place_lock);\n"},
+        {LEFT: f"{LEFT}        locks_let_go(&table->own->place_lock);\n"},
         "close",
         "freeze",
         "called dead",
