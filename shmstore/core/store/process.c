@@ -68,7 +68,9 @@ static void after_fork_in_child(void) {
         }
         table->own->inherits = true;
     }
-    for (struct reap *reap = reaps; inherits && reap; reap = reap->next) locks_let_go(&reap->lock);
+    for (struct reap *reap = reaps; reap; reap = reap->next)
+        if (inherits) locks_let_go(&reap->lock);
+        else reap->lock = NULL; /* not mapped here: what lies there later is somebody else's */
     reaps = NULL;
     pthread_mutex_unlock(&locks_mutex);
 }
