@@ -1,5 +1,5 @@
 /* The appender: a callable that is made once for some fields, and takes their values by position. */
-#include "binding/guard.h"
+#include "binding/store/guard.h"
 #include "binding/appending/append.h"
 #include "binding/values/refuse.h"
 

@@ -5,7 +5,7 @@
 #ifndef SHMSTORE_CURSOR_H
 #define SHMSTORE_CURSOR_H
 
-#include "binding/guard.h"
+#include "binding/store/guard.h"
 #include "binding/reading/gaps.h"
 
 #include "core/store/watch.h"

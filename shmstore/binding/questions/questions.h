@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_QUESTIONS_QUESTIONS_H
 #define SHMSTORE_BINDING_QUESTIONS_QUESTIONS_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 extern PyType_Spec program_spec;
 struct program;

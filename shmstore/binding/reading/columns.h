@@ -3,7 +3,7 @@
 #define SHMSTORE_BINDING_READING_COLUMNS_H
 
 #include "binding/reading/gaps.h"
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 extern PyType_Spec columns_spec;
 /* Records copied out of a store. */

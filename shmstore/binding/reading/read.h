@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_READING_READ_H
 #define SHMSTORE_BINDING_READING_READ_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 struct range;
 /* The records of some ranges of tickets for which a Program (None or NULL: any) says so. */

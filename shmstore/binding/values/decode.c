@@ -1,5 +1,5 @@
 /* Bytes to Python values: fields, rows and keys. */
-#include "binding/guard.h"
+#include "binding/store/guard.h"
 #include "binding/values/decode.h"
 
 #include <string.h>

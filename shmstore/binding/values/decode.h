@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_VALUES_DECODE_H
 #define SHMSTORE_BINDING_VALUES_DECODE_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 PyObject *decode_value(Store *store, uint32_t field, const unsigned char *from);
 /* One row of columns (each at base[i] + row * fields[i].bytes) as the store's record type or as a plain tuple. */

@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_VALUES_KEYS_H
 #define SHMSTORE_BINDING_VALUES_KEYS_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 /* What a call is about to append, while it is checked. A key that the table does not have is entered when all else is
  * known to fit; until then its id is NEW_KEY and its number among the new ones. */

@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_VALUES_REFUSE_H
 #define SHMSTORE_BINDING_VALUES_REFUSE_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 /* `row`: which record of a batch an error is about; -1 for a single append. */
 PyObject *raise_field(Store *store, enum error error, uint32_t field, Py_ssize_t row, const char *format, ...);

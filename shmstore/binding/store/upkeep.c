@@ -1,5 +1,5 @@
 /* What keeps a store in order: clearing, purging, entering and reaping, and the coordinator's role. */
-#include "binding/upkeep.h"
+#include "binding/store/upkeep.h"
 #include "binding/appending/append.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_UPKEEP_H
 #define SHMSTORE_BINDING_UPKEEP_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 PyObject *Store_header(PyObject *self, PyObject *unused);
 PyObject *Store_plan(PyObject *self, PyObject *unused);

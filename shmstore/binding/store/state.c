@@ -1,5 +1,5 @@
 /* What a store tells of itself: header, plan, totals, places, invariants, history. */
-#include "binding/upkeep.h"
+#include "binding/store/upkeep.h"
 
 #include "core/store/check.h"
 #include "core/store/history.h"

@@ -1,5 +1,5 @@
 /* The Store object: made of mapped bytes, seen by the collector, freed. */
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 #include "core/store/watch.h"
 

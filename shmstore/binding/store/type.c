@@ -1,9 +1,9 @@
 /* The Store type: what is set on it, and the methods that Python sees. */
 #include "binding/appending/append.h"
-#include "binding/guard.h"
+#include "binding/store/guard.h"
 #include "binding/questions/questions.h"
 #include "binding/reading/read.h"
-#include "binding/upkeep.h"
+#include "binding/store/upkeep.h"
 #include "binding/values/encode.h"
 
 #include "core/base/buffer.h"
@@ -12,6 +12,7 @@
 
 #include <string.h>
 #include <structmember.h>
+
 /* ---- record types and callbacks ----------------------------------------------------------------------------------- */
 
 static void set(PyObject **member, PyObject *value) {

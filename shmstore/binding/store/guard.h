@@ -11,7 +11,7 @@
 #ifndef SHMSTORE_GUARD_H
 #define SHMSTORE_GUARD_H
 
-#include "binding/store.h"
+#include "binding/store/store.h"
 
 /* The first pin of this life: see own_page. */
 uint32_t begin_life(Store *store);

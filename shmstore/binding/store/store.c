@@ -1,5 +1,5 @@
 /* A store's life in this process: opened, entered, closed, and left by the last function that is at work on it. */
-#include "binding/guard.h"
+#include "binding/store/guard.h"
 
 #include "core/base/buffer.h"
 #include "core/store/watch.h"
