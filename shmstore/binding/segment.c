@@ -1,7 +1,7 @@
 /* The functions that need no store: planning, formatting, looking at and marking a segment's bytes. */
 #include "binding/segment.h"
 
-#include "core/store/wait.h"
+#include "core/waiting/wait.h"
 
 #include <string.h>
 

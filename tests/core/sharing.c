@@ -2,7 +2,7 @@
 #include "harness.h"
 
 #include "core/store/history.h"
-#include "core/store/wait.h"
+#include "core/waiting/wait.h"
 
 #include <pthread.h>
 #include <sched.h>

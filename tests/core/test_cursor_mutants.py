@@ -62,7 +62,7 @@ MUTANTS = (
     Mutant(
         "who has settled without news is not readable",
         READABLE + "[False]",
-        "core/store/watch.c",
+        "core/waiting/watch.c",
         {"if (watched->told) untell(watched);": ""},
     ),
     Mutant(
@@ -207,19 +207,19 @@ MUTANTS = (
     Mutant(
         "whoever ends is told",
         CURSOR + "close_makes_the_descriptor_readable[cursor]",
-        "core/store/watch.c",
+        "core/waiting/watch.c",
         {"*at = watched->next; tell(watched);": "*at = watched->next;"},
     ),
     Mutant(
         "another's descriptor is left alone",
         CURSOR + "a_descriptor_that_the_program_closed_and_reused_is_left_alone",
-        "core/store/watch.c",
+        "core/waiting/watch.c",
         {"found.st_dev == end->device && found.st_ino == end->inode;": "true;"},
     ),
     Mutant(
         "a forked child makes its own pipes",
         CURSOR + "a_forked_child_has_a_descriptor_of_its_own",
-        "core/store/watch.c",
+        "core/waiting/watch.c",
         {"const bool inherited = watch->pid != getpid();": "const bool inherited = false;"},
     ),
     Mutant(
@@ -309,7 +309,7 @@ def test_a_broken_rule_of_reading_is_caught(
 
 
 def test_where_nothing_is_broken_a_test_that_catches_passes(extension: Extension, tmp_path: Path) -> None:
-    extension.link(Mutant("nothing", SIGNAL, "core/store/watch.c", {}), tmp_path)
+    extension.link(Mutant("nothing", SIGNAL, "core/waiting/watch.c", {}), tmp_path)
     assert not fails(SIGNAL + "[read_all]", tmp_path)
 
 

@@ -208,19 +208,19 @@ MUTANTS = (
     Mutant(
         "the claims of a place's dead holder are swept before it is taken over",
         "who_dies_while_entering_leaves_a_place_for_the_next",
-        "store/process.c",
+        "processes/process.c",
         {"if (word_place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
     ),
     Mutant(
         "another generation is another owner",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "store/process.c",
+        "processes/process.c",
         {"return (uint32_t)(word >> 8 & 0x1ff) << 12 | index;": "return (uint32_t)(word >> 8 & 0) << 12 | index;"},
     ),
     Mutant(
         "who holds its lock is alive",
         "a_stopped_process_is_not_dead_and_releases_its_slot_late",
-        "store/process.c",
+        "processes/process.c",
         {"return !processes_is_locked(table, index);": "return true;"},
     ),
     Mutant(
@@ -254,25 +254,25 @@ MUTANTS = (
     Mutant(
         "a wake-up changes the word that sleepers keep",
         "a_waiter_that_is_about_to_sleep_is_woken_though_another_waiter_comes",
-        "store/wait.c",
+        "waiting/wait.c",
         {"(seen + NEWS_WAKE)": "seen"},
     ),
     Mutant(
         "a thread that sleeps on its own word is called by whoever joins",
         "who_joins_while_all_others_are_told_is_told_too",
-        "store/watch.c",
+        "waiting/watch.c",
         {"if (made && !watch->sleeps) call(watch);": ""},
     ),
     Mutant(
         "and by whoever has settled",
         "who_has_settled_is_told_of_the_next_news",
-        "store/watch.c",
+        "waiting/watch.c",
         {"if (!watch->sleeps) call(watch); /* on": "/* on"},
     ),
     Mutant(
         "and leaves with the last",
         "who_has_settled_is_told_of_the_next_news",
-        "store/watch.c",
+        "waiting/watch.c",
         {"if (watch->first || !watch->runs) pthread_mutex_unlock": "if (watch) pthread_mutex_unlock"},
     ),
     Mutant(
@@ -313,7 +313,7 @@ MUTANTS = (
     Mutant(
         "a forked child is not its parent",
         "a_forked_child_keeps_no_dead_parent_alive",
-        "store/process.c",
+        "processes/process.c",
         {
             "is_wiped = !madvise(page, PAGE_BYTES, MADV_WIPEONFORK)": "is_wiped = page",
             "memset(table->own, 0, sizeof *table->own);": "",
@@ -322,13 +322,13 @@ MUTANTS = (
     Mutant(
         "a forked child has not its parent's lock",
         "a_forked_child_keeps_no_dead_parent_alive",
-        "store/locks.c",
+        "processes/locks.c",
         {"else if (madvise(lock, PAGE_BYTES, MADV_DONTFORK) ||": "else if ("},
     ),
     Mutant(
         "only a descriptor of the segment's own file tells who is dead",
         "where_the_kernel_cannot_be_asked_nobody_is_dead",
-        "store/locks.c",
+        "processes/locks.c",
         {
             "if (is_ours(table, fd)) { /* what another": "if (table) { /* what another",
             "if (is_ours(table, fd)) return false;": "return false;",
@@ -337,19 +337,19 @@ MUTANTS = (
     Mutant(
         "what another file says of its locks is no answer",
         "locks_of_another_file_hide_no_death",
-        "store/locks.c",
+        "processes/locks.c",
         {"if (is_ours(table, fd)) { /* what another": "if (table) { /* what another"},
     ),
     Mutant(
         "a question that fails is answered: alive",
         "a_question_that_fails_is_answered_with_alive",
-        "store/locks.c",
+        "processes/locks.c",
         {"if (fcntl(fd, F_OFD_GETLK, &lock)) return NO_ANSWER;": "if (fcntl(fd, F_OFD_GETLK, &lock)) return UNLOCKED;"},
     ),
     Mutant(
         "only the segment's own file is closed",
         "a_process_that_lost_its_descriptors_lives_on_and_takes_nobody_for_dead",
-        "store/locks.c",
+        "processes/locks.c",
         {"if (is_ours(table, fd)) close(fd);": "(void)table; close(fd);"},
     ),
     Mutant(
@@ -361,19 +361,19 @@ MUTANTS = (
     Mutant(
         "no owner is 0",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "store/process.c",
+        "processes/process.c",
         {"return generation & 0x1ff ? generation : generation + 1;": "return generation;"},
     ),
     Mutant(
         "to repair a place makes nobody look alive",
         "a_repairer_that_is_stopped_makes_nobody_look_alive",
-        "store/process.c",
+        "processes/process.c",
         {"{.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)}": "{.lock = locks_hold(table, FIRST_LOCK + index)}"},
     ),
     Mutant(
         "nobody forks between the lock of a repair and what keeps it",
         "a_child_that_was_forked_in_the_middle_of_a_reap_does_not_keep_its_turn",
-        "store/process.c",
+        "processes/process.c",
         {
             "pthread_mutex_lock(&locks_mutex); /* no fork between opening and keeping: a child would keep the byte"
             " */ struct reap reap = {.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)};": (
@@ -385,13 +385,13 @@ MUTANTS = (
     Mutant(
         "each lock has a byte of its own",
         "the_coordinators_lock_is_that_of_no_place",
-        "store/process.c",
+        "processes/process.c",
         {"#define COORDINATOR_LOCK (FIRST_LOCK + MAX_PROCESSES)": "#define COORDINATOR_LOCK (FIRST_LOCK + 4095)"},
     ),
     Mutant(
         "the last table of a process to leave frees its place",
         "the_tables_of_a_process_share_a_place_until_the_last_has_left",
-        "store/process.c",
+        "processes/process.c",
         {"struct processes *sibling = owner ? sibling_of(table, owner) : NULL;": "struct processes *sibling = NULL;"},
     ),
     *BLOCKS,

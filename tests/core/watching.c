@@ -3,7 +3,7 @@
 
 #include "harness.h"
 
-#include "core/store/watch.h"
+#include "core/waiting/watch.h"
 
 #include <poll.h>
 #include <time.h>

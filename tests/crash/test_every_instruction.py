@@ -230,7 +230,7 @@ PLANTED = (
     ),
     Planted(
         "repair by timeout",
-        "store/process.c",
+        "processes/process.c",
         {"    return !processes_is_locked(table, index);": "    return true;"},
         "append",
         "freeze",
@@ -238,7 +238,7 @@ PLANTED = (
     ),
     Planted(
         "place taken over before its claims are swept",
-        "store/process.c",
+        "processes/process.c",
         {f"    if (word_place_state(word) == PLACE_USED) {SWEEP}": "", ENTERING: f"{ENTERING}    {SWEEP}"},
         "attach-over-dead",
         "kill",
@@ -246,7 +246,7 @@ PLANTED = (
     ),
     Planted(
         "place freed before its claims are swept",
-        "store/process.c",
+        "processes/process.c",
         {PID: f"{PID}        store_release(&place->word, place_word(word >> 8, PLACE_FREE));\n"},
         "repair",
         "kill",
@@ -254,7 +254,7 @@ PLANTED = (
     ),
     Planted(
         "place unlocked before it is freed",
-        "store/process.c",
+        "processes/process.c",
         {LEFT: f"{LEFT}        locks_let_go(&table->own->place_lock);\n"},
         "close",
         "freeze",

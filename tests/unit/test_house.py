@@ -40,6 +40,13 @@ FLOORS = [(room, names.split()) for room, order in ROOMS for names in order.spli
 FLOOR_OF = {f"{room}.{name}".lstrip("."): floor for floor, (room, names) in enumerate(FLOORS) for name in names}
 DOORS = {room for room, _ in ROOMS} - FLOOR_OF.keys()  # an __init__ that imports nothing
 
+# The same for the rooms of the core: a file includes headers of its own room, and of those before a comma to its left.
+CORE_ROOMS = (
+    "base, ring waiting, processes, store, questions/batches, questions/programs questions/order, questions/tallies, "
+    "questions"
+)
+CORE_FLOOR_OF = {room: floor for floor, rooms in enumerate(CORE_ROOMS.split(",")) for room in rooms.split()}
+
 _THEMSELVES = ("self", "cls")
 # What the standard library offers under such a name: of named tuples, of frames, and of parsers for completion.
 PRIVATE_BY_CUSTOM = {
@@ -105,6 +112,17 @@ def upward_imports(module: str, source: str) -> list[str]:
         elif inner not in FLOOR_OF or FLOOR_OF[inner] >= FLOOR_OF[module]:
             wrong.append(f"shmstore.{module} (floor {FLOOR_OF[module]}) imports {name} (floor {FLOOR_OF.get(inner)})")
     return sorted(wrong)
+
+
+def upward_includes(room: str, source: str) -> list[str]:
+    """Includes of a C file in a room of the core that do not go down."""
+    if room not in CORE_FLOOR_OF:
+        return [f"core/{room} has no place; give it one in CORE_ROOMS of {Path(__file__).name}"]
+    return [
+        f"core/{room} includes {name}"
+        for name, inner in re.findall(r'#include "((?:core/)?(.*?)/?[^/"]*)"', source)
+        if inner != room and CORE_FLOOR_OF.get(inner, len(CORE_FLOOR_OF)) >= CORE_FLOOR_OF[room]
+    ]
 
 
 def private_names(source: str) -> set[str]:
@@ -230,6 +248,19 @@ def test_a_module_without_a_place_is_found() -> None:
     assert upward_imports("attic", "")
 
 
+@pytest.mark.parametrize("header", ["core/store/store.h", "core/waiting/wait.h", "binding/store.h", "ring.h"])
+def test_an_include_that_does_not_go_down_is_found(header: str) -> None:
+    assert upward_includes("ring", f'#include "{header}"\n')
+
+
+def test_includes_that_go_down_are_accepted() -> None:
+    assert upward_includes("ring", '#include <time.h>\n#include "core/base/point.h"\n#include "core/ring/ring.h"') == []
+
+
+def test_a_room_of_the_core_without_a_place_is_found() -> None:
+    assert upward_includes("attic", "")
+
+
 @pytest.mark.parametrize(
     "source", ["store._core.check()", "self._store._core", "x._y = 1", "from shmstore.events.store import _again"]
 )
@@ -289,6 +320,16 @@ def test_a_spelled_memory_order_is_found(text: str) -> None:
 def test_imports_go_down() -> None:
     modules = [path for path in files(".py") if path != PACKAGE / "__init__.py"]
     assert [what for path in modules for what in upward_imports(module_name(path), path.read_text())] == []
+
+
+def test_includes_of_the_core_go_down() -> None:
+    core = {
+        path: path.parent.relative_to(PACKAGE / "core").as_posix()
+        for path in files(".c", ".h")
+        if path.is_relative_to(PACKAGE / "core")
+    }
+    assert [what for path, room in core.items() for what in shown(path, upward_includes(room, path.read_text()))] == []
+    assert set(core.values()) == CORE_FLOOR_OF.keys()
 
 
 def test_no_room_touches_what_is_private_to_another() -> None:

@@ -8,7 +8,7 @@
 #include "binding/store/guard.h"
 #include "binding/reading/gaps.h"
 
-#include "core/store/watch.h"
+#include "core/waiting/watch.h"
 
 struct follow {
     uint32_t partition;

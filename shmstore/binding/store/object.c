@@ -1,7 +1,7 @@
 /* The Store object: made of mapped bytes, seen by the collector, freed. */
 #include "binding/store/store.h"
 
-#include "core/store/watch.h"
+#include "core/waiting/watch.h"
 
 #define UNUSABLE "this segment cannot be used: %s"
 

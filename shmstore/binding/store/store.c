@@ -2,7 +2,7 @@
 #include "binding/store/guard.h"
 
 #include "core/base/buffer.h"
-#include "core/store/watch.h"
+#include "core/waiting/watch.h"
 
 #include <string.h>
 #include <unistd.h>

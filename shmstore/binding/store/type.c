@@ -7,8 +7,8 @@
 #include "binding/values/encode.h"
 
 #include "core/base/buffer.h"
-#include "core/store/wait.h"
-#include "core/store/watch.h"
+#include "core/waiting/wait.h"
+#include "core/waiting/watch.h"
 
 #include <string.h>
 #include <structmember.h>

@@ -45,7 +45,7 @@
  *     ABANDONED(L) -> skipped. VOID(L) -> voided. An older lap, a state or an owner that no protocol leaves -> DAMAGED.
  *     What lies below the floor was cleared, whatever became of it since; the floor only rises, and moves no word.
  *
- * Repair (process.c calls it for an owner that is dead, holding the dead place's byte lock):
+ * Repair (processes/process.c calls it for an owner that is dead, holding the dead place's byte lock):
  *  9. For every slot word of that owner: WRITING -> VOID, STALLED -> ABANDONED, by CAS of the exact word, announced before
  *     [12]. Anyone may do the same for one slot (settle). Repeating it changes nothing, so a repairer may die, and two may
  *     repair.

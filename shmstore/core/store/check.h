@@ -4,7 +4,7 @@
 #ifndef SHMSTORE_CHECK_H
 #define SHMSTORE_CHECK_H
 
-#include "core/store/process.h"
+#include "core/processes/process.h"
 #include "core/store/keys.h"
 
 struct check_report {

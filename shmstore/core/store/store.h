@@ -11,13 +11,13 @@
 
 #include <string.h>
 
+#include "core/processes/process.h"
 #include "core/ring/pace.h"
 #include "core/ring/turn.h"
 #include "core/store/check.h"
 #include "core/store/history.h"
 #include "core/store/keys.h"
-#include "core/store/process.h"
-#include "core/store/wait.h"
+#include "core/waiting/wait.h"
 
 /* What one handle knows. It must not move: its parts point to each other. */
 struct handle {

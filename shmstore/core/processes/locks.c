@@ -1,6 +1,6 @@
 /* Byte locks: opened, asked and kept; see locks.h. Numbers in brackets are the sentences of process.h. */
 #define _GNU_SOURCE
-#include "core/store/locks.h"
+#include "core/processes/locks.h"
 
 #include "core/base/point.h"
 

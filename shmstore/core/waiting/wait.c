@@ -1,6 +1,6 @@
 /* futex and membarrier; the rule is in wait.h. */
 #define _GNU_SOURCE
-#include "core/store/wait.h"
+#include "core/waiting/wait.h"
 
 #include "core/base/point.h"
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include "core/store/process.h"
+#include "core/processes/process.h"
 
 enum { PAGE_BYTES = 4096 }; /* where pages are larger, Linux takes one of those */
 

@@ -9,7 +9,7 @@
 #ifndef SHMSTORE_WATCH_H
 #define SHMSTORE_WATCH_H
 
-#include "core/store/wait.h"
+#include "core/waiting/wait.h"
 
 #include <pthread.h>
 #include <sys/types.h>

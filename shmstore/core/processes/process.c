@@ -1,9 +1,9 @@
 /* Places and owners; numbers in brackets are the sentences of process.h. */
 #define _GNU_SOURCE
-#include "core/store/process.h"
+#include "core/processes/process.h"
 
 #include "core/base/point.h"
-#include "core/store/locks.h"
+#include "core/processes/locks.h"
 
 #include <errno.h>
 #include <fcntl.h>

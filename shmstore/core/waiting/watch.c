@@ -1,6 +1,6 @@
 /* The thread that sleeps for whoever polls; see watch.h. */
 #define _GNU_SOURCE
-#include "core/store/watch.h"
+#include "core/waiting/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
