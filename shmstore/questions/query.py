@@ -1,9 +1,9 @@
 """Queries: the records that match a question, found while they are taken."""
 
-import heapq
 import math
 import sys
 from collections.abc import Callable, Iterator
+from heapq import heappop, heapreplace
 from itertools import chain
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -64,14 +64,12 @@ class Query(Question, Offered, Generic[R]):
     def __iter__(self) -> Iterator[R]:
         scope = self._ask()
         program, limit = scope.program(), -1 if self._limit is None else min(self._limit, sys.maxsize)
-        if self._order == "partition":
-            pieces = [_Pieces(scope, program, *bounds) for bounds in scope.ranges()]
-            return _core.rows(chain.from_iterable(pieces), self._accept, limit)
+        newest = self._order == "newest"
+        partitions = [_Pieces(scope, program, *bounds, backwards=newest) for bounds in scope.ranges()]
+        if not newest or scope.schema.time_field is None or len(partitions) == 1:
+            return _core.rows(chain.from_iterable(partitions), self._accept, limit)
         # What is not accepted goes before partitions meet: where their times do not ascend it would change the order.
-        return _Newest(
-            [_Backwards(_Pieces(scope, program, *bounds, backwards=True), self._accept) for bounds in scope.ranges()],
-            limit,
-        )
+        return _Newest([_Backwards(pieces, self._accept) for pieces in partitions], limit)
 
     def snapshot(self) -> Snapshot[R]:
         """All of them, as a private copy. With order="newest" it goes by timestamp alone, the latest first: another
@@ -112,7 +110,7 @@ class _Pieces:
         self._end = end
         self._backwards = backwards
         self._length = _FIRST_TICKETS
-        self.times: list[int] = []  # backwards: of the records of the last piece, 0 for those without
+        self.times: list[int] = []  # backwards: of the records of the last piece, if they have any
 
     def __iter__(self) -> Iterator[_core.Columns]:
         return self
@@ -134,7 +132,7 @@ class _Pieces:
             if self._backwards:
                 columns = columns.take(range(len(columns) - 1, -1, -1))
                 field = self._scope.schema.time_field
-                times = [0] * len(columns) if field is None else columns.values(field)
+                times = [] if field is None else columns.values(field)
             self._length = min(_MOST_TICKETS, 2 * length)
             self.times, (self._first, self._end) = times, rest  # no call follows, so no handler runs
             return columns
@@ -142,48 +140,48 @@ class _Pieces:
 
 
 class _Backwards:
-    """A partition's records, the last first; `record` is the next one, once `advance` has said that there is one."""
+    """A partition's records, the last first: `record` is the next one, and `key` its timestamp, negative."""
 
-    __slots__ = ("_pieces", "_rows", "record", "time")
+    __slots__ = ("key", "pieces", "record", "rows")
 
     def __init__(self, pieces: _Pieces, accept: Callable[[Any], object] | None) -> None:
-        self._pieces = pieces
-        self._rows = _core.rows(pieces, accept, -1)
+        self.pieces = pieces
+        self.rows = _core.rows(pieces, accept, -1)
         self.record: Any = _TAKEN
-        self.time = 0
-
-    def advance(self) -> bool:
-        if self.record is _TAKEN:
-            # Unlike with a call of next, nothing comes between taking a record and keeping it.
-            for self.record in self._rows:  # noqa: B020
-                break
-            else:
-                return False
-        self.time = self._pieces.times[self._rows.row]
-        return True
+        self.key = -math.inf  # before all others, as it is not known yet
 
 
 class _Newest:
-    """The newest records first: in each partition in the reverse of the order of appends, among them by time."""
+    """The newest records first: in each partition in the reverse of the order of appends, among them by time.
+
+    All is done in one method, which is quick, and safe from signal handlers: they run after a call or a pass of a loop,
+    so never between taking a record and keeping it with its key.
+    """
 
     __slots__ = ("_heap", "_left")
 
     def __init__(self, partitions: list[_Backwards], limit: int) -> None:
-        self._heap = [(-math.inf, number, partition) for number, partition in enumerate(partitions)]  # to be looked at
+        self._heap = [(partition.key, number, partition) for number, partition in enumerate(partitions)]
         self._left = limit
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        while self._heap and self._left:
-            before, number, partition = self._heap[0]
-            if not partition.advance():
-                heapq.heappop(self._heap)
-            elif before != -partition.time:
-                heapq.heapreplace(self._heap, (-partition.time, number, partition))
-            else:
-                self._left -= 1
-                record, partition.record = partition.record, _TAKEN
-                return record
+        heap = self._heap
+        while heap and self._left:
+            key, number, first = heap[0]
+            if first.record is _TAKEN:
+                for first.record in first.rows:  # noqa: B020 (unlike a call of next, it lets no handler in between)
+                    break
+                else:
+                    heappop(heap)
+                    continue
+                first.key = -first.pieces.times[first.rows.row]
+            if key != first.key:
+                heapreplace(heap, (first.key, number, first))
+                continue
+            self._left -= 1
+            record, first.record = first.record, _TAKEN
+            return record
         raise StopIteration
