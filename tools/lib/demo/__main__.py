@@ -2,31 +2,24 @@
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from types import FrameType
+from contextlib import ExitStack, nullcontext
 
 import shmstore
+from command_line import FAILURE, OK, guard, within
 from demo.account import Account
 from demo.board import MOST_WRITERS, Board
 from demo.faulty import ERRORS
 from demo.measurement import CAPACITY, HAMMER_METRICS, PARTITIONS, Measurement
 from demo.plan import Plan
 from demo.view import View
-from demo.workers import WorkerFailed, Workers
+from demo.workers import Workers
 from shmstore import EventStore
 from shmstore.cli import units
 from shmstore.cli.render import Column, Output, Tone
 
-OK, FAILURE = 0, 1
-_SIGNALED = 128  # plus the signal's number, as a shell has it
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SHORTEST_S, _LONGEST_S = 1, 86400
-_FEWEST_PROCESSES = 2
-_MOST_PROCESSES = MOST_WRITERS - 3  # numbers from 1 on, and the second hammer's and the faulty writer's
+_SECONDS = within(units.seconds, 1, 86400, " seconds")
+_PROCESSES = within(units.whole, 2, MOST_WRITERS - 3)  # numbers from 1 on; a second hammer and a faulty writer
 _OTHER_PROCESSES = 16  # places in the process table beside the writers'
 
 _PARTITION_COLUMNS = tuple(
@@ -41,40 +34,28 @@ _WRITER_COLUMNS = (
 )
 
 
-class Interrupted(BaseException):
-    """A signal that ends the demo early; its number is the argument."""
-
-
 def main() -> int:
     """Run it, print the account, and return 0 when it balances."""
     args = _parser().parse_args()
+    return guard("tools/demo", lambda: _demo(args))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    with ExitStack() as end:
+        store = shmstore.create(
+            args.name,
+            Measurement,
+            capacity=CAPACITY,
+            partitions=PARTITIONS,
+            processes=args.processes + _OTHER_PROCESSES,
+        )
+        end.enter_context(store)
+        end.callback(_unlink, store)
+        return _run(args, store, end)
+
+
+def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStack) -> int:
     out = Output()
-    try:
-        with ExitStack() as end:
-            with _signals_held():
-                store = end.enter_context(
-                    shmstore.create(
-                        args.name,
-                        Measurement,
-                        capacity=CAPACITY,
-                        partitions=PARTITIONS,
-                        processes=args.processes + _OTHER_PROCESSES,
-                    )
-                )
-                end.callback(_unlink, store)
-                for number in _ENDING:
-                    signal.signal(number, _interrupt)
-            return _run(args, store, out)
-    except (shmstore.ShmStoreError, WorkerFailed) as error:
-        return _fail(str(error), FAILURE)
-    except BrokenPipeError:  # whoever read along has left, so nobody would see the account
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
-    except Interrupted as interruption:
-        return _fail("interrupted; nothing is left behind", _SIGNALED + interruption.args[0])
-
-
-def _run(args: argparse.Namespace, store: EventStore[Measurement], out: Output) -> int:
     for metric in HAMMER_METRICS:
         store.key(metric)
     board = Board.make()
@@ -85,13 +66,14 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], out: Output) 
             f"look from elsewhere with .venv/bin/shmstore-inspect top {store.name}"
         ]
     )
-    with Workers(store.name, board) as workers:
-        with out.live() if out.on_terminal else nullcontext() as show:
-            view = View(store, board, out, args.seconds, show)
-            plan = Plan(store, board, workers, view)
-            plan.run(args.seconds, args.processes, args.plant)
-        account = plan.account()
-        code, checked = workers.inspect("check")
+    workers = Workers(store.name, board)
+    end.callback(workers.end)
+    with out.live() if out.on_terminal else nullcontext() as show:
+        view = View(store, board, out, args.seconds, show)
+        plan = Plan(store, board, workers, view)
+        plan.run(args.seconds, args.processes, args.plant)
+    account = plan.account()
+    code, checked = workers.inspect("check")
     out.write(["", *_written(out, account)])
     findings = [*account.findings(), (code == 0, f"shmstore-inspect check says: {checked}")]
     for holds, text in findings:
@@ -114,61 +96,19 @@ def _parser() -> argparse.ArgumentParser:
         "copy it, one is killed, and at the end everything is accounted for. "
         "Exit status 0: the account balances; 1: it does not, or a process failed.",
     )
-    parser.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="how long (default: 10)")
-    parser.add_argument(
-        "--processes",
-        type=_processes,
-        default=4,
-        metavar="N",
-        help="how many write: one hammers, the others sample this machine (default: 4)",
-    )
-    parser.add_argument("--name", default="demo", help="the store's name (default: demo)")
-    parser.add_argument(
-        "--plant",
-        choices=ERRORS,
-        help="let a writer make this mistake; the account must find it and the exit status be 1",
-    )
+    add = parser.add_argument
+    add("--seconds", type=_SECONDS, default=10.0, metavar="S", help="how long (default: 10)")
+    how_many = "how many write: one hammers, the others sample this machine (default: 4)"
+    add("--processes", type=_PROCESSES, default=4, metavar="N", help=how_many)
+    add("--name", default="demo", help="the store's name (default: demo)")
+    mistake = "let a writer make this mistake; the account must find it and the exit status be 1"
+    add("--plant", choices=ERRORS, help=mistake)
     return parser
-
-
-def _seconds(text: str) -> float:
-    value = units.seconds(text)
-    if not _SHORTEST_S <= value <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give {_SHORTEST_S} to {_LONGEST_S} seconds")
-    return value
-
-
-def _processes(text: str) -> int:
-    value = units.whole(text)
-    if not _FEWEST_PROCESSES <= value <= _MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give {_FEWEST_PROCESSES} to {_MOST_PROCESSES}")
-    return value
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)  # once is enough; what is to be cleaned up will be
-    raise Interrupted(number)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Between a store's creation and the note that it has to be removed, no signal comes."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _unlink(store: EventStore[Measurement]) -> None:
     if not store.unlinked:
         shmstore.unlink(store.name)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"tools/demo: {message}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

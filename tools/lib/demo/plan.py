@@ -2,18 +2,20 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from command_line import Failed
 from demo.account import Account, WriterLine, line_of
 from demo.board import Board, Cell
 from demo.faulty import ERRORS
 from demo.measurement import Measurement
 from demo.view import View
-from demo.workers import Worker, WorkerFailed, Workers, report_of
+from demo.workers import Worker, Workers
 from shmstore import EventStore
 from shmstore.cli import units
 from shmstore.cli.render import Tone
+from tests.helpers.processes import eventually
 
 _TICK_S = 0.02
 _REPAIR_LIMIT_S = 5.0
@@ -39,7 +41,7 @@ class Plan:
         self._snapshots: dict[str, Any] = {}
 
     def run(self, seconds: float, writers: int, error: str | None) -> None:
-        """Run everything. Raises WorkerFailed when a process ends that should not, or the other way round."""
+        """Run everything. Raises Failed when a process ends that should not, or the other way round."""
         workers, view = self._workers, self._view
         coordinator = workers.start_coordinator()
         readers = follower, snapshotter = workers.start("follower"), workers.start("snapshotter")
@@ -69,9 +71,9 @@ class Plan:
 
         self._end(samplers, Cell.SAMPLERS_END)
         for reader in readers:
-            workers.expect_end(reader)
+            reader.may_end = True
         self._board[Cell.READERS_END] = 1
-        self._follower, self._snapshots = report_of(follower), report_of(snapshotter)
+        self._follower, self._snapshots = follower.report(), snapshotter.report()
         view.event("every writer ended; the follower read to the end")
         view.refresh(at_once=True)
 
@@ -110,27 +112,24 @@ class Plan:
     def _await_attached(self, workers: list[Worker]) -> None:
         """Until each of them has its place in the process table."""
         pids = {worker.pid for worker in workers}
-        deadline_s = time.monotonic() + _ATTACH_LIMIT_S
-        while not pids <= {place.pid for place in self._store.processes()}:
-            if time.monotonic() > deadline_s:
-                raise WorkerFailed(f"not every process was attached within {_ATTACH_LIMIT_S:.0f} s")
-            self._workers.watch()
+
+        def are_attached() -> bool:
             self._view.refresh()
-            time.sleep(_TICK_S)
+            return pids <= self._attached()
+
+        self._await(are_attached, _ATTACH_LIMIT_S, "not every process was attached")
 
     def _kill(self, hammer: Worker) -> None:
         """SIGKILL, then look at once for what it acknowledged last, and wait for the coordinator's repair."""
-        self._workers.expect_end(hammer)
+        hammer.may_end = True
         voided = self._store.statistics.voided
         start_s = time.perf_counter()
         hammer.kill()
+        hammer.wait()
         line = self._close_line(hammer, killed=True)
         self._view.event(f"SIGKILL -> hammer (pid {hammer.pid}) after {line.acknowledged:,} appends", Tone.BAD)
-        while hammer.pid in {place.pid for place in self._store.processes()}:
-            if time.perf_counter() - start_s > _REPAIR_LIMIT_S:
-                raise WorkerFailed(f"the coordinator did not repair pid {hammer.pid} within {_REPAIR_LIMIT_S:.0f} s")
-            self._workers.watch()
-            time.sleep(0.001)
+        late = f"the coordinator did not repair pid {hammer.pid}"
+        self._await(lambda: hammer.pid not in self._attached(), _REPAIR_LIMIT_S, late)
         self._repaired_ms = (time.perf_counter() - start_s) * 1e3
         claims = self._store.statistics.voided - voided
         was_in = f"{claims} claim was voided" if claims else "it held no claim"
@@ -139,12 +138,26 @@ class Plan:
     def _end(self, writers: list[Worker], cell: Cell | None = None) -> None:
         """Tell writers to end, by their cell unless they do so by themselves, and close their lines."""
         for worker in writers:
-            self._workers.expect_end(worker)
+            worker.may_end = True
         if cell is not None:
             self._board[cell] = 1
         for worker in writers:
             worker.finish()
             self._close_line(worker)
+
+    def _await(self, condition: Callable[[], bool], limit_s: float, failure: str) -> None:
+        """Watch until the condition holds. Raises Failed if that takes longer than the limit."""
+
+        def holds() -> bool:
+            self._workers.watch()
+            return condition()
+
+        if not eventually(holds, limit_s):
+            raise Failed(f"{failure} within {limit_s:.0f} s")
+
+    def _attached(self) -> set[int]:
+        """The numbers of the processes in the process table."""
+        return {place.pid for place in self._store.processes()}
 
     def _close_line(self, writer: Worker, *, killed: bool = False) -> WriterLine:
         """Note what a writer that has ended acknowledged, and whether the last of it is in the store."""

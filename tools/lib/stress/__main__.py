@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import shmstore
+from command_line import FAILURE, OK, guard, raise_noted, within
 from shmstore import EventStore
 from shmstore.cli import units
 from stress.ending import wrong_at_rest, wrong_names
@@ -17,13 +18,11 @@ from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
 from stress.processes import Processes
 from stress.shared import PLANTS, Shared, Word
-from stress.signals import Interrupted, listen, raise_noted
 from tests.helpers.points import points
 
-OK, FAILURE = 0, 1
-_SIGNALED = 128  # plus the signal's number, as a shell has it
+_PROCESSES, _CAPACITY = within(units.whole, 5, 200), within(units.whole, 1000, 10**9)
+_KILL_RATE = within(float, 0, 200, " kills a second")
 
-_FEWEST_PROCESSES, _MOST_PROCESSES = 5, 200
 _READERS, _COORDINATORS = 2, 2
 _SPARE_PLACES = 16  # of those who died and are not repaired yet
 _LIVES_A_SECOND = 20  # of one writer's place, at most, beside those that are killed
@@ -33,33 +32,29 @@ _TURN_S, _LINE_S = 0.002, 1.0
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
+    return guard("tools/stress", lambda: _stress(args))
+
+
+def _stress(args: argparse.Namespace) -> int:
     roles = _roles(args.processes)
     name = f"stress-{os.getpid()}-{secrets.token_hex(2)}"
     told = digest(args.seed, args.kill_rate, roles, args.seconds)
     print(f"tools/stress {_words(args)}\nstore {name}, {sum(roles.values())} processes, faults {told}", flush=True)
-    try:
-        with ExitStack() as end:
-            listen()
-            store = shmstore.create(
-                name,
-                Event,
-                capacity=args.capacity,
-                partitions=PARTITIONS,
-                partition_by="explicit",
-                layout=args.layout,
-                keys=4 * KEYS,
-                processes=args.processes + _COORDINATORS + _SPARE_PLACES,
-            )
-            end.callback(shmstore.unlink, name)
-            end.enter_context(store)
-            wrong = _run(args, roles, store, end)
-        wrong += wrong_names(name)
-    except (shmstore.ShmStoreError, RuntimeError) as error:
-        print(f"tools/stress: {error}", file=sys.stderr)
-        return FAILURE
-    except Interrupted as interruption:
-        print("tools/stress: interrupted; nothing is left behind", file=sys.stderr)
-        return _SIGNALED + int(interruption.args[0])
+    with ExitStack() as end:
+        store = shmstore.create(
+            name,
+            Event,
+            capacity=args.capacity,
+            partitions=PARTITIONS,
+            partition_by="explicit",
+            layout=args.layout,
+            keys=4 * KEYS,
+            processes=args.processes + _COORDINATORS + _SPARE_PLACES,
+        )
+        end.callback(shmstore.unlink, name)
+        end.enter_context(store)
+        wrong = _run(args, roles, store, end)
+    wrong += wrong_names(name)
     for each in wrong:
         print(f"WRONG  {each}")
     print(
@@ -168,38 +163,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--seconds", type=units.seconds, default=60.0, metavar="S", help="how long (default: 60; 10m, 2h are read too)")
-    add("--processes", type=_processes, default=8, metavar="N", help="how many processes use the store (default: 8)")
+    add("--processes", type=_PROCESSES, default=8, metavar="N", help="how many processes use the store (default: 8)")
     add("--seed", type=units.whole, default=random.randrange(2**32), metavar="N", help="repeats what is done to whom")
-    add("--kill-rate", type=_rate, default=10.0, metavar="R", help="kills of writers a second (default: 10)")
+    add("--kill-rate", type=_KILL_RATE, default=10.0, metavar="R", help="kills of writers a second (default: 10)")
     add("--layout", choices=("rows", "columns"), default="rows", help="of the records (default: rows)")
-    add("--capacity", type=_capacity, default=8000, metavar="N", help="of the store, in records (default: 8000)")
+    add("--capacity", type=_CAPACITY, default=8000, metavar="N", help="of the store, in records (default: 8000)")
     add("--points", action="store_true", help="let every second writer die at a named point of a core built for that")
     add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
     return parser
-
-
-def _processes(text: str) -> int:
-    return _within(units.whole(text), _FEWEST_PROCESSES, _MOST_PROCESSES)
-
-
-def _capacity(text: str) -> int:
-    return _within(units.whole(text), 1000, 10**9)
-
-
-def _within(value: int, least: int, most: int) -> int:
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{value} is out of bounds: give {least} to {most}")
-    return value
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 200:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds: give 0 to 200 kills a second")
-    return value
 
 
 if __name__ == "__main__":

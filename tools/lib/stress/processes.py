@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from command_line import Failed, come_true, forget_signals
 from stress.faults import KILL, Fault
 from stress.reader import FOUND, coordinate, look, read
 from stress.shared import Shared, Word
-from stress.signals import forget, raise_noted
 from stress.writer import write
-from tests.helpers.processes import Child, eventually
+from tests.helpers.processes import Child
 
 ENDS_WITHIN_S = 30.0
 
@@ -74,12 +74,7 @@ class Processes:
 
     def _await(self, whom: Callable[[str], bool]) -> None:
         waiting = {key: child for key, child in self._running.items() if whom(key[0])}
-
-        def are_over() -> bool:
-            raise_noted()
-            return all(child.is_over() for child in waiting.values())
-
-        eventually(are_over, ENDS_WITHIN_S)
+        come_true(lambda: all(child.is_over() for child in waiting.values()), ENDS_WITHIN_S)
         for (role, number), child in waiting.items():
             if not child.is_over():
                 child.kill()
@@ -90,7 +85,7 @@ class Processes:
     def _start(self, role: str, number: int) -> None:
         shared, life = self._shared, self.lives[role]
         if role == "writer" and life == shared.lives:
-            raise RuntimeError(f"the ledger has room for {life} writers; give a lower --kill-rate, or fewer --seconds")
+            raise Failed(f"the ledger has room for {life} writers; give a lower --kill-rate, or fewer --seconds")
         self.lives[role] += 1
         roles: dict[str, Callable[[], int | None]] = {
             "writer": lambda: write(shared, life),
@@ -100,7 +95,7 @@ class Processes:
         }
 
         def live() -> int | None:
-            forget()
+            forget_signals()
             return roles[role]()
 
         self._running[role, number] = child = Child(live)
