@@ -9,27 +9,25 @@ import tempfile
 import time
 from pathlib import Path
 
+from command_line import FAILURE, OK, Failed, guard
 from prove.machine import machine
 from prove.page import page, verdict
-from prove.run import Broken, run
+from prove.run import run
 from prove.scorecard import Scorecard, read
 from shmstore.cli import units
 
-OK, FAILURE, INTERRUPTED = 0, 1, 130
 PAGE = Path("tests/PROOF.md")
 
 
 def main() -> int:
     """Print the page and return 0 when every promise holds."""
     args, arguments = _parser().parse_known_args()
+    return guard("tools/prove", lambda: _prove(args, arguments))
+
+
+def _prove(args: argparse.Namespace, arguments: list[str]) -> int:
     begun = time.monotonic()
-    try:
-        scorecard = _noted(args.scorecard) if args.scorecard else _run(args.seed, arguments)
-    except (Broken, OSError, ValueError) as error:
-        print(f"tools/prove: {error}", file=sys.stderr)
-        return FAILURE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    scorecard = _noted(args.scorecard) if args.scorecard else _run(args.seed, arguments)
     words = ("--seed", str(args.seed))
     facts = {
         "command": "tools/prove --from FILE" if args.scorecard else shlex.join(["tools/prove", *words, *arguments]),
@@ -54,9 +52,12 @@ def _run(seed: int, arguments: list[str]) -> Scorecard:
 
 
 def _noted(path: str) -> Scorecard:
-    scorecard = read(Path(path))
-    if not scorecard.outcomes.seconds:
-        raise ValueError(f"{path} holds no test's end; expected what SHMSTORE_SCORECARD={path} tools/test leaves there")
+    try:
+        scorecard = read(Path(path))
+    except (OSError, ValueError) as error:
+        raise Failed(str(error)) from error
+    if not scorecard.seconds:
+        raise Failed(f"{path} holds no test's end; expected what SHMSTORE_SCORECARD={path} tools/test leaves there")
     return scorecard
 
 

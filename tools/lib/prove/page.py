@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from prove.scorecard import HOLDS, Figure, Scorecard, Shown, numbers
+from prove.scorecard import HOLDS, Scorecard, Shown
 
 _OF_STEPS = (
     "K is the number of instruction boundaries of an operation. In a long loop that changes no shared byte, the later "
@@ -46,7 +46,7 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
 def _details(scorecard: Scorecard) -> Iterator[str]:
     notes = [(shown.promise.row, note) for shown in scorecard.shown for note in shown.notes]
     yield from _stepped(scorecard)
-    models: dict[str, dict[str, Figure]] = {}
+    models: dict[str, dict[str, Any]] = {}
     for _, note in notes:
         if "model" in note["figures"]:
             models.setdefault(note["figures"]["model"], {}).update(note["figures"])
@@ -63,10 +63,10 @@ def _details(scorecard: Scorecard) -> Iterator[str]:
         for note in planted:
             found_by = note["figures"].get("caught_by") or _name(note["test"])
             yield f"- {note['figures']['planted']} – `{found_by}`"
-    for title, tests in (("Failed", scorecard.outcomes.failed), ("Of no promise", scorecard.strays)):
+    for title, tests in (("Failed", scorecard.failed), ("Of no promise", scorecard.strays)):
         if tests:
             yield from ("", f"## {title}", "", *(f"- `{test}`" for test in sorted(tests)))
-    if skipped := scorecard.outcomes.skipped:
+    if skipped := scorecard.skipped:
         yield from ("", "## Not run here", "", *(f"- `{test}`: {why}" for test, why in sorted(skipped.items())))
 
 
@@ -88,15 +88,14 @@ def _stepped(scorecard: Scorecard) -> Iterator[str]:
 
 def _totals(scorecard: Scorecard) -> dict[str, str]:
     """Sums over all promises."""
-    outcomes, sums = scorecard.outcomes, Counter[str]()
+    sums = Counter[str]()
     for shown in scorecard.shown:
-        sums.update({name: int(value) for name, value in numbers(shown.figures).items() if name in _SUMMED})
+        sums.update({name: int(value) for name, value in shown.figures.items() if name in _SUMMED})
     planted = sum("planted" in note["figures"] for shown in scorecard.shown for note in shown.notes)
     return {
-        "tests": f"{outcomes.passed()} passed, {len(outcomes.failed)} failed, {len(outcomes.skipped)} not run here",
-        "seconds of tests": f"{sum(outcomes.seconds.values()):.0f}",
+        "tests": f"{scorecard.passed} passed, {len(scorecard.failed)} failed, {len(scorecard.skipped)} not run here",
+        "seconds of tests": f"{sum(scorecard.seconds.values()):.0f}",
         **{words: f"{sums[name]:,}" for name, words in _SUMMED.items()},
-        "mutants survived": f"{sums['mutants_survived']:,}",
         "planted errors caught": f"{planted:,}",
     }
 
@@ -108,6 +107,7 @@ _SUMMED = {
     "violations": "violations",
     "states": "states explored",
     "mutants_caught": "mutants of models caught",
+    "mutants_survived": "mutants survived",
 }
 
 
@@ -115,10 +115,10 @@ def _got(shown: Shown) -> str:
     """The figures, those of the bar first."""
     bar = [*shown.promise.least, *shown.promise.most]
     names = [*(name for name in bar if name in shown.figures), *(name for name in shown.figures if name not in bar)]
-    return ", ".join(_figure(name, shown.figures[name]) for name in names if not isinstance(shown.figures[name], str))
+    return ", ".join(_figure(name, shown.figures[name]) for name in names)
 
 
-def _figure(name: str, value: Figure) -> str:
+def _figure(name: str, value: int | float) -> str:
     number = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
     return f"{number} {name.replace('_', ' ')}"
 

@@ -102,10 +102,7 @@ PROMISES = (
         sample={"mutants": 500},
     ),
     Promise(
-        16,
-        "nobody removes a segment that is not theirs, however they end",
-        {"ends": 24},
-        none("removed", "warnings"),
+        16, "nobody removes a segment that is not theirs, however they end", {"ends": 24}, none("removed", "warnings")
     ),
     Promise(
         17,

@@ -1,18 +1,21 @@
 """Runs the tests that note figures, two processes side by side if they can be kept apart, and shows how far they are.
 
-Each has a /dev/shm of its own: there are tests that shrink segments, and who just looks at one that shrinks is ended by
-the kernel. Without the right to give them one (root has it) there is but one process.
+Each has a /dev/shm of its own: some tests shrink segments, and the kernel ends whoever looks at a segment that shrinks.
+Without the right to give each its own (root has it) there is only one process.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from command_line import Failed, raise_noted
 
 SIDE_BY_SIDE = 2
 APART = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', "sh")
@@ -21,15 +24,13 @@ GRACE_S = 20.0
 
 _LOOK_S, _LINE_S = 0.5, 15.0
 
-
-class Broken(Exception):
-    """A run of the tests did not come to its end."""
+Process = subprocess.Popen[bytes]
 
 
 def run(scorecard: Path, seed: int, arguments: Sequence[str]) -> str:
     """Run the tests, which note what they show in `scorecard`. Returns what pytest said of failures.
 
-    Raises Broken when a run ends in another way than with its tests passed or failed.
+    Raises Failed when a run ends in another way than with its tests passed or failed.
     """
     with ExitStack() as end, tempfile.TemporaryDirectory(prefix="shmstore-proof-") as claims:
         environment = {
@@ -44,33 +45,32 @@ def run(scorecard: Path, seed: int, arguments: Sequence[str]) -> str:
         if apart:
             command = [*APART, *command]
         outputs = [end.enter_context(tempfile.TemporaryFile("w+")) for _ in range(SIDE_BY_SIDE if apart else 1)]
-        runs = [end.enter_context(_Run(command, environment, output)) for output in outputs]
+        runs = [end.enter_context(_started(command, environment, output)) for output in outputs]
         _watch(runs, scorecard)
-        said = [_text(output) for output in outputs]
-        for each, output in zip(runs, said, strict=True):
-            if each.process.returncode not in (0, 1, NO_TESTS):
-                raise Broken(f"{output}\na run of the tests ended with status {each.process.returncode}; see above")
-        return "\n".join(output for each, output in zip(runs, said, strict=True) if each.process.returncode == 1)
+        failures = []
+        for process, output in zip(runs, outputs, strict=True):
+            output.seek(0)
+            said = output.read()
+            if process.returncode not in (0, 1, NO_TESTS):
+                raise Failed(f"{said}\na run of the tests ended with status {process.returncode}; see above")
+            failures += [said] if process.returncode else []
+        return "\n".join(failures)
 
 
-class _Run:
-    """One pytest; when its `with` block is left early it is interrupted, so that its tests clean up."""
-
-    def __init__(self, command: Sequence[str], environment: dict[str, str], output: IO[str]) -> None:
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-        )
-
-    def __enter__(self) -> "_Run":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(2)
+@contextmanager
+def _started(command: Sequence[str], environment: dict[str, str], output: IO[str]) -> Iterator[Process]:
+    """One pytest; when the `with` block is left early it is interrupted, so that its tests clean up."""
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(GRACE_S)
-        self.process.kill()
-        self.process.wait()
+            process.wait(GRACE_S)
+        process.kill()
+        process.wait()
 
 
 def _can_be_kept_apart() -> bool:
@@ -80,11 +80,12 @@ def _can_be_kept_apart() -> bool:
         return False
 
 
-def _watch(runs: Sequence[_Run], scorecard: Path) -> None:
+def _watch(runs: Sequence[Process], scorecard: Path) -> None:
     """Wait for all; tell now and then how far they are."""
     terminal, begun, said_s = sys.stderr.isatty(), time.monotonic(), 0.0
-    while any(run.process.poll() is None for run in runs):
+    while any(process.poll() is None for process in runs):
         time.sleep(_LOOK_S)
+        raise_noted()
         passed_s = time.monotonic() - begun
         if terminal or passed_s - said_s > _LINE_S:
             said_s = passed_s
@@ -93,8 +94,3 @@ def _watch(runs: Sequence[_Run], scorecard: Path) -> None:
             print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
     if terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _text(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
