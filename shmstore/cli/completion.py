@@ -26,7 +26,7 @@ class _Verb(NamedTuple):
     takes_store: bool
 
 
-class CompletionAction(argparse.Action):
+class _CompletionAction(argparse.Action):
     """``--completion SHELL``: print the script for that shell and exit."""
 
     def __call__(
@@ -39,6 +39,13 @@ class CompletionAction(argparse.Action):
         """Print the script; argparse calls this when it meets the option."""
         print(script(parser, str(values)))
         parser.exit()
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints a completion script."""
+    parser.add_argument(
+        "--completion", action=_CompletionAction, choices=SHELLS, help="print a completion script and exit"
+    )
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -6,8 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from shmstore.cli import units
-from shmstore.cli.completion import SHELLS, CompletionAction
+from shmstore.cli import completion, units
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
 from shmstore.coordinator import DEFAULT_TICK_S, Coordinator
 from shmstore.events.store import attach
@@ -42,9 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="between two looks for the dead (default: 50ms)",
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
-    parser.add_argument(
-        "--completion", action=CompletionAction, choices=SHELLS, help="print a completion script and exit"
-    )
+    completion.declare(parser)
     return parser
 
 

@@ -7,8 +7,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from shmstore.cli import completion
 from shmstore.cli.commands import COMMANDS
-from shmstore.cli.completion import SHELLS, CompletionAction
 from shmstore.cli.exits import EXIT_CODES_HELP, guard
 from shmstore.cli.render import Mode, Output
 
@@ -28,9 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{EXIT_CODES_HELP}\nresults go to stdout, messages to stderr; `{PROGRAM} VERB --help` has examples",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--completion", action=CompletionAction, choices=SHELLS, help="print a completion script and exit"
-    )
+    completion.declare(parser)
     drawing = argparse.ArgumentParser(add_help=False)
     style = drawing.add_mutually_exclusive_group()
     style.add_argument("--json", action="store_true", help="one JSON object per line")

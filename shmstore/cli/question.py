@@ -15,9 +15,6 @@ from shmstore.reading.selection import Selection, nanoseconds
 from shmstore.records.schema import Schema
 from shmstore.tables.table import Table
 
-EVERY = f"such as 1s, or {', '.join(CALENDAR_UNITS[:-1])} or {CALENDAR_UNITS[-1]}"
-"""What `--every` takes, in its help."""
-
 FIGURES = ("count", "sum", "mean", "min", "max")
 """What a summary tells of a field, in the order of its columns; without a field there is only the count."""
 
@@ -30,8 +27,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partition", type=int, metavar="P", help="only this partition (default: all)")
 
 
-def declare_zone(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that says whose calendar `--every` follows."""
+def declare_value(parser: argparse.ArgumentParser, *, value: str, by: str, every: str) -> None:
+    """Add the arguments that say what is asked about the records; `value`, `by` and `every` say it in the help."""
+    parser.add_argument("--value", metavar="FIELD", help=value)
+    parser.add_argument("--by", metavar="FIELD", help=by)
+    calendar = f"such as 1s, or {', '.join(CALENDAR_UNITS[:-1])} or {CALENDAR_UNITS[-1]}"
+    parser.add_argument("--every", type=units.every, metavar="TIME", help=every.format(calendar))
     parser.add_argument("--zone", metavar="ZONE", help="whose days and months, such as Europe/Berlin (default: UTC)")
 
 

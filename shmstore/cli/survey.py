@@ -1,9 +1,11 @@
-"""What the verbs ask about a segment from outside: open it for looking only, who uses it, whose file it is."""
+"""What several verbs ask about a segment from outside, or show of it: its partitions, who uses it, whose file it is."""
 
 import os
 from typing import Any
 
+from shmstore.cli import units
 from shmstore.cli.machine import is_locked, owner_name
+from shmstore.cli.render import Column, Output
 from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound
 from shmstore.events.store import EventStore, attach
 from shmstore.segments import names
@@ -39,6 +41,19 @@ def in_use(name: str) -> bool:
         return is_locked(fd)
     finally:
         os.close(fd)
+
+
+def partition_columns(out: Output, *counts: Column) -> tuple[Column, ...]:
+    """The columns of a table of partitions; `counts` are those of what was appended."""
+    return (
+        Column("partition", "partition", right=True),
+        Column("fill", "fill", lambda fill: f"{out.bar(fill)} {units.percent(fill):>5}"),
+        Column("records", "records", units.count, right=True),
+        *counts,
+        Column("in_flight", "in flight", right=True),
+        Column("skipped", "skipped", right=True),
+        Column("voided", "voided", right=True),
+    )
 
 
 def owner(uid: int) -> str:

@@ -32,14 +32,14 @@ Rule = Literal["key", "process", "turn", "explicit"]
 _WORD_BYTES = 8
 _MOST_FIELDS_IN_COLUMNS, _MOST_BYTES_IN_COLUMNS = 8, 64
 
-_LAYOUTS: dict[str, int] = {"rows": _core.LAYOUT_ROWS, "columns": _core.LAYOUT_COLUMNS}
-_RULES: dict[str, int] = {
+# What the words of the options are to the core.
+LAYOUTS: dict[str, int] = {"rows": _core.LAYOUT_ROWS, "columns": _core.LAYOUT_COLUMNS}
+RULES: dict[str, int] = {
     "key": _core.BY_KEY,
     "process": _core.BY_PROCESS,
     "turn": _core.BY_TURN,
     "explicit": _core.EXPLICIT,
 }
-
 
 _COMPARED = ("capacity", "partitions", "layout", "partition_by", "keys", "processes")
 _SIZES = {"keys": 1, "processes": 1}
@@ -96,7 +96,7 @@ def segment_options(
     return _core.Options(
         capacity=capacity,
         partitions=_default_partitions(capacity) if partitions is None else partitions,
-        layout=_chosen("layout", suitable_layout(schema) if layout is None else layout, _LAYOUTS),
+        layout=_chosen("layout", suitable_layout(schema) if layout is None else layout, LAYOUTS),
         rule=_rule(schema, partition_by),
         keys=keys,
         processes=processes,
@@ -146,8 +146,8 @@ def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: M
     pairs: dict[str, tuple[Any, Any]] = {
         "capacity": (plan.capacity, rounded),
         "partitions": (found["partitions"], wanted["partitions"]),
-        "layout": (_word(_LAYOUTS, found["layout"]), _word(_LAYOUTS, wanted["layout"])),
-        "partition_by": (_word(_RULES, found["rule"]), _word(_RULES, wanted["rule"])),
+        "layout": (word_of(LAYOUTS, found["layout"]), word_of(LAYOUTS, wanted["layout"])),
+        "partition_by": (word_of(RULES, found["rule"]), word_of(RULES, wanted["rule"])),
         "keys": (found["keys"], wanted["keys"]),
         "processes": (found["processes"], wanted["processes"]),
     }
@@ -156,7 +156,8 @@ def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: M
     ]
 
 
-def _word(choices: Mapping[str, int], number: int) -> str:
+def word_of(choices: Mapping[str, int], number: int) -> str:
+    """The word for a number of LAYOUTS or RULES."""
     return next(word for word, known in choices.items() if known == number)
 
 
@@ -173,7 +174,7 @@ def _rule(schema: Schema, asked: Rule | None) -> int:
             f"partition_by is 'key', but no field is a Key ({', '.join(schema.names)}); declare one, or use 'process', "
             "'turn' or 'explicit'"
         )
-    return _chosen("partition_by", asked, _RULES)
+    return _chosen("partition_by", asked, RULES)
 
 
 def _chosen(option: str, value: str, choices: Mapping[str, int]) -> int:

@@ -15,7 +15,7 @@ from shmstore.expressions.expression import Expression
 from shmstore.questions.query import Order, Query
 from shmstore.questions.questions import Questions
 from shmstore.questions.snapshot import Snapshot
-from shmstore.questions.source import Condition, Copied, Live, Scope
+from shmstore.questions.source import Condition, Live
 from shmstore.reading.cursor import Cursor, Start, start_tickets
 from shmstore.reading.gap import gaps_of
 from shmstore.reading.selection import Moment, Selection, as_datetime, condition, one_partition, require_time, window
@@ -71,8 +71,8 @@ class View(Questions[R]):
         if not isinstance(order, str) or order not in ("partition", "time"):
             raise refused("order", order, "'partition' or 'time'")
         expression, accept = condition(where)
-        scope = self._live(expression, since, until, partition)
-        columns = self._core.snapshot(scope.partitions, scope.program(), scope.ends, self.summaries)
+        scope = self._ask(expression, since, until, partition)
+        columns = scope.matching()
         gaps = gaps_of(columns.gaps())
         if order == "time":
             columns = columns.order_by(require_time(self._schema, "order by time"))
@@ -101,7 +101,7 @@ class View(Questions[R]):
         expression, accept = condition(where)
 
         def ask() -> Live:
-            return self._live(expression, since, until, partition)
+            return self._ask(expression, since, until, partition)
 
         def snapshot() -> Snapshot[R]:
             ordered: Literal["partition", "time"] = "time" if order == "newest" and self._has_time else "partition"
@@ -115,9 +115,7 @@ class View(Questions[R]):
     def _has_time(self) -> bool:
         return self._schema.time_field is not None
 
-    def _live(
-        self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
-    ) -> Live:
+    def _ask(self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None) -> Live:
         """The live records as they are now. The tails are read first, so that a later compilation knows all of their
         keys.
         """
@@ -134,20 +132,6 @@ class View(Questions[R]):
     def _oldest_ns(self) -> int | None:
         """The least timestamp of all records; None when there are none."""
         return Live(self._core, Condition(self._schema, self._core.keys), summaries=self.summaries).oldest_ns()
-
-    def _scope(
-        self,
-        *,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        where: Expression | Callable[[R], object] | None = None,
-        partition: int | None = None,
-    ) -> Scope:
-        expression, accept = condition(where)
-        if accept is None:
-            return self._live(expression, since, until, partition)
-        columns = self.snapshot(since=since, until=until, where=accept, partition=partition).core
-        return Copied(columns, Condition(self._schema, columns.keys))
 
     def _chosen(self, **selection: Unpack[Selection[R]]) -> Query[R]:
         return self.query(**selection)

@@ -9,12 +9,13 @@ from typing import Any, Generic, TypeVar, Unpack
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import called
+from shmstore.expressions.expression import Expression
 from shmstore.questions import aggregates as numbers
 from shmstore.questions.aggregates import Number, Summary
 from shmstore.questions.groups import GroupBy
 from shmstore.questions.source import Scope, Value, group_index
 from shmstore.questions.windows import windows
-from shmstore.reading.selection import Selection
+from shmstore.reading.selection import Moment, Selection, condition
 from shmstore.records.schema import Schema
 from shmstore.tables.table import Table
 
@@ -55,12 +56,27 @@ class Questions(ABC, Generic[R]):
         """The fields of the records."""
 
     @abstractmethod
-    def _scope(self, **selection: Unpack[Selection[R]]) -> Scope:
-        """What a question with this selection is put to."""
+    def _ask(
+        self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
+    ) -> Scope:
+        """What a question is put to, whose `where` is for the core."""
 
     @abstractmethod
     def _chosen(self, **selection: Unpack[Selection[R]]) -> Iterable[R]:
         """The matching records, in the order of a snapshot."""
+
+    def _scope(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Expression | Callable[[R], object] | None = None,
+        partition: int | None = None,
+    ) -> Scope:
+        """What a question with this selection is put to."""
+        expression, accept = condition(where)
+        scope = self._ask(expression, since, until, partition)
+        return scope if accept is None else scope.accepted(accept)
 
     def count(self, **selection: Unpack[Selection[R]]) -> int:
         """How many records match."""

@@ -15,7 +15,7 @@ from shmstore.questions.questions import Questions
 from shmstore.questions.source import Condition, Copied
 from shmstore.reading.detached import Detached, attached, detached
 from shmstore.reading.gap import Gap, GapReason
-from shmstore.reading.selection import Moment, Selection, condition, window
+from shmstore.reading.selection import Moment, Selection, window
 from shmstore.records.fields import KINDS, Marker
 from shmstore.records.schema import Schema
 from shmstore.tables import arrow
@@ -111,30 +111,22 @@ class Snapshot(Tabular[R], Questions[R]):
         if isinstance(accept, Expression):
             return self._of(self._all(accept).matching())
         called("accept", accept, "an expression, as field('value') > 100, or a callable")
-        chosen = [row for row, record in enumerate(self) if accept(record)]
-        return self._of(self._columns.take(chosen))
+        return self._of(self._all().accepted(accept).source)
 
     def _of(self, columns: _core.Columns) -> "Snapshot[R]":
         """A part of this one."""
         return Snapshot(columns, self._schema, self._gaps, reaches=self._reaches)
 
-    def _scope(
-        self,
-        *,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        where: Expression | Callable[[R], object] | None = None,
-        partition: int | None = None,
+    def _ask(
+        self, where: Expression | None, since: Moment | None, until: Moment | None, partition: int | None
     ) -> Copied:
         if partition is not None:
             raise InvalidOption(
                 f"partition is {shown(partition)}, and a snapshot does not know which partition its records come from; "
                 "take one of a single partition: store.snapshot(partition=...)"
             )
-        expression, accept = condition(where)
         since_ns, until_ns = window(self._schema, since, until, self._all().oldest_ns)
-        scope = self._all(expression, since_ns, until_ns)
-        return scope if accept is None else self._of(scope.matching()).where(accept)._all()
+        return self._all(where, since_ns, until_ns)
 
     def _all(self, where: Expression | None = None, since_ns: int | None = None, until_ns: int | None = None) -> Copied:
         return Copied(self._columns, Condition(self._schema, self._columns.keys, where, since_ns, until_ns))

@@ -1,5 +1,6 @@
 """What a question is put to: the live records of a store, or those of a snapshot, and which of them it is about."""
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(ABC):
     """Records and a condition on them, as they are when the question is put: `Copied` or `Live` ones."""
 
     source: _core.Columns | _core.Store
@@ -59,6 +60,16 @@ class Scope:
     def program(self, values: Sequence[Value] = ()) -> _core.Program:
         """The condition and some values, compiled."""
         return self.condition.program(values)
+
+    @abstractmethod
+    def matching(self) -> _core.Columns:
+        """A copy of the records that match, in the order of a snapshot."""
+
+    def accepted(self, accept: Callable[[Any], object]) -> "Copied":
+        """Those of which a callable says that they are wanted."""
+        columns = self.matching()
+        chosen = [row for row, record in enumerate(columns) if accept(record)]
+        return Copied(columns.take(chosen), Condition(self.schema, columns.keys))
 
     def until_now(self) -> "Scope":
         """The same, without what is appended from now on: for questions that are put in several passes."""
@@ -142,7 +153,6 @@ class Copied(Scope):
     source: _core.Columns
 
     def matching(self) -> _core.Columns:
-        """The records that match, in the same order."""
         return self.source.keep(self.program().matches(self.source))
 
 
@@ -151,6 +161,9 @@ class Live(Scope):
     """Live records of a store."""
 
     source: _core.Store
+
+    def matching(self) -> _core.Columns:
+        return self.source.snapshot(self.partitions, self.program(), self.ends, self.summaries)
 
     def ranges(self) -> list[tuple[int, int, int]]:
         """(partition, first ticket, end) of the live records: never more of them than there are slots."""

@@ -42,18 +42,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("name", help="the store")
     question.declare(parser)
-    parser.add_argument("--value", metavar="FIELD", help="what is drawn (default: how many records there are)")
+    question.declare_value(
+        parser,
+        value="what is drawn (default: how many records there are)",
+        by="a line, or bar, for each value of this field",
+        every="a point for each window of time, {} (default: as many as fit)",
+    )
     parser.add_argument("--what", choices=question.FIGURES, help="of the value (default: mean)")
-    parser.add_argument("--by", metavar="FIELD", help="a line, or bar, for each value of this field")
     parser.add_argument("--limit", type=units.whole, default=8, metavar="N", help="the N greatest groups (default: 8)")
     parser.add_argument("--bars", action="store_true", help="a bar for each group, all times together")
-    parser.add_argument(
-        "--every",
-        type=units.every,
-        metavar="TIME",
-        help=f"a point for each window of time, {question.EVERY} (default: as many as fit)",
-    )
-    question.declare_zone(parser)
     file = parser.add_mutually_exclusive_group()
     file.add_argument("--png", metavar="FILE", help="draw into this file, which is replaced")
     file.add_argument("--svg", metavar="FILE", help="draw into this file; it is light or dark as its reader prefers")

@@ -34,15 +34,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the store")
     parser.add_argument("fields", nargs="*", metavar="FIELD", help="of the records that are listed (default: all)")
     question.declare(parser)
-    parser.add_argument("--value", metavar="FIELD", help="summarize this field: count, sum, mean, min, max")
-    parser.add_argument("--by", metavar="FIELD", help="a row for each value of this field, instead of records")
-    parser.add_argument(
-        "--every",
-        type=units.every,
-        metavar="TIME",
-        help=f"a row for each window of time, {question.EVERY}",
+    question.declare_value(
+        parser,
+        value="summarize this field: count, sum, mean, min, max",
+        by="a row for each value of this field, instead of records",
+        every="a row for each window of time, {}",
     )
-    question.declare_zone(parser)
     parser.add_argument(
         "--period", type=units.lasting, metavar="TIME", help="the length of the windows (default: --every)"
     )

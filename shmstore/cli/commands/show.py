@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY, code_of
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import find, in_use, look, owner
+from shmstore.cli.survey import find, in_use, look, owner, partition_columns
 from shmstore.errors import ShmStoreError
+from shmstore.events.options import LAYOUTS, RULES, word_of
 from shmstore.events.statistics import PartitionStatistics
 from shmstore.events.store import EventStore
 from shmstore.records.fields import KINDS, Marker
@@ -18,9 +18,6 @@ from shmstore.segments.segment import SegmentInfo
 
 HELP = "describe one store: header, schema, partitions, statistics, regions"
 EXAMPLES = ("show orders", "show orders --json | jq .statistics")
-
-_LAYOUTS = {_core.LAYOUT_ROWS: "rows", _core.LAYOUT_COLUMNS: "columns"}
-_RULES = {_core.BY_KEY: "key", _core.BY_PROCESS: "process", _core.BY_TURN: "turn", _core.EXPLICIT: "explicit"}
 
 _FILE_COLUMNS = (
     Column("name", "name"),
@@ -48,6 +45,10 @@ _HEADER_COLUMNS = (
         lambda alive: "running" if alive else "none",
         tone=lambda a: Tone.GOOD if a else None,
     ),
+)
+_TICKET_COLUMNS = (
+    Column("oldest", "oldest", units.count, right=True),
+    Column("tail", "tail", units.count, right=True),
 )
 _STATISTICS_COLUMNS = (
     Column("records", "records", units.count),
@@ -133,8 +134,8 @@ def _header(store: EventStore[Any]) -> dict[str, Any]:
     return {
         "store_id": header.store_id.hex(),
         "abi": ".".join(map(str, header.abi)),
-        "layout": _LAYOUTS[options["layout"]],
-        "partition_by": _RULES[options["rule"]],
+        "layout": word_of(LAYOUTS, options["layout"]),
+        "partition_by": word_of(RULES, options["rule"]),
         "capacity": plan.capacity,
         "partitions": options["partitions"],
         "slots": plan.slots,
@@ -203,21 +204,11 @@ def _regions(store: EventStore[Any]) -> list[dict[str, Any]]:
 
 
 def _lines(out: Output, seen: dict[str, Any]) -> list[str]:
-    partition_columns = (
-        Column("partition", "partition", right=True),
-        Column("fill", "fill", lambda fill: f"{out.bar(fill)} {units.percent(fill):>5}"),
-        Column("records", "records", units.count, right=True),
-        Column("oldest", "oldest", units.count, right=True),
-        Column("tail", "tail", units.count, right=True),
-        Column("in_flight", "in flight", right=True),
-        Column("skipped", "skipped", right=True),
-        Column("voided", "voided", right=True),
-    )
     sections: list[list[str]] = [
         out.facts((*_FILE_COLUMNS, *_HEADER_COLUMNS), seen.get("file", {}) | seen.get("header", {})),
         out.table(_FIELD_COLUMNS, seen.get("fields", ())),
         out.facts(_STATISTICS_COLUMNS, seen.get("statistics", {})),
-        out.table(partition_columns, seen.get("partitions", ())),
+        out.table(partition_columns(out, *_TICKET_COLUMNS), seen.get("partitions", ())),
         out.table(_REGION_COLUMNS, seen.get("regions", ())),
         [out.paint(f"problem: {problem}", Tone.BAD) for problem in seen["problems"]],
     ]

@@ -10,7 +10,7 @@ from shmstore.cli import units
 from shmstore.cli.exits import OK
 from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import look
+from shmstore.cli.survey import look, partition_columns
 from shmstore.events.store import EventStore
 
 HELP = "show a store at work: rates, partitions and processes, live"
@@ -20,6 +20,10 @@ _SPARK_SECONDS = 60
 _FRESH_NS = 2_500_000_000  # a coordinator samples each second
 _FIRST_LOOK_S = 0.25
 _MOST_PARTITIONS = 16
+_APPENDED_COLUMNS = (
+    Column("appended", "appended", units.count, right=True),
+    Column("appended_per_second", "rate", units.rate, right=True),
+)
 
 _PLAIN_COLUMNS = tuple(
     Column(key, key)
@@ -190,22 +194,12 @@ def _totals(out: Output, state: dict[str, Any]) -> list[str]:
 
 
 def _partitions(out: Output, partitions: list[dict[str, Any]]) -> list[str]:
-    columns = [
-        Column("partition", "partition", right=True),
-        Column("fill", "fill", lambda fill: f"{out.bar(fill, 20)} {units.percent(fill):>5}"),
-        Column("records", "records", units.count, right=True),
-        Column("appended", "appended", units.count, right=True),
-        Column("appended_per_second", "rate", units.rate, right=True),
-        Column("in_flight", "in flight", right=True),
-        Column("skipped", "skipped", right=True),
-        Column("voided", "voided", right=True),
-    ]
     shown = partitions
     if out.on_terminal and len(partitions) > _MOST_PARTITIONS:
         # The busiest, in their own order: a frame must leave room for the processes.
         busiest = sorted(partitions, key=lambda part: -(part["appended_per_second"] or 0))[:_MOST_PARTITIONS]
         shown = [part for part in partitions if part in busiest]
-    lines = out.table(columns, shown)
+    lines = out.table(partition_columns(out, *_APPENDED_COLUMNS), shown)
     if len(shown) < len(partitions):
         lines.append(out.paint(f"… {len(partitions) - len(shown)} more partitions, less busy", Tone.FAINT))
     return lines
