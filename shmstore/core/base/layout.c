@@ -169,10 +169,37 @@ static void place_slots(struct geometry *g) {
     }
 }
 
+/* A series takes one node, or two where it has buckets or long labels; what is declared takes some more. */
+static enum plan_status plan_metrics(struct geometry *g, struct refusal *why) {
+    const struct options *o = &g->options;
+    if (!bounded(why, "series", o->capacity, 1, MAX_SERIES) ||
+        !bounded(why, "exemplars", o->exemplars, 0, MAX_EXEMPLARS) ||
+        !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) || !bounded(why, "fields", o->field_count, 0, 0) ||
+        !bounded(why, "partitions", o->partitions, 0, 0) || !bounded(why, "layout", o->layout, 0, 0) ||
+        !bounded(why, "partition rule", o->rule, 0, 0))
+        return PLAN_BAD_OPTION;
+    g->key_field = g->time_field = -1;
+    g->node_count = (uint32_t)(2 * o->capacity + DECLARATION_NODES);
+    g->chain_count = 8;
+    while (g->chain_count < o->capacity) g->chain_count *= 2;
+    g->changes_offset = g->processes_offset + o->processes * sizeof(struct place);
+    g->chains_offset = g->changes_offset + sizeof(struct changes);
+    g->nodes_offset = round_up(g->chains_offset + g->chain_count * 8, 256);
+    g->exemplars_offset = g->nodes_offset + g->node_count * sizeof(struct node);
+    g->total_bytes = round_up(g->exemplars_offset + o->exemplars * sizeof(struct exemplar), 4096);
+    return PLAN_OK;
+}
+
 enum plan_status layout_plan(const struct options *options, const struct field_spec *specs, struct geometry *g,
                              struct refusal *why) {
     memset(g, 0, sizeof *g);
     g->options = *options;
+    g->board_offset = round_up(sizeof(struct header), 128);
+    g->history_offset = g->board_offset + round_up(sizeof(struct board), 128);
+    g->processes_offset = g->history_offset + HISTORY_SAMPLES * sizeof(struct sample);
+    if (!bounded(why, "the kind of the segment", options->kind, SEGMENT_EVENTS, SEGMENT_KIND_END - 1))
+        return PLAN_BAD_OPTION;
+    if (options->kind == SEGMENT_METRICS) return plan_metrics(g, why);
     enum plan_status status = plan_fields(specs, g, why);
     if (status == PLAN_OK) status = plan_options(g, why);
     if (status != PLAN_OK) return status;
@@ -182,9 +209,6 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     plan_blocks(g);
     place_slots(g);
 
-    g->board_offset = round_up(sizeof(struct header), 128);
-    g->history_offset = g->board_offset + round_up(sizeof(struct board), 128);
-    g->processes_offset = g->history_offset + HISTORY_SAMPLES * sizeof(struct sample);
     g->buckets_offset = g->processes_offset + options->processes * sizeof(struct place);
     if (g->key_field >= 0) {
         /* A process that dies between reserving a cell and publishing it loses the cell: one spare for each place. */
@@ -218,12 +242,13 @@ void layout_format(void *memory, const struct geometry *g, const struct field_sp
     header.board_offset = g->board_offset;
     header.history_offset = g->history_offset;
     header.processes_offset = g->processes_offset;
-    header.buckets_offset = g->buckets_offset;
+    header.buckets_offset = g->buckets_offset; /* or, these five, what metrics have there */
     header.cells_offset = g->cells_offset;
     header.partitions_offset = g->partitions_offset;
     header.summaries_offset = g->summaries_offset;
     header.slots_offset = g->slots_offset;
-    memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
+    if (g->options.kind != SEGMENT_EVENTS) header.incompatible = FEATURE_METRICS;
+    if (g->options.field_count) memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
     header.checksum = fnv1a(&header, offsetof(struct header, checksum));
     /* All other bytes of an empty store are zero. The magic goes last: a half-written header is nobody's. */
     memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic,
@@ -256,9 +281,10 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
         refuse(why, -1, "its byte order mark is %08x; this machine's is %08x", h->byte_order, BYTE_ORDER_MARK);
         return HEADER_OTHER_ABI;
     }
-    if (h->abi_major != ABI_MAJOR || h->incompatible) {
-        refuse(why, -1, "its format is %u.%u with required features %llx; this package reads %d.x without any",
-               h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR);
+    if (h->abi_major != ABI_MAJOR || h->incompatible & ~FEATURE_METRICS) {
+        refuse(why, -1, "its format is %u.%u with required features %llx; this package reads %d.x with %llx at most",
+               h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR,
+               (unsigned long long)FEATURE_METRICS);
         return HEADER_OTHER_ABI;
     }
     uint64_t checksum = fnv1a(h, offsetof(struct header, checksum));

@@ -9,6 +9,14 @@
  *     after            a second
  *     creation
  *
+ * and, of a metrics segment:
+ *
+ *   +--------+-------+---------+-----------+---------+--------+--------------+-----------+
+ *   | header | board | history | processes | changes | chains | nodes        | exemplars |
+ *   +--------+-------+---------+-----------+---------+--------+--------------+-----------+
+ *                                            of the    hash -> declarations
+ *                                            chains    node    and series
+ *
  * The header is written once, before anyone can see it. Whoever attaches copies it, validates the copy and computes the
  * offsets again from the few numbers in it (layout_plan): no later shared byte can lead outside the segment.
  *
@@ -20,6 +28,7 @@
 #include <stdint.h>
 
 #include "core/base/atomics.h"
+#include "core/base/wide.h"
 
 enum {
     ABI_MAJOR = 3, /* another major cannot be read */
@@ -34,6 +43,11 @@ enum {
     HISTORY_SAMPLES = 3600, /* one a second for an hour */
     LEAST_BLOCK_SLOTS = 256,
     CACHE_LINE = 64,
+    MAX_SERIES = 1 << 22,
+    MAX_NODES = (1 << 24) - 1, /* 24 bits of a link */
+    DECLARATION_NODES = 512,
+    MAX_EXEMPLARS = 1 << 20,
+    EXEMPLAR_TEXT_BYTES = 512, /* 128 characters */
     PROCESS_NAME_BYTES = 64,
 };
 
@@ -68,6 +82,10 @@ struct kind_range {
 };
 extern const struct kind_range kind_ranges[KIND_END];
 
+/* What a segment holds. */
+enum segment_kind { SEGMENT_EVENTS, SEGMENT_METRICS, SEGMENT_KIND_END };
+#define FEATURE_METRICS UINT64_C(1) /* a required feature: another kind than events */
+
 enum arrangement { LAYOUT_ROWS = 1, LAYOUT_COLUMNS = 2 };
 enum rule { RULE_KEY = 1, RULE_PROCESS, RULE_TURN, RULE_EXPLICIT, RULE_END };
 
@@ -80,13 +98,17 @@ struct field_spec {
 };
 
 struct options {
-    uint64_t capacity; /* records asked for */
+    uint64_t capacity; /* records asked for; of metrics, series */
     uint32_t partitions;
     uint32_t layout;
     uint32_t rule;
-    uint32_t keys;
+    union {
+        uint32_t keys;
+        uint32_t exemplars; /* of metrics */
+    };
     uint32_t processes;
-    uint32_t field_count;
+    uint16_t field_count;
+    uint16_t kind; /* of the segment */
 };
 
 struct header {
@@ -98,8 +120,15 @@ struct header {
     uint8_t store_id[16];
     int64_t created_ns;
     struct options options;
-    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
-        summaries_offset, slots_offset;
+    uint64_t board_offset, history_offset, processes_offset;
+    union {
+        struct {
+            uint64_t buckets_offset, cells_offset, partitions_offset, summaries_offset, slots_offset;
+        };
+        struct { /* of metrics; the rest is zero */
+            uint64_t changes_offset, chains_offset, nodes_offset, exemplars_offset, no_offset;
+        };
+    };
     struct field_spec fields[MAX_FIELDS];
     uint64_t checksum; /* FNV-1a of all bytes above */
 };
@@ -146,6 +175,43 @@ struct summary {
     atomic_u64 check; /* of the words above, and of what they are about */
 };
 
+/* ---- of a metrics segment ---------------------------------------------------------------------------------------- */
+
+/* What changes the chains, and what is known of their room. */
+struct changes {
+    _Alignas(64) atomic_u64 change; /* number (36 bits) | what (4 bits) | node + 1 (24 bits): see nodes.h */
+    atomic_u64 hint;                /* where to look for room first */
+    atomic_u64 used;                /* nodes beyond were never claimed */
+    atomic_u64 freed;               /* counts nodes that were given back: where it moves, there may be room again */
+    atomic_u64 refused;             /* counts series that there was no room for */
+};
+
+/* See nodes.h for what each word means, and cells.h for what the cells hold. */
+struct node {
+    atomic_u64 word;         /* generation | owner | state */
+    atomic_u64 link;         /* number of a change (36 bits) | the next of the chain + 1 (24 bits) */
+    atomic_u64 more;         /* its next part + 1, or 0 */
+    atomic_u64 identity;     /* hash of the key (24 bits) | place (16 bits) | family (24 bits) */
+    atomic_u64 sizes;        /* bytes of key and text, and cells */
+    atomic_u64 since;        /* ns since the epoch; of what each process has for itself, its pid */
+    struct wide cell;        /* its first */
+    unsigned char rest[192]; /* its other cells, then its text; what does not fit goes on in its parts */
+};
+
+struct exemplar {
+    atomic_u64 word;  /* see exemplars.h */
+    atomic_u64 of;    /* generation of the node (32 bits) | the node (24 bits) */
+    atomic_u64 cell;  /* which of its cells (16 bits), and the length of the text */
+    atomic_u64 value; /* bits of a double */
+    atomic_u64 time_ns;
+    uint64_t reserved[3];
+    atomic_u64 text[EXEMPLAR_TEXT_BYTES / 8];
+};
+
+_Static_assert(sizeof(struct changes) == 64, "what changes with the chains lies on a line of its own");
+_Static_assert(sizeof(struct node) == 256 && offsetof(struct node, rest) == 64,
+               "what an update of the first cell touches is one line");
+_Static_assert(sizeof(struct exemplar) == 576, "an exemplar is nine cache lines");
 _Static_assert(sizeof(struct field_spec) == 64, "field specs are part of the format");
 _Static_assert(sizeof(struct options) == 32, "options are part of the format");
 _Static_assert(offsetof(struct header, options) == 72, "the header's fixed part is part of the format");
@@ -180,8 +246,16 @@ struct geometry {
     uint64_t word_base, word_stride, partition_bytes;
     uint64_t block_slots, block_count; /* slots of a block (the last may have fewer), blocks of a partition */
     uint32_t summary_count;            /* summaries of a block */
-    uint64_t board_offset, history_offset, processes_offset, buckets_offset, cells_offset, partitions_offset,
-        summaries_offset, slots_offset;
+    uint64_t board_offset, history_offset, processes_offset;
+    union {
+        struct {
+            uint64_t buckets_offset, cells_offset, partitions_offset, summaries_offset, slots_offset;
+        };
+        struct { /* of metrics; the rest is zero */
+            uint64_t changes_offset, chains_offset, nodes_offset, exemplars_offset, no_offset;
+        };
+    };
+    uint32_t chain_count, node_count; /* of metrics; the first is a power of two */
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
     int key_field, time_field; /* -1 when there is none */

@@ -1,0 +1,64 @@
+/* Reading cells, and the values that each process has for itself; numbers in brackets are the sentences of cells.h. */
+#include "core/metrics/cells.h"
+
+#include "core/base/point.h"
+
+enum { MOST_LOOKS = 1 << 20 };
+
+bool cell_read(const struct wide *cell, struct cell_value *value) {
+    for (uint32_t looks = MOST_LOOKS; looks; looks--) {
+        const uint64_t tag = load_acquire(&cell->low); /* cell_read:tag */
+        const uint64_t number = load_acquire(&cell->high);
+        if (load_relaxed(&cell->low) != tag) continue; /* cell_read:again */
+        *value = (struct cell_value){tag & CELL_MASK, number_of(number)};
+        return true;
+    }
+    return false;
+}
+
+static double folded(double dead, double own, enum fold fold) {
+    if (fold == FOLD_SUM) return dead + own;
+    if (fold == FOLD_LEAST) return own < dead ? own : dead;
+    return own > dead ? own : dead;
+}
+
+bool own_take(const struct cell_at *own, const struct cell_at *dead, atomic_u64 *since, uint64_t mark, uint64_t pid,
+              enum fold fold) {
+    struct halves mine, theirs;
+    for (;;) {
+        if (!cell_load(own, &mine) || !cell_load(dead, &theirs)) return false;
+        const uint64_t its = mine.low & CELL_MASK, last = theirs.low & CELL_MASK;
+        if (its == mark) return true;
+        if (!its) {
+            store_relaxed(since, pid); /* own_take:pid */
+            POINT("pid written");
+            if (cell_swap(own, mine, mark, 0)) return true;
+        } else if (fold != FOLD_NOTHING && last != its) {
+            const double value = number_of(mine.high);
+            cell_swap(dead, theirs, its, last ? folded(number_of(theirs.high), value, fold) : value);
+            POINT("dead folded");
+        } else {
+            cell_swap(own, mine, 0, 0); /* own_take:absent */
+            POINT("own value absent");
+        }
+    }
+}
+
+bool own_read(const struct wide *own, const struct wide *dead, const atomic_u64 *since, struct own_values *values) {
+    for (uint32_t looks = MOST_LOOKS; looks; looks--) {
+        struct cell_value mine, theirs;
+        if (!cell_read(own, &mine)) return false;
+        const uint64_t pid = load_relaxed(since);
+        if (!cell_read(dead, &theirs)) return false;
+        fence_acquire();
+        if ((load_relaxed(&own->low) & CELL_MASK) != mine.bits) continue; /* own_read:again */
+        *values = (struct own_values){.has_own = mine.bits && mine.bits != theirs.bits,
+                                      .has_dead = theirs.bits,
+                                      .mark = mine.bits,
+                                      .pid = pid,
+                                      .own = mine.number,
+                                      .dead = theirs.number};
+        return true;
+    }
+    return false;
+}
