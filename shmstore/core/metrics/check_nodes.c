@@ -1,0 +1,109 @@
+/* Looks at every node and every chain; what is found wrong is looked at again, as others may just be changing it. */
+#include "core/metrics/check_nodes.h"
+
+#include <stdio.h>
+
+#include "core/metrics/changes.h"
+#include "core/metrics/contents.h"
+
+enum { MOST_REPORTED = 20, LOOKS = 3 };
+
+/* Is the node in the chain of its key? */
+static bool is_in_its_chain(const struct nodes *nodes, uint32_t index) {
+    uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&nodes_at(nodes, index)->identity))));
+    for (uint32_t left = nodes->geometry->node_count; is_node(nodes, at) && left; left--) {
+        if (at == index + 1) return true;
+        at = linked(load_acquire(&nodes_at(nodes, (uint32_t)at - 1)->link));
+    }
+    return false;
+}
+
+static bool is_part_of(const struct nodes *nodes, uint32_t index, uint32_t whole) {
+    if (whole >= nodes->geometry->node_count) return false;
+    struct walk walk = {nodes, nodes_at(nodes, whole), 0};
+    const enum node_state state = node_state(load_acquire(&walk.node->word));
+    if (state != NODE_CLAIMED && state != NODE_LIVE && state != NODE_REMOVED) return false;
+    while (walk_on(&walk))
+        if (walk.node == nodes_at(nodes, index)) return true;
+    return false;
+}
+
+static bool has_its_parts(const struct nodes *nodes, uint32_t index) {
+    struct node *node = nodes_at(nodes, index);
+    struct walk walk = {nodes, node, 0};
+    const uint64_t sizes = load_relaxed(&node->sizes), bytes = rest_bytes(sizes);
+    if (!node_cells(sizes) || node_key_bytes(sizes) > node_text_bytes(sizes)) return false;
+    for (uint64_t parts = bytes ? (bytes - 1) / REST_BYTES : 0; parts; parts--) {
+        if (!walk_on(&walk)) return false;
+        const uint64_t word = load_acquire(&walk.node->word);
+        if (node_state(word) != NODE_PART || node_subject(word) != index) return false;
+    }
+    return !load_relaxed(&walk.node->more);
+}
+
+/* Are all cells of the generation of their node? */
+static bool has_its_cells(const struct nodes *nodes, struct node_at at) {
+    const uint32_t count = node_cells(load_relaxed(&nodes_at(nodes, at.index)->sizes));
+    for (uint32_t number = 0; number < count; number++) {
+        struct wide *cell = nodes_cell(nodes, at, number);
+        if (cell && load_relaxed(&cell->low) >> CELL_BITS != cell_tag(node_generation(at.word), 0) >> CELL_BITS)
+            return false;
+    }
+    return true;
+}
+
+static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t word) {
+    switch (node_state(word)) {
+    case NODE_FREE: return node_subject(word) ? "is free, and names an owner" : NULL;
+    case NODE_CLAIMED:
+        if (owner_place(node_subject(word)) >= nodes->geometry->options.processes)
+            return "is claimed by a place that does not exist";
+        return NULL;
+    case NODE_LIVE:
+        if (!is_in_its_chain(nodes, index)) return "is live, and not in its chain";
+        if (!has_its_parts(nodes, index)) return "has other parts than its sizes say";
+        if (!has_its_cells(nodes, (struct node_at){index, word})) return "has a cell of another generation";
+        return NULL;
+    case NODE_REMOVED: return NULL; /* on its way */
+    case NODE_PART: return is_part_of(nodes, index, node_subject(word)) ? NULL : "is part of a node that has it not";
+    default: return "bears an unknown state";
+    }
+}
+
+/* Is there a chain that leads to nodes that are not of it? */
+static const char *fault_of_chain(const struct nodes *nodes, atomic_u64 *chain) {
+    uint64_t at = linked(load_acquire(chain));
+    for (uint32_t left = nodes->geometry->node_count; at; left--) {
+        if (!is_node(nodes, at)) return "leads to a node that does not exist";
+        if (!left) return "leads in a circle";
+        struct node *node = nodes_at(nodes, (uint32_t)at - 1);
+        const enum node_state state = node_state(load_acquire(&node->word));
+        if (state == NODE_FREE || state == NODE_PART) return "leads to a node that holds nothing";
+        if (chain_of(nodes, load_relaxed(&node->identity)) != chain) return "leads to a node of another chain";
+        at = linked(load_acquire(&node->link));
+    }
+    return NULL;
+}
+
+uint64_t check_nodes(const struct nodes *nodes, void (*violation)(void *context, const char *text), void *context) {
+    const struct geometry *g = nodes->geometry;
+    uint64_t count = 0;
+    char text[160];
+    for (uint32_t i = 0; i < g->node_count + g->chain_count; i++) {
+        const bool is_chain = i >= g->node_count;
+        const uint32_t number = is_chain ? i - g->node_count : i;
+        atomic_u64 *chain = (atomic_u64 *)(void *)(nodes->memory + g->chains_offset) + number;
+        const char *fault = NULL;
+        uint64_t word = 0;
+        for (int look = 0; look < LOOKS; look++) {
+            word = load_acquire(is_chain ? chain : &nodes_at(nodes, number)->word);
+            fault = is_chain ? fault_of_chain(nodes, chain) : fault_of(nodes, number, word);
+            if (!fault) break;
+        }
+        if (!fault || count++ >= MOST_REPORTED) continue;
+        snprintf(text, sizeof text, "%s %u (word %016llx) %s", is_chain ? "chain" : "node", number,
+                 (unsigned long long)word, fault);
+        violation(context, text);
+    }
+    return count;
+}
