@@ -209,7 +209,7 @@ MUTANTS = (
         "the claims of a place's dead holder are swept before it is taken over",
         "who_dies_while_entering_leaves_a_place_for_the_next",
         "processes/process.c",
-        {"if (word_place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
+        {"if (word_place_state(word) == PLACE_USED) sweep": "if (word == 77) sweep"},
     ),
     Mutant(
         "another generation is another owner",

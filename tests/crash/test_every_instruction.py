@@ -189,7 +189,7 @@ class Planted:
 STORE = "    store_payload(g, slots, claim.where.slot, record);\n"
 PUBLISH = "    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED)))"
 SKIP_COUNTED = "    if (word_lap(word) == lap &&\n"
-SWEEP = "ring_sweep(table->ring, owner_of(index, word), &voided, &released);\n"
+SWEEP = "sweep(table, owner_of(index, word), &voided, &released);\n"
 ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
 LEFT = "    } else if (owner) {\n"
 PID = "        *pid = load_relaxed(&place->pid);\n"

@@ -106,11 +106,17 @@ bool processes_is_dead(void *context, uint32_t owner) {
     return !processes_is_locked(table, index);
 }
 
+/* Settle all that an owner which is gone had claimed. */
+static void sweep(const struct processes *table, uint32_t owner, uint64_t *voided, uint64_t *released) {
+    ring_sweep(table->ring, owner, voided, released);
+    if (table->claims.sweep) table->claims.sweep(table->claims.context, owner);
+}
+
 /* [2] We hold the lock of this place: settle what its last holder left, and make it ours. */
 static void take_place(struct processes *table, uint32_t index, const struct identity *identity) {
     struct place *place = processes_place(table->ring, index);
     uint64_t word = load_acquire(&place->word), voided, released;
-    if (word_place_state(word) == PLACE_USED) ring_sweep(table->ring, owner_of(index, word), &voided, &released);
+    if (word_place_state(word) == PLACE_USED) sweep(table, owner_of(index, word), &voided, &released);
     POINT("place swept");
     uint64_t generation = next_generation(word);
     store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */
@@ -302,7 +308,7 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
     bool reaped = word_place_state(word) != PLACE_FREE && !processes_is_locked(table, index);
     if (reaped) {
         *pid = load_relaxed(&place->pid);
-        ring_sweep(table->ring, owner_of(index, word), voided, released);
+        sweep(table, owner_of(index, word), voided, released);
         POINT("reap swept");
         store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* processes_reap:free */
     }

@@ -6,7 +6,7 @@
  *    the lock stays. The kernel drops it when the process dies, however it dies, or runs another program; it keeps it while
  *    the process is stopped, and is right across pid namespaces; pids and start times are shown to people and decide nothing.
  * 2. Entering: lock a free place, or one whose lock its dead holder lost, and its repair byte as well. A dead holder's
- *    claims are swept first (ring_sweep), then the generation rises: words that bear an older generation than their place
+ *    claims are swept first (sweep), then the generation rises: words that bear an older generation than their place
  *    are settled already. The generation's low 9 bits are never 0, so that no owner is 0: ring_append refuses that one.
  * 3. Owner (in slot words) = place index | generation's low 9 bits. Dead means: the place bears another generation or is
  *    not in use, or nobody holds its lock. In this order a place that is being taken over can only look alive too long.
@@ -49,9 +49,16 @@ struct identity {
     char name[PROCESS_NAME_BYTES];
 };
 
+/* What else than slots can be claimed in a segment: `sweep` settles it for an owner that is gone; NULL: nothing. */
+struct claims {
+    void (*sweep)(const void *context, uint32_t owner);
+    const void *context;
+};
+
 /* This process's view of the table of one segment. */
 struct processes {
     const struct ring *ring;
+    struct claims claims;          /* set by whoever opened the segment, before anyone enters */
     _Atomic int fd;                /* of the segment, our own: asked through; opened anew for locks [6] */
     uint64_t device, inode;        /* of the segment's file */
     bool named;                    /* it had a name when it was opened */

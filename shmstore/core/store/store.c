@@ -35,8 +35,8 @@ enum open_status handle_open(struct handle *handle, void *memory, uint64_t lengt
     handle->has_threads = opening->has_threads;
     handle->board = (struct board *)(void *)(handle->ring.memory + handle->geometry.board_offset);
     handle->barriers = wait_register();
-    handle->tails_left = calloc(partitions, sizeof *handle->tails_left);
-    handle->decided = calloc(partitions, sizeof *handle->decided);
+    handle->tails_left = calloc(partitions + 1, sizeof *handle->tails_left); /* of metrics, which have none: not NULL */
+    handle->decided = calloc(partitions + 1, sizeof *handle->decided);
     status = handle->tails_left && handle->decided ? OPEN_OK : OPEN_NO_MEMORY;
     if (status == OPEN_OK && !processes_open(&handle->processes, &handle->ring, opening->fd, opening->path))
         status = OPEN_FAILED;
