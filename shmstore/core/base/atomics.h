@@ -1,4 +1,4 @@
-/* Atomic operations named by their order: the only file that spells a memory order.
+/* Atomic operations named by their order: the only file, beside wide.h, that spells a memory order.
  *
  * Everything that several processes touch goes through these names, so a reader of the protocol sees the order in the
  * word itself, and a weaker or stronger one is a visible change. They work on _Atomic objects in any memory. */

@@ -8,7 +8,7 @@
  *   what it is for                    the 52 bits                             the number
  *   counter                           0                                       its value
  *   summary, bucket of a histogram    observations                            their sum
- *   latest value of all processes     when it was set, in us since the epoch  the value
+ *   latest value of all processes     when it was set, in us since the Unix epoch  the value
  *   a process's own value             mark of its incarnation, 0: none        the value
  *   values of the dead, beside it     mark of the last one that is in it      their sum, or least, or greatest
  *
