@@ -42,6 +42,7 @@ from shmstore.errors import (
     StoreUnlinked,
     SystemRefused,
     TooManyFiles,
+    WrongKind,
 )
 from shmstore.events.series import Series, series
 from shmstore.events.statistics import PartitionStatistics, Statistics
@@ -135,6 +136,7 @@ __all__ = [
     "UInt32",
     "UInt64",
     "UInt8",
+    "WrongKind",
     "attach",
     "create",
     "field",

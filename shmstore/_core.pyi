@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, final
+from typing import Any, Final, Literal, NamedTuple, Required, TypeAlias, TypedDict, final
 
 from typing_extensions import Buffer
 
@@ -70,18 +70,25 @@ class FieldSpec(NamedTuple):
     kind: int
     size: int
 
-class Options(TypedDict):
-    """What fixes the size of a segment, besides its fields. All integers; every bound is checked by `plan`."""
+class Options(TypedDict, total=False):
+    """What fixes the size of a segment, besides its fields; every bound is checked by `plan`.
 
-    capacity: int
+    A header has each that its kind has, and `plan` needs all of these but `kind`, which is "events" when left out.
+    """
+
+    kind: Literal["events", "metrics"]
+    capacity: Required[int]  # records; of metrics, series
+    processes: Required[int]
+    # of events
     partitions: int
     layout: int
     rule: int
     keys: int
-    processes: int
+    # of metrics
+    exemplars: int
 
 class Plan(NamedTuple):
-    """Where everything lies in a segment of given fields and options."""
+    """Where everything lies in a segment of given fields and options. Metrics have no slots and no records."""
 
     size: int
     slots: int
@@ -154,10 +161,23 @@ class Gap(NamedTuple):
     end: int
     reason: int
 
+class MetricsRoom(NamedTuple):
+    """What a metrics segment holds (best-effort): nodes, those that are used, what is in them, the exemplars that are
+    kept, and how many series there was no room for.
+    """
+
+    nodes: int
+    used: int
+    declarations: int
+    series: int
+    exemplars: int
+    refused: int
+
 def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
     """The layout of a segment before it exists.
 
-    Raises InvalidCapacity (a limit), InvalidSchema (fields) naming what was asked and what is allowed.
+    Metrics have no fields. Raises InvalidCapacity (a limit), InvalidSchema (fields) and InvalidOption (another kind),
+    naming what was asked and what is allowed.
     """
 
 def format(
@@ -416,7 +436,10 @@ class Cursor:
 
 @final
 class Store(_Asked):
-    """A store over mapped bytes. Holds a buffer export of `buffer` until `close`."""
+    """A segment of any kind over mapped bytes. Holds a buffer export of `buffer` until `close`.
+
+    What is of records raises WrongKind on a metrics segment, and `metrics_room` on a store: see the headings.
+    """
 
     def __init__(
         self,
@@ -447,8 +470,8 @@ class Store(_Asked):
         `values_of` turns a record given to `append` or `append_rows` into a tuple of all fields.
         """
 
-    # -- appending: raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore, StoreClosed,
-    # StoreUnlinked
+    # -- appending (of records): raise FieldError, KeyTableFull, ProcessTableFull, PartitionStalled, ReadOnlyStore,
+    # StoreClosed, StoreUnlinked
     def append(self, record: Any = ..., /, *, partition: int | None = ..., **fields: Any) -> int:
         """Append one record, given by fields or as a record (a None timestamp is now). Returns its position."""
     def appender(self, names: Sequence[str], partition: int | None = None) -> Callable[..., int]:
@@ -469,7 +492,7 @@ class Store(_Asked):
     def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
     def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
 
-    # -- keys
+    # -- keys (of records)
     def key(self, text: str) -> int:
         """The id of a key, interning it when it is new.
 
@@ -479,7 +502,7 @@ class Store(_Asked):
     def keys(self) -> list[str]:
         """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
 
-    # -- reading
+    # -- reading (of records)
     def ranges(self) -> list[tuple[int, int]]:
         """The oldest readable ticket and the tail of each partition."""
     def snapshot(
@@ -499,7 +522,7 @@ class Store(_Asked):
     def read_at(self, partition: int, ticket: int) -> Any:
         """The record of a ticket, or None when it is no longer (or not yet) readable."""
 
-    # -- whole-store operations
+    # -- whole-store operations (of records)
     def clear(self) -> None:
         """Make every record handed out so far unreadable."""
     def purge(self, before_ns: int) -> int:
@@ -509,10 +532,12 @@ class Store(_Asked):
         """
 
     # -- state
+    def totals(self) -> list[Totals]:
+        """One per partition (of records)."""
+    def metrics_room(self) -> MetricsRoom:
+        """What a metrics segment holds, and has room for. Reads all of its nodes."""
     def header(self) -> Header: ...
     def plan(self) -> Plan: ...
-    def totals(self) -> list[Totals]:
-        """One per partition."""
     def places(self) -> list[Place]:
         """Places of the process table that are not free."""
     def check(self) -> list[str]:

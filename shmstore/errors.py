@@ -18,6 +18,7 @@
     ├── SystemRefused (OSError)              the system lacks, or forbids, something that a store needs
     ├── AccessDenied (PermissionError)       the segment's mode keeps this user out
     ├── NotAStore (ValueError)               the bytes are another program's
+    ├── WrongKind (ValueError)               the segment holds metrics where a store was expected, or the reverse
     ├── AbiMismatch (ValueError)             made by an incompatible version or byte order
     ├── SchemaMismatch (ValueError)          the segment's fields are not those asked for
     ├── DamagedSegment (ValueError)          the header's checksum, sizes or offsets do not hold
@@ -105,6 +106,10 @@ class AccessDenied(ShmStoreError, PermissionError):
 
 class NotAStore(ShmStoreError, ValueError):
     """The bytes are another program's."""
+
+
+class WrongKind(ShmStoreError, ValueError):
+    """The segment holds metrics where a store was expected, or the reverse."""
 
 
 class AbiMismatch(ShmStoreError, ValueError):

@@ -11,6 +11,7 @@ enum error {
     ERROR_INVALID_OPTION,
     ERROR_INVALID_CAPACITY,
     ERROR_NOT_A_STORE,
+    ERROR_WRONG_KIND,
     ERROR_ABI_MISMATCH,
     ERROR_DAMAGED_SEGMENT,
     ERROR_FIELD,
@@ -37,6 +38,7 @@ enum shape {
     SHAPE_SAMPLE,
     SHAPE_REAPED,
     SHAPE_GAP,
+    SHAPE_METRICS_ROOM,
     SHAPE_COUNT
 };
 
@@ -89,6 +91,9 @@ PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *valu
 PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
                         bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
+
+/* What the kinds of segment are called. */
+extern const char *const kind_names[SEGMENT_KIND_END];
 
 /* Refuses, and says what to send instead. */
 PyObject *refuse_pickling(PyObject *self, PyObject *unused);

@@ -7,12 +7,15 @@
 
 /* ---- fields and options from Python -------------------------------------------------------------------------------- */
 
-static int parse_fields(struct module_state *state, PyObject *argument, struct field_spec *specs, uint32_t *count) {
+static int parse_fields(struct module_state *state, PyObject *argument, bool is_metrics, struct field_spec *specs,
+                        uint16_t *count) {
     PyObject *list = PySequence_List(argument);
     if (!list) return -1;
     Py_ssize_t length = PyList_Size(list);
-    int failed = length < 1 || length > MAX_FIELDS;
-    if (failed) raise_error(state, ERROR_INVALID_SCHEMA, "a record has 1 to %d fields, found %zd", MAX_FIELDS, length);
+    int failed = is_metrics ? length > 0 : length < 1 || length > MAX_FIELDS;
+    if (failed && is_metrics) raise_error(state, ERROR_INVALID_SCHEMA, "metrics have no fields, found %zd", length);
+    else if (failed)
+        raise_error(state, ERROR_INVALID_SCHEMA, "a record has 1 to %d fields, found %zd", MAX_FIELDS, length);
     memset(specs, 0, MAX_FIELDS * sizeof *specs);
     for (Py_ssize_t i = 0; !failed && i < length; i++) {
         const char *name;
@@ -32,13 +35,35 @@ static int parse_fields(struct module_state *state, PyObject *argument, struct f
         Py_XDECREF(tuple);
     }
     Py_DECREF(list);
-    *count = (uint32_t)length;
+    *count = (uint16_t)length;
     return failed ? -1 : 0;
 }
 
-/* One option as an int in [0, most]; what is beyond is refused by its name. */
-static int parse_option(struct module_state *state, PyObject *options, const char *name, uint64_t most,
-                        uint64_t *value) {
+/* The kind of the segment: events when nothing is said. */
+static int parse_kind(struct module_state *state, PyObject *options, uint16_t *kind) {
+    PyObject *key = PyUnicode_FromString("kind"), *item = key ? PyObject_GetItem(options, key) : NULL;
+    Py_XDECREF(key);
+    *kind = SEGMENT_EVENTS;
+    if (!item && PyErr_ExceptionMatches(PyExc_KeyError)) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (!item) return -1;
+    const bool is_text = PyUnicode_Check(item);
+    while (is_text && *kind < SEGMENT_KIND_END && PyUnicode_CompareWithASCIIString(item, kind_names[*kind])) ++*kind;
+    const int failed = !is_text || *kind == SEGMENT_KIND_END;
+    PyObject *text = failed ? shown(state, item) : NULL;
+    if (text)
+        raise_error(state, ERROR_INVALID_OPTION, "kind is %U; it must be '%s' or '%s'", text,
+                    kind_names[SEGMENT_EVENTS], kind_names[SEGMENT_METRICS]);
+    Py_XDECREF(text);
+    Py_DECREF(item);
+    return failed ? -1 : 0;
+}
+
+/* One option as an int in [0, most]; what is beyond is refused as what it is `called`. */
+static int parse_option(struct module_state *state, PyObject *options, const char *name, const char *called,
+                        uint64_t most, uint64_t *value) {
     PyObject *key = PyUnicode_FromString(name), *item = key ? PyObject_GetItem(options, key) : NULL;
     Py_XDECREF(key);
     if (!item) return -1;
@@ -46,7 +71,7 @@ static int parse_option(struct module_state *state, PyObject *options, const cha
     *value = number ? PyLong_AsUnsignedLongLong(number) : 0;
     int failed = !number || (*value == UINT64_MAX && PyErr_Occurred()) || *value > most;
     if (failed && (!PyErr_Occurred() || take_error(&cause)) && (text = shown(state, item)))
-        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %U; it must be an int between 0 and %llu", name, text,
+        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %U; it must be an int between 0 and %llu", called, text,
                     (unsigned long long)most);
     Py_XDECREF(cause);
     Py_XDECREF(text);
@@ -60,18 +85,23 @@ static int parse_geometry(struct module_state *state, PyObject *fields, PyObject
     static const struct {
         const char *name;
         size_t offset;
-    } narrow[] = {{"partitions", offsetof(struct options, partitions)},
-                  {"layout", offsetof(struct options, layout)},
-                  {"rule", offsetof(struct options, rule)},
-                  {"keys", offsetof(struct options, keys)},
-                  {"processes", offsetof(struct options, processes)}};
+        bool of_events, of_metrics;
+    } narrow[] = {{"partitions", offsetof(struct options, partitions), true, false},
+                  {"layout", offsetof(struct options, layout), true, false},
+                  {"rule", offsetof(struct options, rule), true, false},
+                  {"keys", offsetof(struct options, keys), true, false},
+                  {"exemplars", offsetof(struct options, exemplars), false, true},
+                  {"processes", offsetof(struct options, processes), true, true}};
     struct options options = {0};
-    if (parse_fields(state, fields, specs, &options.field_count) ||
-        parse_option(state, mapping, "capacity", UINT64_MAX - 1, &options.capacity))
+    if (parse_kind(state, mapping, &options.kind)) return -1;
+    const bool is_metrics = options.kind == SEGMENT_METRICS;
+    if (parse_fields(state, fields, is_metrics, specs, &options.field_count) ||
+        parse_option(state, mapping, "capacity", is_metrics ? "series" : "capacity", UINT64_MAX - 1, &options.capacity))
         return -1;
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
         uint64_t value;
-        if (parse_option(state, mapping, narrow[i].name, UINT32_MAX, &value)) return -1;
+        if (is_metrics ? !narrow[i].of_metrics : !narrow[i].of_events) continue;
+        if (parse_option(state, mapping, narrow[i].name, narrow[i].name, UINT32_MAX, &value)) return -1;
         uint32_t small = (uint32_t)value;
         memcpy((char *)&options + narrow[i].offset, &small, sizeof small);
     }

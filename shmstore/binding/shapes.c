@@ -9,7 +9,10 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"Place", "place generation state pid start_time pid_namespace entered_ns name appended last_append_ns lapped"},
     {"Sample", "number time_ns appended discarded skipped voided lapped length processes"},
     {"Reaped", "place pid voided released"},
-    {"Gap", "partition first end reason"}};
+    {"Gap", "partition first end reason"},
+    {"MetricsRoom", "nodes used declarations series exemplars refused"}};
+
+const char *const kind_names[SEGMENT_KIND_END] = {"events", "metrics"};
 
 int add_shapes(PyObject *module, struct module_state *state) {
     PyObject *collections = PyImport_ImportModule("collections");
@@ -46,12 +49,18 @@ static PyObject *fields_object(struct module_state *state, const struct field_sp
     return list;
 }
 
+static PyObject *options_object(const struct options *o) {
+    const char *kind = kind_names[o->kind];
+    if (o->kind == SEGMENT_METRICS)
+        return Py_BuildValue("{sssKsIsI}", "kind", kind, "capacity", (number)o->capacity, "exemplars", o->exemplars,
+                             "processes", o->processes);
+    return Py_BuildValue("{sssKsIsIsIsIsI}", "kind", kind, "capacity", (number)o->capacity, "partitions", o->partitions,
+                         "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
+}
+
 PyObject *header_object(struct module_state *state, const struct header *h, const struct geometry *g, bool unlinked) {
-    const struct options *o = &h->options;
-    PyObject *options =
-        Py_BuildValue("{sKsIsIsIsIsI}", "capacity", (unsigned long long)o->capacity, "partitions", o->partitions,
-                      "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
-    PyObject *fields = options ? fields_object(state, h->fields, o->field_count) : NULL;
+    PyObject *options = options_object(&h->options);
+    PyObject *fields = options ? fields_object(state, h->fields, h->options.field_count) : NULL;
     if (!fields) {
         Py_XDECREF(options);
         return NULL;
@@ -62,28 +71,46 @@ PyObject *header_object(struct module_state *state, const struct header *h, cons
                                    (unsigned long long)g->total_bytes, PyBool_FromLong(unlinked)));
 }
 
-PyObject *plan_object(struct module_state *state, const struct geometry *g) {
-    const struct {
-        const char *name;
-        uint64_t first;
-    } begins[] = {{"header and board", 0},
-                  {"history", g->history_offset},
-                  {"processes", g->processes_offset},
-                  {"key buckets", g->buckets_offset},
-                  {"key cells", g->cells_offset},
-                  {"partitions", g->partitions_offset},
-                  {"summaries", g->summaries_offset},
-                  {"slots", g->slots_offset},
-                  {NULL, g->total_bytes}};
+/* Where a region begins; the last of a list has no name. */
+struct begin {
+    const char *name;
+    uint64_t first;
+};
+
+static PyObject *regions_object(const struct begin *begins) {
     PyObject *regions = PyList_New(0);
-    for (int i = 0; regions && begins[i].name; i++) {
-        PyObject *region = Py_BuildValue("(sKK)", begins[i].name, (number)begins[i].first,
-                                         (number)(begins[i + 1].first - begins[i].first));
+    for (; regions && begins->name; begins++) {
+        PyObject *region =
+            Py_BuildValue("(sKK)", begins->name, (number)begins->first, (number)(begins[1].first - begins->first));
         if (!region || PyList_Append(regions, region)) Py_CLEAR(regions);
         Py_XDECREF(region);
     }
+    return regions;
+}
+
+PyObject *plan_object(struct module_state *state, const struct geometry *g) {
+    const bool is_metrics = g->options.kind == SEGMENT_METRICS;
+    const struct begin of_metrics[] = {{"header and board", 0},
+                                       {"history", g->history_offset},
+                                       {"processes", g->processes_offset},
+                                       {"changes", g->changes_offset},
+                                       {"chains", g->chains_offset},
+                                       {"nodes", g->nodes_offset},
+                                       {"exemplars", g->exemplars_offset},
+                                       {NULL, g->total_bytes}};
+    const struct begin of_events[] = {{"header and board", 0},
+                                      {"history", g->history_offset},
+                                      {"processes", g->processes_offset},
+                                      {"key buckets", g->buckets_offset},
+                                      {"key cells", g->cells_offset},
+                                      {"partitions", g->partitions_offset},
+                                      {"summaries", g->summaries_offset},
+                                      {"slots", g->slots_offset},
+                                      {NULL, g->total_bytes}};
+    PyObject *regions = regions_object(is_metrics ? of_metrics : of_events);
+    const uint64_t capacity = is_metrics ? g->options.capacity : g->slots * g->options.partitions;
     if (!regions) return NULL;
     return new_shape(state, SHAPE_PLAN,
-                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots,
-                                   (number)(g->slots * g->options.partitions), (number)g->record_bytes, regions));
+                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots, (number)capacity,
+                                   (number)g->record_bytes, regions));
 }

@@ -23,7 +23,7 @@ from typing import Any, overload
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, NotPicklable, Record, StoreClosed, Text, Timestamp, _core
+from shmstore import EventStore, Key, NotPicklable, Record, StoreClosed, Text, Timestamp, WrongKind, _core
 from tests.helpers.processes import Child, shared_numbers
 from tests.helpers.segments import may_fork
 
@@ -133,6 +133,11 @@ def follow(cursor: _core.Cursor) -> None:
         take().send(None)
 
 
+def refuse_metrics(core: _core.Store) -> None:
+    with pytest.raises(WrongKind):
+        core.metrics_room()
+
+
 def refuse_pickling(what: object) -> None:
     with pytest.raises(NotPicklable):
         what.__reduce__()
@@ -181,6 +186,7 @@ CALLS: dict[str, Call] = {
     "Store.header": lambda s: s.core.header(),
     "Store.plan": lambda s: s.core.plan(),
     "Store.totals": lambda s: s.core.totals(),
+    "Store.metrics_room": lambda s: refuse_metrics(s.core),
     "Store.places": lambda s: s.core.places(),
     "Store.check": lambda s: s.core.check(),
     "Store.enter": lambda s: s.core.enter(),

@@ -12,6 +12,7 @@ import pytest
 
 from shmstore import _core
 from shmstore.segments import names, segment
+from shmstore.segments.identity import describe
 from shmstore.segments.mapping import Segment
 
 FIELDS = [("value", _core.FLOAT64, 0)]
@@ -25,6 +26,16 @@ may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:Depr
 def options(capacity: int = 1000) -> _core.Options:
     return _core.Options(
         capacity=capacity, partitions=1, layout=_core.LAYOUT_ROWS, rule=_core.BY_TURN, keys=1, processes=4
+    )
+
+
+METRICS: _core.Options = {"kind": "metrics", "capacity": 100, "exemplars": 10, "processes": 8}
+
+
+def opened(mapped: Segment) -> _core.Store:
+    """The core of a mapped segment of any kind."""
+    return _core.Store(
+        mapped.buffer, fd=mapped.fd, path=str(path(mapped.name)), writable=mapped.writable, describe=describe
     )
 
 

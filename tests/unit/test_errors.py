@@ -28,6 +28,7 @@ BUILTIN = {
     "SystemRefused": OSError,
     "AccessDenied": PermissionError,
     "NotAStore": ValueError,
+    "WrongKind": ValueError,
     "AbiMismatch": ValueError,
     "SchemaMismatch": ValueError,
     "DamagedSegment": ValueError,

@@ -59,15 +59,18 @@ static inline void unpin(Store *store, uint32_t life) {
 #define PARAMETERS_GETTER (PyObject * self, void *unused)
 #define ARGUMENTS_GETTER (self, unused)
 
-/* guarded_FUNCTION. Each file that has such functions says by STORE_OF(self) which store an object of its type belongs to. */
-#define GUARD(function, how)                                                                                           \
+/* guarded_FUNCTION, which begins with `look`. Each file that has such functions says by STORE_OF(self) which store an object of its
+ * type belongs to. */
+#define GUARD_AFTER(look, function, how)                                                                               \
     static PyObject *guarded_##function PARAMETERS_##how {                                                             \
         Store *store = STORE_OF(self);                                                                                 \
+        look;                                                                                                          \
         const uint32_t life = pin(store);                                                                              \
         PyObject *result = function ARGUMENTS_##how;                                                                   \
         unpin(store, life);                                                                                            \
         return result;                                                                                                 \
     }
+#define GUARD(function, how) GUARD_AFTER((void)0, function, how)
 #define GUARD_METHOD(name, function, how, doc) GUARD(function, how)
 #define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 

@@ -9,7 +9,10 @@ static int open_bytes(Store *store, int fd, const char *path, bool writable) {
     struct refusal why;
     const struct opening opening = {.fd = fd, .path = path, .writable = writable, .has_threads = FREE_THREADED};
     switch (handle_open(&store->handle, store->view.buf, (uint64_t)store->view.len, &opening, &why)) {
-    case OPEN_OK: store->mapped = true; return 0;
+    case OPEN_OK:
+        store->mapped = true;
+        if (has_metrics(store)) metrics_on(&store->metrics, &store->handle);
+        return 0;
     case OPEN_FOREIGN: raise_error(store->state, ERROR_NOT_A_STORE, UNUSABLE, why.text); break;
     case OPEN_OTHER_ABI: raise_error(store->state, ERROR_ABI_MISMATCH, UNUSABLE, why.text); break;
     case OPEN_DAMAGED: raise_error(store->state, ERROR_DAMAGED_SEGMENT, UNUSABLE, why.text); break;

@@ -1,6 +1,7 @@
 /* What a store tells of itself: header, plan, totals, places, invariants, history. */
 #include "binding/store/upkeep.h"
 
+#include "core/metrics/check_nodes.h"
 #include "core/store/check.h"
 #include "core/store/history.h"
 
@@ -93,8 +94,20 @@ PyObject *Store_check(PyObject *self, PyObject *unused) {
         const struct check_report report = {add_violation, violations};
         check_store(&store->handle.ring, &store->handle.processes, &store->handle.table, &report);
         check_records(&store->handle.ring, &store->handle.table, &report);
+        if (has_metrics(store)) check_nodes(&store->metrics.nodes, add_violation, violations);
     }
     return violations;
+}
+
+PyObject *Store_metrics_room(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    struct metrics_room room;
+    metrics_count(&store->metrics, &room);
+    return new_shape(store->state, SHAPE_METRICS_ROOM,
+                     Py_BuildValue("(KKKKKK)", (number)room.nodes, (number)room.used, (number)room.declarations,
+                                   (number)room.series, (number)room.exemplars, (number)room.refused));
 }
 
 static PyObject *sample_object(Store *store, const struct sample_values *v) {

@@ -13,6 +13,16 @@ int check_open(Store *store) {
     return -1;
 }
 
+PyObject *refuse_kind(const Store *store, const char *method) {
+    if (has_metrics(store))
+        return raise_error(store->state, ERROR_WRONG_KIND,
+                           "the segment holds metrics, and '%s' is for stores of records; use shmstore.metrics, or "
+                           "attach to a store",
+                           method);
+    return raise_error(store->state, ERROR_WRONG_KIND,
+                       "the segment is a store of records, and '%s' is for metrics; ask for a metrics segment", method);
+}
+
 uint32_t begin_life(Store *store) {
     if (store->pins) store->inherited = true;
     store->pins = 0;

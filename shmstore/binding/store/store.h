@@ -4,6 +4,7 @@
 
 #include "binding/module.h"
 
+#include "core/metrics/metrics.h"
 #include "core/store/store.h"
 
 #include <time.h>
@@ -17,13 +18,14 @@ typedef struct {
 
     Py_buffer view; /* view.obj is NULL once released */
     struct handle handle;
-    _Atomic bool closed; /* also read by waiters that do not hold the GIL */
-    bool mapped, left;   /* are the bytes there; is what close does done */
-    bool inherited;      /* functions that a parent of this process began may still look at the bytes */
-    uint32_t pins;       /* functions at work on the bytes, of this life: see guard.h */
-    uint32_t life;       /* the number of the last */
-    struct watch *watch; /* NULL before the first cursor is polled: see watch.h */
-    atomic_u64 *sealed;  /* one a block: see scan.h; NULL before the first question */
+    struct metrics metrics; /* of a metrics segment, see has_metrics */
+    _Atomic bool closed;    /* also read by waiters that do not hold the GIL */
+    bool mapped, left;      /* are the bytes there; is what close does done */
+    bool inherited;         /* functions that a parent of this process began may still look at the bytes */
+    uint32_t pins;          /* functions at work on the bytes, of this life: see guard.h */
+    uint32_t life;          /* the number of the last */
+    struct watch *watch;    /* NULL before the first cursor is polled: see watch.h */
+    atomic_u64 *sealed;     /* one a block: see scan.h; NULL before the first question */
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
@@ -46,6 +48,12 @@ typedef struct {
         *call_names; /* the keyword names of the last append(**fields): a call site passes the same tuple each time */
     unsigned char call_fields[MAX_FIELDS + 1]; /* one more for partition= */
 } Store;
+
+/* Is it a metrics segment? Said also when it was closed. */
+static inline bool has_metrics(const Store *store) { return store->handle.geometry.options.kind == SEGMENT_METRICS; }
+
+/* WrongKind: the segment is not of the kind that a method is for. Returns NULL. */
+PyObject *refuse_kind(const Store *store, const char *method);
 
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);

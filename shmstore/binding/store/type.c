@@ -93,7 +93,8 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     return PyBool_FromLong(handle_is_unlinked(&store->handle));
 }
 
-#define STORE_METHODS(METHOD)                                                                                          \
+/* What only a store of records has. */
+#define RECORD_METHODS(METHOD)                                                                                         \
     METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
            "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")   \
     METHOD(                                                                                                            \
@@ -137,9 +138,17 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
            "clear($self)\n--\n\nMake every record handed out so far unreadable.")                                      \
     METHOD("purge", Store_purge, O,                                                                                    \
            "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable.")                      \
+    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")
+
+/* What only metrics have. */
+#define METRICS_METHODS(METHOD)                                                                                        \
+    METHOD("metrics_room", Store_metrics_room, NOARGS,                                                                 \
+           "metrics_room($self)\n--\n\nWhat a metrics segment holds, and has room for.")
+
+/* What a segment of any kind has. */
+#define SEGMENT_METHODS(METHOD)                                                                                        \
     METHOD("header", Store_header, NOARGS, "header($self)\n--\n\n")                                                    \
     METHOD("plan", Store_plan, NOARGS, "plan($self)\n--\n\n")                                                          \
-    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")                    \
     METHOD("places", Store_places, NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free.")      \
     METHOD("check", Store_check, NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words.")                 \
     METHOD("enter", Store_enter, NOARGS, "enter($self)\n--\n\nTake a place in the process table.")                     \
@@ -155,13 +164,21 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     METHOD("close", store_close, NOARGS,                                                                               \
            "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
 
+#define STORE_METHODS(METHOD) RECORD_METHODS(METHOD) METRICS_METHODS(METHOD) SEGMENT_METHODS(METHOD)
+
 #define STORE_PROPERTIES(PROPERTY)                                                                                     \
     PROPERTY("closed", store_get_closed, "Was `close` called?")                                                        \
     PROPERTY("lapped", store_get_lapped, "Tickets that readers have lost to newer records.")                           \
     PROPERTY("unlinked", store_get_unlinked, "Was the name removed?")
 
 #define STORE_OF(self) ((Store *)(self))
-STORE_METHODS(GUARD_METHOD)
+#define GUARD_RECORD_METHOD(name, function, how, doc)                                                                  \
+    GUARD_AFTER(if (has_metrics(store)) return refuse_kind(store, name), function, how)
+#define GUARD_METRICS_METHOD(name, function, how, doc)                                                                 \
+    GUARD_AFTER(if (!has_metrics(store)) return refuse_kind(store, name), function, how)
+RECORD_METHODS(GUARD_RECORD_METHOD)
+METRICS_METHODS(GUARD_METRICS_METHOD)
+SEGMENT_METHODS(GUARD_METHOD)
 STORE_PROPERTIES(GUARD_PROPERTY)
 
 static PyMethodDef store_methods[] = METHOD_TABLE(STORE_METHODS);

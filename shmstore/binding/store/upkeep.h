@@ -9,6 +9,7 @@ PyObject *Store_plan(PyObject *self, PyObject *unused);
 PyObject *Store_totals(PyObject *self, PyObject *unused);
 PyObject *Store_places(PyObject *self, PyObject *unused);
 PyObject *Store_check(PyObject *self, PyObject *unused);
+PyObject *Store_metrics_room(PyObject *self, PyObject *unused);
 PyObject *Store_sample(PyObject *self, PyObject *argument);
 PyObject *Store_history(PyObject *self, PyObject *const *arguments, Py_ssize_t given);
 

@@ -27,6 +27,8 @@ static inline uint64_t identity_of(const struct node_key *key) {
     return (mixed >> 40) << 40 | (uint64_t)key->place << 24 | key->family;
 }
 
+static inline uint32_t family_of(uint64_t identity) { return (uint32_t)identity & 0xffffff; }
+
 static inline atomic_u64 *chain_of(const struct nodes *nodes, uint64_t identity) {
     atomic_u64 *chains = (atomic_u64 *)(void *)(nodes->memory + nodes->geometry->chains_offset);
     return chains + ((identity >> 40) & (nodes->geometry->chain_count - 1));

@@ -67,6 +67,13 @@ bool exemplar_get(const struct nodes *nodes, struct node_at at, uint32_t cell, s
     return load_relaxed(&slot->word) == word; /* exemplar_get:after */
 }
 
+uint32_t exemplars_count(const struct nodes *nodes) {
+    uint32_t count = 0;
+    for (uint32_t number = 0; number < nodes->geometry->options.exemplars; number++)
+        count += (load_relaxed(&slot_at(nodes, number)->word) & 3) == WRITTEN;
+    return count;
+}
+
 void exemplars_sweep(const struct nodes *nodes, uint32_t owner) {
     for (uint32_t number = 0; number < nodes->geometry->options.exemplars; number++) {
         struct exemplar *slot = slot_at(nodes, number);

@@ -33,6 +33,9 @@ bool exemplar_put(const struct nodes *nodes, uint32_t owner, struct node_at at, 
 /* The newest of a cell; false: there is none. */
 bool exemplar_get(const struct nodes *nodes, struct node_at at, uint32_t cell, struct exemplar_values *values);
 
+/* How many are kept (best-effort). */
+uint32_t exemplars_count(const struct nodes *nodes);
+
 /* Take away the marks of an owner that is gone. */
 void exemplars_sweep(const struct nodes *nodes, uint32_t owner);
 

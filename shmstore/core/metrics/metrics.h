@@ -17,4 +17,15 @@ struct metrics {
 /* On an open handle of a metrics segment; neither may move. */
 void metrics_on(struct metrics *metrics, struct handle *handle);
 
+/* What the segment holds, and has room for. */
+struct metrics_room {
+    uint64_t nodes, used; /* in all, and those that are not free: also parts, and what is on its way */
+    uint64_t declarations, series;
+    uint64_t exemplars; /* that are kept now */
+    uint64_t refused;   /* series that there was no room for */
+};
+
+/* Count it (best-effort). Only reads. */
+void metrics_count(const struct metrics *metrics, struct metrics_room *room);
+
 #endif

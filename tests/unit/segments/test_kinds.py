@@ -1,0 +1,195 @@
+"""Segments of another kind than stores: metrics, as they are seen from the outside."""
+
+import inspect
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shmstore import _core
+from shmstore.errors import (
+    InvalidCapacity,
+    InvalidOption,
+    InvalidSchema,
+    ReadOnlyStore,
+    StoreClosed,
+    WrongKind,
+)
+from shmstore.segments import segment
+from tests.helpers.segments import FIELDS, METRICS, in_child, may_fork, opened, options
+
+# What a segment of any kind answers; all else that a Store has is about records.
+OF_EACH_KIND: dict[str, Callable[[_core.Store], Any]] = {
+    "header": lambda core: core.header(),
+    "plan": lambda core: core.plan(),
+    "places": lambda core: core.places(),
+    "check": lambda core: core.check(),
+    "enter": lambda core: core.enter(),
+    "reap": lambda core: core.reap(),
+    "lock_coordinator": lambda core: core.lock_coordinator(),
+    "sample": lambda core: core.sample(1),
+    "history": lambda core: core.history(),
+    "coordinator_alive": lambda core: core.coordinator_alive(),
+    "unlock_coordinator": lambda core: core.unlock_coordinator(),
+    "close": lambda core: core.close(),
+}
+METHODS = [name for name, it in vars(_core.Store).items() if callable(it) and not name.startswith("__")]
+
+
+@pytest.fixture
+def metrics(name: str) -> Iterator[_core.Store]:
+    with segment.create(name, (), METRICS) as mapped:
+        core = opened(mapped)
+        yield core
+        core.close()
+
+
+@pytest.fixture
+def store(name: str) -> Iterator[_core.Store]:
+    with segment.create(name, FIELDS, options()) as mapped:
+        core = opened(mapped)
+        yield core
+        core.close()
+
+
+# -- plan, format, header
+
+
+def test_metrics_are_planned_without_fields() -> None:
+    plan = _core.plan((), METRICS)
+    assert (plan.capacity, plan.slots, plan.record_bytes) == (METRICS["capacity"], 0, 0)
+    names = [region for region, _, _ in plan.regions]
+    assert names == ["header and board", "history", "processes", "changes", "chains", "nodes", "exemplars"]
+    ends = [first + size for _, first, size in plan.regions]
+    assert [*(first for _, first, _ in plan.regions[1:]), plan.size] == ends
+
+
+def test_a_header_tells_its_kind(metrics: _core.Store) -> None:
+    header = metrics.header()
+    assert header.options == METRICS and header.fields == []
+    assert _core.plan(header.fields, header.options) == metrics.plan()
+
+
+def test_a_store_says_that_it_holds_events(store: _core.Store) -> None:
+    assert store.header().options == {"kind": "events", **options()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ({"kind": "streams"}, InvalidOption, "kind is 'streams'; it must be 'events' or 'metrics'"),
+        ({"kind": 1}, InvalidOption, "kind is 1; it must be"),
+        ({"kind": None}, InvalidOption, "kind is None; it must be"),
+        ({"capacity": 0}, InvalidCapacity, "series is 0; it must be between 1 and 4194304"),
+        ({"capacity": 1 << 23}, InvalidCapacity, "series is 8388608"),
+        ({"capacity": "many"}, InvalidCapacity, "series is 'many'"),
+        ({"exemplars": -1}, InvalidCapacity, "exemplars is -1"),
+        ({"exemplars": 1 << 21}, InvalidCapacity, "exemplars is 2097152"),
+        ({"processes": 0}, InvalidCapacity, "processes is 0"),
+    ],
+)
+def test_wrong_options_are_named(wrong: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        _core.plan((), METRICS | wrong)
+
+
+def test_an_option_that_is_missing_is_named() -> None:
+    for name in ("capacity", "exemplars", "processes"):
+        with pytest.raises(KeyError, match=name):
+            _core.plan((), {other: value for other, value in METRICS.items() if other != name})  # type: ignore[arg-type]
+
+
+def test_metrics_have_no_fields() -> None:
+    with pytest.raises(InvalidSchema, match="metrics have no fields, found 1"):
+        _core.plan(FIELDS, METRICS)
+
+
+# -- a handle of each kind
+
+
+def test_every_method_is_for_one_kind_or_for_each(metrics: _core.Store) -> None:
+    assert set(OF_EACH_KIND) | {"metrics_room"} < set(METHODS)
+    for name in METHODS:
+        if name in OF_EACH_KIND or name == "metrics_room":
+            continue
+        method = getattr(metrics, name)
+        wanted = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+        given = [None for one in wanted if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        with pytest.raises(WrongKind, match=f"holds metrics, and '{name}' is for stores of records"):
+            method(*given)
+    for answer in OF_EACH_KIND.values():
+        answer(metrics)
+
+
+def test_what_is_for_metrics_is_refused_by_a_store(store: _core.Store) -> None:
+    with pytest.raises(WrongKind, match="'metrics_room' is for metrics"):
+        store.metrics_room()
+
+
+def test_room_of_a_new_segment(metrics: _core.Store) -> None:
+    nodes = 2 * METRICS["capacity"] + 512
+    assert metrics.metrics_room() == (nodes, 0, 0, 0, 0, 0)
+    assert metrics.check() == [] and metrics.lapped == 0 and not metrics.unlinked
+
+
+def test_a_closed_one_says_so(metrics: _core.Store) -> None:
+    metrics.close()
+    with pytest.raises(StoreClosed):
+        metrics.metrics_room()
+    with pytest.raises(WrongKind):
+        metrics.append()
+    assert metrics.closed
+
+
+def test_a_read_only_one_takes_no_place(metrics: _core.Store, name: str) -> None:
+    with segment.attach(name, writable=False) as mapped:
+        reader = opened(mapped)
+        assert reader.metrics_room().used == 0 and reader.check() == []
+        assert [place.pid for place in reader.places()] == [os.getpid()]
+        with pytest.raises(ReadOnlyStore):
+            reader.enter()
+        reader.close()
+
+
+@may_fork
+def test_the_dead_are_reaped(metrics: _core.Store, name: str) -> None:
+    child = os.fork()
+    if not child:
+        try:
+            mapped = segment.attach(name)
+            core = opened(mapped)
+            core.enter()
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert {place.pid: place.state for place in metrics.places()} == {os.getpid(): "alive", child: "dead"}
+    assert [dead.pid for dead in metrics.reap()] == [child]
+    assert [place.pid for place in metrics.places()] == [os.getpid()]
+
+
+@may_fork
+def test_a_forked_child_has_a_place_of_its_own(metrics: _core.Store) -> None:
+    def enter() -> tuple[int, bool]:
+        return metrics.enter(), os.getpid() in [place.pid for place in metrics.places()]
+
+    own = metrics.enter()
+    assert in_child(enter) == str((own + 1, True))
+    assert metrics.enter() == own
+
+
+def test_a_sample_counts_the_processes(metrics: _core.Store) -> None:
+    assert metrics.lock_coordinator() and metrics.coordinator_alive()
+    sample = metrics.sample(7)
+    assert (sample.time_ns, sample.processes, sample.appended) == (7, 1, 0)
+    assert metrics.history() == [sample]
+
+
+def test_damage_is_found(metrics: _core.Store, name: str) -> None:
+    first = next(first for region, first, _ in metrics.plan().regions if region == "nodes")
+    with segment.attach(name) as mapped:
+        mapped.buffer[first : first + 8] = (2).to_bytes(8, "little")  # live, and in no chain
+    (finding,) = metrics.check()
+    assert "node 0 " in finding and "not in its chain" in finding
