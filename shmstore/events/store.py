@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
-from shmstore import _core
 from shmstore.arguments.calls import checked, checked_calls, warn
 from shmstore.arguments.checks import function
 from shmstore.arguments.closing import Closing
@@ -29,8 +28,7 @@ from shmstore.events.view import View
 from shmstore.public import public
 from shmstore.reading.selection import Moment, nanoseconds, require_time
 from shmstore.records.schema import Schema
-from shmstore.segments import names, segment
-from shmstore.segments.identity import describe
+from shmstore.segments import segment
 from shmstore.tables.arrow import ArrowArray, ArrowStream, capsules_of, is_pandas, pandas_floats, with_index
 
 if TYPE_CHECKING:
@@ -189,12 +187,13 @@ def attach(
     the memory without the right to write and leaves no trace in the store. `populate` touches every page now, so that
     no first access is slow. The callbacks are those of `create`. Whoever attaches for writing repairs the dead.
 
-    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, SchemaMismatch, NoSpace,
-    ProcessTableFull (not when `read_only`).
+    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, WrongKind (it holds metrics), AbiMismatch,
+    DamagedSegment, SchemaMismatch, NoSpace, ProcessTableFull (not when `read_only`).
     """
     for what, callback in callbacks.items():
         function(what, callback)
-    store = EventStore[Any](segment.attach(name, writable=not read_only, populate=populate), record, callbacks)
+    mapped = segment.attach(name, kind="events", writable=not read_only, populate=populate)
+    store = EventStore[Any](mapped, record, callbacks)
     if not read_only:
         store._core.reap()
     return store
@@ -214,7 +213,9 @@ def unlink(name: str) -> None:
 @checked
 def list_stores() -> list[str]:
     """The names of the stores that this user could attach to."""
-    return [found.name for found in segment.list_segments() if found.error is None]
+    return [
+        found.name for found in segment.list_segments() if found.header and found.header.options["kind"] == "events"
+    ]
 
 
 @public
@@ -250,13 +251,7 @@ class EventStore(View[R], Closing):
         """Take over a mapped segment; it is closed when this fails. Called by `create` and `attach`."""
         with ExitStack() as undo:
             undo.callback(mapped.close)
-            core = _core.Store(
-                mapped.buffer,
-                fd=mapped.fd,
-                path=names.path_of(mapped.name),
-                writable=mapped.writable,
-                describe=describe,
-            )
+            core = mapped.open_core()
             undo.callback(core.close)
             schema = agreed_schema(mapped.name, core.header(), record)
             defaults = tuple(schema.defaults.get(name, ...) for name in schema.names) if schema.defaults else None

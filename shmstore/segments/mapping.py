@@ -10,6 +10,7 @@ from shmstore import _core
 from shmstore.arguments.closing import Closing
 from shmstore.errors import NotPicklable, StoreClosed
 from shmstore.segments import names
+from shmstore.segments.identity import describe
 
 _POPULATE_READ: Final = 22  # MADV_POPULATE_READ and _WRITE of Linux 5.14, which the mmap module does not name
 _POPULATE_WRITE: Final = 23
@@ -61,6 +62,14 @@ class Segment(Closing, SharedMemory):
         if self._fd < 0:
             self._refuse_closed()
         return self._fd
+
+    def open_core(self) -> _core.Store:
+        """What a handle of this segment stands on. Where it may write, this process takes a place in it.
+
+        Raises ProcessTableFull, and what `_core.Store` raises.
+        """
+        path = names.path_of(self.name)
+        return _core.Store(self.buffer, fd=self.fd, path=path, writable=self.writable, describe=describe)
 
     def is_linked(self) -> bool:
         """Whether the name leads to this segment, not to nothing or a newer one (best-effort). Raises StoreClosed."""

@@ -4,17 +4,43 @@ import errno
 import os
 import resource
 import stat
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
-from shmstore.errors import AccessDenied, NoSpace, NotAStore, SystemRefused, TooManyFiles
+from shmstore.errors import AccessDenied, NoSpace, NotAStore, StoreExists, SystemRefused, TooManyFiles, WrongKind
 from shmstore.segments import names
 
 LIMITED: Final = (errno.ENOMEM, errno.EFBIG, errno.EAGAIN)  # the last of mmap, beyond what may be locked
 NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
+Kind = Literal["events", "metrics"]
+"""What a segment holds."""
+
+_HELD: Final[dict[Kind, str]] = {"events": "a store of records", "metrics": "metrics"}
+_CALLED: Final[dict[Kind, str]] = {
+    "events": "shmstore.attach({!r})",
+    "metrics": "metrics.configure({!r}) (from shmstore import metrics)",
+}
+
 
 def not_a_store(path: str, found: str) -> NotAStore:
     return NotAStore(f"{path} is not a store but {found}; choose another name, or remove it if nobody needs it")
+
+
+def wrong_kind(name: str, found: Kind, expected: Kind) -> WrongKind:
+    return WrongKind(
+        f"{names.path_of(name)}: expected {_HELD[expected]}, found {_HELD[found]}; use {_CALLED[found].format(name)}, "
+        "or choose another name"
+    )
+
+
+def exists(name: str, found: Kind | None, wanted: Kind) -> StoreExists:
+    """A name that is taken, by a segment of the kind `found` as far as that is known."""
+    path = names.path_of(name)
+    if found is None or found == wanted:
+        return StoreExists(f"{path} exists already; attach to it, unlink it, or choose another name")
+    return StoreExists(
+        f"{path} exists already and holds {_HELD[found]}; use {_CALLED[found].format(name)}, or choose another name"
+    )
 
 
 def access_denied(path: str, writable: bool) -> AccessDenied:

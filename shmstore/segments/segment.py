@@ -1,4 +1,4 @@
-"""Named segments: create, attach, list and unlink the shared memory in which stores live.
+"""Named segments: create, attach, list and unlink the shared memory in which stores and metrics live.
 
 A segment is a file of /dev/shm. What its bytes mean is known to `shmstore._core`, and how it gets its name to
 `shmstore.segments.names`. Nothing but `unlink` ever removes a segment.
@@ -22,7 +22,6 @@ from shmstore.errors import (
     NoSpace,
     NotAStore,
     ShmStoreError,
-    StoreExists,
     StoreNotFound,
 )
 from shmstore.segments import memory, names, refusals
@@ -61,7 +60,7 @@ def create(
     mode: int = 0o600,
     group: str | int | None = None,
 ) -> "Segment":
-    """Make a segment that holds an empty store. All its memory is reserved before anyone can see the name.
+    """Make a segment of the kind that `options` say, empty. All its memory is reserved before anyone can see the name.
 
     `mode` are its permission bits, whatever the umask; `group` is the name or id of the group it belongs to. Nothing is
     left behind when this fails or is killed. Raises InvalidName, InvalidOption (InvalidCapacity), InvalidSchema,
@@ -90,7 +89,7 @@ def create(
     except ShmStoreError:
         raise
     except FileExistsError:
-        raise StoreExists(f"{path} exists already; attach to it, unlink it, or choose another name") from None
+        raise refusals.exists(name, _kind_of(name), options.get("kind", "events")) from None
     except PermissionError as error:
         raise AccessDenied(
             f"uid {os.geteuid()} cannot create {path}: {error.strerror}; expected the right to write to "
@@ -102,19 +101,23 @@ def create(
         refusals.refuse(path, error)
 
 
-def attach(name: str, *, writable: bool = True, populate: bool = False) -> "Segment":
-    """Map an existing segment, for reading only when not `writable`. With `populate`, no first touch of a page is slow.
+def attach(name: str, *, kind: refusals.Kind | None = None, writable: bool = True, populate: bool = False) -> "Segment":
+    """Map an existing segment of this kind, or of any; for reading only when not `writable`. With `populate`, no first
+    touch of a page is slow.
 
-    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, AbiMismatch, DamagedSegment, and NoSpace when this
-    process may not map that much.
+    Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, WrongKind, AbiMismatch, DamagedSegment, and NoSpace when
+    this process may not map that much.
     """
     try:
         segment = _open(names.check_name(name), writable=writable)
     except FileNotFoundError:
         raise _not_found(name) from None
     try:
-        if _read_header(segment).unlinked or not segment.is_linked():  # since it was opened
+        header = _read_header(segment)
+        if header.unlinked or not segment.is_linked():  # since it was opened
             raise _not_found(name)
+        if kind is not None and header.options["kind"] != kind:
+            raise refusals.wrong_kind(name, header.options["kind"], kind)
         if populate:
             segment.populate()
     except BaseException:
@@ -284,6 +287,13 @@ def _read_only_header(name: str) -> _core.Header:
         raise type(error)(f"{names.path_of(name)}: {error}") from None
     finally:
         os.close(fd)
+
+
+def _kind_of(name: str) -> refusals.Kind | None:
+    """What the segment of this name holds, as far as that can be read."""
+    with suppress(ShmStoreError, OSError):
+        return _read_only_header(name).options["kind"]
+    return None
 
 
 def _reserve(fd: int, size: int) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from shmstore import _core
 from shmstore.segments import names, segment
-from shmstore.segments.identity import describe
 from shmstore.segments.mapping import Segment
 
 FIELDS = [("value", _core.FLOAT64, 0)]
@@ -30,13 +29,6 @@ def options(capacity: int = 1000) -> _core.Options:
 
 
 METRICS: _core.Options = {"kind": "metrics", "capacity": 100, "exemplars": 10, "processes": 8}
-
-
-def opened(mapped: Segment) -> _core.Store:
-    """The core of a mapped segment of any kind."""
-    return _core.Store(
-        mapped.buffer, fd=mapped.fd, path=str(path(mapped.name)), writable=mapped.writable, describe=describe
-    )
 
 
 def create(name: str, capacity: int = 1000, *, mode: int = 0o600, group: str | int | None = None) -> Segment:

@@ -23,7 +23,7 @@ ROOMS = (
     ("", "errors public"),
     ("arguments", "shown, alone calls closing moments, checks, calendars"),
     ("", "_core"),
-    ("segments", "identity memory names, mapping refusals, segment"),
+    ("segments", "identity memory names, mapping refusals, segment, handle"),
     ("records", "fields, record, schema"),
     ("tables", "arrow text, tabular, column, table"),
     ("expressions", "comparison expression, arithmetic parse, compiler"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import shmstore
 from shmstore import _core
 from shmstore.errors import (
     InvalidCapacity,
@@ -15,10 +16,12 @@ from shmstore.errors import (
     InvalidSchema,
     ReadOnlyStore,
     StoreClosed,
+    StoreExists,
+    StoreNotFound,
     WrongKind,
 )
-from shmstore.segments import segment
-from tests.helpers.segments import FIELDS, METRICS, in_child, may_fork, opened, options
+from shmstore.segments import handle, segment
+from tests.helpers.segments import FIELDS, METRICS, in_child, may_fork, options, path
 
 # What a segment of any kind answers; all else that a Store has is about records.
 OF_EACH_KIND: dict[str, Callable[[_core.Store], Any]] = {
@@ -41,7 +44,7 @@ METHODS = [name for name, it in vars(_core.Store).items() if callable(it) and no
 @pytest.fixture
 def metrics(name: str) -> Iterator[_core.Store]:
     with segment.create(name, (), METRICS) as mapped:
-        core = opened(mapped)
+        core = mapped.open_core()
         yield core
         core.close()
 
@@ -49,7 +52,7 @@ def metrics(name: str) -> Iterator[_core.Store]:
 @pytest.fixture
 def store(name: str) -> Iterator[_core.Store]:
     with segment.create(name, FIELDS, options()) as mapped:
-        core = opened(mapped)
+        core = mapped.open_core()
         yield core
         core.close()
 
@@ -106,6 +109,59 @@ def test_metrics_have_no_fields() -> None:
         _core.plan(FIELDS, METRICS)
 
 
+# -- by name
+
+
+@pytest.mark.usefixtures("metrics")
+def test_a_store_is_not_made_of_metrics(name: str) -> None:
+    said = rf"{name}: expected a store of records, found metrics; use metrics.configure\('{name}'\)"
+    for call in (
+        lambda: shmstore.attach(name),
+        lambda: shmstore.attach(name, read_only=True),
+        lambda: shmstore.open(name, FIELDS, capacity=10),
+        lambda: shmstore.series(name, capacity=10),
+    ):
+        with pytest.raises(WrongKind, match=said):
+            call()
+    with pytest.raises(StoreExists, match=rf"exists already and holds metrics; use metrics.configure\('{name}'\)"):
+        shmstore.create(name, FIELDS, capacity=10)
+
+
+@pytest.mark.usefixtures("store")
+def test_metrics_are_not_made_of_a_store(name: str) -> None:
+    said = rf"{name}: expected metrics, found a store of records; use shmstore.attach\('{name}'\)"
+    with pytest.raises(WrongKind, match=said):
+        handle.attach(name, kind="metrics")
+    with pytest.raises(StoreExists, match=r"exists already and holds a store of records; use shmstore\.attach"):
+        segment.create(name, (), METRICS)
+
+
+def test_a_name_that_is_taken_by_the_same_kind_is_told_so(metrics: _core.Store, name: str) -> None:
+    with pytest.raises(StoreExists, match="exists already; attach to it"):
+        segment.create(name, (), METRICS)
+    assert metrics.check() == []
+
+
+def test_refusing_leaves_no_trace(metrics: _core.Store, name: str) -> None:
+    before = path(name).read_bytes()
+    with pytest.raises(WrongKind):
+        shmstore.attach(name)
+    assert path(name).read_bytes() == before and len(metrics.places()) == 1
+
+
+def test_only_stores_are_listed_as_stores(metrics: _core.Store, name: str) -> None:
+    assert name not in shmstore.list_stores()
+    (info,) = (info for info in segment.list_segments() if info.name == name)
+    assert info.header == metrics.header() and info.error is None
+
+
+def test_unlinking_tells_who_is_attached(metrics: _core.Store, name: str) -> None:
+    shmstore.unlink(name)
+    assert metrics.unlinked and metrics.metrics_room().used == 0
+    with pytest.raises(StoreNotFound):
+        handle.attach(name)
+
+
 # -- a handle of each kind
 
 
@@ -145,7 +201,7 @@ def test_a_closed_one_says_so(metrics: _core.Store) -> None:
 
 def test_a_read_only_one_takes_no_place(metrics: _core.Store, name: str) -> None:
     with segment.attach(name, writable=False) as mapped:
-        reader = opened(mapped)
+        reader = mapped.open_core()
         assert reader.metrics_room().used == 0 and reader.check() == []
         assert [place.pid for place in reader.places()] == [os.getpid()]
         with pytest.raises(ReadOnlyStore):
@@ -159,7 +215,7 @@ def test_the_dead_are_reaped(metrics: _core.Store, name: str) -> None:
     if not child:
         try:
             mapped = segment.attach(name)
-            core = opened(mapped)
+            core = mapped.open_core()
             core.enter()
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
