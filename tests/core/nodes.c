@@ -1,41 +1,12 @@
 /* The node table of a metrics segment: inserted once, found by all, removed whole, whoever stops or dies on the way. */
-#include "harness.h"
+#include "metrics_world.h"
 
-#include "core/metrics/cells.h"
 #include "core/metrics/check_nodes.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
-enum { OWNERS = 4, TEXT_BYTES = 600 };
-
-/* A table in plain memory, and what the kernel says of those who use it. */
-struct world {
-    struct geometry geometry;
-    struct nodes nodes;
-    _Atomic bool dead[OWNERS];
-};
-
-static bool is_dead(void *context, uint32_t owner) { return load_acquire(&((struct world *)context)->dead[owner]); }
-
-static struct world *make_world(uint64_t series) {
-    struct world *world = calloc(1, sizeof *world);
-    const struct options options = {.capacity = series, .processes = OWNERS, .kind = SEGMENT_METRICS};
-    struct refusal why;
-    if (!world) fail("no memory");
-    if (layout_plan(&options, NULL, &world->geometry, &why) != PLAN_OK) fail("refused: %s", why.text);
-    unsigned char *memory = aligned_alloc(4096, world->geometry.total_bytes);
-    if (!memory) fail("no memory");
-    memset(memory, 0, world->geometry.total_bytes);
-    layout_format(memory, &world->geometry, NULL, (const uint8_t[16]){1}, 1);
-    world->nodes = (struct nodes){&world->geometry, memory, {is_dead, world}};
-    return world;
-}
-
-static void free_world(struct world *world) {
-    free(world->nodes.memory);
-    free(world);
-}
+enum { TEXT_BYTES = 600 };
 
 static void tell(void *context, const char *text) {
     (void)context;
@@ -46,22 +17,6 @@ static void tell(void *context, const char *text) {
 static void expect_sound_nodes(const struct world *world, uint32_t live_nodes) {
     expect_equal(check_nodes(&world->nodes, tell, NULL), 0);
     expect_equal(nodes_room(&world->nodes), world->geometry.node_count - live_nodes);
-}
-
-static struct node_key key_of(const char *text) {
-    return (struct node_key){NO_FAMILY, NO_PLACE, text, (uint32_t)strlen(text)};
-}
-
-static struct node_wish wish_of(const char *text, uint32_t cells) {
-    return (struct node_wish){key_of(text), (uint32_t)strlen(text), cells, 7};
-}
-
-static struct node_at insert(const struct world *world, uint32_t owner, const char *text, uint32_t cells) {
-    const struct node_wish wish = wish_of(text, cells);
-    struct node_at at;
-    bool inserted;
-    expect_equal(nodes_insert(&world->nodes, owner, &wish, &at, &inserted), NODES_OK);
-    return at;
 }
 
 static bool is_there(const struct world *world, const char *text) {
@@ -87,7 +42,7 @@ static void expect_text(const struct world *world, struct node_at at, const char
 /* ---- alone ------------------------------------------------------------------------------------------------------- */
 
 CASE(what_was_inserted_is_found_and_has_its_text_and_cells) {
-    struct world *world = make_world(100);
+    struct world *world = make_world(100, 0);
     char text[TEXT_BYTES];
     uint32_t live = 0;
     for (uint32_t i = 0; i < 60; i++) {
@@ -116,7 +71,7 @@ CASE(what_was_inserted_is_found_and_has_its_text_and_cells) {
 }
 
 CASE(keys_differ_by_family_place_and_text) {
-    struct world *world = make_world(100);
+    struct world *world = make_world(100, 0);
     const struct node_wish base = {{3, 2, "text", 4}, 4, 1, 0};
     struct node_wish wishes[] = {base, base, base, base, base};
     wishes[1].key.family = 4;
@@ -134,7 +89,7 @@ CASE(keys_differ_by_family_place_and_text) {
 }
 
 CASE(a_full_table_refuses_and_room_is_given_back) {
-    struct world *world = make_world(1);
+    struct world *world = make_world(1, 0);
     const uint32_t count = world->geometry.node_count;
     char text[16], *long_text = calloc(1, 500);
     for (int round = 0; round < 3; round++) {
@@ -165,7 +120,7 @@ CASE(a_full_table_refuses_and_room_is_given_back) {
 }
 
 CASE(what_was_removed_is_not_there_for_those_who_had_found_it) {
-    struct world *world = make_world(10);
+    struct world *world = make_world(10, 0);
     struct node_at at = insert(world, 1, "gone", 3);
     struct cell_at cell = {&nodes_at(&world->nodes, at.index)->word, at.word, nodes_cell(&world->nodes, at, 2)};
     expect(cell_add(&cell, 2, 1));
@@ -200,13 +155,13 @@ static void do_it(void *argument) {
     else insert(doing->world, doing->owner, doing->text, 2);
 }
 
-static const char *const points[] = {"node claimed",      "part claimed", "node filled",       "change announced",
-                                     "insertion decided", "node linked",  "node to be linked", "node removed",
-                                     "node unlinked",     "part freed"};
+static const char *const points[] = {"node claimed", "part claimed",      "node filled", "change announced",
+                                     "change found", "insertion decided", "node linked", "node to be linked",
+                                     "node removed", "node unlinked",     "part freed"};
 
 /* One more of the same chain before and behind what is inserted and removed, so that links are at work. */
 static struct world *make_busy_world(bool removes) {
-    struct world *world = make_world(1); /* 8 chains */
+    struct world *world = make_world(1, 0); /* 8 chains */
     char text[16];
     memset(long_text, 'l', sizeof long_text - 1);
     for (int i = 0; i < 20; i++) {
@@ -342,7 +297,7 @@ static void *be_busy(void *argument) {
 }
 
 CASE(threads_that_insert_and_remove_the_same_keys_leave_each_once_or_not_at_all) {
-    struct world *world = make_world(20);
+    struct world *world = make_world(20, 0);
     struct busy busy[THREADS];
     pthread_t threads[THREADS];
     for (uint32_t i = 0; i < THREADS; i++) {

@@ -193,7 +193,7 @@ struct node {
     atomic_u64 more;         /* its next part + 1, or 0 */
     atomic_u64 identity;     /* hash of the key (24 bits) | place (16 bits) | family (24 bits) */
     atomic_u64 sizes;        /* bytes of key and text, and cells */
-    atomic_u64 since;        /* ns since the Unix epoch; of what each process has for itself, its pid */
+    atomic_u64 since;        /* ns since the Unix epoch */
     struct wide cell;        /* its first */
     unsigned char rest[192]; /* its other cells, then its text; what does not fit goes on in its parts */
 };

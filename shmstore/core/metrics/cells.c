@@ -7,9 +7,9 @@ enum { MOST_LOOKS = 1 << 20 };
 
 bool cell_read(const struct wide *cell, struct cell_value *value) {
     for (uint32_t looks = MOST_LOOKS; looks; looks--) {
-        const uint64_t tag = load_acquire(&cell->low); /* cell_read:tag */
-        const uint64_t number = load_acquire(&cell->high);
-        if (load_relaxed(&cell->low) != tag) continue; /* cell_read:again */
+        const uint64_t tag = load_acquire(&cell->low);     /* cell_read:tag */
+        const uint64_t number = load_acquire(&cell->high); /* cell_read:number */
+        if (load_relaxed(&cell->low) != tag) continue;     /* cell_read:again */
         *value = (struct cell_value){tag & CELL_MASK, number_of(number)};
         return true;
     }
@@ -22,40 +22,37 @@ static double folded(double dead, double own, enum fold fold) {
     return own > dead ? own : dead;
 }
 
-bool own_take(const struct cell_at *own, const struct cell_at *dead, atomic_u64 *since, uint64_t mark, uint64_t pid,
-              enum fold fold) {
+bool own_take(const struct cell_at *own, const struct cell_at *dead, uint64_t mark, uint64_t pid, enum fold fold) {
+    const bool folds = fold != FOLD_NOTHING && fold != FOLD_PID;
     struct halves mine, theirs;
     for (;;) {
         if (!cell_load(own, &mine) || !cell_load(dead, &theirs)) return false;
         const uint64_t its = mine.low & CELL_MASK, last = theirs.low & CELL_MASK;
         if (its == mark) return true;
-        if (!its) {
-            store_relaxed(since, pid); /* own_take:pid */
-            POINT("pid written");
-            if (cell_swap(own, mine, mark, 0)) return true;
-        } else if (fold != FOLD_NOTHING && last != its) {
+        if (its && folds && last != its) {
             const double value = number_of(mine.high);
             cell_swap(dead, theirs, its, last ? folded(number_of(theirs.high), value, fold) : value);
             POINT("dead folded");
-        } else {
-            cell_swap(own, mine, 0, 0); /* own_take:absent */
+        } else if (its) {
+            cell_swap(own, mine, 0, 0);
             POINT("own value absent");
-        }
+        } else if (fold == FOLD_PID && last != mark) {
+            cell_swap(dead, theirs, mark, (double)pid);
+            POINT("pid written");
+        } else if (cell_swap(own, mine, mark, 0)) return true;
     }
 }
 
-bool own_read(const struct wide *own, const struct wide *dead, const atomic_u64 *since, struct own_values *values) {
+bool own_read(const struct wide *own, const struct wide *dead, enum fold fold, struct own_values *values) {
     for (uint32_t looks = MOST_LOOKS; looks; looks--) {
         struct cell_value mine, theirs;
-        if (!cell_read(own, &mine)) return false;
-        const uint64_t pid = load_relaxed(since);
-        if (!cell_read(dead, &theirs)) return false;
-        fence_acquire();
+        if (!cell_read(own, &mine) || !cell_read(dead, &theirs)) return false;
         if ((load_relaxed(&own->low) & CELL_MASK) != mine.bits) continue; /* own_read:again */
-        *values = (struct own_values){.has_own = mine.bits && mine.bits != theirs.bits,
-                                      .has_dead = theirs.bits,
+        const bool is_same = mine.bits == theirs.bits, is_pid = fold == FOLD_PID;
+        *values = (struct own_values){.has_own = mine.bits && (fold == FOLD_NOTHING || is_same == is_pid),
+                                      .has_dead = theirs.bits && fold != FOLD_NOTHING && !is_pid,
                                       .mark = mine.bits,
-                                      .pid = pid,
+                                      .pid = is_pid && is_same ? (uint64_t)theirs.number : 0,
                                       .own = mine.number,
                                       .dead = theirs.number};
         return true;

@@ -5,7 +5,13 @@
 #include "core/metrics/contents.h"
 
 /* A change: number (36 bits) | what (4 bits) | node + 1 (24 bits). */
-enum what { IDLE, INSERT, LINK, REMOVE }; /* INSERT: it is not decided yet whether the key is there already */
+enum what {
+    IDLE,
+    INSERT,
+    LINK,
+    REMOVE,
+    UNLINK
+}; /* INSERT and REMOVE: it is not decided yet whether it is to be done */
 #define CHANGE_NUMBERS (UINT64_C(1) << 36)
 
 static uint64_t change_word(uint64_t number, enum what what, uint32_t node_plus_1) {
@@ -16,7 +22,6 @@ static enum what change_what(uint64_t change) { return (enum what)(change >> 24 
 static uint32_t change_node(uint64_t change) { return (uint32_t)(change & 0xffffff); }
 
 static uint64_t link_to(uint64_t node_plus_1, uint64_t number) { return number << 24 | node_plus_1; }
-static uint64_t link_number(uint64_t link) { return link >> 24; }
 
 /* ---- claiming [1] ------------------------------------------------------------------------------------------------ */
 
@@ -39,22 +44,21 @@ static struct node *last_part(const struct nodes *nodes, uint32_t index, uint64_
     return last;
 }
 
-/* Free a node with its parts, while `guard` bears `kept`: it is claimed by the dead, or a change says that it goes. */
-void changes_free(const struct nodes *nodes, uint32_t index, uint64_t word, const atomic_u64 *guard, uint64_t kept) {
-    struct node *part;
+/* A part that was used again since is not taken for one of this life of the node: it shows that the node's word has changed. */
+void changes_free(const struct nodes *nodes, uint32_t index, uint64_t word) {
+    struct node *node = nodes_at(nodes, index), *part;
     uint64_t found = 0;
     while ((part = last_part(nodes, index, &found))) {
-        if (load_relaxed(guard) != kept) return;
+        if (load_relaxed(&node->word) != word) return;
         free_node(nodes, part, found);
         POINT("part freed");
     }
-    if (load_relaxed(guard) == kept) free_node(nodes, nodes_at(nodes, index), word);
+    free_node(nodes, node, word);
 }
 
 static void sweep_node(const struct nodes *nodes, uint32_t index, uint64_t word) {
     nodes_help(nodes); /* it may be in the middle of its insertion, which the dead cannot announce again */
-    const atomic_u64 *shared = &nodes_at(nodes, index)->word;
-    if (load_acquire(shared) == word) changes_free(nodes, index, word, shared, word);
+    changes_free(nodes, index, word);
 }
 
 void nodes_sweep(const struct nodes *nodes, uint32_t owner) {
@@ -92,6 +96,7 @@ static uint32_t claim(const struct nodes *nodes, uint32_t owner) {
         if (!cas_acq_rel(&node->word, &word, node_word(node_generation(word), owner, NODE_CLAIMED))) /* claim:node */
             continue;
         POINT("node claimed");
+        fence_release(); /* claim:fence: whoever reads what is written there now sees that nodes are not what they were */
         store_relaxed(&changes->hint, index + 1);
         return index;
     }
@@ -107,7 +112,7 @@ uint32_t changes_claim(const struct nodes *nodes, uint32_t owner, uint32_t parts
     for (; parts; parts--) {
         const uint32_t next = claim(nodes, owner);
         if (next == NO_NODE) {
-            changes_free(nodes, index, word, &node->word, word);
+            changes_free(nodes, index, word);
             return NO_NODE;
         }
         struct node *part = nodes_at(nodes, next);
@@ -139,81 +144,89 @@ static bool has_key_of(const struct nodes *nodes, struct node *a, struct node *b
     return true;
 }
 
-static void end_change(const struct nodes *nodes, uint64_t change) {
-    cas_acq_rel(&changes_of(nodes)->change, &change, change_word(change_number(change), IDLE, 0)); /* end_change:done */
+/* One CAS says to all how a change goes on; IDLE: it is done. */
+static void go_on(const struct nodes *nodes, uint64_t change, enum what what) {
+    const uint64_t next = change_word(change_number(change), what, what == IDLE ? 0 : change_node(change));
+    cas_acq_rel(&changes_of(nodes)->change, &change, next); /* go_on:change */
 }
 
-/* Is there another live node with the key of the one to be inserted? One CAS says the answer to all [4]. */
-static void decide(const struct nodes *nodes, uint64_t change) {
+/* Is what was read before of the time of this change? */
+static bool is_still(const struct nodes *nodes, uint64_t change) {
+    return load_relaxed(&changes_of(nodes)->change) == change;
+}
+
+/* Is there another live node with the key of the one to be inserted? [4] */
+static void decide_insertion(const struct nodes *nodes, uint64_t change) {
     struct node *node = nodes_at(nodes, change_node(change) - 1);
     uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&node->identity)))); /* decide:first */
     for (uint32_t left = nodes->geometry->node_count; is_node(nodes, at) && left; left--) {
         struct node *other = nodes_at(nodes, (uint32_t)at - 1);
-        if (node_state(load_acquire(&other->word)) == NODE_LIVE && has_key_of(nodes, other, node)) {
-            end_change(nodes, change);
+        if (node_state(load_acquire(&other->word)) == NODE_LIVE && has_key_of(nodes, other, node)) { /* decide:word */
+            go_on(nodes, change, IDLE);
             return;
         }
         at = linked(load_acquire(&other->link)); /* decide:next */
     }
     POINT("insertion decided");
-    const uint64_t decided = change_word(change_number(change), LINK, change_node(change));
-    if (cas_acq_rel(&changes_of(nodes)->change, &change, decided)) change = decided; /* decide:link */
+    go_on(nodes, change, LINK);
 }
 
 /* Make the claimed node of a change the first of its chain, and live [4]. */
 static void link_node(const struct nodes *nodes, uint64_t change) {
-    struct changes *changes = changes_of(nodes);
-    struct node *node = nodes_at(nodes, change_node(change) - 1);
-    uint64_t word = load_acquire(&node->word), link; /* link_node:word */
+    const uint32_t self = change_node(change);
+    struct node *node = nodes_at(nodes, self - 1);
+    uint64_t word = load_acquire(&node->word); /* link_node:word */
+    atomic_u64 *chain = chain_of(nodes, load_relaxed(&node->identity));
+    uint64_t first = load_acquire(chain);      /* link_node:first */
+    uint64_t link = load_acquire(&node->link); /* link_node:next */
+    if (!is_still(nodes, change)) return;
     if (node_state(word) == NODE_CLAIMED) {
-        atomic_u64 *chain = chain_of(nodes, load_relaxed(&node->identity));
-        uint64_t first = load_acquire(chain); /* link_node:first */
-        while (link_number(first) != change_number(change) &&
-               link_number(link = load_acquire(&node->link)) != change_number(change)) {
-            if (load_relaxed(&changes->change) != change) return;
-            cas_release(&node->link, &link, link_to(linked(first), change_number(change))); /* link_node:link */
+        if (linked(first) != self) {
+            const uint64_t next = link_to(linked(first), change_number(change));
+            if (link != next) cas_release(&node->link, &link, next); /* link_node:link */
+            POINT("node to be linked");
+            cas_release(chain, &first, link_to(self, change_number(change))); /* link_node:chain */
         }
-        POINT("node to be linked");
-        if (link_number(first) != change_number(change))
-            cas_release(chain, &first, link_to(change_node(change), change_number(change))); /* link_node:chain */
         POINT("node linked");
         cas_release(&node->word, &word, node_word(node_generation(word), 0, NODE_LIVE)); /* link_node:live */
     }
-    end_change(nodes, change);
+    go_on(nodes, change, IDLE);
+}
+
+/* Is the node removed? It may have been taken out, and used again, before this was announced [5]. */
+static void decide_removal(const struct nodes *nodes, uint64_t change) {
+    const uint64_t word = load_acquire(&nodes_at(nodes, change_node(change) - 1)->word); /* decide:removed */
+    go_on(nodes, change, node_state(word) == NODE_REMOVED ? UNLINK : IDLE);
 }
 
 /* Take the removed node of a change out of its chain and free it [5]. */
 static void unlink_node(const struct nodes *nodes, uint64_t change) {
-    struct changes *changes = changes_of(nodes);
     const uint32_t self = change_node(change);
     struct node *node = nodes_at(nodes, self - 1);
-    const uint64_t word = load_acquire(&node->word);
-    if (node_state(word) != NODE_REMOVED) {
-        end_change(nodes, change); /* it is done, or the node was used again before it was announced */
-        return;
-    }
+    const uint64_t word = load_acquire(&node->word); /* unlink_node:word */
     atomic_u64 *place = chain_of(nodes, load_relaxed(&node->identity));
-    uint32_t left = nodes->geometry->node_count;
-    uint64_t link = load_acquire(place);
-    while (linked(link) != self && is_node(nodes, linked(link)) && left--) {
+    uint64_t link = load_acquire(place); /* unlink_node:first */
+    for (uint32_t left = nodes->geometry->node_count; linked(link) != self && is_node(nodes, linked(link)) && left;
+         left--) {
         place = &nodes_at(nodes, linked(link) - 1)->link;
-        link = load_acquire(place);
+        link = load_acquire(place); /* unlink_node:next */
     }
-    if (linked(link) == self) {
-        const uint64_t next = linked(load_acquire(&node->link));
-        if (load_relaxed(&changes->change) != change) return;
-        cas_release(place, &link, link_to(next, change_number(change))); /* unlink_node:link */
+    const uint64_t next = link_to(linked(load_acquire(&node->link)), change_number(change)); /* unlink_node:behind */
+    if (!is_still(nodes, change)) return;
+    if (node_state(word) == NODE_REMOVED) {
+        if (linked(link) == self) cas_release(place, &link, next); /* unlink_node:link */
         POINT("node unlinked");
+        changes_free(nodes, self - 1, word);
     }
-    changes_free(nodes, self - 1, word, &changes->change, change);
-    end_change(nodes, change);
+    go_on(nodes, change, IDLE);
 }
 
 /* Make one step of a change that is announced, or all. */
 static void make_change(const struct nodes *nodes, uint64_t change) {
-    if (!is_node(nodes, change_node(change))) end_change(nodes, change); /* damage */
-    else if (change_what(change) == INSERT) decide(nodes, change);
+    if (!is_node(nodes, change_node(change))) go_on(nodes, change, IDLE); /* damage */
+    else if (change_what(change) == INSERT) decide_insertion(nodes, change);
     else if (change_what(change) == LINK) link_node(nodes, change);
+    else if (change_what(change) == REMOVE) decide_removal(nodes, change);
     else unlink_node(nodes, change);
 }
 
@@ -223,8 +236,10 @@ void nodes_help(const struct nodes *nodes) {
     const atomic_u64 *shared = &changes_of(nodes)->change;
     const uint64_t number = change_number(load_acquire(shared));
     uint64_t change;
-    while (is_announced(change = load_acquire(shared)) && change_number(change) == number) /* help:change */
+    while (is_announced(change = load_acquire(shared)) && change_number(change) == number) { /* help:change */
+        POINT("change found");
         make_change(nodes, change);
+    }
 }
 
 /* Announce a change, after those that are announced already, and make it. */

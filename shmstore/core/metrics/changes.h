@@ -9,8 +9,8 @@ enum { NO_NODE = MAX_NODES };
 /* Claim a node with as many parts as are asked for; its number, or NO_NODE, and then nothing stays claimed. */
 uint32_t changes_claim(const struct nodes *nodes, uint32_t owner, uint32_t parts);
 
-/* Free a node with its parts, while `guard` bears `kept`: for as long nobody else does more than the same. */
-void changes_free(const struct nodes *nodes, uint32_t index, uint64_t word, const atomic_u64 *guard, uint64_t kept);
+/* Free a node with its parts for as long as it bears `word`: its own claim, that of the dead, or REMOVED and in no chain. */
+void changes_free(const struct nodes *nodes, uint32_t index, uint64_t word);
 
 /* Announce the insertion of a claimed node that is filled, and make it. */
 void changes_insert(const struct nodes *nodes, uint32_t index);

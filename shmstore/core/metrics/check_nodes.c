@@ -41,13 +41,16 @@ static bool has_its_parts(const struct nodes *nodes, uint32_t index) {
     return !load_relaxed(&walk.node->more);
 }
 
-/* Are all cells of the generation of their node? */
+/* Are all cells of the generation of the node, or part, in which they lie? */
 static bool has_its_cells(const struct nodes *nodes, struct node_at at) {
     const uint32_t count = node_cells(load_relaxed(&nodes_at(nodes, at.index)->sizes));
     for (uint32_t number = 0; number < count; number++) {
         struct wide *cell = nodes_cell(nodes, at, number);
-        if (cell && load_relaxed(&cell->low) >> CELL_BITS != cell_tag(node_generation(at.word), 0) >> CELL_BITS)
-            return false;
+        if (!cell) continue;
+        const uint64_t offset = (uint64_t)((unsigned char *)cell - (unsigned char *)nodes_at(nodes, 0));
+        struct node *node = nodes_at(nodes, (uint32_t)(offset / sizeof(struct node)));
+        const uint64_t tag = cell_tag(node_generation(load_relaxed(&node->word)), 0);
+        if (load_relaxed(&cell->low) >> CELL_BITS != tag >> CELL_BITS) return false;
     }
     return true;
 }

@@ -9,8 +9,9 @@ enum { MOST_TRIES = 1 << 20 /* each was spoilt by a change of others; more are d
 
 /* ---- inserting --------------------------------------------------------------------------------------------------- */
 
-/* Zero a cell in this generation of its node: whatever an update of an older one began is void from now on. */
-static void clear_cell(struct wide *cell, uint64_t generation) {
+/* Zero a cell in this generation of the node, or part, in which it lies: what an update of an older one began is void. */
+static void clear_cell(struct wide *cell, struct node *node) {
+    const uint32_t generation = node_generation(load_relaxed(&node->word));
     struct halves before;
     do before = (struct halves){load_relaxed(&cell->low), load_relaxed(&cell->high)};
     while (!cas_acq_rel_wide(cell, before, (struct halves){cell_tag(generation, 0), 0}));
@@ -28,15 +29,15 @@ static void write_text(struct walk *walk, uint64_t offset, const char *text, uin
 /* Fill a claimed node whose parts are claimed and linked. */
 static void fill(const struct nodes *nodes, uint32_t index, const struct node_wish *wish) {
     struct node *node = nodes_at(nodes, index);
-    const uint32_t generation = node_generation(load_relaxed(&node->word));
-    fence_release(); /* fill:fence: whoever reads any of this sees that the node is not what it was */
     store_relaxed(&node->identity, identity_of(&wish->key));
     store_relaxed(&node->sizes, sizes_word(wish->key.length, wish->text_bytes, wish->cells));
     store_relaxed(&node->since, wish->since);
-    clear_cell(&node->cell, generation);
+    clear_cell(&node->cell, node);
     struct walk walk = {nodes, node, 0};
-    for (uint32_t i = 1; i < wish->cells; i++)
-        clear_cell(content(&walk, (uint64_t)(i - 1) * sizeof(struct wide)), generation);
+    for (uint32_t i = 1; i < wish->cells; i++) {
+        struct wide *cell = content(&walk, (uint64_t)(i - 1) * sizeof(struct wide));
+        clear_cell(cell, walk.node);
+    }
     write_text(&walk, (uint64_t)(wish->cells - 1) * sizeof(struct wide), wish->key.text, wish->text_bytes);
 }
 
@@ -68,7 +69,7 @@ enum node_status nodes_insert(const struct nodes *nodes, uint32_t owner, const s
             *inserted = true;
             return NODES_OK;
         }
-        changes_free(nodes, index, claimed, &nodes_at(nodes, index)->word, claimed); /* another was faster */
+        changes_free(nodes, index, claimed); /* another was faster */
     }
     return NODES_DAMAGED;
 }

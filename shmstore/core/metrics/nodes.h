@@ -13,22 +13,24 @@
  *  2. Chains are changed by one change at a time, and whoever finds one announced finishes it: the word `change` bears its
  *     number, what is to be done, and the node. Nobody waits: a process that died, or stands still, in the middle of its own
  *     change is overtaken by those who come after.
- *  3. Every step of a change is one CAS from a value that was read while the change was still announced. Words and links bear
- *     a generation, or the number of the change that wrote them, and never have the same value twice: so a step that somebody
- *     else has made already, even long ago, fails.
+ *  3. Every step of a change is one CAS from a value that was read before the change was seen to be still announced. Words and
+ *     links bear a generation, or the number of the change that wrote them, and never have the same value twice: so a step that
+ *     somebody else has made already, even long ago, fails.
  *  4. Insert: look whether the chain has a live node of this key. A CAS of `change` says the answer, which others may have found
  *     otherwise, as nodes are removed meanwhile: the first answer counts. If there is one, the change ends, and the node stays
  *     CLAIMED; its owner frees it. Else link the node to the first of its chain, make it the first, and make it LIVE.
- *  5. Remove: the CAS from LIVE to REMOVED is what removes it, before the change is announced. Then take it out of its chain, free
- *     its parts from the last to the first, and free it. Whoever looks for room and meets a removed node announces that again.
+ *  5. Remove: the CAS from LIVE to REMOVED is what removes it, before the change is announced. Whoever looks for room and meets a
+ *     removed node announces that again, perhaps too late: then the node is used again, and may be removed again at any moment. So
+ *     a CAS of `change` says first, to all, whether it is removed. Take it out of its chain, free its parts from the last to the
+ *     first, and free it, each while the node is still as it was removed.
  *  6. Find: follow the chain. A node that is not of this chain, or whose word changed while it was looked at, has been used
  *     again meanwhile: begin anew. A node that stays in the chain is met by everybody, as what stands behind it does not change.
  *
- * Pairs: claim:node with free_node:node (whoever claims a node sees that nobody has anything to do with it); announce:change with
+ * Pairs: claim:node with free_node:node (whoever claims a node sees that nobody has anything to do with it); go_on:change with
  * help:change (what is announced is written, and what the changes before it did); link_node:chain with nodes_find:first and
  * nodes_find:next (the key, the text and the cells of a node in a chain); link_node:live with nodes_find:word and nodes_next:word
- * (the same, for those who come by number); fill:fence with nodes_find:again, nodes_text:again and nodes_cell:again (what was read
- * of a node is of the generation of its word); changes_claim:part with last_part:word (a part that is seen shows what its
+ * (the same, for those who come by number); claim:fence with nodes_find:again, nodes_text:again and nodes_cell:again (what was
+ * read of a node is of the generation of its word); changes_claim:part with last_part:word (a part that is seen shows what its
  * node is). */
 #ifndef SHMSTORE_NODES_H
 #define SHMSTORE_NODES_H
@@ -48,8 +50,8 @@ static inline enum node_state node_state(uint64_t word) { return (enum node_stat
 static inline uint32_t node_subject(uint64_t word) { return (uint32_t)word >> 3; }
 static inline uint32_t node_generation(uint64_t word) { return (uint32_t)(word >> 32); }
 
-/* The first half of a cell: the low bits of its node's generation, so that no update reaches a later one, and 52 bits that are
- * the cell's. */
+/* The first half of a cell: the low bits of the generation of the node in which it lies, so that no update reaches a later one,
+ * and 52 bits that are the cell's. */
 enum { CELL_BITS = 52 };
 #define CELL_MASK ((UINT64_C(1) << CELL_BITS) - 1)
 static inline uint64_t cell_tag(uint64_t generation, uint64_t bits) {
