@@ -1,7 +1,7 @@
 """The coordinator: the one process that reaps the dead early, samples totals each second and applies retention.
 
-A store works fully without it: no append and no read goes through it. It adds speed (a dead process is repaired within
-a tick, not when somebody meets its slot), the history of rates, and retention.
+A store works fully without it, and so do metrics: no append and no read goes through it. It adds speed (a dead process
+is repaired within a tick, not when somebody meets its slot), the history of rates, and retention.
 
 One of them coordinates at a time, by a lock that the kernel frees when its holder dies; every other `Coordinator` of
 the store stands by and takes over. When it dies, only the samples of the seconds without one are lost.
@@ -22,6 +22,7 @@ from shmstore.errors import ReadOnlyStore, StoreClosed
 from shmstore.events.store import EventStore
 from shmstore.public import public
 from shmstore.reading.selection import require_time
+from shmstore.segments.handle import Handle
 
 if TYPE_CHECKING:
     import logging
@@ -38,6 +39,7 @@ _STANDBY_TICK_S = 0.2
 class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
 
+    store: an EventStore; or a Handle of any segment, in which the dead are repaired and the living counted, no more.
     retention: records older than this are purged each second; needs a Timestamp field. None keeps them.
     tick: seconds from one look for dead processes to the next, more than 0 and at most LONGEST_TICK_S.
     on_statistics: called each second with `store.statistics`; the store's own `on_statistics` when None.
@@ -50,13 +52,13 @@ class Coordinator(Alone):
 
     def __init__(
         self,
-        store: EventStore[Any],
+        store: EventStore[Any] | Handle,
         *,
         retention: timedelta | None = None,
         tick: float = DEFAULT_TICK_S,
         on_statistics: Callable[[Any], None] | None = None,
     ) -> None:
-        if not isinstance(store, EventStore):
+        if not isinstance(store, EventStore | Handle):
             raise refused("store", store, "an EventStore")
         if store.read_only:
             raise ReadOnlyStore(f"store {store.name!r} was attached read-only; attach it for writing to coordinate it")
@@ -66,13 +68,19 @@ class Coordinator(Alone):
         if retention is not None and (length_ns("retention", retention) or 0) <= 0:
             raise refused("retention", retention, "a positive timedelta, or None to keep every record")
         function("on_statistics", on_statistics)
-        if retention is not None:
-            require_time(store.schema, "retention")
+        if isinstance(store, EventStore):
+            if retention is not None:
+                require_time(store.schema, "retention")
+            on_statistics = on_statistics or store.on_statistics
+        else:
+            for option, value in (("retention", retention), ("on_statistics", on_statistics)):
+                if value is not None:
+                    raise refused(option, value, f"None, as segment {store.name!r} is not attached as a store")
         self._store = store
         self._core = store.core
         self._retention = retention
         self._tick_s = tick
-        self._on_statistics = on_statistics or store.on_statistics
+        self._on_statistics = on_statistics
         # A plain flag that each tick looks at, not an Event: setting one inside a signal handler can deadlock.
         self._stopping = False
         self._active = False
@@ -167,15 +175,18 @@ class Coordinator(Alone):
             )
 
     def _each_second(self) -> None:
+        store = self._store
         self._core.sample(time.time_ns())
+        if not isinstance(store, EventStore):
+            return
         if self._retention is not None:
-            self._store.purge(older_than=self._retention)
+            store.purge(older_than=self._retention)
         if self._on_statistics is not None:
-            statistics = self._store.statistics
+            statistics = store.statistics
             try:
                 self._on_statistics(statistics)
             except Exception:
-                _log().exception("on_statistics of store %r failed; coordinating goes on", self._store.name)
+                _log().exception("on_statistics of store %r failed; coordinating goes on", store.name)
 
 
 def _log() -> "logging.Logger":

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from shmstore.cli import completion, units
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
+from shmstore.cli.survey import open_any
 from shmstore.coordinator import DEFAULT_TICK_S, Coordinator
-from shmstore.events.store import attach
 
 PROGRAM = "shmstore-coordinator"
 
@@ -24,12 +24,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Coordinate a store: repair what dead processes left, sample rates each second, drop old records. "
+        "Of metrics, the dead are repaired and the living counted. "
         "One coordinates at a time; another one stands by and takes over. "
         "Ends on SIGTERM or SIGINT, and when the store is unlinked.",
         epilog=f"example:\n  {PROGRAM} orders --retention 10m\n\n{EXIT_CODES_HELP}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", help="the store")
+    parser.add_argument("name", help="the store, or metrics")
     parser.add_argument(
         "--retention", type=units.span, metavar="TIME", help="purge records older than this, such as 90s, 10m, 1h30m"
     )
@@ -52,7 +53,7 @@ def _run(argv: Sequence[str] | None) -> int:
         level=logging.WARNING if args.quiet else logging.INFO,
         format=f"%(asctime)s {PROGRAM}: %(message)s",
     )
-    with attach(args.name) as store:
+    with open_any(args.name, read_only=False) as store:
         coordinator = Coordinator(store, retention=args.retention, tick=args.tick)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: coordinator.stop())

@@ -25,6 +25,7 @@ _CODE_OF_ERROR: tuple[tuple[type[errors.ShmStoreError], int], ...] = (
     (errors.AbiMismatch, LAYOUT_MISMATCH),
     (errors.SchemaMismatch, LAYOUT_MISMATCH),
     (errors.NotAStore, LAYOUT_MISMATCH),
+    (errors.WrongKind, LAYOUT_MISMATCH),
     (errors.DamagedSegment, UNHEALTHY),
     (errors.InvalidName, USAGE),
     (errors.InvalidSchema, USAGE),

@@ -91,3 +91,7 @@ PROCESS_COLUMNS = (
     Column("last_append", "last append", units.ago, right=True),
     Column("entered", "attached", units.ago, right=True),
 )
+
+_OF_APPENDS = ("appended", "appended_per_second", "lapped", "last_append")
+ATTACHED_COLUMNS = tuple(column for column in PROCESS_COLUMNS if column.key not in _OF_APPENDS)
+"""Those of processes that do not append: they are attached to metrics."""

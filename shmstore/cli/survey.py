@@ -6,15 +6,37 @@ from typing import Any
 from shmstore.cli import units
 from shmstore.cli.machine import is_locked, owner_name
 from shmstore.cli.render import Column, Output
-from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound
+from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound, WrongKind
 from shmstore.events.store import EventStore, attach
-from shmstore.segments import names
+from shmstore.segments import handle, names
+from shmstore.segments.handle import Handle
 from shmstore.segments.segment import SegmentInfo, list_segments
 
 
 def look(name: str) -> EventStore[Any]:
-    """The store, attached so that looking cannot disturb it: for reading, without a place in its process table."""
-    return attach(name, read_only=True)
+    """The store, attached so that looking cannot disturb it: for reading, without a place in its process table.
+
+    Raises WrongKind for metrics, in the words of this tool.
+    """
+    try:
+        return attach(name, read_only=True)
+    except WrongKind:
+        raise WrongKind(
+            f"{name!r} holds metrics, and this verb is for records; `shmstore-inspect show {name}` describes metrics"
+        ) from None
+
+
+def look_at_any(name: str) -> EventStore[Any] | Handle:
+    """The same for a segment of any kind: an EventStore where it is a store."""
+    return open_any(name, read_only=True)
+
+
+def open_any(name: str, *, read_only: bool) -> EventStore[Any] | Handle:
+    """A segment of any kind, as an EventStore where it is a store."""
+    try:
+        return attach(name, read_only=read_only)
+    except WrongKind:
+        return handle.attach(name, read_only=read_only)
 
 
 def find(name: str) -> SegmentInfo | None:

@@ -19,6 +19,9 @@ from shmstore import Key, Record, Timestamp
 from shmstore.coordinator import LONGEST_TICK_S, Coordinator
 from shmstore.errors import InvalidOption, ReadOnlyStore
 from shmstore.events.store import EventStore
+from shmstore.segments import handle, segment
+from shmstore.segments.handle import Handle
+from tests.helpers.segments import METRICS
 
 LIMIT_S = 10.0  # an order of magnitude more than anything here takes
 
@@ -248,3 +251,21 @@ def test_retention_needs_a_timestamp(name: str) -> None:
 def test_a_read_only_store_cannot_be_coordinated(store: EventStore[Order]) -> None:
     with shmstore.attach(store.name, read_only=True) as looker, pytest.raises(ReadOnlyStore):
         Coordinator(looker)
+
+
+def test_a_segment_of_another_kind_is_coordinated_without_records(name: str) -> None:
+    with Handle(segment.create(name, (), METRICS)) as metrics:
+        for option in ({"retention": timedelta(minutes=1)}, {"on_statistics": print}):
+            with pytest.raises(InvalidOption, match="is not attached as a store"):
+                Coordinator(metrics, **option)  # type: ignore[arg-type]
+        with Coordinator(metrics) as coordinator:
+            assert eventually(metrics.core.history) and coordinator.is_active
+            assert metrics.core.history()[0].processes == 1
+        assert not metrics.core.coordinator_alive()
+        segment.unlink(name)
+
+
+def test_a_segment_without_the_right_to_write_cannot_be_coordinated(name: str) -> None:
+    segment.create(name, (), METRICS).close()
+    with handle.attach(name, read_only=True) as reader, pytest.raises(ReadOnlyStore):
+        Coordinator(reader)

@@ -1,10 +1,10 @@
-"""`check`: whether a store's invariants hold."""
+"""`check`: whether a segment's invariants hold."""
 
 import argparse
 
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import look
+from shmstore.cli.survey import look_at_any
 from shmstore.errors import DamagedSegment
 
 HELP = "verify that a store's invariants hold (exit code 5 when not)"
@@ -15,13 +15,13 @@ _COLUMNS = (Column("name", "name"), Column("finding", "finding", tone=lambda _: 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store")
+    parser.add_argument("name", help="the store, or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Report each invariant that does not hold; a header that is damaged is one of them."""
     try:
-        with look(args.name) as store:
+        with look_at_any(args.name) as store:
             findings = store.check()
     except DamagedSegment as error:
         findings = [str(error)]

@@ -1,20 +1,24 @@
 """`doctor`: whether this machine and the stores on it are in good health."""
 
 import argparse
+from typing import Any
 
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.machine import Finding, Health, examine
 from shmstore.cli.render import Column, Output, Tone
-from shmstore.cli.survey import brief, in_use, look
+from shmstore.cli.survey import brief, in_use, look_at_any
 from shmstore.errors import DamagedSegment, ShmStoreError
+from shmstore.events.store import EventStore
 from shmstore.segments import names
+from shmstore.segments.handle import Handle
 from shmstore.segments.segment import SegmentInfo, list_segments
 
-HELP = "examine /dev/shm, limits, kernel features and every store (exit code 5 when something is bad)"
+HELP = "examine /dev/shm, limits, kernel features, every store and all metrics (exit code 5 when something is bad)"
 EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")
 
 _SKEWED = 0.75  # less than this part of the newest records is worth a word
+_NEARLY_FULL = 0.9
 _TONES = {Health.OK: Tone.GOOD, Health.WARNING: Tone.WARNING, Health.BAD: Tone.BAD}
 
 _COLUMNS = (
@@ -46,22 +50,27 @@ def _stores() -> list[Finding]:
     findings = []
     for info in infos:
         try:
-            findings.append(_store(info))
+            findings.append(_segment(info))
         except ShmStoreError as error:
-            findings.append(Finding(f"store {info.name}", Health.WARNING, brief(error), str(error)))
+            findings.append(Finding(_what(info), Health.WARNING, brief(error), str(error)))
     return [summary, *findings]
 
 
-def _store(info: SegmentInfo) -> Finding:
-    what = f"store {info.name}"
+def _what(info: SegmentInfo) -> str:
+    is_metrics = info.header is not None and info.header.options["kind"] == "metrics"
+    return f"{'metrics' if is_metrics else 'store'} {info.name}"
+
+
+def _segment(info: SegmentInfo) -> Finding:
+    what = _what(info)
     if isinstance(info.error, DamagedSegment):
         advice = f"shmstore-inspect show {info.name}; gc removes it when nobody is attached"
         return Finding(what, Health.BAD, f"damaged: {info.error}", advice)
     if info.error is not None:
         return Finding(what, Health.WARNING, brief(info.error), str(info.error))
-    with look(info.name) as store:
+    with look_at_any(info.name) as store:
         violations = store.check()
-        statistics, capacity = store.statistics, store.capacity
+        told = _skew(what, store) if isinstance(store, EventStore) else _shortage(what, store)
         dead = [place.pid for place in store.processes() if place.state == "dead"]
     if violations:
         advice = f"shmstore-inspect check {info.name} has all; keep a copy for a report"
@@ -69,18 +78,35 @@ def _store(info: SegmentInfo) -> Finding:
     if dead:
         advice = f"the next attach repairs them; shmstore-coordinator {info.name} does so at once"
         return Finding(what, Health.WARNING, f"dead processes not yet repaired: {', '.join(map(str, dead))}", advice)
-    newest = min(capacity, statistics.total_appended)
-    if newest and statistics.newest_kept < _SKEWED * newest and statistics.length + statistics.newest_kept:
-        full, empty = statistics.fullest, statistics.emptiest
-        found = (
-            f"of the newest {units.count(newest)} records {units.count(statistics.newest_kept)} are kept: partition "
-            f"{full.partition} has {units.count(full.length)}, partition {empty.partition} {units.count(empty.length)}"
-        )
-        advice = (
-            "keys differ in how often they come: make it with fewer partitions, more capacity or partition_by='turn'"
-        )
-        return Finding(what, Health.WARNING, found, advice)
+    if told is not None:
+        return told
     if not in_use(info.name):
         advice = f"shmstore-inspect rm {info.name}, if nobody needs it any more"
         return Finding(what, Health.WARNING, f"nobody is attached, {units.size(info.size)}", advice)
     return Finding(what, Health.OK, "sound")
+
+
+def _skew(what: str, store: EventStore[Any]) -> Finding | None:
+    """That many of the newest records are not kept, because the partitions are not equally full."""
+    statistics = store.statistics
+    newest = min(store.capacity, statistics.total_appended)
+    if not newest or statistics.newest_kept >= _SKEWED * newest or not statistics.length + statistics.newest_kept:
+        return None
+    full, empty = statistics.fullest, statistics.emptiest
+    found = (
+        f"of the newest {units.count(newest)} records {units.count(statistics.newest_kept)} are kept: partition "
+        f"{full.partition} has {units.count(full.length)}, partition {empty.partition} {units.count(empty.length)}"
+    )
+    advice = "keys differ in how often they come: make it with fewer partitions, more capacity or partition_by='turn'"
+    return Finding(what, Health.WARNING, found, advice)
+
+
+def _shortage(what: str, metrics: Handle) -> Finding | None:
+    """That series found no room, or the next ones may not."""
+    room = metrics.core.metrics_room()
+    used = f"{units.count(room.used)} of {units.count(room.nodes)} nodes are used"
+    advice = "label values that never end take all room: use fewer labels, remove series, or make it with more series="
+    if room.refused:
+        found = f"{units.count(room.refused)} times there was no room for a series; {used}"
+        return Finding(what, Health.WARNING, found, advice)
+    return Finding(what, Health.WARNING, used, advice) if room.used >= _NEARLY_FULL * room.nodes else None

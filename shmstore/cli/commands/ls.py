@@ -1,4 +1,4 @@
-"""`ls`: every store of this machine, one line each."""
+"""`ls`: every segment of this machine, one line each."""
 
 import argparse
 from typing import Any
@@ -6,17 +6,20 @@ from typing import Any
 from shmstore.cli import units
 from shmstore.cli.exits import OK
 from shmstore.cli.render import Column, Output, Tone
-from shmstore.cli.survey import brief, look, owner
+from shmstore.cli.survey import brief, look_at_any, owner
 from shmstore.errors import ShmStoreError
+from shmstore.events.store import EventStore
 from shmstore.segments.segment import SegmentInfo, list_segments
 
-HELP = "list the stores of this machine"
+HELP = "list the stores and the metrics of this machine"
 EXAMPLES = ("ls", "ls --json | jq -r 'select(.alive == 0) | .name'")
 
 _COLUMNS = (
     Column("name", "name"),
+    Column("kind", "kind"),
     Column("size", "size", units.size, right=True),
     Column("records", "records", units.count, right=True),
+    Column("series", "series", units.count, right=True),
     Column("capacity", "capacity", units.count, right=True),
     Column("alive", "alive", right=True),
     Column("coordinator", "coordinator", lambda alive: "yes" if alive else "no"),
@@ -37,15 +40,19 @@ def run(_args: argparse.Namespace, out: Output) -> int:
 
 
 def _row(info: SegmentInfo) -> dict[str, Any]:
-    row = {"name": info.name, "size": info.size, "records": None, "capacity": None, "alive": None, "coordinator": None}
+    row = dict.fromkeys(column.key for column in _COLUMNS) | {"name": info.name, "size": info.size}
     row |= {"created": units.Time(info.created_ns), "owner": owner(info.uid), "state": "ok"}
     try:
         if info.error is not None:
             raise info.error
-        with look(info.name) as store:
+        with look_at_any(info.name) as store:
+            if isinstance(store, EventStore):
+                row["records"] = len(store)
+            else:
+                row["series"] = store.core.metrics_room().series
             return row | {
-                "records": len(store),
-                "capacity": store.capacity,
+                "kind": store.core.header().options["kind"],
+                "capacity": store.core.plan().capacity,
                 "alive": sum(place.state == "alive" for place in store.processes()),
                 "coordinator": store.core.coordinator_alive(),
             }

@@ -1,4 +1,4 @@
-"""`plan`: how large a store would be, before it is made."""
+"""`plan`: how large a store, or the segment of metrics, would be, before it is made."""
 
 import argparse
 import importlib
@@ -6,13 +6,14 @@ import inspect
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.errors import InvalidSchema
+from shmstore.errors import InvalidOption, InvalidSchema
 from shmstore.events.options import Layout, segment_options
 from shmstore.events.store import create
 from shmstore.records import fields
@@ -20,13 +21,17 @@ from shmstore.records.schema import Schema
 from shmstore.segments import names
 from shmstore.segments.memory import MARGIN_BYTES, least_room
 
-HELP = "compute the size of a store before making it (exit code 1 when there is no room for it)"
+HELP = "compute the size of a store, or of metrics, before making it (exit code 1 when there is no room for it)"
 EXAMPLES = (
     "plan --capacity 1_000_000 --fields 'gateway:key,id:text[40],value:float,timestamp:timestamp'",
     "plan --capacity 1_000_000 --record shop.events:Order --partitions 8 --layout columns",
+    "plan --metrics --series 10_000",
 )
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(create).parameters.items()}
+_EXEMPLARS = 1000
+_OF_STORES = ("capacity", "partitions", "layout", "keys")
+_OF_METRICS = ("series", "exemplars")
 _MARKERS = {kind.marker.lower(): kind.marker for kind in fields.KINDS.values()}
 _PLAIN = {"int": "Int64", "float": "Float64"}
 _FIELD = re.compile(r"\s*(\w+)\s*:\s*(\w+)\s*(?:\[(\d+)\])?\s*")
@@ -34,6 +39,8 @@ _FIELD = re.compile(r"\s*(\w+)\s*:\s*(\w+)\s*(?:\[(\d+)\])?\s*")
 _COLUMNS = (
     Column("size", "size", lambda size: f"{units.size(size)} ({units.count(size)} bytes)"),
     Column("capacity", "capacity", units.count),
+    Column("series", "series", units.count),
+    Column("exemplars", "exemplars", units.count),
     Column("partitions", "partitions"),
     Column("slots", "slots each", units.count),
     Column("record_bytes", "record", units.size),
@@ -64,41 +71,30 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:CLASS",
         help="a record class, as given to create; its module is imported, and what that does is done",
     )
-    parser.add_argument(
-        "--capacity", type=units.whole, required=True, metavar="N", help="the newest records that are kept"
-    )
+    record.add_argument("--metrics", action="store_true", help="no store, but shared metrics")
+    parser.add_argument("--capacity", type=units.whole, metavar="N", help="the newest records that are kept")
     parser.add_argument("--partitions", type=units.whole, metavar="N", help="independent rings (default: one a CPU)")
     parser.add_argument(
         "--layout",
         choices=get_args(Layout),
         help="how records lie in memory (default: columns when they are narrow, else rows)",
     )
-    for name, meaning in (("keys", "different keys"), ("processes", "processes that may be attached for writing")):
-        help_ = f"{meaning} (default: %(default)s)"
-        parser.add_argument(f"--{name}", type=units.whole, default=_DEFAULTS[name], metavar="N", help=help_)
+    for name, meaning, default in (
+        ("keys", "different keys", _DEFAULTS["keys"]),
+        ("series", "of metrics: each is a metric with its label values, as `GET 200`", None),
+        ("exemplars", "of metrics", _EXEMPLARS),
+        ("processes", "processes that may be attached for writing", _DEFAULTS["processes"]),
+    ):
+        help_ = meaning if default is None else f"{meaning} (default: {default})"
+        parser.add_argument(f"--{name}", type=units.whole, metavar="N", help=help_)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Compute the plan and compare it with the room that there is."""
-    schema = Schema.of(_class(args.record) if args.record else _fields(args.fields))
-    options = segment_options(
-        schema,
-        capacity=args.capacity,
-        partitions=args.partitions,
-        layout=args.layout,
-        partition_by=None,
-        keys=args.keys,
-        processes=args.processes,
-    )
-    plan = _core.plan(schema.fields, options)
+    plan, facts = _of_metrics(args) if args.metrics else _of_store(args)
     free = _free()
     room = least_room()
-    facts: dict[str, Any] = {
-        "size": plan.size,
-        "capacity": plan.capacity,
-        "partitions": plan.capacity // plan.slots,
-        "slots": plan.slots,
-        "record_bytes": plan.record_bytes,
+    facts |= {
         "free": free,
         "memory": None if room is None else room.free,
         "memory_of": None if room is None else room.who,
@@ -113,6 +109,54 @@ def run(args: argparse.Namespace, out: Output) -> int:
     else:
         out.write([*out.facts(_COLUMNS, facts), "", *out.table(_REGION_COLUMNS, regions)])
     return OK if facts["fits"] else FAILURE
+
+
+def _of_store(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
+    _refuse_others(args, "a store", "capacity", _OF_METRICS)
+    schema = Schema.of(_class(args.record) if args.record else _fields(args.fields))
+    options = segment_options(
+        schema,
+        capacity=args.capacity,
+        partitions=args.partitions,
+        layout=args.layout,
+        partition_by=None,
+        keys=_DEFAULTS["keys"] if args.keys is None else args.keys,
+        processes=_processes(args),
+    )
+    plan = _core.plan(schema.fields, options)
+    return plan, {
+        "size": plan.size,
+        "capacity": plan.capacity,
+        "partitions": plan.capacity // plan.slots,
+        "slots": plan.slots,
+        "record_bytes": plan.record_bytes,
+    }
+
+
+def _of_metrics(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
+    _refuse_others(args, "metrics", "series", _OF_STORES)
+    exemplars = _EXEMPLARS if args.exemplars is None else args.exemplars
+    options: _core.Options = {
+        "kind": "metrics",
+        "capacity": args.series,
+        "exemplars": exemplars,
+        "processes": _processes(args),
+    }
+    plan = _core.plan((), options)
+    return plan, {"size": plan.size, "series": plan.capacity, "exemplars": exemplars}
+
+
+def _processes(args: argparse.Namespace) -> int:
+    found: int = _DEFAULTS["processes"] if args.processes is None else args.processes
+    return found
+
+
+def _refuse_others(args: argparse.Namespace, what: str, needed: str, others: Sequence[str]) -> None:
+    """Raises InvalidOption for a plan without what it needs, and for arguments that are about the other kind."""
+    if getattr(args, needed) is None:
+        raise InvalidOption(f"--{needed} is missing: the size of {what} depends on it; say --{needed} 10_000")
+    if given := [f"--{name}" for name in others if getattr(args, name) is not None]:
+        raise InvalidOption(f"{', '.join(given)} is for another kind of segment than {what}; leave it out")
 
 
 def _free() -> int:

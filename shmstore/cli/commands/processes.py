@@ -1,12 +1,13 @@
-"""`processes`: who is attached to a store, and how much each does."""
+"""`processes`: who is attached to a store or to metrics, and how much each does."""
 
 import argparse
 import time
 
 from shmstore.cli.exits import OK
-from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
+from shmstore.cli.meter import ATTACHED_COLUMNS, PROCESS_COLUMNS, ProcessMeter
 from shmstore.cli.render import Output
-from shmstore.cli.survey import look
+from shmstore.cli.survey import look_at_any
+from shmstore.events.store import EventStore
 
 HELP = "list the processes attached to a store"
 EXAMPLES = ("processes orders", "processes orders --json | jq .pid")
@@ -16,15 +17,17 @@ _BETWEEN_LOOKS_S = 0.25  # rates and CPU need two
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store")
+    parser.add_argument("name", help="the store, or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """List the places of the process table that are not free; those attached for reading only have none."""
-    with look(args.name) as store:
+    with look_at_any(args.name) as store:
         meter = ProcessMeter()
         if meter.look(store.processes()):
             time.sleep(_BETWEEN_LOOKS_S)
         rows = meter.look(store.processes())
-    out.rows(PROCESS_COLUMNS, rows, f"no process is attached to {args.name!r} for writing")
+        columns = PROCESS_COLUMNS if isinstance(store, EventStore) else ATTACHED_COLUMNS
+    rows = [{key: row[key] for key, *_ in columns} for row in rows]
+    out.rows(columns, rows, f"no process is attached to {args.name!r} for writing")
     return OK

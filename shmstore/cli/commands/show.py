@@ -1,4 +1,4 @@
-"""`show`: all that is to be known of one store, and of a damaged one whatever can still be decoded."""
+"""`show`: all that is to be known of one segment, and of a damaged one whatever can still be decoded."""
 
 import argparse
 from collections.abc import Callable
@@ -7,17 +7,23 @@ from typing import Any
 from shmstore.cli import units
 from shmstore.cli.exits import OK, UNHEALTHY, code_of
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import find, in_use, look, owner, partition_columns
+from shmstore.cli.survey import find, in_use, look_at_any, owner, partition_columns
 from shmstore.errors import ShmStoreError
 from shmstore.events.options import LAYOUTS, RULES, word_of
 from shmstore.events.statistics import PartitionStatistics
 from shmstore.events.store import EventStore
 from shmstore.records.fields import KINDS, Marker
 from shmstore.segments import names
+from shmstore.segments.handle import Handle
 from shmstore.segments.segment import SegmentInfo
 
-HELP = "describe one store: header, schema, partitions, statistics, regions"
+HELP = "describe one store (header, schema, partitions, statistics, regions) or the segment of metrics"
 EXAMPLES = ("show orders", "show orders --json | jq .statistics")
+
+
+def _of(counted: dict[str, int]) -> str:
+    return f"{units.count(counted['used'])} of {units.count(counted['limit'])}"
+
 
 _FILE_COLUMNS = (
     Column("name", "name"),
@@ -31,13 +37,14 @@ _FILE_COLUMNS = (
 _HEADER_COLUMNS = (
     Column("store_id", "store id"),
     Column("abi", "abi"),
+    Column("kind", "kind"),
     Column("layout", "layout"),
     Column("partition_by", "partition by"),
     Column("capacity", "capacity", units.count),
     Column("partitions", "partitions", units.count),
     Column("slots", "slots each", units.count),
     Column("record_bytes", "record", units.size),
-    Column("keys", "keys", lambda keys: f"{units.count(keys['used'])} of {units.count(keys['limit'])}"),
+    Column("keys", "keys", _of),
     Column("processes", "processes", lambda places: f"{places['alive']} alive, room for {places['limit']}"),
     Column(
         "coordinator",
@@ -45,6 +52,13 @@ _HEADER_COLUMNS = (
         lambda alive: "running" if alive else "none",
         tone=lambda a: Tone.GOOD if a else None,
     ),
+)
+_METRICS_COLUMNS = (
+    Column("series", "series", _of),
+    Column("declarations", "declarations", units.count),
+    Column("nodes", "nodes", _of),
+    Column("exemplars", "exemplars", _of),
+    Column("refused", "refused", units.count, tone=lambda count: Tone.WARNING if count else None),
 )
 _TICKET_COLUMNS = (
     Column("oldest", "oldest", units.count, right=True),
@@ -74,7 +88,7 @@ _REGION_COLUMNS = (
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store")
+    parser.add_argument("name", help="the store, or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -84,8 +98,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     problems: list[str] = []
     code = OK
     try:
-        with look(args.name) as store:
-            _decode(store, seen, problems)
+        with look_at_any(args.name) as store:
+            sections = _of_store(store) if isinstance(store, EventStore) else _of_metrics(store)
+            _decode(sections, seen, problems)
+            problems.extend(store.check())
     except ShmStoreError as error:
         if info is None:
             raise
@@ -99,21 +115,31 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return code or (UNHEALTHY if problems else OK)
 
 
-def _decode(store: EventStore[Any], seen: dict[str, Any], problems: list[str]) -> None:
-    """Add each section that can be read, a problem for each that cannot: damage must not hide the rest."""
-    sections: dict[str, Callable[[EventStore[Any]], Any]] = {
-        "header": _header,
-        "fields": _fields,
-        "statistics": _statistics,
-        "partitions": _partitions,
-        "regions": _regions,
+def _of_store(store: EventStore[Any]) -> dict[str, Callable[[], Any]]:
+    return {
+        "header": lambda: _header(store),
+        "fields": lambda: _fields(store),
+        "statistics": lambda: _statistics(store),
+        "partitions": lambda: _partitions(store),
+        "regions": lambda: _regions(store),
     }
+
+
+def _of_metrics(metrics: Handle) -> dict[str, Callable[[], Any]]:
+    return {
+        "header": lambda: _common(metrics),
+        "metrics": lambda: _room(metrics),
+        "regions": lambda: _regions(metrics),
+    }
+
+
+def _decode(sections: dict[str, Callable[[], Any]], seen: dict[str, Any], problems: list[str]) -> None:
+    """Add each section that can be read, a problem for each that cannot: damage must not hide the rest."""
     for name, read in sections.items():
         try:
-            seen[name] = read(store)
+            seen[name] = read()
         except (ShmStoreError, ValueError, ArithmeticError) as error:
             problems.append(f"{name}: {error}")
-    problems.extend(store.check())
 
 
 def _file(info: SegmentInfo) -> dict[str, Any]:
@@ -128,12 +154,23 @@ def _file(info: SegmentInfo) -> dict[str, Any]:
     }
 
 
-def _header(store: EventStore[Any]) -> dict[str, Any]:
-    header, plan = store.core.header(), store.core.plan()
-    options = header.options
+def _common(segment: EventStore[Any] | Handle) -> dict[str, Any]:
+    header = segment.core.header()
     return {
         "store_id": header.store_id.hex(),
         "abi": ".".join(map(str, header.abi)),
+        "kind": header.options["kind"],
+        "processes": {
+            "alive": sum(place.state == "alive" for place in segment.processes()),
+            "limit": header.options["processes"],
+        },
+        "coordinator": segment.core.coordinator_alive(),
+    }
+
+
+def _header(store: EventStore[Any]) -> dict[str, Any]:
+    options, plan = store.core.header().options, store.core.plan()
+    return _common(store) | {
         "layout": word_of(LAYOUTS, options["layout"]),
         "partition_by": word_of(RULES, options["rule"]),
         "capacity": plan.capacity,
@@ -141,11 +178,17 @@ def _header(store: EventStore[Any]) -> dict[str, Any]:
         "slots": plan.slots,
         "record_bytes": plan.record_bytes,
         "keys": {"used": len(store.keys()), "limit": options["keys"]},
-        "processes": {
-            "alive": sum(place.state == "alive" for place in store.processes()),
-            "limit": options["processes"],
-        },
-        "coordinator": store.core.coordinator_alive(),
+    }
+
+
+def _room(metrics: Handle) -> dict[str, Any]:
+    options, room = metrics.header.options, metrics.core.metrics_room()
+    return {
+        "series": {"used": room.series, "limit": options["capacity"]},
+        "declarations": room.declarations,
+        "nodes": {"used": room.used, "free": room.nodes - room.used, "limit": room.nodes},
+        "exemplars": {"used": room.exemplars, "limit": options["exemplars"]},
+        "refused": room.refused,
     }
 
 
@@ -199,13 +242,14 @@ def _partitions(store: EventStore[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _regions(store: EventStore[Any]) -> list[dict[str, Any]]:
+def _regions(store: EventStore[Any] | Handle) -> list[dict[str, Any]]:
     return [{"region": name, "offset": offset, "size": size} for name, offset, size in store.core.plan().regions]
 
 
 def _lines(out: Output, seen: dict[str, Any]) -> list[str]:
     sections: list[list[str]] = [
         out.facts((*_FILE_COLUMNS, *_HEADER_COLUMNS), seen.get("file", {}) | seen.get("header", {})),
+        out.facts(_METRICS_COLUMNS, seen.get("metrics", {})),
         out.table(_FIELD_COLUMNS, seen.get("fields", ())),
         out.facts(_STATISTICS_COLUMNS, seen.get("statistics", {})),
         out.table(partition_columns(out, *_TICKET_COLUMNS), seen.get("partitions", ())),

@@ -21,7 +21,7 @@ from shmstore.errors import (
     WrongKind,
 )
 from shmstore.segments import handle, segment
-from tests.helpers.segments import FIELDS, METRICS, in_child, may_fork, options, path
+from tests.helpers.segments import FIELDS, METRICS, fill_metrics, in_child, may_fork, options, path, set_word
 
 # What a segment of any kind answers; all else that a Store has is about records.
 OF_EACH_KIND: dict[str, Callable[[_core.Store], Any]] = {
@@ -190,6 +190,20 @@ def test_room_of_a_new_segment(metrics: _core.Store) -> None:
     assert metrics.check() == [] and metrics.lapped == 0 and not metrics.unlinked
 
 
+def test_room_of_one_that_is_used(metrics: _core.Store, name: str) -> None:
+    with segment.attach(name) as mapped:
+        fill_metrics(mapped, refused=7)
+    room = metrics.metrics_room()
+    assert room._asdict() == {
+        "nodes": 2 * METRICS["capacity"] + 512,
+        "used": 3,
+        "declarations": 1,
+        "series": 1,
+        "exemplars": 1,
+        "refused": 7,
+    }
+
+
 def test_a_closed_one_says_so(metrics: _core.Store) -> None:
     metrics.close()
     with pytest.raises(StoreClosed):
@@ -244,8 +258,7 @@ def test_a_sample_counts_the_processes(metrics: _core.Store) -> None:
 
 
 def test_damage_is_found(metrics: _core.Store, name: str) -> None:
-    first = next(first for region, first, _ in metrics.plan().regions if region == "nodes")
     with segment.attach(name) as mapped:
-        mapped.buffer[first : first + 8] = (2).to_bytes(8, "little")  # live, and in no chain
+        set_word(mapped, "nodes", 0, 2)  # live, and in no chain
     (finding,) = metrics.check()
     assert "node 0 " in finding and "not in its chain" in finding
