@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Required, TypeAlias, TypedDict, final
+from typing import Any, Final, Literal, NamedTuple, Required, Self, TypeAlias, TypedDict, final
 
 from typing_extensions import Buffer
 
@@ -572,3 +572,89 @@ class Store(_Asked):
 
     def close(self) -> None:
         """Leave the process table and release the buffer (when the last running operation has ended). Idempotent."""
+
+# -- metrics
+
+@final
+class Metrics:
+    """Where series live: memory of this process alone, or a metrics segment.
+
+    A series that there is no room for is refused: counted, and warned of once; with `strict` it raises SeriesTableFull.
+    """
+
+    def __new__(cls, store: Store | None = None, *, strict: bool = False) -> Metrics: ...
+    def declare(self, text: bytes, key_bytes: int, /) -> tuple[int, bytes | None] | None:
+        """Find or insert a declaration, whose first bytes are its key. Returns its number, and the text that was stored
+        first (None when it was removed meanwhile); or None when there is no room.
+        """
+    def series(
+        self, family: int | None, /
+    ) -> list[tuple[int, int, int | None, int, bytes, list[tuple[int, float] | None]]]:
+        """Every series of a declaration: its node, the node's word, the place of the process that has it for itself,
+        when it began (or, of such a process, the pid), its text, and its cells, each as (52 bits, number).
+        """
+    def remove(self, node: int, word: int, /) -> bool:
+        """Remove a series as it was found; False when it was removed already."""
+    def inherit(self) -> None:
+        """In a forked child: what private memory holds now is the parent's, and does not move to a segment."""
+    def counts(self) -> tuple[int, int, int, int]:
+        """Nodes, free nodes, series refused, nodes ever freed."""
+
+class Series:
+    """A metric, or one of its children. Updates find where it is by themselves: after a fork, a removal, a move."""
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        """The child for these label values; text by position is looked up at once, all else is left to `_labels`."""
+    def _declare(
+        self,
+        home: Metrics,
+        declaration: bytes,
+        key_bytes: int,
+        family: int | None,
+        mode: int,
+        bounds: Sequence[float],
+        labels: int,
+        /,
+    ) -> None: ...
+    def _become(self, metric: Self, text: bytes, /) -> bool:
+        """Be the series of this text; False when there is no room for it."""
+    def _move(self) -> bool:
+        """Follow the metric to where it is now, with what was counted."""
+    def _read(self) -> list[tuple[int, float]]:
+        """The cells; empty when there are none. Raises ValueError when label values are missing."""
+    def _put(self, value: float, /) -> None: ...
+    def _restart(self) -> None: ...
+    def _silence(self) -> None:
+        """From now on only `_put` sets the value."""
+    def _child(self, values: tuple[str, ...], /) -> Self | None:
+        """The child of these values whose series is there."""
+    @property
+    def _children(self) -> dict[tuple[str, ...], Self] | None: ...
+    @property
+    def _is_current(self) -> bool: ...
+    @property
+    def _family(self) -> int | None: ...
+    @property
+    def _text(self) -> bytes | None: ...
+
+class Counter(Series):
+    """The updates of a counter."""
+
+    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None: ...
+
+class Gauge(Series):
+    """The updates of a gauge."""
+
+    def inc(self, amount: float = 1) -> None: ...
+    def dec(self, amount: float = 1) -> None: ...
+    def set(self, value: float) -> None: ...
+
+class Histogram(Series):
+    """The updates of a histogram."""
+
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None: ...
+
+class Summary(Series):
+    """The updates of a summary."""
+
+    def observe(self, amount: float) -> None: ...

@@ -30,6 +30,7 @@
     │   a store in use
     ├── KeyTableFull (RuntimeError)          no room for a new key; known keys go on working
     ├── ProcessTableFull (RuntimeError)      no room for another process; readers do not need any
+    ├── SeriesTableFull (RuntimeError)       no room for another series of metrics that are strict
     ├── PartitionStalled (RuntimeError)      live writers hold every slot that an append could take
     ├── ReadOnlyStore (PermissionError)      the store was attached for reading only
     ├── StoreClosed (ValueError)             used after `close`
@@ -141,6 +142,10 @@ class FieldTypeError(FieldError, TypeError):
 
 class KeyTableFull(ShmStoreError, RuntimeError):
     """There is no room for a new key; known keys go on working."""
+
+
+class SeriesTableFull(ShmStoreError, RuntimeError):
+    """There is no room for another series. Only metrics that are configured with strict=True raise this."""
 
 
 class ProcessTableFull(ShmStoreError, RuntimeError):

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidSchema",    "InvalidOption",    "InvalidCapacity", "NotAStore",      "WrongKind",
-    "AbiMismatch",      "DamagedSegment",   "FieldError",      "FieldTypeError", "KeyTableFull",
-    "ProcessTableFull", "PartitionStalled", "ReadOnlyStore",   "StoreClosed",    "StoreUnlinked",
-    "TooManyFiles",     "SystemRefused",    "AccessDenied",    "NotPicklable"};
+    "InvalidSchema",    "InvalidOption",   "InvalidCapacity",  "NotAStore",      "WrongKind",
+    "AbiMismatch",      "DamagedSegment",  "FieldError",       "FieldTypeError", "KeyTableFull",
+    "ProcessTableFull", "SeriesTableFull", "PartitionStalled", "ReadOnlyStore",  "StoreClosed",
+    "StoreUnlinked",    "TooManyFiles",    "SystemRefused",    "AccessDenied",   "NotPicklable"};
 
 int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");

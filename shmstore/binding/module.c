@@ -3,6 +3,7 @@
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
 #include "binding/cursors/cursor.h"
+#include "binding/metrics/series.h"
 #include "binding/segment.h"
 #include "binding/tables/tables.h"
 
@@ -59,12 +60,18 @@ static PyType_Spec *const specs[TYPE_COUNT] = {
     [TYPE_STORE] = &store_spec,       [TYPE_COLUMNS] = &columns_spec, [TYPE_CURSOR] = &cursor_spec,
     [TYPE_PROGRAM] = &program_spec,   [TYPE_MAPPING] = &mapping_spec, [TYPE_COLUMN] = &column_spec,
     [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,       [TYPE_FOLLOWING] = &following_spec,
-    [TYPE_PACKED] = &packed_spec,
+    [TYPE_PACKED] = &packed_spec,     [TYPE_METRICS] = &metrics_spec, [TYPE_SERIES] = &series_spec,
+    [TYPE_COUNTER] = &counter_spec,   [TYPE_GAUGE] = &gauge_spec,     [TYPE_HISTOGRAM] = &histogram_spec,
+    [TYPE_SUMMARY] = &summary_spec,
 };
+
+/* The types on top of Series, which comes before them. */
+static bool is_update(enum type type) { return type > TYPE_SERIES && type <= TYPE_SUMMARY; }
 
 static int add_types(PyObject *module, struct module_state *state) {
     for (enum type type = 0; type < TYPE_COUNT; type++) {
-        state->types[type] = (PyTypeObject *)PyType_FromModuleAndSpec(module, specs[type], NULL);
+        PyObject *base = is_update(type) ? (PyObject *)state->types[TYPE_SERIES] : NULL;
+        state->types[type] = (PyTypeObject *)PyType_FromModuleAndSpec(module, specs[type], base);
         if (!state->types[type]) return -1;
         if (type <= LAST_PUBLIC_TYPE && PyModule_AddType(module, state->types[type])) return -1;
     }

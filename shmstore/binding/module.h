@@ -18,6 +18,7 @@ enum error {
     ERROR_FIELD_TYPE,
     ERROR_KEY_TABLE_FULL,
     ERROR_PROCESS_TABLE_FULL,
+    ERROR_SERIES_TABLE_FULL,
     ERROR_PARTITION_STALLED,
     ERROR_READ_ONLY_STORE,
     ERROR_STORE_CLOSED,
@@ -48,13 +49,19 @@ enum type {
     TYPE_CURSOR,
     TYPE_PROGRAM,
     TYPE_MAPPING,
+    TYPE_METRICS,
+    TYPE_SERIES,
+    TYPE_COUNTER,
+    TYPE_GAUGE,
+    TYPE_HISTOGRAM,
+    TYPE_SUMMARY,
     TYPE_COLUMN,
     TYPE_APPENDER,
     TYPE_ROWS,
     TYPE_FOLLOWING,
     TYPE_PACKED,
     TYPE_COUNT,
-    LAST_PUBLIC_TYPE = TYPE_MAPPING /* those behind it are met as results only: the module does not name them */
+    LAST_PUBLIC_TYPE = TYPE_SUMMARY /* those behind it are met as results only: the module does not name them */
 };
 
 struct module_state {

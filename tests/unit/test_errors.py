@@ -36,6 +36,7 @@ BUILTIN = {
     "FieldTypeError": TypeError,
     "KeyTableFull": RuntimeError,
     "ProcessTableFull": RuntimeError,
+    "SeriesTableFull": RuntimeError,
     "PartitionStalled": RuntimeError,
     "ReadOnlyStore": PermissionError,
     "StoreClosed": ValueError,

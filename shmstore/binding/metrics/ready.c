@@ -1,0 +1,181 @@
+/* Making a series ready for updates: finding or making its cells, and bringing along what it has counted elsewhere. */
+#include "binding/metrics/series.h"
+
+#include <unistd.h>
+
+static enum fold fold_of(enum mode mode) {
+    switch (mode) {
+    case MODE_SUM: return FOLD_SUM;
+    case MODE_MIN: return FOLD_LEAST;
+    case MODE_MAX: return FOLD_GREATEST;
+    default: return FOLD_NOTHING;
+    }
+}
+
+static uint32_t cells_of(const Metrics *metrics, const Series *root) {
+    return is_own(metrics, root->mode) ? 2 : root->cell_count;
+}
+
+bool set_value(const Series *series, double value, uint64_t time_us) {
+    if (series->owner && series->root->mode == MODE_LIVE_LATEST) {
+        const struct cell_at when = cell_of(series, 1);
+        return cell_set(&series->cell, value, series->mark) && cell_set(&when, 0, time_us);
+    }
+    if (series->owner) return cell_set(&series->cell, value, series->mark);
+    /* Where all are one process's, the latest is what was set last, whatever the clock says. */
+    return series->metrics->store ? cell_set_latest(&series->cell, value, time_us)
+                                  : cell_set(&series->cell, value, time_us);
+}
+
+/* ---- binding ------------------------------------------------------------------------------------------------------- */
+
+/* The declaration of a metric that there was no room for: is there now? */
+static enum node_status declare_again(Series *root, uint32_t owner) {
+    Metrics *home = root->home;
+    char *text;
+    Py_ssize_t bytes;
+    struct node_at at;
+    bool inserted;
+    if (PyBytes_AsStringAndSize(root->declaration, &text, &bytes)) return NODES_DAMAGED;
+    const struct node_wish wish = {
+        {NO_FAMILY, NO_PLACE, text, root->key_bytes}, (uint32_t)bytes, 1, (uint64_t)now_ns()};
+    const enum node_status status = insert_node(home, owner, &wish, &at, &inserted);
+    if (status == NODES_OK) root->family = at.index;
+    return status;
+}
+
+/* Point a series at the cells of its node; false: the node was removed meanwhile. */
+static bool point_at(Series *series, struct node_at at, uint32_t cell_count) {
+    const struct nodes *nodes = nodes_of(series->metrics);
+    struct wide *first = nodes_cell(nodes, at, 0);
+    for (uint32_t i = 1; i < cell_count; i++)
+        if (!(series->cells[i] = nodes_cell(nodes, at, i))) return false;
+    if (!first) return false;
+    series->at = at;
+    series->cell = (struct cell_at){&nodes_at(nodes, at.index)->word, at.word, first};
+    return true;
+}
+
+/* Take over what this process has for itself. */
+static bool take_own(Series *series, uint32_t owner) {
+    const struct handle *handle = series->metrics->metrics->handle;
+    const struct cell_at second = cell_of(series, 1);
+    series->mark = mark_of(load_relaxed(&processes_place(&handle->ring, owner_place(owner))->word) >> 8);
+    atomic_u64 *since = &nodes_at(nodes_of(series->metrics), series->at.index)->since;
+    if (!own_take(&series->cell, &second, since, series->mark, (uint64_t)getpid(), fold_of(series->root->mode)))
+        return false;
+    series->owner = owner | OWNER_ENTERED;
+    return true;
+}
+
+/* Find or insert the node of a series in the home of its metric. */
+static enum node_status bind_once(Series *series, uint32_t owner, uint64_t since) {
+    Series *root = series->root;
+    Metrics *home = root->home;
+    char *text;
+    Py_ssize_t bytes;
+    struct node_at at;
+    bool inserted;
+    const bool own = is_own(home, root->mode);
+    const uint32_t cell_count = cells_of(home, root);
+    if (PyBytes_AsStringAndSize(series->text, &text, &bytes)) return NODES_DAMAGED;
+    const struct node_wish wish = {
+        {root->family, own ? owner_place(owner) : NO_PLACE, text, (uint32_t)bytes}, (uint32_t)bytes, cell_count, since};
+    const enum node_status status = insert_node(home, owner, &wish, &at, &inserted);
+    if (status != NODES_OK) return status;
+    series->owner = 0;
+    if (!point_at(series, at, cell_count) || (own && !take_own(series, owner))) {
+        series->cell.cell = NULL;
+        return NODES_MISSING;
+    }
+    series->standing = BOUND;
+    return NODES_OK;
+}
+
+/* Bind a series anew. 1, 0: refused, or -1. */
+static int bind(Series *series) {
+    Series *root = series->root;
+    const uint32_t owner = owner_of(root->home), cell_count = cells_of(root->home, root);
+    if (!owner) return -1;
+    struct wide **cells = cell_count > 1 ? PyMem_Calloc(cell_count, sizeof *cells) : NULL;
+    if (cell_count > 1 && !cells) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    /* From here on no Python code runs until all is in place, or refused. */
+    const struct earlier earlier = {series->metrics, series->at, series->cell, series->cells};
+    Metrics *home = (Metrics *)Py_NewRef((PyObject *)root->home);
+    const bool moves = series->standing == BOUND && earlier.metrics != home;
+    const uint64_t since =
+        moves ? load_relaxed(&nodes_at(nodes_of(earlier.metrics), earlier.at.index)->since) : (uint64_t)now_ns();
+    series->metrics = home;
+    series->cells = cells;
+    series->cell.cell = NULL;
+    series->standing = REFUSED;
+    series->freed = load_relaxed(&room_of(home)->freed);
+    enum node_status status = root->family == NO_FAMILY ? declare_again(root, owner) : NODES_OK;
+    if (status == NODES_OK) {
+        do status = bind_once(series, owner, since);
+        while (status == NODES_MISSING);
+    }
+    if (status == NODES_OK && moves) bring_along(series, &earlier);
+    PyMem_Free((void *)earlier.cells);
+    Py_XDECREF((PyObject *)earlier.metrics);
+    return status == NODES_OK ? 1 : status == NODES_FULL ? 0 : -1;
+}
+
+int make_ready(Series *series) {
+    Series *root = series->root;
+    if (!root || !series->text || !root->home) {
+        PyObject *type = PyObject_GetAttrString((PyObject *)series, "_type");
+        if (type) PyErr_Format(PyExc_ValueError, "%S metric is missing label values", type);
+        Py_XDECREF(type);
+        return -1;
+    }
+    if (check_metrics(root->home)) return -1;
+    if (series->standing == BOUND && series != root && load_acquire(series->cell.word) != series->cell.live) {
+        series->standing = DETACHED;
+        series->cell.cell = NULL;
+    }
+    if (series->standing == DETACHED) return 0;
+    if (series->standing == REFUSED && series->metrics == root->home &&
+        series->freed == load_relaxed(&room_of(root->home)->freed))
+        return 0;
+    return bind(series);
+}
+
+/* ---- moving -------------------------------------------------------------------------------------------------------- */
+
+/* Take a cell's value away for good: whoever is about to update it finds another tag there, and looks where the series is. */
+static bool take_away(const struct cell_at *at, struct cell_value *value) {
+    struct halves found;
+    do
+        if (!cell_load(at, &found)) return false;
+    while (!cas_acq_rel_wide(at->cell, found, (struct halves){found.low ^ UINT64_C(1) << CELL_BITS, 0}));
+    *value = (struct cell_value){found.low & CELL_MASK, number_of(found.high)};
+    return true;
+}
+
+static void bring_cell(Series *series, uint32_t number, struct cell_value now, struct cell_value before) {
+    const struct cell_at to = cell_of(series, number);
+    if (series->root->mode == MODE_SHARED) {
+        if (now.bits != before.bits || now.number != before.number)
+            cell_add(&to, now.number - before.number, now.bits - before.bits);
+    } else if (now.bits != before.bits) set_value(series, now.number, now.bits); /* it was set: the bits are when */
+    else if (series->owner && now.number != before.number) cell_add(&to, now.number - before.number, 0);
+}
+
+void bring_along(Series *series, const struct earlier *earlier) {
+    const Metrics *from = earlier->metrics;
+    const struct nodes *nodes = nodes_of(from), *to = nodes_of(series->metrics);
+    for (uint32_t i = 0; i < series->root->cell_count; i++) {
+        const struct cell_at at = {earlier->cell.word, earlier->cell.live, i ? earlier->cells[i] : earlier->cell.cell};
+        struct cell_value value;
+        struct exemplar_values exemplar;
+        if (!take_away(&at, &value)) return;
+        bring_cell(series, i, value, inherited_cell(from, earlier->at, at.cell));
+        if (exemplar_get(nodes, earlier->at, i, &exemplar))
+            exemplar_put(to, owner_of(series->metrics), series->at, i, &exemplar);
+    }
+    nodes_remove(nodes, earlier->at);
+}

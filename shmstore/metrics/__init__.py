@@ -1,0 +1,55 @@
+"""Worker-shared metrics: the instruments of Prometheus, on series that all processes of an application share."""
+
+from shmstore.metrics.checks import disable_created_metrics, enable_created_metrics
+from shmstore.metrics.families import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    Sample,
+    StateSetMetricFamily,
+    SummaryMetricFamily,
+    Timestamp,
+    UnknownMetricFamily,
+    UntypedMetricFamily,
+)
+from shmstore.metrics.instruments import Counter, Enum, Gauge, Histogram, Info, Summary
+from shmstore.metrics.registry import (
+    REGISTRY,
+    Collector,
+    CollectorRegistry,
+    DuplicateTimeseries,
+    RestrictedRegistry,
+)
+
+__all__ = [
+    "Collector",
+    "CollectorRegistry",
+    "Counter",
+    "CounterMetricFamily",
+    "DuplicateTimeseries",
+    "Enum",
+    "Exemplar",
+    "Gauge",
+    "GaugeHistogramMetricFamily",
+    "GaugeMetricFamily",
+    "Histogram",
+    "HistogramMetricFamily",
+    "Info",
+    "InfoMetricFamily",
+    "Metric",
+    "REGISTRY",
+    "RestrictedRegistry",
+    "Sample",
+    "StateSetMetricFamily",
+    "Summary",
+    "SummaryMetricFamily",
+    "Timestamp",
+    "UnknownMetricFamily",
+    "UntypedMetricFamily",
+    "disable_created_metrics",
+    "enable_created_metrics",
+]

@@ -1,0 +1,174 @@
+"""What all instruments are: a metric by its name, and its children by their labels."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+from shmstore import _core
+from shmstore.metrics import checks
+from shmstore.metrics.declaration import Declaration
+from shmstore.metrics.families import Metric
+from shmstore.metrics.memory import memory
+from shmstore.metrics.registry import REGISTRY, CollectorRegistry
+from shmstore.metrics.text import label_pairs, label_text
+
+_LEAST_PRUNED = 1024
+
+
+class Instrument(_core.Series):
+    """A metric, or one of its children."""
+
+    _type: ClassVar[str]
+    _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
+
+    _name: str
+    _documentation: str
+    _unit: str
+    _labelnames: tuple[str, ...]
+    _labelvalues: tuple[str, ...]
+    declaration: Declaration
+    registry_name: str
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: CollectorRegistry | None = REGISTRY,
+        **declared: Any,
+    ) -> None:
+        self._name = checks.full_name(self._type, name, namespace, subsystem, unit)
+        self._labelnames = checks.label_names(labelnames, self._reserved_labelnames)
+        self._labelvalues = ()
+        self._documentation = documentation
+        self._unit = unit
+        self._prune_at = _LEAST_PRUNED
+        self.registry_name = "default" if registry is REGISTRY else ""
+        self.declaration = Declaration(self._type, self._name, documentation, unit, self._labelnames, **declared)
+        if registry is not None:
+            registry.register(self)
+        try:
+            memory.declare(self)
+        except BaseException:
+            if registry is not None:
+                registry.unregister(self)
+            raise
+        if not self._labelnames:
+            self._begin(self, b"")
+
+    def __str__(self) -> str:
+        return f"{self._type}:{self._name}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}({self._name})"
+
+    # -- children
+
+    def _begin(self, metric: Self, text: bytes) -> bool:
+        """Be a series; False when there is no room for it."""
+        return self._become(metric, text)
+
+    def _labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        """The child for these label values, in all the ways in which they may be given."""
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+        if self._labelvalues:
+            already = dict(zip(self._labelnames, self._labelvalues, strict=True))
+            raise ValueError(f"{self} already has labels set ({already}); can not chain calls to .labels()")
+        if labelvalues and labelkwargs:
+            raise ValueError("Can't pass both *args and **kwargs")
+        if labelkwargs:
+            if sorted(labelkwargs) != sorted(self._labelnames):
+                raise ValueError("Incorrect label names")
+            return self._of(tuple(str(labelkwargs[name]) for name in self._labelnames))
+        if len(labelvalues) != len(self._labelnames):
+            raise ValueError("Incorrect label count")
+        return self._of(tuple(map(str, labelvalues)))
+
+    def _of(self, values: tuple[str, ...]) -> Self:
+        if (current := self._child(values)) is not None:
+            return current
+        child = type(self).__new__(type(self))
+        child.__dict__.update(self.__dict__, _labelvalues=values)
+        if not child._begin(self, self._text_of(values)):
+            return child  # refused: whoever holds it may try again; it is not kept, so that memory stays bounded
+        children = self._all_children()
+        if len(children) >= self._prune_at:
+            for gone in [key for key, other in list(children.items()) if not other._is_current]:
+                children.pop(gone, None)
+            self._prune_at = max(_LEAST_PRUNED, 2 * len(children))
+        other = children.setdefault(values, child)
+        if other is not child and not other._is_current:
+            children[values] = other = child
+        return other
+
+    def _text_of(self, values: tuple[str, ...]) -> bytes:
+        return label_text(zip(self._labelnames, values, strict=True)).encode(errors="replace")
+
+    def _all_children(self) -> dict[tuple[str, ...], Self]:
+        return self._children or {}
+
+    def _check_has_labels(self) -> None:
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+
+    def remove(self, *labelvalues: object) -> None:
+        """Remove the series of these label values, for all processes."""
+        self._check_has_labels()
+        if len(labelvalues) != len(self._labelnames):
+            raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
+        values = tuple(map(str, labelvalues))
+        self._all_children().pop(values, None)
+        self._remove_where(lambda found: found == values)
+
+    def remove_by_labels(self, labels: Mapping[str, str]) -> None:
+        """Remove all series that have these labels, for all processes."""
+        self._check_has_labels()
+        if not isinstance(labels, dict):
+            raise TypeError("labels must be a dict of {label_name: label_value}")
+        if unknown := [name for name in labels if name not in self._labelnames]:
+            raise ValueError(f"Unknown label names: {unknown}; expected {self._labelnames}")
+        if labels:
+            wanted = [(self._labelnames.index(name), str(value)) for name, value in labels.items()]
+            self._remove_where(lambda found: all(found[at] == value for at, value in wanted))
+
+    def clear(self) -> None:
+        """Remove all series, for all processes."""
+        if self._labelnames:
+            self._remove_where(lambda found: True)
+
+    def _remove_where(self, is_wanted: Callable[[tuple[str, ...]], bool]) -> None:
+        children = self._all_children()
+        for values in [values for values in list(children) if is_wanted(values)]:
+            children.pop(values, None)
+        for index, word, _, _, text, _ in memory.home.series(self._family) if self._family is not None else ():
+            if is_wanted(self._values_in(text)):
+                memory.home.remove(index, word)
+
+    def _values_in(self, text: bytes) -> tuple[str, ...]:
+        """The label values in the text of a series."""
+        return tuple(label_pairs(text.decode()).values())[: len(self._labelnames)]
+
+    # -- collecting
+
+    def describe(self) -> Iterable[Metric]:
+        """The family without samples."""
+        return [Metric(self._name, self._documentation, self._type, self._unit)]
+
+    def refresh(self) -> None:
+        """Bring up to date what is not counted, but asked for."""
+
+    def follow(self) -> None:
+        """Move to where the metrics of this process are now."""
+        for child in (self, *self._all_children().values()):
+            child._move()
+
+    # -- exemplars
+
+    def _exemplar_text(self, labels: Mapping[str, str]) -> bytes | None:
+        if not labels:
+            return None
+        checks.check_exemplar(labels)
+        return label_text(sorted(labels.items())).encode(errors="replace")

@@ -1,0 +1,123 @@
+"""Where the instruments of this process have their series: in private memory, until they move to a segment.
+
+All instruments of a process are in one place. Those of several registries that have a name in common are told apart by
+a number behind the name, in the order in which they were declared.
+"""
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet, WeakValueDictionary
+
+from shmstore import _core
+from shmstore.metrics.checks import Settings
+from shmstore.metrics.declaration import MODES, Declaration, unpacked
+
+
+class Placed(Protocol):
+    """What has series: an instrument."""
+
+    declaration: Declaration
+    registry_name: str
+
+    def follow(self) -> None:
+        """Move the series that are there already."""
+
+    def _declare(
+        self,
+        home: _core.Metrics,
+        declaration: bytes,
+        key_bytes: int,
+        family: int | None,
+        mode: int,
+        bounds: tuple[float, ...],
+        labels: int,
+        /,
+    ) -> None: ...
+
+
+class Memory:
+    """The series of this process. There is one."""
+
+    def __init__(self) -> None:
+        self.home = _core.Metrics()
+        self.is_shared = False
+        self._lock = threading.RLock()
+        self._all: WeakSet[Placed] = WeakSet()
+        self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
+        self._numbers: dict[int, int] = {}
+
+    def declare(self, instrument: Placed) -> None:
+        """Give an instrument its place; raises ValueError when its name is declared otherwise already."""
+        with self._lock:
+            key = self._key(instrument)
+            try:
+                self._place(instrument, key, *self._found(self.home, self.is_shared, instrument, key))
+            except BaseException:
+                self._forget(instrument, key)
+                raise
+            self._all.add(instrument)
+
+    def move(self, home: _core.Metrics) -> None:
+        """Move all instruments to a segment, with what this process has counted; or none, with a ValueError."""
+        with self._lock:
+            instruments = list(self._all)
+            keys = [self._key(instrument) for instrument in instruments]
+            found = [
+                self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
+            ]
+            self.home, self.is_shared = home, True
+            for instrument, key, (family, text) in zip(instruments, keys, found, strict=True):
+                self._place(instrument, key, family, text)
+            for instrument in instruments:
+                instrument.follow()
+
+    def forked(self) -> None:
+        """In a forked child: what was counted so far is the parent's."""
+        self._lock = threading.RLock()
+        self.home.inherit()
+
+    def _found(self, home: _core.Metrics, is_shared: bool, instrument: Placed, key: bytes) -> tuple[int | None, bytes]:
+        """The number of the declaration, which is None when there was no room, and its text."""
+        ours = instrument.declaration
+        # One process has one value of a gauge, however those of several become one.
+        mode = ours.mode if is_shared or not ours.mode else "mostrecent"
+        text = ours.packed(key, mode, Settings.created, instrument.registry_name)
+        if (found := home.declare(text, len(key))) is None:
+            return None, text
+        family, stored = found
+        if stored is not None and stored != text:
+            first, _ = unpacked(stored, len(key))
+            if difference := first.differences(ours):
+                raise ValueError(
+                    f"the {ours.kind} {ours.name!r} is declared already, with {difference}: all processes that share "
+                    "metrics declare them alike; give this one another name"
+                )
+        return family, text
+
+    def _place(self, instrument: Placed, key: bytes, family: int | None, text: bytes) -> None:
+        ours = instrument.declaration
+        mode = 1 + MODES.index(ours.mode) if ours.mode else MODES.index("mostrecent") + 1 if ours.kind in _SET else 0
+        instrument._declare(self.home, text, len(key), family, mode, ours.buckets, len(ours.labelnames))
+
+    def _key(self, instrument: Placed) -> bytes:
+        """The name, and behind it which of those instruments that have it this is, but for the first."""
+        name = instrument.declaration.name
+        named = self._named.setdefault(name, WeakValueDictionary())
+        known = [number for number, other in list(named.items()) if other is instrument]
+        number = known[0] if known else next(n for n in range(len(named) + 1) if n not in named)
+        named[number] = instrument
+        return name.encode() + (b"\0%d" % number if number else b"")
+
+    def _forget(self, instrument: Placed, key: bytes) -> None:
+        named = self._named.get(instrument.declaration.name, WeakValueDictionary())
+        for number, other in list(named.items()):
+            if other is instrument:
+                del named[number]
+
+
+_SET = ("info", "stateset")
+"""Kinds that are set as a whole: the latest counts."""
+
+memory = Memory()
+os.register_at_fork(after_in_child=lambda: memory.forked())
