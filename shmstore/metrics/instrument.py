@@ -108,7 +108,8 @@ class Instrument(_core.Series):
         return label_text(zip(self._labelnames, values, strict=True)).encode(errors="replace")
 
     def _all_children(self) -> dict[tuple[str, ...], Self]:
-        return self._children or {}
+        children = self._children
+        return {} if children is None else children
 
     def _check_has_labels(self) -> None:
         if not self._labelnames:

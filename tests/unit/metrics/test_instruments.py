@@ -145,7 +145,7 @@ def test_what_nobody_holds_gives_its_room_back() -> None:
     counter = metrics.Counter("c", "C", ["a"], registry=gone)
     for i in range(100):
         counter.labels(str(i)).inc()
-    assert memory.home.counts()[1] == free - 101
+    assert memory.home.counts()[1] < free - 100
     del counter, gone
     gc.collect()
     assert memory.home.counts()[1] == free
@@ -254,6 +254,7 @@ def test_both_libraries_refuse_with_the_same_error(refused: Callable[[Library, A
 
 def test_nothing_half_made_remains(registry: metrics.CollectorRegistry) -> None:
     metrics.Counter("c", "C", registry=registry)
+    gc.collect()
     _, free, _, _ = memory.home.counts()
     with pytest.raises(ValueError):
         metrics.Counter("c", "C", ["a"], registry=registry)
