@@ -5,6 +5,8 @@
 
 static enum fold fold_of(enum mode mode) {
     switch (mode) {
+    case MODE_ALL:
+    case MODE_LIVE_ALL: return FOLD_PID;
     case MODE_SUM: return FOLD_SUM;
     case MODE_MIN: return FOLD_LEAST;
     case MODE_MAX: return FOLD_GREATEST;
@@ -61,9 +63,7 @@ static bool take_own(Series *series, uint32_t owner) {
     const struct handle *handle = series->metrics->metrics->handle;
     const struct cell_at second = cell_of(series, 1);
     series->mark = mark_of(load_relaxed(&processes_place(&handle->ring, owner_place(owner))->word) >> 8);
-    atomic_u64 *since = &nodes_at(nodes_of(series->metrics), series->at.index)->since;
-    if (!own_take(&series->cell, &second, since, series->mark, (uint64_t)getpid(), fold_of(series->root->mode)))
-        return false;
+    if (!own_take(&series->cell, &second, series->mark, (uint64_t)getpid(), fold_of(series->root->mode))) return false;
     series->owner = owner | OWNER_ENTERED;
     return true;
 }
@@ -144,17 +144,7 @@ int make_ready(Series *series) {
     return bind(series);
 }
 
-/* ---- moving -------------------------------------------------------------------------------------------------------- */
-
-/* Take a cell's value away for good: whoever is about to update it finds another tag there, and looks where the series is. */
-static bool take_away(const struct cell_at *at, struct cell_value *value) {
-    struct halves found;
-    do
-        if (!cell_load(at, &found)) return false;
-    while (!cas_acq_rel_wide(at->cell, found, (struct halves){found.low ^ UINT64_C(1) << CELL_BITS, 0}));
-    *value = (struct cell_value){found.low & CELL_MASK, number_of(found.high)};
-    return true;
-}
+/* ---- moving: this process alone uses private memory, and no other thread this series meanwhile -------------------------------------------------------------------------------------------------------- */
 
 static void bring_cell(Series *series, uint32_t number, struct cell_value now, struct cell_value before) {
     const struct cell_at to = cell_of(series, number);
@@ -169,11 +159,10 @@ void bring_along(Series *series, const struct earlier *earlier) {
     const Metrics *from = earlier->metrics;
     const struct nodes *nodes = nodes_of(from), *to = nodes_of(series->metrics);
     for (uint32_t i = 0; i < series->root->cell_count; i++) {
-        const struct cell_at at = {earlier->cell.word, earlier->cell.live, i ? earlier->cells[i] : earlier->cell.cell};
+        const struct wide *cell = i ? earlier->cells[i] : earlier->cell.cell;
         struct cell_value value;
         struct exemplar_values exemplar;
-        if (!take_away(&at, &value)) return;
-        bring_cell(series, i, value, inherited_cell(from, earlier->at, at.cell));
+        if (cell_read(cell, &value)) bring_cell(series, i, value, inherited_cell(from, earlier->at, cell));
         if (exemplar_get(nodes, earlier->at, i, &exemplar))
             exemplar_put(to, owner_of(series->metrics), series->at, i, &exemplar);
     }
