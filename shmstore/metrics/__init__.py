@@ -1,6 +1,7 @@
 """Worker-shared metrics: the instruments of Prometheus, on series that all processes of an application share."""
 
 from shmstore.metrics.checks import disable_created_metrics, enable_created_metrics
+from shmstore.metrics.configure import configure
 from shmstore.metrics.families import (
     CounterMetricFamily,
     Exemplar,
@@ -50,6 +51,7 @@ __all__ = [
     "Timestamp",
     "UnknownMetricFamily",
     "UntypedMetricFamily",
+    "configure",
     "disable_created_metrics",
     "enable_created_metrics",
 ]

@@ -6,8 +6,10 @@ a number behind the name, in the order in which they were declared.
 
 import os
 import threading
+from itertools import count
+from operator import itemgetter
 from typing import Protocol
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from shmstore import _core
 from shmstore.metrics.checks import Settings
@@ -42,26 +44,26 @@ class Memory:
     def __init__(self) -> None:
         self.home = _core.Metrics()
         self.is_shared = False
-        self._lock = threading.RLock()
-        self._all: WeakSet[Placed] = WeakSet()
+        self.lock = threading.RLock()
+        self._all: WeakValueDictionary[int, Placed] = WeakValueDictionary()  # as they were declared
         self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
-        self._numbers: dict[int, int] = {}
+        self._numbers = count()
 
     def declare(self, instrument: Placed) -> None:
         """Give an instrument its place; raises ValueError when its name is declared otherwise already."""
-        with self._lock:
+        with self.lock:
             key = self._key(instrument)
             try:
                 self._place(instrument, key, *self._found(self.home, self.is_shared, instrument, key))
             except BaseException:
                 self._forget(instrument, key)
                 raise
-            self._all.add(instrument)
+            self._all[next(self._numbers)] = instrument
 
     def move(self, home: _core.Metrics) -> None:
         """Move all instruments to a segment, with what this process has counted; or none, with a ValueError."""
-        with self._lock:
-            instruments = list(self._all)
+        with self.lock:
+            instruments = [instrument for _, instrument in sorted(self._all.items(), key=itemgetter(0))]
             keys = [self._key(instrument) for instrument in instruments]
             found = [
                 self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
@@ -74,7 +76,7 @@ class Memory:
 
     def forked(self) -> None:
         """In a forked child: what was counted so far is the parent's."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.home.inherit()
 
     def _found(self, home: _core.Metrics, is_shared: bool, instrument: Placed, key: bytes) -> tuple[int | None, bytes]:

@@ -221,6 +221,16 @@ static PyObject *metrics_counts(PyObject *self, PyObject *unused) {
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */
 
+static int use_store(Metrics *metrics, PyObject *object) {
+    if (Py_TYPE(object) != metrics->state->types[TYPE_STORE] || !has_metrics((Store *)object)) {
+        PyErr_Format(PyExc_TypeError, "expected the Store of a metrics segment, found %R", object);
+        return -1;
+    }
+    metrics->store = (Store *)Py_NewRef(object);
+    metrics->metrics = &metrics->store->metrics;
+    return check_writable(metrics->store);
+}
+
 static PyObject *metrics_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     static char *const known[] = {"store", "strict", NULL};
     PyObject *store = Py_None;
@@ -232,7 +242,7 @@ static PyObject *metrics_new(PyTypeObject *type, PyObject *arguments, PyObject *
     metrics->module = Py_XNewRef(PyType_GetModule(type));
     metrics->state = metrics->module ? PyModule_GetState(metrics->module) : NULL;
     metrics->strict = strict;
-    if (!metrics->state || (store == Py_None && open_private(metrics))) Py_CLEAR(metrics);
+    if (!metrics->state || (store == Py_None ? open_private(metrics) : use_store(metrics, store))) Py_CLEAR(metrics);
     return (PyObject *)metrics;
 }
 

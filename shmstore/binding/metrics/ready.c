@@ -105,7 +105,7 @@ static int bind(Series *series) {
     /* From here on no Python code runs until all is in place, or refused. */
     const struct earlier earlier = {series->metrics, series->at, series->cell, series->cells};
     Metrics *home = (Metrics *)Py_NewRef((PyObject *)root->home);
-    const bool moves = series->standing == BOUND && earlier.metrics != home;
+    const bool moves = series->standing == BOUND && earlier.metrics != home && !earlier.metrics->store;
     const uint64_t since =
         moves ? load_relaxed(&nodes_at(nodes_of(earlier.metrics), earlier.at.index)->since) : (uint64_t)now_ns();
     series->metrics = home;
@@ -144,8 +144,9 @@ int make_ready(Series *series) {
     return bind(series);
 }
 
-/* ---- moving: this process alone uses private memory, and no other thread this series meanwhile -------------------------------------------------------------------------------------------------------- */
+/* ---- moving -------------------------------------------------------------------------------------------------------- */
 
+/* Only this process has what is in private memory, and no other thread updates the series meanwhile. */
 static void bring_cell(Series *series, uint32_t number, struct cell_value now, struct cell_value before) {
     const struct cell_at to = cell_of(series, number);
     if (series->root->mode == MODE_SHARED) {

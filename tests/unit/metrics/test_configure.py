@@ -1,0 +1,330 @@
+"""Metrics of several processes in one segment: what was counted before moves along, and forks count once."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shmstore
+from shmstore import errors, metrics
+from shmstore.metrics.memory import memory
+from shmstore.segments import segment
+from tests.helpers.processes import Child, Gate
+
+Action = Callable[[], None]
+
+
+def alone(action: Action) -> None:
+    """Run it in a process of its own, as metrics are configured once a process."""
+
+    def run() -> int:
+        action()
+        return 0
+
+    with Child(run) as child:
+        assert child.wait() == 0
+
+
+def stored(name: str) -> dict[str, list[tuple[int, float]]]:
+    """The cells of all series of a segment, as `metric{labels}`; of what each process has for itself, of all places."""
+    with segment.attach(name, kind="metrics") as mapped:
+        core = mapped.open_core()
+        home = shmstore._core.Metrics(core)
+        found: dict[str, list[tuple[int, float]]] = {}
+        for at, _, _, _, text, _ in home.series(0xFFFFFF):
+            key, _, _ = text.partition(b"\x01")
+            for _, _, place, _, labels, cells in home.series(at):
+                where = "" if place is None else f"@{len([k for k in found if k.startswith(key.decode())])}"
+                found[f"{key.decode()}{{{labels.decode()}}}{where}"] = [cell or (0, 0.0) for cell in cells]
+        core.close()
+        return found
+
+
+def numbers(name: str) -> dict[str, float]:
+    return {series: cells[0][1] for series, cells in stored(name).items()}
+
+
+def test_what_was_counted_before_moves_along(name: str) -> None:
+    def action() -> None:
+        registry = metrics.CollectorRegistry()
+        counter = metrics.Counter("c", "C", ["a"], registry=registry)
+        held = counter.labels("1")
+        held.inc(2)
+        plain = metrics.Counter("plain", "C", registry=registry)
+        plain.inc(3)
+        histogram = metrics.Histogram("h", "H", buckets=(1, 2), registry=registry)
+        histogram.observe(1.5)
+        states = metrics.Enum("e", "E", states=["up", "down"], registry=registry)
+        states.state("down")
+        info = metrics.Info("i", "I", registry=registry)
+        info.info({"version": "1"})
+        latest = metrics.Gauge("latest", "G", multiprocess_mode="mostrecent", registry=registry)
+        latest.set(7)
+        total = metrics.Gauge("total", "G", multiprocess_mode="sum", registry=registry)
+        total.inc(4)
+        metrics.configure(name, series=100, exemplars=10, processes=4)
+        held.inc()
+        counter.labels("1").inc()
+        counter.labels("2").inc()
+        plain.inc()
+        histogram.observe(1.5)
+        total.dec()
+        metrics.configure(name)
+        late = metrics.Counter("late", "C", registry=registry)
+        late.inc()
+        assert memory.home.counts()[2] == 0
+
+    alone(action)
+    found = stored(name)
+    assert found["h{}"] == [(0, 0.0), (2, 3.0), (0, 0.0)]
+    assert numbers(name) | {"h{}": 0.0} == {
+        'c{a="1"}': 4.0,
+        'c{a="2"}': 1.0,
+        "plain{}": 4.0,
+        "h{}": 0.0,
+        "e{}": 1.0,
+        'i{version="1"}': 1.0,
+        "latest{}": 7.0,
+        "total{}@0": 3.0,
+        "late{}": 1.0,
+    }
+    metrics_of(name)
+
+
+def metrics_of(name: str) -> None:
+    """Nothing is damaged."""
+    with segment.attach(name, kind="metrics") as mapped:
+        core = mapped.open_core()
+        assert core.check() == []
+        core.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after", "both"])
+def test_forked_processes_count_each_update_once(name: str, when: str) -> None:
+    def action() -> None:
+        registry = metrics.CollectorRegistry()
+        counter = metrics.Counter("c", "C", ["a"], registry=registry)
+        gauge = metrics.Gauge("g", "G", multiprocess_mode="sum", registry=registry)
+        child = counter.labels("1")
+        child.inc(100)
+        gauge.inc(10)
+        if when != "after":
+            metrics.configure(name, series=100)
+
+        def worker() -> None:
+            child.inc()
+            gauge.inc()
+            if when != "before":
+                metrics.configure(name, series=100)
+            child.inc()
+            counter.labels("1").inc()
+            gauge.inc()
+
+        children = [Child(worker) for _ in range(3)]
+        assert [child.wait() for child in children] == [0, 0, 0]
+        metrics.configure(name, series=100)
+
+    alone(action)
+    assert numbers(name)['c{a="1"}'] == 109
+    cells = [cells for series, cells in stored(name).items() if series.startswith("g{")]
+    marks = {mark for own, dead in cells for mark in (own[0],)}
+    assert sum(own[1] + dead[1] for own, dead in cells) == 16, (cells, marks)
+    metrics_of(name)
+
+
+def test_a_gauge_that_a_child_sets_after_the_fork_moves_as_it_is(name: str) -> None:
+    def action() -> None:
+        registry = metrics.CollectorRegistry()
+        gauge = metrics.Gauge("g", "G", multiprocess_mode="max", registry=registry)
+        untouched = metrics.Gauge("untouched", "G", multiprocess_mode="mostrecent", registry=registry)
+        gauge.set(50)
+        untouched.set(9)
+
+        def worker() -> None:
+            gauge.set(20)
+            metrics.configure(name, series=100)
+
+        assert Child(worker).wait() == 0
+
+    alone(action)
+    assert numbers(name) == {"g{}@0": 20.0, "untouched{}": 0.0}
+
+
+def test_a_removed_series_is_removed_for_all_processes(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        gauge = metrics.Gauge("g", "G", ["a"], registry=None)
+        metrics.configure(name, series=100)
+        held = counter.labels("1"), gauge.labels("1")
+        for series in held:
+            series.inc()
+
+        def worker() -> None:
+            gauge.labels("1").inc()
+            counter.remove("1")
+            gauge.remove_by_labels({"a": "1"})
+
+        assert Child(worker).wait() == 0
+        for series in held:
+            series.inc()
+        assert numbers(name) == {}
+        counter.labels("1").inc(2)
+        assert numbers(name) == {'c{a="1"}': 2.0}
+
+    alone(action)
+
+
+def test_killed_workers_lose_nothing_that_returned(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        total = metrics.Gauge("g", "G", multiprocess_mode="sum", registry=None)
+        metrics.configure(name, series=100, processes=3)
+
+        def worker() -> None:
+            total.inc()
+            counter.labels("x").inc()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        for _ in range(20):
+            assert Child(worker).wait() == -signal.SIGKILL
+
+    alone(action)
+    assert numbers(name)['c{a="x"}'] == 20
+    cells = [cells for series, cells in stored(name).items() if series.startswith("g{")]
+    assert len(cells) <= 3
+    assert sum(dead[1] + (own[1] if own[0] and own[0] != dead[0] else 0) for own, dead in cells) == 20
+
+
+def test_many_processes_at_once_lose_nothing(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        gate = Gate()
+
+        def worker() -> None:
+            gate.wait()
+            metrics.configure(name, series=1000)
+            for i in range(20_000):
+                counter.labels(str(i % 50)).inc()
+
+        children = [Child(worker) for _ in range(4)]
+        gate.open()
+        assert [child.wait() for child in children] == [0] * 4
+
+    alone(action)
+    found = numbers(name)
+    assert len(found) == 50 and set(found.values()) == {4 * 400.0}
+
+
+def test_whoever_declares_a_metric_otherwise_is_told_what_the_first_declared(name: str) -> None:
+    def action() -> None:
+        metrics.configure(name, series=100)
+        first = metrics.Histogram("h", "H", ["a"], buckets=(1, 2), registry=None)
+
+        def worker() -> None:
+            del memory._named["h"]  # as a process that began by itself
+            with pytest.raises(ValueError, match=r"'h' is declared already, with buckets \[1.0, 2.0, inf\], not \[1.0"):
+                metrics.Histogram("h", "H", ["a"], buckets=(1, 3), registry=None)
+            registry = metrics.CollectorRegistry()
+            with pytest.raises(ValueError, match="labels"):
+                metrics.Histogram("h", "H", ["b"], buckets=(1, 2), registry=registry)
+            assert registry.collectors() == []
+            metrics.Histogram("h", "Other words", ["a"], buckets=(1, 2), registry=registry).labels("1").observe(1)
+
+        assert Child(worker).wait() == 0
+        assert first.labels("1")._read()[0] == (1, 1.0)
+
+    alone(action)
+
+
+def test_a_declaration_that_clashes_keeps_everything_where_it_was(name: str) -> None:
+    def first() -> None:
+        metrics.configure(name, series=100)
+        metrics.Counter("c", "C", ["other"], registry=None)
+
+    def second() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        counter.labels("1").inc()
+        with pytest.raises(ValueError, match="labels"):
+            metrics.configure(name, series=100)
+        counter.labels("1").inc()
+        assert counter.labels("1")._read() == [(0, 2.0)]
+
+    alone(first)
+    alone(second)
+
+
+def test_what_there_is_no_room_for_is_refused_and_taken_when_there_is(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        metrics.configure(name, series=1, processes=2, exemplars=0)
+        _, free, _, _ = memory.home.counts()
+        with pytest.warns(RuntimeWarning, match="no room") as warned:
+            children = [counter.labels(str(i)) for i in range(free + 2)]
+            for child in children:
+                child.inc()
+        assert len(warned) == 1
+        assert memory.home.counts()[1] == 0 and memory.home.counts()[2] >= 2
+        assert children[-1]._read() == [] and children[0]._read() == [(0, 1.0)]
+        assert len(counter._children or ()) == free
+        counter.remove("0")
+        children[-1].inc()
+        assert children[-1]._read() == [(0, 1.0)]
+
+    alone(action)
+
+
+def test_strict_metrics_raise_where_there_is_no_room(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        metrics.configure(name, series=1, processes=2, strict=True)
+        with pytest.raises(errors.SeriesTableFull, match="no room"):
+            for i in range(10_000):
+                counter.labels(str(i)).inc()
+
+    alone(action)
+
+
+def test_the_wrong_name_is_refused_with_the_call_that_fits(name: str) -> None:
+    class Event(shmstore.Record):
+        value: float
+
+    shmstore.create(name, Event, capacity=10).close()
+
+    def action() -> None:
+        with pytest.raises(errors.WrongKind, match="attach"):
+            metrics.configure(name)
+        with pytest.raises(errors.InvalidName):
+            metrics.configure("no/name")
+        for bad in ({"series": 0}, {"series": "x"}, {"exemplars": -1}, {"processes": 0}, {"mode": 0o1000}):
+            options: Any = bad
+            with pytest.raises(errors.InvalidOption):
+                metrics.configure(f"{name}-2", **options)
+        metrics.configure(f"{name}-2", series=10, mode=0o640)
+        assert Path(f"/dev/shm/{name}-2").stat().st_mode & 0o777 == 0o640
+        with pytest.raises(errors.InvalidOption, match="already"):
+            metrics.configure(f"{name}-3")
+
+    alone(action)
+
+    def smaller() -> None:
+        with pytest.warns(UserWarning, match="series is 10, not 20"):
+            metrics.configure(f"{name}-2", series=20)
+
+    alone(smaller)
+
+
+def test_metrics_whose_name_was_removed_are_made_anew(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", registry=None)
+        metrics.configure(name, series=10)
+        counter.inc()
+        shmstore.unlink(name)
+        counter.inc()
+        metrics.configure(name, series=10)
+        counter.inc()
+
+    alone(action)
+    assert numbers(name) == {"c{}": 1.0}
