@@ -63,7 +63,7 @@ def configure(
             if name == _Shared.name:
                 return
             raise InvalidOption(
-                f"this process shares its metrics as {_Shared.name!r} already, not as {name!r}; configure them once, or "
+                f"this process shares its metrics as {_Shared.name!r} already, not as {name!r}; configure once, or "
                 "with the same name"
             )
         mapped = _made_or_found(name, options, mode, group)
