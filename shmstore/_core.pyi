@@ -13,6 +13,8 @@ ABI_MAJOR: Final[int]
 ABI_MINOR: Final[int]
 MAX_FIELDS: Final[int]
 MAX_FIELD_NAME_BYTES: Final[int]
+MAX_KEY_BYTES: Final[int]
+MAX_TEXT_BYTES: Final[int]  # also of BYTES
 MAX_PROCESSES: Final[int]
 MAX_PARTITIONS: Final[int]
 HISTORY_SAMPLES: Final[int]

@@ -62,7 +62,7 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
     case KIND_TEXT:
     case KIND_BYTES:
         field->unit = 8;
-        if (spec->size < 1 || spec->size > UINT16_MAX) return false;
+        if (spec->size < 1 || spec->size > MAX_TEXT_BYTES) return false;
         field->units = (uint32_t)(round_up(spec->size + 2, 8) / 8);
         break;
     default: return false;

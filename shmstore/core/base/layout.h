@@ -31,7 +31,8 @@ enum {
     MAX_PROCESSES = 4096, /* 12 bits of a slot word */
     MAX_KEYS = 1 << 24,
     MAX_KEY_BYTES = 4096,
-    HISTORY_SAMPLES = 3600, /* one a second for an hour */
+    MAX_TEXT_BYTES = UINT16_MAX, /* of TEXT and BYTES: the length is stored in 16 bits */
+    HISTORY_SAMPLES = 3600,      /* one a second for an hour */
     LEAST_BLOCK_SLOTS = 256,
     CACHE_LINE = 64,
     PROCESS_NAME_BYTES = 64,
