@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, final
+from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack, final
 
 from typing_extensions import Buffer
 
@@ -156,6 +156,51 @@ class Gap(NamedTuple):
     end: int
     reason: int
 
+_Number: TypeAlias = int | float
+_Value: TypeAlias = int | float | str | bytes | None
+"""Of a field: a Timestamp as an int of ns, a Key as its text, None when its text is lost."""
+
+class Tally(NamedTuple):
+    """What one value of the matching records comes to. A sum is 0, and all else None, where it was not asked for, or
+    there are no values.
+    """
+
+    sum: _Number
+    low: _Number | None
+    high: _Number | None
+    squares: float | None
+
+class Tallied(NamedTuple):
+    """How many records match, and a tally of each value of the program."""
+
+    records: int
+    tallies: list[Tally]
+
+class TallyColumns(NamedTuple):
+    """The tallies of one value: lists with a number for each group or window."""
+
+    sums: list[_Number]
+    lows: list[_Number | None]
+    highs: list[_Number | None]
+    squares: list[float | None]
+
+class GroupTallies(NamedTuple):
+    """Groups: the value that each has in common, its number of records, and the tallies of each value of the
+    program.
+    """
+
+    labels: list[_Value]
+    counts: list[int]
+    tallies: list[TallyColumns]
+
+class WindowTallies(NamedTuple):
+    """The same of groups in windows of time, of which `panes` are the numbers. No labels when there are no groups."""
+
+    labels: list[_Value] | None
+    panes: list[int]
+    counts: list[int]
+    tallies: list[TallyColumns]
+
 def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
     """The layout of a segment before it exists.
 
@@ -217,68 +262,65 @@ class _Rows:
     def row(self) -> int:
         """Which row of its piece the last record is."""
 
+class _Chosen(TypedDict, total=False):
+    """Which records are asked about: `partitions` and `ends` are those of Store.snapshot. For Columns they mean
+    nothing, nor does `summaries`.
+    """
+
+    partitions: Sequence[int] | None
+    ends: Sequence[int] | None
+    summaries: bool
+
 class _Asked:
     """What a Store answers from its live records, and Columns from theirs. (At run time there is no such base.)
 
-    `partitions` and `ends` are those of Store.snapshot; for Columns they mean nothing, nor does `summaries`. `by` is a
-    field, -1 for none. Raises DamagedSegment, FieldError (integer arithmetic that leaves 64 bits).
+    `by` is the field whose values make the groups. Raises IndexError (no such field), DamagedSegment, FieldError
+    (integer arithmetic that leaves 64 bits).
     """
 
-    def tally(
+    def tally(self, program: Program, what: Sequence[int], **chosen: Unpack[_Chosen]) -> Tallied:
+        """Of each value of the program what a TALLY_ constant, or several added up, asks for: its sum, its least and
+        greatest, its squared distances from its mean.
+        """
+    def group_tallies(
+        self, program: Program, what: Sequence[int], by: int, **chosen: Unpack[_Chosen]
+    ) -> GroupTallies: ...
+    def window_tallies(
         self,
         program: Program,
         what: Sequence[int],
         *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
+        by: int | None = None,
         pane_ns: int = 0,
         every_ns: int = 0,
         period_ns: int = 0,
         edges: Buffer = b"",
-        summaries: bool = True,
-    ) -> Any:
-        """Of each value of the program: 1 its sum, 2 its least and greatest, 4 its squared distances from its mean.
+        **chosen: Unpack[_Chosen],
+    ) -> WindowTallies:
+        """Tallies of panes: times of the length `pane_ns` from the Unix epoch on; or with `edges`, ascending int64 in
+        ns, from edges[i] to the next, the last without an end. With `every_ns` and `period_ns`, multiples of `pane_ns`,
+        the panes are put together to windows: window w is [w * every_ns, w * every_ns + period_ns).
 
-        (count, [(sum, low, high, squares) of each value]). With `by` or `pane_ns` (panes of that length of time
-        from the Unix epoch on) or `edges` (ascending int64 in ns: pane i begins at edges[i], the last never ends):
-        (labels or None, panes or None, counts, [lists of the same]); with `every_ns` and `period_ns`, multiples of
-        `pane_ns`, the panes are windows: their numbers, in steps of `every_ns`.
+        Raises ValueError for any other combination.
         """
-    def edge(
-        self,
-        program: Program,
-        field: int,
-        latest: bool,
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> tuple[list[Any] | None, list[Any]]:
-        """(labels or None, the field's values in the earliest or latest record of each group)."""
-    def quantiles(
-        self,
-        program: Program,
-        wanted: Sequence[float],
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> Any:
-        """Up to 16 quantiles of the program's one value: a list; by groups (labels, [list of each quantile])."""
-    def distinct(
-        self,
-        program: Program,
-        field: int,
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> Any:
-        """How many different values a field has; by groups (labels, [list])."""
+    def edge(self, program: Program, field: int, latest: bool, **chosen: Unpack[_Chosen]) -> _Value:
+        """The field's value in the earliest or latest record; None when there are no records."""
+    def group_edges(
+        self, program: Program, field: int, latest: bool, by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[_Value]]:
+        """(labels, the field's value in the earliest or latest record of each)."""
+    def quantiles(self, program: Program, wanted: Sequence[float], **chosen: Unpack[_Chosen]) -> list[_Number | None]:
+        """Up to MAX_QUANTILES quantiles of the program's one value; None without values."""
+    def group_quantiles(
+        self, program: Program, wanted: Sequence[float], by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[list[_Number | None]]]:
+        """(labels, [a list of each quantile])."""
+    def distinct(self, program: Program, field: int, **chosen: Unpack[_Chosen]) -> int:
+        """How many different values a field has."""
+    def group_distinct(
+        self, program: Program, field: int, by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[int]]:
+        """(labels, how many different values the field has in each)."""
 
 @final
 class Columns(_Asked):

@@ -37,6 +37,11 @@ enum shape {
     SHAPE_SAMPLE,
     SHAPE_REAPED,
     SHAPE_GAP,
+    SHAPE_TALLY,
+    SHAPE_TALLIED,
+    SHAPE_TALLY_COLUMNS,
+    SHAPE_GROUP_TALLIES,
+    SHAPE_WINDOW_TALLIES,
     SHAPE_COUNT
 };
 
@@ -85,7 +90,10 @@ void raise_from(PyObject *cause); /* make this the cause of the error that is se
 /* A value as a message shows it, whatever its repr() does: a new str, or NULL with an exception. */
 PyObject *shown(struct module_state *state, PyObject *value);
 
-PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
+/* A tuple's values as an object of a subclass of tuple, without asking the subclass. Both take the reference to the values, which
+ * may be NULL with an exception. */
+PyObject *new_tuple(PyTypeObject *type, PyObject *values);
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values);
 PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
                         bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);

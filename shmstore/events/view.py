@@ -257,5 +257,4 @@ class View(Questions[R]):
 def _count(core: _core.Store, schema: Schema, partition: int, since_ns: int, until_ns: int) -> int:
     """How many records a partition has of a window."""
     program = compiled(schema, core.keys, since_ns=since_ns, until_ns=until_ns)
-    count: int = core.tally(program, (), partitions=[partition])[0]
-    return count
+    return core.tally(program, (), partitions=[partition]).records

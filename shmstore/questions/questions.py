@@ -80,33 +80,29 @@ class Questions(ABC, Generic[R]):
 
     def count(self, **selection: Unpack[Selection[R]]) -> int:
         """How many records match."""
-        count: int = self._scope(**selection).tally((), 0)[0]
-        return count
+        return self._scope(**selection).tally((), 0).records
 
     def sum(self, value: Value, **selection: Unpack[Selection[R]]) -> Number:
         """The sum of a value; 0 when there are no records."""
-        total: Number = self._tally(value, _core.TALLY_SUM, selection)[1].sum
-        return total
+        return self._tally(value, _core.TALLY_SUM, selection)[1].sum
 
     def mean(self, value: Value, **selection: Unpack[Selection[R]]) -> float | None:
         """The average of a value: its `sum` by its `count`; None when there are no records."""
-        count, tallies = self._tally(value, _core.TALLY_SUM, selection)
-        return numbers.mean_of(tallies.sum, count)
+        count, tally = self._tally(value, _core.TALLY_SUM, selection)
+        return numbers.mean_of(tally.sum, count)
 
     def min(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The least value, NaN aside; None when there are no values."""
-        low: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].low
-        return low
+        return self._tally(value, _core.TALLY_BOUNDS, selection)[1].low
 
     def max(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The greatest value, NaN aside; None when there are no values."""
-        high: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].high
-        return high
+        return self._tally(value, _core.TALLY_BOUNDS, selection)[1].high
 
     def summary(self, value: Value, **selection: Unpack[Selection[R]]) -> Summary:
         """The count, sum, mean, min and max of a value, in one pass."""
-        count, tallies = self._tally(value, _core.TALLY_SUM | _core.TALLY_BOUNDS, selection)
-        return Summary(count, tallies.sum, numbers.mean_of(tallies.sum, count), tallies.low, tallies.high)
+        count, tally = self._tally(value, _core.TALLY_SUM | _core.TALLY_BOUNDS, selection)
+        return Summary(count, tally.sum, numbers.mean_of(tally.sum, count), tally.low, tally.high)
 
     def variance(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
         """The variance of a value: that of a sample, or with `ddof=0` of a whole population.
@@ -115,8 +111,8 @@ class Questions(ABC, Generic[R]):
         (Chan, Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
         """
         ddof = numbers.checked_ddof(ddof)
-        count, tallies = self._tally(value, _core.TALLY_MOMENTS, selection)
-        return numbers.variance_of(count, tallies.squares, ddof)
+        count, tally = self._tally(value, _core.TALLY_MOMENTS, selection)
+        return numbers.variance_of(count, tally.squares, ddof)
 
     def stddev(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
         """The standard deviation of a value: the root of its `variance`."""
@@ -150,11 +146,11 @@ class Questions(ABC, Generic[R]):
         The earliest by the Timestamp (of several, the first in the order of a snapshot); without one, the first in
         that order.
         """
-        return self._edge(field, selection, latest=False)
+        return self._scope(**selection).edge(field, latest=False)
 
     def last(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
         """The value that a field of any type has in the latest matching record; None when there are no records."""
-        return self._edge(field, selection, latest=True)
+        return self._scope(**selection).edge(field, latest=True)
 
     def distinct(self, field: str, **selection: Unpack[Selection[R]]) -> int:
         """How many different values a field of any type has.
@@ -163,8 +159,7 @@ class Questions(ABC, Generic[R]):
         records, more in several. When some are overwritten between the passes it begins anew, as `quantile` does, in 32
         bytes a record. Texts and bytes are told apart by 127 bits of two hashes.
         """
-        count: int = self._scope(**selection).distinct(field)
-        return count
+        return self._scope(**selection).distinct(field)
 
     def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
         """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
@@ -204,10 +199,6 @@ class Questions(ABC, Generic[R]):
         """
         return windows(self._scope(**selection), value, every, period, zone, by)
 
-    def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, Any]:
-        count, (tallies,) = self._scope(**selection).tally((value,), what)
-        return count, numbers.Tallies(*tallies)
-
-    def _edge(self, field: str, selection: Selection[R], latest: bool) -> Any:
-        _, found = self._scope(**selection).edge(field, latest)
-        return found[0] if found else None
+    def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, _core.Tally]:
+        count, (tally,) = self._scope(**selection).tally((value,), what)
+        return count, tally

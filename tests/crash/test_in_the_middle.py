@@ -1,7 +1,7 @@
 """Every function of the core, disturbed in its middle: by a close, or by a fork whose child closes.
 
-Python code runs in the middle of a function where it allocates (a finalizer), where it calls (an iterator, a named
-tuple, a number's method), where it looks at signals, and where it lets other threads run. Each function is called again
+Python code runs in the middle of a function where it allocates (a finalizer), where it calls (an iterator, a
+record's class, a number's method), where it looks at signals, and where it lets other threads run. Each function is called again
 and again, and disturbed at the first such place, at the second, and so on, until it ends before. Bytes that are not
 mapped any more would end the process by a signal.
 """
@@ -170,10 +170,17 @@ CALLS: dict[str, Call] = {
     "Store.snapshot": lambda s: s.core.snapshot(Values(1, 0), s.program, Values(99, 99)),
     "Store.read": lambda s: s.core.read(0, 0, 99, s.program, True),
     "Store.ranges": lambda s: s.core.ranges(),
-    "Store.tally": lambda s: s.core.tally(s.program, Values(3), partitions=Values(0, 1), by=0, pane_ns=10),
-    "Store.edge": lambda s: s.core.edge(program(()), 1, True, partitions=Values(0, 1), by=0),
+    "Store.tally": lambda s: s.core.tally(s.program, Values(3), partitions=Values(0, 1)),
+    "Store.group_tallies": lambda s: s.core.group_tallies(s.program, Values(3), 0, partitions=Values(0, 1)),
+    "Store.window_tallies": lambda s: s.core.window_tallies(
+        s.program, Values(3), by=0, pane_ns=10, partitions=Values(0, 1)
+    ),
+    "Store.edge": lambda s: s.core.edge(program(()), 1, True, partitions=Values(0, 1)),
+    "Store.group_edges": lambda s: s.core.group_edges(program(()), 1, True, 0, partitions=Values(0, 1)),
     "Store.quantiles": lambda s: s.core.quantiles(s.program, Values(0.5, 0.9), partitions=Values(0, 1)),
-    "Store.distinct": lambda s: s.core.distinct(program(()), 1, partitions=Values(0, 1), by=0),
+    "Store.group_quantiles": lambda s: s.core.group_quantiles(s.program, Values(0.5), 0, partitions=Values(0, 1)),
+    "Store.distinct": lambda s: s.core.distinct(program(()), 1, partitions=Values(0, 1)),
+    "Store.group_distinct": lambda s: s.core.group_distinct(program(()), 1, 0, partitions=Values(0, 1)),
     "Store.cursor": lambda s: s.core.cursor(Values(Values(0, 1), Values(1, 1))),
     "Store.read_at": lambda s: s.core.read_at(0, 3),
     "Store.clear": lambda s: s.core.clear(),
@@ -221,10 +228,15 @@ CALLS: dict[str, Call] = {
     "Columns.keep": lambda s: s.columns.keep(bytes(len(s.columns))),
     "Columns.keys": lambda s: s.columns.keys(),
     "Columns.order_by": lambda s: s.columns.order_by(1),
-    "Columns.tally": lambda s: s.columns.tally(s.program, Values(3), by=0),
-    "Columns.edge": lambda s: s.columns.edge(program(()), 1, True, by=0),
-    "Columns.quantiles": lambda s: s.columns.quantiles(s.program, Values(0.5), by=0),
+    "Columns.tally": lambda s: s.columns.tally(s.program, Values(3)),
+    "Columns.group_tallies": lambda s: s.columns.group_tallies(s.program, Values(3), 0),
+    "Columns.window_tallies": lambda s: s.columns.window_tallies(s.program, Values(3), pane_ns=10),
+    "Columns.edge": lambda s: s.columns.edge(program(()), 1, True),
+    "Columns.group_edges": lambda s: s.columns.group_edges(program(()), 1, True, 0),
+    "Columns.quantiles": lambda s: s.columns.quantiles(s.program, Values(0.5)),
+    "Columns.group_quantiles": lambda s: s.columns.group_quantiles(s.program, Values(0.5), 0),
     "Columns.distinct": lambda s: s.columns.distinct(program(()), 0),
+    "Columns.group_distinct": lambda s: s.columns.group_distinct(program(()), 1, 0),
     "Columns.gaps": lambda s: s.columns.gaps(),
     "Rows.__iter__": lambda s: iter(iter(s.columns)),
     "Rows.__next__": lambda s: list(s.columns),

@@ -11,13 +11,35 @@ const struct program *program_argument(struct module_state *state, PyObject *obj
 /* The error of PROGRAM_OVERFLOW, which names what the Program was compiled from. */
 PyObject *raise_overflow(struct module_state *state, PyObject *object);
 
-PyObject *Store_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Columns_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Store_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Columns_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Store_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Columns_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Store_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Columns_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
+/* ---- methods of a Store, about its live records, and of Columns, about theirs ---- */
+PyObject *ask_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_group_tallies(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_window_tallies(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_group_edges(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_group_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
+PyObject *ask_group_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
+
+#define QUESTION_METHODS(METHOD)                                                                                       \
+    METHOD("tally", ask_tally, KEYWORDS,                                                                               \
+           "tally($self, program, what, **chosen)\n--\n\nCount records; add up and compare their numbers.")            \
+    METHOD("group_tallies", ask_group_tallies, KEYWORDS,                                                               \
+           "group_tallies($self, program, what, by, **chosen)\n--\n\nThe same, by the values of a field.")             \
+    METHOD("window_tallies", ask_window_tallies, KEYWORDS,                                                             \
+           "window_tallies($self, program, what, **windows_and_chosen)\n--\n\nThe same, by windows of time.")          \
+    METHOD("edge", ask_edge, KEYWORDS,                                                                                 \
+           "edge($self, program, field, latest, **chosen)\n--\n\nA field of the earliest or latest record.")           \
+    METHOD("group_edges", ask_group_edges, KEYWORDS,                                                                   \
+           "group_edges($self, program, field, latest, by, **chosen)\n--\n\nThe same, by the values of a field.")      \
+    METHOD("quantiles", ask_quantiles, KEYWORDS,                                                                       \
+           "quantiles($self, program, wanted, **chosen)\n--\n\nQuantiles of a number.")                                \
+    METHOD("group_quantiles", ask_group_quantiles, KEYWORDS,                                                           \
+           "group_quantiles($self, program, wanted, by, **chosen)\n--\n\nThe same, by the values of a field.")         \
+    METHOD("distinct", ask_distinct, KEYWORDS,                                                                         \
+           "distinct($self, program, field, **chosen)\n--\n\nHow many different values a field has.")                  \
+    METHOD("group_distinct", ask_group_distinct, KEYWORDS,                                                             \
+           "group_distinct($self, program, field, by, **chosen)\n--\n\nThe same, by the values of a field.")
 
 #endif

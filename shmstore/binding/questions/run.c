@@ -21,6 +21,12 @@ static atomic_u64 *marks(Store *store) {
     return store->sealed;
 }
 
+struct source source_of(PyObject *self) {
+    struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    Columns *columns = Py_IS_TYPE(self, state->types[TYPE_COLUMNS]) ? (Columns *)self : NULL;
+    return (struct source){.store = columns ? columns->store : (Store *)self, .columns = columns, .summaries = 1};
+}
+
 static void *aligned(void *memory) {
     return (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
 }

@@ -29,6 +29,9 @@ struct source {
     uint64_t needs; /* fields besides those of the program */
 };
 
+/* All records of the object whose method was called, a Store or Columns. */
+struct source source_of(PyObject *self);
+
 struct run {
     Store *store;
     const struct source *source;

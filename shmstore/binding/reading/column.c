@@ -66,13 +66,13 @@ PyObject *Columns_column(PyObject *self, PyObject *argument) {
         [KIND_UINT16] = "H", [KIND_UINT32] = "I",    [KIND_UINT64] = "Q", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
         [KIND_BOOL] = "?",   [KIND_TIMESTAMP] = "q", [KIND_KEY] = "I"};
     Columns *columns = (Columns *)self;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
+    uint32_t index;
+    if (field_argument(columns->store, argument, &index)) return NULL;
     const struct field *field = &columns->store->handle.geometry.fields[index];
     Column *column = (Column *)PyType_GenericAlloc(columns->store->state->types[TYPE_COLUMN], 0);
     if (!column) return NULL;
     column->columns = (Columns *)Py_NewRef(self);
-    column->field = (uint32_t)index;
+    column->field = index;
     if (formats[field->kind]) strcpy(column->format, formats[field->kind]);
     else PyOS_snprintf(column->format, sizeof column->format, "%us", field->size);
     column->shape = (Py_ssize_t)columns->rows;

@@ -2,6 +2,7 @@
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
 #include "binding/reading/read.h"
+#include "binding/store/guard.h"
 #include "binding/tables/tables.h"
 #include "binding/values/decode.h"
 
@@ -208,19 +209,19 @@ static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *key
     return make_list(stop > start ? (uint64_t)(stop - start) : 0, make_row, &maker);
 }
 
-int field_argument(Columns *columns, PyObject *argument) {
-    long field = PyLong_AsLong(argument);
-    if (field == -1 && PyErr_Occurred()) return -1;
-    if (field >= 0 && field < (long)columns->store->handle.geometry.options.field_count) return (int)field;
-    PyErr_Format(PyExc_IndexError, "field %ld of %u", field, columns->store->handle.geometry.options.field_count);
+int field_argument(const Store *store, PyObject *argument, uint32_t *field) {
+    const long number = PyLong_AsLong(argument);
+    if (number == -1 && PyErr_Occurred()) return -1;
+    *field = (uint32_t)number;
+    if (number >= 0 && number < (long)store->handle.geometry.options.field_count) return 0;
+    PyErr_Format(PyExc_IndexError, "field %ld of %u", number, store->handle.geometry.options.field_count);
     return -1;
 }
 
 static PyObject *columns_values(PyObject *self, PyObject *argument) {
-    int field = field_argument((Columns *)self, argument);
-    if (field < 0) return NULL;
-    struct row_maker maker = {.columns = (Columns *)self, .field = (uint32_t)field};
-    return make_list(((Columns *)self)->rows, make_value, &maker);
+    struct row_maker maker = {.columns = (Columns *)self};
+    if (field_argument(maker.columns->store, argument, &maker.field)) return NULL;
+    return make_list(maker.columns->rows, make_value, &maker);
 }
 
 static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
@@ -263,15 +264,8 @@ static PyMethodDef columns_methods[] = {
     {"keys", columns_keys, METH_NOARGS, "keys($self)\n--\n\nEvery key that a row may name, by its id."},
     {"order_by", Columns_order_by, METH_O,
      "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
-    {"tally", (PyCFunction)(void (*)(void))Columns_tally, METH_VARARGS | METH_KEYWORDS,
-     "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers."},
-    {"edge", (PyCFunction)(void (*)(void))Columns_edge, METH_VARARGS | METH_KEYWORDS,
-     "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record."},
-    {"quantiles", (PyCFunction)(void (*)(void))Columns_quantiles, METH_VARARGS | METH_KEYWORDS,
-     "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number."},
-    {"distinct", (PyCFunction)(void (*)(void))Columns_distinct, METH_VARARGS | METH_KEYWORDS,
-     "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
-    {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
+    QUESTION_METHODS(FUNCTION_ROW){"gaps", columns_gaps, METH_NOARGS,
+                                   "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
     NOT_PICKLED,
     {NULL, NULL, 0, NULL},
 };

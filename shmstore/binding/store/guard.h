@@ -71,8 +71,10 @@ static inline void unpin(Store *store, uint32_t life) {
 #define GUARD_METHOD(name, function, how, doc) GUARD(function, how)
 #define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 
-/* Rows of the tables that Python reads, and the tables of a type that lists its METHODS and PROPERTIES. */
+/* Rows of the tables that Python reads (FUNCTION_ROW: of a function that needs no guard), and the tables of a type that lists its
+ * METHODS and PROPERTIES. */
 #define METHOD_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},
+#define FUNCTION_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))function, FLAGS_##how, doc},
 #define PROPERTY_ROW(name, function, doc) {name, guarded_##function, NULL, doc, NULL},
 #define METHOD_TABLE(methods)                                                                                          \
     {                                                                                                                  \

@@ -122,14 +122,7 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
            "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \
     METHOD("ranges", Store_ranges, NOARGS,                                                                             \
            "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition.")                              \
-    METHOD("tally", Store_tally, KEYWORDS,                                                                             \
-           "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers.")                         \
-    METHOD("edge", Store_edge, KEYWORDS,                                                                               \
-           "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record.")          \
-    METHOD("quantiles", Store_quantiles, KEYWORDS,                                                                     \
-           "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number.")                               \
-    METHOD("distinct", Store_distinct, KEYWORDS,                                                                       \
-           "distinct($self, program, field, **options)\n--\n\nHow many different values a field has.")                 \
+    QUESTION_METHODS(METHOD)                                                                                           \
     METHOD("cursor", Store_cursor, O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs.")         \
     METHOD("read_at", Store_read_at, VARARGS,                                                                          \
            "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None.")                                \

@@ -121,14 +121,8 @@ static PyObject *new_record(Store *store, Py_ssize_t count, bool plain) {
 
 static PyObject *finish_record(Store *store, PyObject *values, bool plain) {
     if (plain || (!store->make && (!store->record_type || Py_Version < 0x030E0000))) return values;
-    PyObject *record;
-    if (store->make) {
-        record = PyObject_CallObject(store->make, values);
-    } else {
-        PyObject *new = PyObject_GetAttrString((PyObject *)&PyTuple_Type, "__new__");
-        record = new ? PyObject_CallFunctionObjArgs(new, store->record_type, values, NULL) : NULL;
-        Py_XDECREF(new);
-    }
+    if (!store->make) return new_tuple((PyTypeObject *)store->record_type, values);
+    PyObject *record = PyObject_CallObject(store->make, values);
     Py_DECREF(values);
     return record;
 }
