@@ -1,9 +1,9 @@
 """Every function of the core, disturbed in its middle: by a close, or by a fork whose child closes.
 
 Python code runs in the middle of a function where it allocates (a finalizer), where it calls (an iterator, a
-record's class, a number's method), where it looks at signals, and where it lets other threads run. Each function is called again
-and again, and disturbed at the first such place, at the second, and so on, until it ends before. Bytes that are not
-mapped any more would end the process by a signal.
+record's class, a number's method), where it looks at signals, and where it lets other threads run. Each function is
+called again and again, and disturbed at the first such place, at the second, and so on, until it ends before. Bytes
+that are not mapped any more would end the process by a signal.
 """
 
 import gc
