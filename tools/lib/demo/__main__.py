@@ -7,7 +7,6 @@ from contextlib import ExitStack, nullcontext
 
 import shmstore
 from command_line import FAILURE, OK, guard, within
-from demo.account import Account
 from demo.board import MOST_WRITERS, Board
 from demo.faulty import ERRORS
 from demo.measurement import CAPACITY, HAMMER_METRICS, PARTITIONS, Measurement
@@ -58,7 +57,7 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStac
     out = Output()
     for metric in HAMMER_METRICS:
         store.key(metric)
-    board = Board.make()
+    board = Board()
     size = units.size(os.stat(f"/dev/shm/{store.name}").st_size)
     out.write(
         [
@@ -74,7 +73,8 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStac
         plan.run(args.seconds, args.processes, args.plant)
     account = plan.account()
     code, checked = workers.inspect("check")
-    out.write(["", *_written(out, account)])
+    writers = out.table(_WRITER_COLUMNS, account.writers)
+    out.write(["", *out.table(_PARTITION_COLUMNS, account.partitions), "", *writers, ""])
     findings = [*account.findings(), (code == 0, f"shmstore-inspect check says: {checked}")]
     for holds, text in findings:
         out.write([f"{out.paint('ok    ', Tone.GOOD) if holds else out.paint('WRONG ', Tone.BAD)}  {text}"])
@@ -82,11 +82,6 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStac
     balances = all(holds for holds, _ in findings)
     out.write([out.paint("The account balances.", Tone.GOOD) if balances else "The account does NOT balance."])
     return OK if balances else FAILURE
-
-
-def _written(out: Output, account: Account) -> list[str]:
-    writers = [vars(line) | {"role": f"{line.role}{' (killed)' if line.killed else ''}"} for line in account.writers]
-    return [*out.table(_PARTITION_COLUMNS, account.partitions), "", *out.table(_WRITER_COLUMNS, writers), ""]
 
 
 def _parser() -> argparse.ArgumentParser:

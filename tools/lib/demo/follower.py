@@ -6,14 +6,14 @@ Its report, when told to end and all is read, is a JSON object on standard outpu
 import json
 import statistics
 import time
-from collections.abc import Iterator
-from itertools import takewhile
+from functools import cache
 
-from demo.board import SOURCES, Board, Cell
-from demo.measurement import PARTITIONS, Measurement, Numbers, identifier
+from demo.board import MOST_WRITERS, Board, Cell
+from demo.measurement import PARTITIONS, Measurement, identifier
 from demo.worker import begin
-from shmstore import Cursor, EventStore, Gap
-from tests.helpers.accounting import Account, Wrong
+from shmstore import Cursor, EventStore
+from shmstore.reading.gap import gaps_of
+from tests.helpers.accounting import Account, Wrong, balance
 
 _BATCH = 4096
 _FEW = 32  # where more come at a time, a writer would wake us for every other record: breathe instead of waiting
@@ -29,10 +29,9 @@ class Follower:
         self._store = store
         self._cursor = cursor
         self._board = board
-        self._numbers = Numbers(store.key)
-        identify = identifier(self._numbers)
+        self._number_of = cache(store.key)
+        identify = identifier(self._number_of)
         self._accounts = [Account(number, PARTITIONS, board.ledger, identify) for number in range(PARTITIONS)]
-        self._last_gap: Gap | None = None
         self._wake_ups_ns: list[int] = []
 
     def run(self) -> None:
@@ -49,7 +48,8 @@ class Follower:
                 self._board[Cell.FOLLOWED] = sum(account.read for account in self._accounts)
                 self._board[Cell.LAG] = self._cursor.lag
             elif ending and not self._cursor.lag:
-                return self._balance()
+                self._take([])  # gaps at the very end
+                return balance(self._accounts, self._store, MOST_WRITERS)
             woken_ns = 0
             if len(records) < _FEW:
                 waiting_ns = time.time_ns()
@@ -78,25 +78,12 @@ class Follower:
     def _take(self, records: list[Measurement]) -> None:
         """Enter what one read gave into the accounts of its partitions."""
         parts: list[list[Measurement]] = [[] for _ in self._accounts]
-        numbers = self._numbers
+        number_of = self._number_of
         for record in records:
-            parts[numbers[record[0]] % PARTITIONS].append(record)
-        gaps = list(self._new_gaps())
+            parts[number_of(record[0]) % PARTITIONS].append(record)
+        gaps = gaps_of(self._cursor._core.drain_gaps())  # all of them; `gaps` keeps only the newest
         for account, part, position in zip(self._accounts, parts, self._cursor.positions, strict=True):
             account.take(part, (gap for gap in gaps if gap.partition == account.partition), position // PARTITIONS)
-
-    def _balance(self) -> None:
-        self._take([])
-        for account, part in zip(self._accounts, self._store.statistics.partitions, strict=True):
-            tickets = part.appended + part.voided + part.skipped
-            account.close(tickets, part.voided, part.skipped, range(account.partition, SOURCES, PARTITIONS))
-
-    def _new_gaps(self) -> Iterator[Gap]:
-        """The cursor keeps its newest gaps; those after the last that we know are new."""
-        known = self._last_gap
-        new = list(takewhile(lambda gap: gap is not known, reversed(self._cursor.gaps)))
-        self._last_gap = new[0] if new else known
-        return reversed(new)
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from command_line import Failed
-from demo.account import Account, WriterLine, line_of
+from demo.account import Account
 from demo.board import Board, Cell
 from demo.faulty import ERRORS
-from demo.measurement import Measurement
+from demo.measurement import Measurement, sources_of
 from demo.view import View
 from demo.workers import Worker, Workers
 from shmstore import EventStore
@@ -34,7 +34,7 @@ class Plan:
         self._board = board
         self._workers = workers
         self._view = view
-        self._lines: list[WriterLine] = []
+        self._writers: list[Worker] = []
         self._repaired_ms: float | None = None
         self._appended_per_second = 0.0
         self._follower: dict[str, Any] = {}
@@ -79,14 +79,13 @@ class Plan:
 
     def account(self) -> Account:
         """The account, taken from the store as it stands."""
-        lines = sorted(self._lines, key=lambda line: line.number)
-        return Account(self._store, self._board, lines, self._follower, self._snapshots)
+        return Account(self._store, self._board, self._writers, self._follower, self._snapshots)
 
     def figures(self) -> Iterator[str]:
         """What was measured, in words."""
-        best, appended, times_ms = self._view.best_rates, self._appended_per_second, self._snapshots["times_ms"]
-        yield f"appended   {units.rate(appended)} on average, {units.rate(best['appended'])} at best"
-        yield f"followed   {units.rate(best['followed'])} at best, every record checked"
+        view, appended, times_ms = self._view, self._appended_per_second, self._snapshots["times_ms"]
+        yield f"appended   {units.rate(appended)} on average, {units.rate(view.appended.best_rate)} at best"
+        yield f"followed   {units.rate(view.followed.best_rate)} at best, every record checked"
         if times_ms:
             records = units.count(self._board[Cell.SNAPSHOT_RECORDS])
             yield (
@@ -126,8 +125,9 @@ class Plan:
         start_s = time.perf_counter()
         hammer.kill()
         hammer.wait()
-        line = self._close_line(hammer, killed=True)
-        self._view.event(f"SIGKILL -> hammer (pid {hammer.pid}) after {line.acknowledged:,} appends", Tone.BAD)
+        self._note_end(hammer)
+        acknowledged = self._board.acknowledged(hammer.number)
+        self._view.event(f"SIGKILL -> hammer (pid {hammer.pid}) after {acknowledged:,} appends", Tone.BAD)
         late = f"the coordinator did not repair pid {hammer.pid}"
         self._await(lambda: hammer.pid not in self._attached(), _REPAIR_LIMIT_S, late)
         self._repaired_ms = (time.perf_counter() - start_s) * 1e3
@@ -136,14 +136,14 @@ class Plan:
         self._view.event(f"the coordinator repaired it {self._repaired_ms:.0f} ms after the kill: {was_in}", Tone.GOOD)
 
     def _end(self, writers: list[Worker], cell: Cell | None = None) -> None:
-        """Tell writers to end, by their cell unless they do so by themselves, and close their lines."""
+        """Tell writers to end, by their cell unless they do so by themselves, and note their ends."""
         for worker in writers:
             worker.may_end = True
         if cell is not None:
             self._board[cell] = 1
         for worker in writers:
             worker.finish()
-            self._close_line(worker)
+            self._note_end(worker)
 
     def _await(self, condition: Callable[[], bool], limit_s: float, failure: str) -> None:
         """Watch until the condition holds. Raises Failed if that takes longer than the limit."""
@@ -159,8 +159,13 @@ class Plan:
         """The numbers of the processes in the process table."""
         return {place.pid for place in self._store.processes()}
 
-    def _close_line(self, writer: Worker, *, killed: bool = False) -> WriterLine:
-        """Note what a writer that has ended acknowledged, and whether the last of it is in the store."""
-        line = line_of(self._store, self._board, writer.number, writer.role, writer.pid, killed)
-        self._lines.append(line)
-        return line
+    def _note_end(self, writer: Worker) -> None:
+        """See whether the last that a writer acknowledged, which has just ended, is in the store, or lapped."""
+        newest = [last for last in map(self._board.ledger.newest, sources_of(writer.number)) if last]
+        found = [
+            record and (record.writer, record.sequence) == (writer.number, sequence)
+            for sequence, position in newest
+            for record in [self._store.read_at(position)]
+        ]
+        writer.last_found = not newest or (any(found) and False not in found)
+        self._writers.append(writer)

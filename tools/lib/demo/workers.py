@@ -6,6 +6,7 @@ a process group, so that a Ctrl-C reaches only the first process, which then end
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -25,6 +26,8 @@ class Worker(subprocess.Popen[bytes]):
         self.role = role
         self.number = number
         self.may_end = False
+        self.last_found = False
+        """Of a writer that has ended: whether its last acknowledged record was found."""
         self._output, self._messages = os.memfd_create("output"), os.memfd_create("messages")
         super().__init__(
             [sys.executable, "-m", module, *map(str, words)],
@@ -34,6 +37,11 @@ class Worker(subprocess.Popen[bytes]):
             pass_fds=fds,
             process_group=0,
         )
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended in the middle of whatever it did."""
+        return self.returncode == -signal.SIGKILL
 
     def finish(self) -> str:
         """Wait until it has ended, as it was told to, and return what it printed. Raises Failed."""
