@@ -246,8 +246,8 @@ def pack_rows(format: str, rows: int, parts: Iterable[tuple[Buffer, int]]) -> me
     Raises ValueError when a column does not have just that many values.
     """
 
-def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int) -> _Rows:
-    """The records of all pieces that `accept` takes, at most `limit` (-1: all)."""
+def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int | None = None) -> _Rows:
+    """The records of all pieces that `accept` takes, at most `limit` of them."""
 
 @final
 class _Rows:
@@ -413,7 +413,7 @@ class Program:
     ) -> Program:
         """Verify every step. `values` are operands after the last step; `text` names the expression in errors.
 
-        Raises ValueError, TypeError, OverflowError for anything that is not a program.
+        Raises ValueError, TypeError, OverflowError for anything that is not a program, MemoryError.
         """
     def matches(self, columns: Columns) -> bytes:
         """One byte a row: 1 where it matches, 0 where not. GIL released.

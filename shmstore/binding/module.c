@@ -23,7 +23,7 @@ static PyMethodDef functions[] = {
     {"pack_bits", core_pack_bits, METH_O, "pack_bits(bytes)\n--\n\nOne bit for each byte, set where it is not zero."},
     {"pack_rows", core_pack_rows, METH_VARARGS,
      "pack_rows(format, rows, parts)\n--\n\nA read-only memoryview of packed rows."},
-    {"rows", core_rows, METH_VARARGS, "rows(pieces, accept, limit)\n--\n\nIterate over the rows of many Columns."},
+    {"rows", core_rows, METH_VARARGS, "rows(pieces, accept, limit=None)\n--\n\nIterate over the rows of many Columns."},
     {NULL, NULL, 0, NULL},
 };
 

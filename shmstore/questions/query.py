@@ -63,7 +63,7 @@ class Query(Question, Offered, Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         scope = self._ask()
-        program, limit = scope.program(), -1 if self._limit is None else min(self._limit, sys.maxsize)
+        program, limit = scope.program(), sys.maxsize if self._limit is None else min(self._limit, sys.maxsize)
         newest = self._order == "newest"
         partitions = [_Pieces(scope, program, *bounds, backwards=newest) for bounds in scope.ranges()]
         if not newest or scope.schema.time_field is None or len(partitions) == 1:
@@ -146,7 +146,7 @@ class _Backwards:
 
     def __init__(self, pieces: _Pieces, accept: Callable[[Any], object] | None) -> None:
         self.pieces = pieces
-        self.rows = _core.rows(pieces, accept, -1)
+        self.rows = _core.rows(pieces, accept)
         self.record: Any = _TAKEN
         self.key = -math.inf  # before all others, as it is not known yet
 

@@ -241,7 +241,7 @@ CALLS: dict[str, Call] = {
     "Rows.__iter__": lambda s: iter(iter(s.columns)),
     "Rows.__next__": lambda s: list(s.columns),
     "Rows.__length_hint__": lambda s: length_hint(iter(s.columns)),
-    "Rows.row": lambda s: [rows.row for rows in [_core.rows([s.columns], None, -1)] for _ in rows],
+    "Rows.row": lambda s: [rows.row for rows in [_core.rows([s.columns], None)] for _ in rows],
     "Program.__new__": lambda s: program(),
     "Program.matches": lambda s: s.program.matches(s.columns),
     "Program.values": lambda s: s.program.values(s.columns, 0),

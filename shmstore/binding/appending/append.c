@@ -22,15 +22,17 @@ int check_appendable(Store *store) {
     return processes_owner(&store->handle.processes) ? 0 : ensure_entered(store);
 }
 
-int64_t partition_argument(Store *store, PyObject *partition) {
-    if (!partition || partition == Py_None) return BY_RULE;
+int partition_argument(Store *store, PyObject *partition, int64_t *wish) {
+    *wish = BY_RULE;
+    if (!partition || partition == Py_None) return 0;
     PyObject *index = PyBool_Check(partition) ? NULL : PyNumber_Index(partition);
     long long number = index ? PyLong_AsLongLong(index) : -1;
     Py_XDECREF(index);
-    if (number >= 0 && number < (long long)store->handle.geometry.options.partitions) return number;
+    *wish = number;
+    if (number >= 0 && number < (long long)store->handle.geometry.options.partitions) return 0;
     PyObject *cause;
     if (PyErr_Occurred()) {
-        if (!take_error(&cause)) return -2;
+        if (!take_error(&cause)) return -1;
         Py_DECREF(cause);
     }
     PyObject *text = shown(store->state, partition);
@@ -38,7 +40,7 @@ int64_t partition_argument(Store *store, PyObject *partition) {
         raise_error(store->state, ERROR_INVALID_OPTION, "partition is %U; this store has partitions 0 to %u", text,
                     store->handle.geometry.options.partitions - 1);
     Py_XDECREF(text);
-    return -2;
+    return -1;
 }
 
 int check_wish(Store *store, int64_t wish) {

@@ -153,9 +153,8 @@ PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords
     Appender *appender = (Appender *)PyType_GenericAlloc(store->state->types[TYPE_APPENDER], 0);
     if (!appender) return NULL;
     appender->store = (Store *)Py_NewRef(self);
-    appender->partition = partition_argument(store, partition);
     PyObject *method = NULL;
-    if (appender->partition != -2 && !fill_appender(appender, store, names))
+    if (!partition_argument(store, partition, &appender->partition) && !fill_appender(appender, store, names))
         method = PyCFunction_NewEx(appender_method, (PyObject *)appender, NULL);
     Py_DECREF(appender);
     return method;

@@ -49,7 +49,7 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
 PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t wish, int64_t now) {
     if (check_wish(store, wish)) return NULL;
     size_t bytes = store->handle.geometry.record_bytes;
-    unsigned char *memory = PyMem_Malloc(2 * bytes);
+    unsigned char *memory = PyMem_Calloc(2, bytes); /* gaps between fields are zero: see stage */
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
     if (!store->closed) handle_look_for_name(&store->handle, now);
@@ -96,8 +96,8 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows,
                                      &partition))
         return NULL;
-    int64_t wish = partition_argument(store, partition);
-    if (wish == -2 || check_appendable(store)) return NULL;
+    int64_t wish;
+    if (partition_argument(store, partition, &wish) || check_appendable(store)) return NULL;
 
     const struct geometry *g = &store->handle.geometry;
     PyObject *iterator = PyObject_GetIter(rows), *result = NULL, *row;

@@ -231,8 +231,8 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping,
                                      &partition))
         return NULL;
-    int64_t wish = partition_argument(store, partition);
-    if (wish == -2 || check_appendable(store)) return NULL;
+    int64_t wish;
+    if (partition_argument(store, partition, &wish) || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
     struct staging staging = {0, NULL};

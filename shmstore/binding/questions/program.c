@@ -162,6 +162,7 @@ static int parse_step(struct program *program, PyObject *given, Py_ssize_t index
     int failed = parse_step_constant(program, constant, &step, &memory);
     const char *wrong = failed ? NULL : program_step(program, step);
     free(memory);
+    if (wrong == program_no_memory) return PyErr_NoMemory(), -1;
     return wrong ? refuse("step", index, wrong) : failed;
 }
 

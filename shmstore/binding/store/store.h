@@ -27,6 +27,7 @@ typedef struct {
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
+    bool has_gaps;         /* between the fields of a staged record, or behind them */
     PyObject *record_type; /* tuple subclass filled directly, or NULL */
     bool is_leaf;          /* records of record_type hold nothing but their values */
     PyObject *make;        /* called with the values, or NULL */

@@ -93,8 +93,7 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
 #endif
     for (Py_ssize_t i = 0; i < count; i++) {
         if (fields[i] == PARTITION_KEYWORD) {
-            *partition = partition_argument(store, values[i]);
-            if (*partition == -2) return -1;
+            if (partition_argument(store, values[i], partition)) return -1;
         } else if (encode_value(store, fields[i], values[i], record + store->handle.geometry.fields[fields[i]].offset,
                                 staging)) {
             return -1;
@@ -137,8 +136,7 @@ static int stage_positional(Store *store, PyObject *const *values, PyObject *nam
     if (names && PyTuple_Size(names)) {
         if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "partition"))
             return raise_record(store, "append takes a record, or its fields by name; not both");
-        *partition = partition_argument(store, values[1]);
-        if (*partition == -2) return -1;
+        if (partition_argument(store, values[1], partition)) return -1;
     }
     return stage_record(store, values[0], record, staging);
 }
@@ -146,7 +144,7 @@ static int stage_positional(Store *store, PyObject *const *values, PyObject *nam
 PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Store *store = (Store *)self;
     uint64_t stack[STAGE_WORDS];
-    int64_t partition = -1, now = now_ns();
+    int64_t partition = BY_RULE, now = now_ns();
     if (count > 1 || (!count && (!names || !PyTuple_Size(names)))) {
         raise_record(store, "append takes one record, or its fields by name; found %zd positional arguments", count);
         return NULL;

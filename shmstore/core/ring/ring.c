@@ -44,7 +44,7 @@ static void store_field(const struct field *field, unsigned char *to, const unsi
     }
 }
 
-/* Gaps between the fields of a staged record hold anything. */
+/* Gaps between the fields of a staged record are copied as they are. */
 static void store_payload(const struct geometry *g, unsigned char *slots, uint64_t slot, const unsigned char *record) {
     if (g->options.layout == LAYOUT_ROWS) { /* a row's payload is laid out as the staged record */
         atomic_u64 *to = (atomic_u64 *)(void *)(slots + slot * g->word_stride + 8);

@@ -145,7 +145,7 @@ static void note_operand(struct program *program, uint32_t operand) {
     if (operand < MAX_FIELDS) program->needs |= UINT64_C(1) << operand;
 }
 
-static const char *const NO_MEMORY = "there is no memory for it";
+const char program_no_memory[] = "there is no memory for it";
 
 const char *program_step(struct program *program, struct step step) {
     const char *wrong = check_step(program, &step);
@@ -153,12 +153,12 @@ const char *program_step(struct program *program, struct step step) {
     if (program->step_count == program->step_room) {
         uint32_t room = program->step_room ? 2 * program->step_room : 8;
         struct step *steps = realloc(program->steps, room * sizeof *steps);
-        if (!steps) return NO_MEMORY;
+        if (!steps) return program_no_memory;
         program->steps = steps;
         program->step_room = room;
     }
     void *data = step.data_bytes ? malloc(step.data_bytes) : NULL;
-    if (step.data_bytes && !data) return NO_MEMORY;
+    if (step.data_bytes && !data) return program_no_memory;
     if (data) memcpy(data, step.data, step.data_bytes);
     step.data = data;
     if (!has_left(step.operation)) step.left = 0;

@@ -81,7 +81,9 @@ struct program {
 
 /* An empty program, which matches every record, over fields of these kinds and sizes. */
 void program_begin(struct program *program, const struct field_spec *fields, uint32_t field_count);
-/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong. */
+/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong, of which
+ * program_no_memory is no fault of the step. */
+extern const char program_no_memory[];
 const char *program_step(struct program *program, struct step step);
 const char *program_value(struct program *program, uint32_t operand);
 void program_free(struct program *program);
