@@ -1,7 +1,8 @@
 """The result: what was acknowledged, what is in the store, what was read, and whether they agree."""
 
+import signal
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from demo.board import Board
 from demo.measurement import Measurement, sources_of
@@ -10,13 +11,6 @@ from shmstore import EventStore
 from shmstore.events.statistics import PartitionStatistics
 
 REASONS = ("lapped", "voided", "skipped")
-
-
-class Finding(NamedTuple):
-    """One thing that must hold, and whether it does."""
-
-    holds: bool
-    text: str
 
 
 class Account:
@@ -38,11 +32,11 @@ class Account:
         self.writers = [_writer_line(writer, board, follower["sources"]) for writer in writers]
         self.writers.sort(key=lambda line: line["number"])
 
-    def findings(self) -> Iterator[Finding]:
-        """What must hold."""
+    def findings(self) -> Iterator[tuple[bool, str]]:
+        """What must hold, and whether it does."""
         now, total = self.statistics, self._total
         reasons = "".join(f" + {total(reason):,} {reason}" for reason in REASONS)
-        yield Finding(
+        yield (
             not any(line["unexplained"] for line in self.partitions),
             f"every ticket was read or lies in a gap: {total('read'):,} read{reasons} = {total('tickets'):,}",
         )
@@ -51,43 +45,42 @@ class Account:
             line["read"] + line["missing"] == line["acknowledged"] + line["unacknowledged"] for line in self.writers
         )
         explained = f"all but {missing:,}, which lie in gaps" if missing and holds else f"{missing:,} missing"
-        yield Finding(holds, f"every acknowledged record was read: {acknowledged:,}, {explained}")
+        yield holds, f"every acknowledged record was read: {acknowledged:,}, {explained}"
         lost = [f"writer {line['number']} ({line['role']})" for line in self.writers if not line["last_found"]]
-        yield Finding(not lost, "the last record that each writer acknowledged was found" + _list(lost))
+        yield not lost, "the last record that each writer acknowledged was found" + _list(lost)
         yield self._appended(acknowledged)
         yield self._whole()
         hidden = sum(getattr(now, reason) - total(reason) for reason in ("voided", "skipped"))  # before they were seen
-        yield Finding(
+        yield (
             now.length == self._length == now.total_appended - now.total_discarded
             and now.total_appended == total("read") + total("lapped") - hidden
             and self._follower["lost"] == sum(map(total, REASONS)),
             f"the statistics agree: {now.total_appended:,} appended, {now.total_discarded:,} discarded, "
             f"{now.voided:,} voided, {now.skipped:,} skipped",
         )
-        yield Finding(not self._violations, "every invariant of the store holds" + _list(self._violations))
+        yield not self._violations, "every invariant of the store holds" + _list(self._violations)
 
     def _total(self, what: str) -> int:
         """The sum of a column of the partitions."""
         return sum(line[what] for line in self.partitions)
 
-    def _appended(self, acknowledged: int) -> Finding:
+    def _appended(self, acknowledged: int) -> tuple[bool, str]:
         """Only a killed writer can have appended one more than it acknowledged; that one was read, or lapped."""
         more = self.statistics.total_appended - acknowledged
         seen = sum(line["unacknowledged"] for line in self.writers)
         killed = sum(line["killed"] for line in self.writers)
         holds = seen <= more <= (killed if self._total("lapped") else seen)
-        return Finding(
+        return (
             holds and all(line["unacknowledged"] <= line["killed"] for line in self.writers),
             f"{self.statistics.total_appended:,} appended = all acknowledged + {more:,} that a killed writer did not "
             "live to acknowledge",
         )
 
-    def _whole(self) -> Finding:
+    def _whole(self) -> tuple[bool, str]:
         checked = self._total("read") + self._snapshots["records"]
         if wrong := self._follower["wrong"] or self._snapshots["wrong"]:
-            return Finding(False, wrong)
-        text = f"0 torn, 0 twice or out of order, of {checked:,} records followed and in snapshots"
-        return Finding(checked > 0, text)
+            return False, wrong
+        return checked > 0, f"0 torn, 0 twice or out of order, of {checked:,} records followed and in snapshots"
 
 
 def _partition_line(part: PartitionStatistics, seen: dict[str, Any]) -> dict[str, int]:
@@ -100,17 +93,17 @@ def _partition_line(part: PartitionStatistics, seen: dict[str, Any]) -> dict[str
 
 def _writer_line(writer: Worker, board: Board, read: Iterable[tuple[int, int, int]]) -> dict[str, Any]:
     """One writer: what it acknowledged, and what the follower read of each of its sources."""
-    sources = sources_of(writer.number)
+    sources, killed = sources_of(writer.number), writer.returncode == -signal.SIGKILL
     ends = [(source, end, missed) for source, end, missed in read if source in sources]
     return {
         "number": writer.number,
-        "role": f"{writer.role}{' (killed)' if writer.was_killed else ''}",
+        "role": f"{writer.role}{' (killed)' if killed else ''}",
         "pid": writer.pid,
         "acknowledged": board.acknowledged(writer.number),
         "read": sum(end - missed for _, end, missed in ends),
         "missing": sum(missed for _, _, missed in ends),  # acknowledged records that were not read
         "unacknowledged": sum(max(0, end - board.ledger.returned(source)) for source, end, _ in ends),
-        "killed": writer.was_killed,
+        "killed": killed,
         "last_found": writer.last_found,
     }
 

@@ -1,6 +1,6 @@
-"""The board: numbers that the processes show one another beside the store, in memory that they inherit from the first.
+"""The board: numbers that the processes show one another beside the store, in memory that the first one passes on.
 
-A writer acknowledges here what `append` returned for, so what was acknowledged is known even of one that was killed.
+A writer acknowledges each append here after it returned, so that this is known even of a writer that was killed.
 """
 
 import mmap

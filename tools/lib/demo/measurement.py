@@ -39,7 +39,7 @@ def sources_of(writer: int) -> range:
 
 
 def identifier(number_of: Callable[[str], int]) -> Identify:
-    """A function that proves a record to be whole, and says its source and number. `number_of` is of a key's text."""
+    """A function that checks that a record is whole, and returns its source and number; `number_of` numbers keys."""
 
     def identify(record: Measurement) -> tuple[int, int]:
         metric, writer, sequence, value, timestamp, proof = record

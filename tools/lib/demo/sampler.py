@@ -26,7 +26,7 @@ def cpu() -> Iterator[tuple[str, float]]:
 
 
 def memory() -> Iterator[tuple[str, float]]:
-    """Memory used and to be had."""
+    """Memory used and available."""
     now = psutil.virtual_memory()
     yield "memory used bytes", now.used
     yield "memory available bytes", now.available
@@ -65,7 +65,7 @@ def main() -> None:
     """Write one round of measurements after another until told to end."""
     store, board, arguments = begin()
     name, number, count = map(int, arguments)
-    gauges = GAUGES[number::count] or (GAUGES[number % len(GAUGES)],)  # all are shared out, and nobody goes without
+    gauges = GAUGES[number::count] or (GAUGES[number % len(GAUGES)],)  # all are shared out, and each sampler has one
     with store:
         write = writer(store, board, name)
         while not board.is_over(Cell.SAMPLERS_END):

@@ -21,8 +21,8 @@ _PARTITION_COLUMNS = (
     Column("length", "records", units.count, right=True),
     Column("appended", "appended", units.count, right=True),
 )
-_SHOWN_OF_PROCESSES = ("pid", "name", "state", "cpu", "memory", "appended", "appended_per_second")
-_PROCESS_COLUMNS = tuple(column for column in PROCESS_COLUMNS if column.key in _SHOWN_OF_PROCESSES)
+_LEFT_OUT = ("place", "lapped", "last_append", "entered")
+_PROCESS_COLUMNS = tuple(column for column in PROCESS_COLUMNS if column.key not in _LEFT_OUT)
 
 
 class Flow:
@@ -36,7 +36,7 @@ class Flow:
         self._before = time.monotonic(), total()
 
     def measure(self) -> None:
-        """Tell the rate since the last time, if that is long enough ago to tell one."""
+        """Note the rate since the last time, if that is long enough ago."""
         (before_s, before), (now_s, total) = self._before, (time.monotonic(), self._total())
         if now_s - before_s >= _FRAME_S:
             self._rates.append((total - before) / (now_s - before_s))

@@ -6,7 +6,6 @@ a process group, so that a Ctrl-C reaches only the first process, which then end
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -38,11 +37,6 @@ class Worker(subprocess.Popen[bytes]):
             process_group=0,
         )
 
-    @property
-    def was_killed(self) -> bool:
-        """Whether it ended in the middle of whatever it did."""
-        return self.returncode == -signal.SIGKILL
-
     def finish(self) -> str:
         """Wait until it has ended, as it was told to, and return what it printed. Raises Failed."""
         if not come_true(lambda: self.poll() is not None, _PATIENCE_S) or self.returncode:
@@ -51,8 +45,7 @@ class Worker(subprocess.Popen[bytes]):
 
     def report(self) -> dict[str, Any]:
         """The report of a reader that was told to end. Raises Failed."""
-        report: dict[str, Any] = json.loads(self.finish())
-        return report
+        return dict(json.loads(self.finish()))
 
     def how_it_ended(self) -> str:
         """How it ended, in words, and what it wrote to standard error."""
@@ -75,7 +68,7 @@ class Workers:
         return self._keep(Worker(role, number, f"demo.{role}", words, (self._board.fd,)))
 
     def start_coordinator(self) -> Worker:
-        """Start the real thing, as `shmstore-coordinator NAME` does."""
+        """Start the coordinator that users start, as `shmstore-coordinator NAME`."""
         return self._keep(Worker("coordinator", 0, "shmstore.cli.coordinator", (self._name,), ()))
 
     def inspect(self, verb: str) -> tuple[int, str]:
