@@ -209,13 +209,13 @@ MUTANTS = (
         "the claims of a place's dead holder are swept before it is taken over",
         "who_dies_while_entering_leaves_a_place_for_the_next",
         "processes/process.c",
-        {"if (word_place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
+        {"if (place_state(word) == PLACE_USED) ring_sweep": "if (word == 77) ring_sweep"},
     ),
     Mutant(
         "another generation is another owner",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "processes/process.c",
-        {"return (uint32_t)(word >> 8 & 0x1ff) << 12 | index;": "return (uint32_t)(word >> 8 & 0) << 12 | index;"},
+        "ring/ring.h",
+        {"return (uint32_t)(generation & GENERATION_MASK) << PLACE_BITS | place;": "(void)generation; return place;"},
     ),
     Mutant(
         "who holds its lock is alive",
@@ -362,7 +362,7 @@ MUTANTS = (
         "no owner is 0",
         "a_place_is_reused_without_end_and_its_generation_wraps",
         "processes/process.c",
-        {"return generation & 0x1ff ? generation : generation + 1;": "return generation;"},
+        {"return generation & GENERATION_MASK ? generation : generation + 1;": "return generation;"},
     ),
     Mutant(
         "to repair a place makes nobody look alive",

@@ -69,6 +69,11 @@ struct kind_range {
 };
 extern const struct kind_range kind_ranges[KIND_END];
 
+enum {
+    NO_FIELD = -1 /* instead of the number of a field */,
+    NO_SUMMARY = -1 /* instead of a field's among the summaries */
+};
+
 enum arrangement { LAYOUT_ROWS = 1, LAYOUT_COLUMNS = 2 };
 enum rule { RULE_KEY = 1, RULE_PROCESS, RULE_TURN, RULE_EXPLICIT, RULE_END };
 
@@ -168,9 +173,11 @@ struct field {
     uint32_t bytes; /* stored bytes: TEXT and BYTES carry their length in the last two */
     uint32_t unit, units;
     uint32_t offset; /* within a staged record */
-    int summary;     /* its number among the fields of a block that are summed up; -1: it holds no numbers */
+    int summary;     /* its number among the fields of a block that are summarised; NO_SUMMARY: it holds no numbers */
     uint64_t base, stride;
 };
+
+static inline bool field_has_summary(const struct field *field) { return field->summary != NO_SUMMARY; }
 
 /* Everything about where things lie; private, computed from validated numbers, never re-read from shared memory. */
 struct geometry {
@@ -185,11 +192,11 @@ struct geometry {
         summaries_offset, slots_offset;
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
-    int key_field, time_field; /* -1 when there is none */
+    int key_field, time_field; /* NO_FIELD when there is none */
     struct field fields[MAX_FIELDS];
 };
 
-/* Why a plan or a header is refused. `field` is its index or -1. */
+/* Why a plan or a header is refused. `field` is its number, or NO_FIELD. */
 struct refusal {
     int field;
     char text[240];

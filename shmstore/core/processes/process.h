@@ -33,6 +33,17 @@ enum { SEGMENT_PATH_BYTES = 256, NO_FILE = -1 /* instead of a descriptor: plain 
 
 enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
+/* What the word of a place is made of: the generation of its holder, and its state. */
+enum { PLACE_STATE_BITS = 8 };
+static inline uint64_t place_word(uint64_t generation, enum place_state state) {
+    return generation << PLACE_STATE_BITS | (uint64_t)state;
+}
+static inline enum place_state place_state(uint64_t word) {
+    return (enum place_state)(word & ((1 << PLACE_STATE_BITS) - 1));
+}
+static inline uint64_t place_generation(uint64_t word) { return word >> PLACE_STATE_BITS; }
+static inline uint32_t place_owner(uint32_t index, uint64_t word) { return owner_from(index, place_generation(word)); }
+
 /* What a forked child must not take over: on a page of its own, which reads zero in the child. */
 struct own_page {
     atomic_u32 owner;      /* with OWNER_ENTERED, or 0 */

@@ -105,8 +105,11 @@ enum state { EMPTY, WRITING, PUBLISHED, STALLED, SKIPPED, VOID, PREPARED, ABANDO
 
 /* What an owner is made of: a place of the process table, and the generation of its holder. */
 #define PLACE_BITS 12
+#define GENERATION_MASK (OWNER_MASK >> PLACE_BITS)
+static inline uint32_t owner_from(uint32_t place, uint64_t generation) {
+    return (uint32_t)(generation & GENERATION_MASK) << PLACE_BITS | place;
+}
 static inline uint32_t owner_place(uint32_t owner) { return owner & ((UINT32_C(1) << PLACE_BITS) - 1); }
-static inline uint32_t owner_generation(uint32_t owner) { return (owner & OWNER_MASK) >> PLACE_BITS; }
 
 static inline uint64_t slot_word(uint64_t lap, uint32_t owner, enum state state) {
     return (lap & LAP_MASK) << 24 | (uint64_t)owner << 3 | (uint64_t)state;

@@ -35,7 +35,9 @@ enum table_status table_know(const struct table *table, const char *text, size_t
 /* Find or insert. `length` is at most geometry->key_bytes. Calls of one process must not overlap: `spare` is its own, and not its forked child's. */
 enum table_status table_intern(struct table *table, const char *text, size_t length, uint32_t *id);
 
-/* Copy the text of an id into `text` (room for geometry->key_bytes). Returns its length, or -1 when no such key is readable. */
+enum { NO_TEXT = -1 /* instead of a length */ };
+
+/* Copy the text of an id into `text` (room for geometry->key_bytes). Returns its length, or NO_TEXT when no such key is readable. */
 int64_t table_text(const struct table *table, uint32_t id, char *text);
 
 /* The same for a cell that a published bucket names, marked or not. */

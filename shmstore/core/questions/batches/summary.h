@@ -31,7 +31,7 @@ struct facts {
     } sum;
 };
 
-/* Take the summary of a field (with a number: geometry->fields[field].summary >= 0) if there is one. */
+/* Take the summary of a field (one that has summaries: field_has_summary) if there is one. */
 void summary_read(const struct geometry *geometry, unsigned char *memory, uint32_t partition, uint64_t block,
                   uint64_t lap, uint32_t field, struct facts *facts);
 

@@ -185,8 +185,8 @@ const char *program_value(struct program *program, uint32_t operand) {
     enum lane lane;
     if (program->value_count == MAX_VALUES) return "there are too many values";
     if (!program_lane(program, operand, &lane) || !is_lanes(program->kinds[operand])) return "a value is not in lanes";
-    int field = operand < MAX_FIELDS ? (int)operand : -1;
-    for (uint32_t i = program->step_count; field < 0 && i--;) /* is it a field that was only loaded? */
+    int field = operand < MAX_FIELDS ? (int)operand : NO_FIELD;
+    for (uint32_t i = program->step_count; field == NO_FIELD && i--;) /* is it a field that was only loaded? */
         if (gives_lanes(program->steps[i].operation) && program->steps[i].to == operand - MAX_FIELDS) {
             if (program->steps[i].operation == STEP_LOAD) field = program->steps[i].left;
             break;

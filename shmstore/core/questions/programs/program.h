@@ -67,7 +67,7 @@ struct program {
     uint32_t value_count; /* the numbers asked about */
     struct {
         enum lane lane;
-        int field; /* it is just this field; -1: it is worked out */
+        int field; /* it is just this field; NO_FIELD: it is worked out */
         uint8_t operand;
     } values[MAX_VALUES];
 

@@ -27,7 +27,7 @@ enum { RECENT_CELLS = 256 };
 
 struct groups {
     const struct geometry *geometry;
-    int field;          /* -1: groups by time alone */
+    int field;          /* NO_FIELD: groups by time alone */
     struct panes panes; /* the edges are the caller's */
     struct tallies asked;
     bool dense; /* cells are numbered as the ids of a Key are, whether or not they are met */

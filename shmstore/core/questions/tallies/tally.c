@@ -123,7 +123,7 @@ bool tally_answers(const struct tallies *asked, const struct block *block) {
     for (uint32_t i = 0; i < asked->count; i++) {
         int field = asked->values[i].field;
         unsigned what = asked->values[i].what;
-        if (field < 0 || what & TALLY_MOMENTS || !block->facts[field].known) return false;
+        if (field == NO_FIELD || what & TALLY_MOMENTS || !block->facts[field].known) return false;
         if (what & TALLY_BOUNDS && block->facts[field].has_nan) return false;
     }
     return true;
