@@ -8,9 +8,7 @@
 
 PyObject *number_object(enum lane lane, union number number);
 
-enum { NO_FIELD = -1 }; /* for groups_begin: groups by time alone, or one of all records */
-
-static inline uint64_t field_bit(int field) { return field < 0 ? 0 : UINT64_C(1) << field; }
+static inline uint64_t field_bit(int field) { return field == NO_FIELD ? 0 : UINT64_C(1) << field; }
 
 enum told told_of(enum groups_status status);
 
