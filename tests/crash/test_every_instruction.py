@@ -247,7 +247,7 @@ PLANTED = (
     Planted(
         "place freed before its claims are swept",
         "processes/process.c",
-        {PID: f"{PID}        store_release(&place->word, place_word(place_generation(word), PLACE_FREE));\n"},
+        {PID: f"{PID}        store_release(&place->word, freed(word));\n"},
         "repair",
         "kill",
         "has left its place",

@@ -91,6 +91,8 @@ static uint64_t next_generation(uint64_t word) { /* [2] */
     return generation & GENERATION_MASK ? generation : generation + 1;
 }
 
+static uint64_t freed(uint64_t word) { return place_word(place_generation(word), PLACE_FREE); }
+
 bool processes_is_locked(const struct processes *table, uint32_t index) { return locks_ask(table, FIRST_LOCK + index); }
 
 bool processes_is_dead(void *context, uint32_t owner) {
@@ -254,8 +256,7 @@ static void leave_locked(struct processes *table) {
         if (table->own->place_lock) sibling->own->place_lock = table->own->place_lock;
         table->own->place_lock = NULL;
     } else if (owner) {
-        store_release(&place->word,
-                      place_word(place_generation(load_relaxed(&place->word)), PLACE_FREE)); /* processes_leave:free */
+        store_release(&place->word, freed(load_relaxed(&place->word))); /* processes_leave:free */
         POINT("left");
     }
     store_relaxed(&table->own->owner, 0);
@@ -302,7 +303,7 @@ bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid
         *pid = load_relaxed(&place->pid);
         ring_sweep(table->ring, place_owner(index, word), voided, released);
         POINT("reap swept");
-        store_release(&place->word, place_word(place_generation(word), PLACE_FREE)); /* processes_reap:free */
+        store_release(&place->word, freed(word)); /* processes_reap:free */
     }
     pthread_mutex_lock(&locks_mutex);
     end_reap(&reap);
