@@ -18,7 +18,7 @@ def main() -> int:
     broken = []
     for bench in sorted(Path("benchmarks").glob("bench_*.py")):
         print(f"{bench.stem} ...", file=sys.stderr, flush=True)
-        command = [sys.executable, bench, "--json", *sys.argv[1:]]
+        command = [sys.executable, str(bench), "--json", *sys.argv[1:]]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         rows += map(json.loads, done.stdout.splitlines())
         broken += [bench.stem] if done.returncode else []
