@@ -26,7 +26,7 @@ _ETC, _RUN, _LIB, _LINGER = "/etc", "/run", "/usr/lib", "/var/lib/systemd/linger
 
 
 class Health(StrEnum):
-    """How a finding is to be taken."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"

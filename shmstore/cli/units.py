@@ -77,13 +77,13 @@ def when(time_ns: int) -> str:
 
 
 def local(time_ns: int) -> str:
-    """The same of a time that may well be 0."""
+    """The same, for a time that may really be 0."""
     return f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
 
 
 def iso(time_ns: int, zone: tzinfo | None = None) -> str:
     """A time as ISO 8601: in UTC with all nine digits, or in a zone, with its offset, and digits only where there are
-    some; one out of a calendar's reach as its number.
+    some; a time beyond the calendar is written as its number.
     """
     seconds, fraction_ns = divmod(time_ns, 10**9)
     try:

@@ -19,9 +19,9 @@ from shmstore.tables.text import ColumnKind
 class GroupBy(Question):
     """The records of a question by the values of a field; made by `group_by`.
 
-    Every method asks anew. It answers with a Table: a row for each value that a matching record has, ordered by it,
-    the value in a column of the field's name and the answers in columns of theirs. What is asked about is the name of a
-    field, or an expression over fields, and means what it means to the same method of the store.
+    Every method asks anew. It answers with a Table: a row for each value that a matching record has, in the order of
+    these values. The value is in a column with the field's name, and each answer in a column of its own. What is asked
+    about is a field's name or an expression over fields, and means what it means to the same method of the store.
     """
 
     _SEND = "send what it answers: the table of count(), sum(...) and so on"

@@ -78,7 +78,7 @@ class Scope(ABC):
         """A copy of the records that match, in the order of a snapshot."""
 
     def accepted(self, accept: Callable[[Any], object]) -> "Copied":
-        """Those of which a callable says that they are wanted."""
+        """The matching records that a callable accepts."""
         columns = self.matching()
         chosen = [row for row, record in enumerate(columns) if accept(record)]
         return Copied(columns.take(chosen), Condition(self.schema, columns.keys))

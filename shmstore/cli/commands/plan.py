@@ -57,24 +57,26 @@ def declare(parser: argparse.ArgumentParser) -> None:
     record.add_argument(
         "--fields",
         metavar="NAME:TYPE,...",
-        help=f"the record's fields; a type is one of {kinds}, some with [most bytes]",
+        help=f"the record's fields; a type is one of {kinds}; text, bytes and key take [most bytes]",
     )
     record.add_argument(
         "--record",
         metavar="MODULE:CLASS",
-        help="a record class, as given to create; its module is imported, and what that does is done",
+        help="a record class, as given to create; its module is imported, so its code runs",
     )
     parser.add_argument(
-        "--capacity", type=units.whole, required=True, metavar="N", help="the newest records that are kept"
+        "--capacity", type=units.whole, required=True, metavar="N", help="how many of the newest records are kept"
     )
-    parser.add_argument("--partitions", type=units.whole, metavar="N", help="independent rings (default: one a CPU)")
+    parser.add_argument(
+        "--partitions", type=units.whole, metavar="N", help="how many independent rings (default: one a CPU)"
+    )
     parser.add_argument(
         "--layout",
         choices=get_args(Layout),
         help="how records lie in memory (default: columns when they are narrow, else rows)",
     )
-    for name, meaning in (("keys", "different keys"), ("processes", "processes that may be attached for writing")):
-        help_ = f"{meaning} (default: %(default)s)"
+    for name, meaning in (("keys", "different keys"), ("processes", "processes attached for writing at once")):
+        help_ = f"room for so many {meaning} (default: %(default)s)"
         parser.add_argument(f"--{name}", type=units.whole, default=_DEFAULTS[name], metavar="N", help=help_)
 
 

@@ -1,4 +1,4 @@
-"""`show`: all that is to be known of one store, and of a damaged one whatever can still be decoded."""
+"""`show`: all that can be known of one store, and of a damaged one whatever can still be decoded."""
 
 import argparse
 from collections.abc import Callable
