@@ -98,6 +98,17 @@ PyObject *header_object(struct module_state *state, const struct header *header,
                         bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
+/* The end of every tp_dealloc. */
+static inline void free_object(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* Of types whose objects are met as results only, and of those that may be in a cycle. */
+#define RESULT_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE)
+#define RESULT_FLAGS_GC (RESULT_FLAGS | Py_TPFLAGS_HAVE_GC)
+
 /* Refuses, and says what to send instead. */
 PyObject *refuse_pickling(PyObject *self, PyObject *unused);
 /* Row of the methods of each type whose objects live in this process alone. */

@@ -2,6 +2,7 @@
 #ifndef SHMSTORE_BINDING_APPENDING_APPEND_H
 #define SHMSTORE_BINDING_APPENDING_APPEND_H
 
+#include "binding/store/guard.h"
 #include "binding/values/encode.h"
 
 #include <string.h>
@@ -19,12 +20,21 @@ int check_appendable(Store *store);
 int call_back(Store *store, const struct appended *appended, const unsigned char *discarded);
 PyObject *raise_append(Store *store, enum append_status status, uint32_t partition, Py_ssize_t done);
 
-/* ---- methods of a store ---- */
-PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names);
-PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *names);
-PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *names);
-PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *names);
+#define APPENDING_METHODS(METHOD)                                                                                      \
+    METHOD(                                                                                                            \
+        "append", Store_append, FASTCALL_KEYWORDS,                                                                     \
+        "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or " \
+        "as a record; a Timestamp left out is now. Returns its position.")                                             \
+    METHOD("appender", Store_appender, KEYWORDS,                                                                       \
+           "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
+    METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
+           "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
+    METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
+           "append_columns($self, columns, partition=None)\n--\n\n"                                                    \
+           "Append columns of equal length; all are checked first.")                                                   \
+    METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
+           "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")
+APPENDING_METHODS(DECLARE_METHOD)
 extern PyType_Spec appender_spec;
 
 /* Memory for one staged record: the caller's stack, or the heap for large ones. Gaps between fields are zero, for the core copies

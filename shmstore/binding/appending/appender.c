@@ -84,11 +84,9 @@ static PyMethodDef appender_method[] = {METHOD_ROW(
     "Append one record of the fields that the appender was made for, in their order. Returns its position.")};
 
 static void appender_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF((PyObject *)((Appender *)self)->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int appender_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -102,7 +100,7 @@ static PyMethodDef appender_methods[] = {NOT_PICKLED, {NULL, NULL, 0, NULL}};
 PyType_Spec appender_spec = {
     .name = "shmstore._core.Appender",
     .basicsize = sizeof(Appender),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, appender_dealloc},
                              {Py_tp_traverse, appender_traverse},
                              {Py_tp_methods, appender_methods},

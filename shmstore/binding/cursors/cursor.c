@@ -81,7 +81,6 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
 
 static void cursor_dealloc(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (cursor->watched.far.fd >= 0) watch_drop(cursor->store->watch, &cursor->watched);
     Py_XDECREF(cursor->made);
@@ -90,8 +89,7 @@ static void cursor_dealloc(PyObject *self) {
     free(cursor->gaps.gaps);
     free(cursor->scratch);
     Py_XDECREF((PyObject *)cursor->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int cursor_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -338,7 +336,7 @@ static PyGetSetDef cursor_properties[] = PROPERTY_TABLE(CURSOR_PROPERTIES);
 PyType_Spec cursor_spec = {
     .name = "shmstore._core.Cursor",
     .basicsize = sizeof(Cursor),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, cursor_dealloc},
                              {Py_tp_traverse, cursor_traverse},
                              {Py_tp_clear, cursor_clear},

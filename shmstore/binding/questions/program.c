@@ -222,11 +222,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
 
 static void program_dealloc(PyObject *self) {
     Program *program = (Program *)self;
-    PyTypeObject *type = Py_TYPE(self);
     program_free(&program->program);
     Py_XDECREF(program->text);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 /* ---- for scans ---------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_QUESTIONS_QUESTIONS_H
 #define SHMSTORE_BINDING_QUESTIONS_QUESTIONS_H
 
-#include "binding/store/store.h"
+#include "binding/store/guard.h"
 
 extern PyType_Spec program_spec;
 struct program;
@@ -11,17 +11,7 @@ const struct program *program_argument(struct module_state *state, PyObject *obj
 /* The error of PROGRAM_OVERFLOW, which names what the Program was compiled from. */
 PyObject *raise_overflow(struct module_state *state, PyObject *object);
 
-/* ---- methods of a Store, about its live records, and of Columns, about theirs ---- */
-PyObject *ask_tally(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_group_tallies(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_window_tallies(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_edge(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_group_edges(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_group_quantiles(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
-PyObject *ask_group_distinct(PyObject *self, PyObject *arguments, PyObject *keywords);
-
+/* Methods of a Store, about its live records, and of Columns, about theirs. */
 #define QUESTION_METHODS(METHOD)                                                                                       \
     METHOD("tally", ask_tally, KEYWORDS,                                                                               \
            "tally($self, program, what, **chosen)\n--\n\nCount records; add up and compare their numbers.")            \
@@ -41,5 +31,6 @@ PyObject *ask_group_distinct(PyObject *self, PyObject *arguments, PyObject *keyw
            "distinct($self, program, field, **chosen)\n--\n\nHow many different values a field has.")                  \
     METHOD("group_distinct", ask_group_distinct, KEYWORDS,                                                             \
            "group_distinct($self, program, field, by, **chosen)\n--\n\nThe same, by the values of a field.")
+QUESTION_METHODS(DECLARE_METHOD)
 
 #endif

@@ -37,11 +37,9 @@ static int column_getbuffer(PyObject *self, Py_buffer *view, int flags) {
 }
 
 static void column_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF((PyObject *)((Column *)self)->columns);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int column_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -53,7 +51,7 @@ static int column_traverse(PyObject *self, visitproc visit, void *arg) {
 PyType_Spec column_spec = {
     .name = "shmstore._core.Column",
     .basicsize = sizeof(Column),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, column_dealloc},
                              {Py_tp_traverse, column_traverse},
                              {Py_bf_getbuffer, column_getbuffer},

@@ -41,13 +41,11 @@ Columns *new_columns(Store *store, uint64_t room) {
 
 static void columns_dealloc(PyObject *self) {
     Columns *columns = (Columns *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     buffer_give(columns->memory, columns->bytes);
     free(columns->gaps.gaps);
     Py_XDECREF((PyObject *)columns->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int columns_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -273,7 +271,7 @@ static PyMethodDef columns_methods[] = {
 PyType_Spec columns_spec = {
     .name = "shmstore._core.Columns",
     .basicsize = sizeof(Columns),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, columns_dealloc},
                              {Py_tp_traverse, columns_traverse},
                              {Py_tp_methods, columns_methods},

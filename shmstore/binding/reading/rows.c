@@ -161,14 +161,12 @@ static int rows_clear(PyObject *self) {
 
 static void rows_dealloc(PyObject *self) {
     Rows *rows = (Rows *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     rows_clear(self);
     for (int i = 0; i < KEPT; i++) Py_XDECREF(rows->kept[i]);
     Py_XDECREF((PyObject *)rows->columns);
     Py_XDECREF((PyObject *)rows->columns_type);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static PyMethodDef rows_methods[] = {
@@ -185,7 +183,7 @@ static PyGetSetDef rows_properties[] = {
 PyType_Spec rows_spec = {
     .name = "shmstore._core.Rows",
     .basicsize = sizeof(Rows),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, rows_dealloc},
                              {Py_tp_traverse, rows_traverse},
                              {Py_tp_clear, rows_clear},

@@ -71,6 +71,9 @@ static inline void unpin(Store *store, uint32_t life) {
 #define GUARD_METHOD(name, function, how, doc) GUARD(function, how)
 #define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 
+/* Each room lists its methods of a Store, and so declares them. */
+#define DECLARE_METHOD(name, function, how, doc) PyObject *function PARAMETERS_##how;
+
 /* Rows of the tables that Python reads (FUNCTION_ROW: of a function that needs no guard), and the tables of a type that lists its
  * METHODS and PROPERTIES. */
 #define METHOD_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},

@@ -99,7 +99,6 @@ int store_clear(PyObject *self) {
 
 void store_dealloc(PyObject *self) {
     Store *store = (Store *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (store->weak_references) PyObject_ClearWeakRefs(self);
     if (!store->closed) leave_store(store);
@@ -113,6 +112,5 @@ void store_dealloc(PyObject *self) {
     Py_XDECREF(store->key_ids);
     Py_XDECREF(store->key_texts);
     Py_XDECREF(store->module);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }

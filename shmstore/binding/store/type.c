@@ -96,55 +96,16 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 #define STORE_METHODS(METHOD)                                                                                          \
     METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
            "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")   \
-    METHOD(                                                                                                            \
-        "append", Store_append, FASTCALL_KEYWORDS,                                                                     \
-        "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or " \
-        "as a record; a Timestamp left out is now. Returns its position.")                                             \
-    METHOD("appender", Store_appender, KEYWORDS,                                                                       \
-           "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
-    METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
-           "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
-    METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
-           "append_columns($self, columns, partition=None)\n--\n\n"                                                    \
-           "Append columns of equal length; all are checked first.")                                                   \
-    METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
-           "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")    \
-    METHOD("set_on_discarded", store_set_on_discarded, O, "set_on_discarded($self, callback)\n--\n\n")                 \
+    METHOD("set_on_discarded", store_set_on_discarded, O,                                                              \
+           "set_on_discarded($self, callback)\n--\n\nWhat is called with each record that a newer one replaces; "      \
+           "None: nothing.")                                                                                           \
     METHOD("set_on_capacity_reached", store_set_on_capacity_reached, O,                                                \
-           "set_on_capacity_reached($self, callback)\n--\n\n")                                                         \
-    METHOD("key", Store_key, O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new.")               \
-    METHOD("key_text", Store_key_text, O, "key_text($self, key_id)\n--\n\n")                                           \
-    METHOD("keys", Store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")                  \
-    METHOD("snapshot", Store_snapshot, KEYWORDS,                                                                       \
-           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                         \
-           "Copy what is readable now.")                                                                               \
-    METHOD("read", Store_read, VARARGS,                                                                                \
-           "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \
-    METHOD("ranges", Store_ranges, NOARGS,                                                                             \
-           "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition.")                              \
+           "set_on_capacity_reached($self, callback)\n--\n\nWhat is called when the store is full; None: nothing.")    \
+    APPENDING_METHODS(METHOD)                                                                                          \
+    KEY_METHODS(METHOD)                                                                                                \
+    READING_METHODS(METHOD)                                                                                            \
     QUESTION_METHODS(METHOD)                                                                                           \
-    METHOD("cursor", Store_cursor, O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs.")         \
-    METHOD("read_at", Store_read_at, VARARGS,                                                                          \
-           "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None.")                                \
-    METHOD("clear", Store_clear_records, NOARGS,                                                                       \
-           "clear($self)\n--\n\nMake every record handed out so far unreadable.")                                      \
-    METHOD("purge", Store_purge, O,                                                                                    \
-           "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable.")                      \
-    METHOD("header", Store_header, NOARGS, "header($self)\n--\n\n")                                                    \
-    METHOD("plan", Store_plan, NOARGS, "plan($self)\n--\n\n")                                                          \
-    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")                    \
-    METHOD("places", Store_places, NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free.")      \
-    METHOD("check", Store_check, NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words.")                 \
-    METHOD("enter", Store_enter, NOARGS, "enter($self)\n--\n\nTake a place in the process table.")                     \
-    METHOD("reap", Store_reap, NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place.")             \
-    METHOD("lock_coordinator", Store_lock_coordinator, NOARGS,                                                         \
-           "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is.")                                     \
-    METHOD("unlock_coordinator", Store_unlock_coordinator, NOARGS,                                                     \
-           "unlock_coordinator($self)\n--\n\nGive the role up.")                                                       \
-    METHOD("coordinator_alive", Store_coordinator_alive, NOARGS, "coordinator_alive($self)\n--\n\n")                   \
-    METHOD("sample", Store_sample, O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring.")            \
-    METHOD("history", Store_history, FASTCALL,                                                                         \
-           "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first.")                                   \
+    UPKEEP_METHODS(METHOD)                                                                                             \
     METHOD("close", store_close, NOARGS,                                                                               \
            "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
 

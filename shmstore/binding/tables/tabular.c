@@ -198,16 +198,14 @@ static int packed_getbuffer(PyObject *self, Py_buffer *view, int flags) {
 
 static void packed_dealloc(PyObject *self) {
     Packed *packed = (Packed *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyMem_Free(packed->format);
     free(packed->memory);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 PyType_Spec packed_spec = {
     .name = "shmstore._core.Packed",
     .basicsize = sizeof(Packed),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, packed_dealloc}, {Py_bf_getbuffer, packed_getbuffer}, {0, NULL}},
 };
