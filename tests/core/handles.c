@@ -93,7 +93,7 @@ CASE(a_record_goes_where_the_rule_of_the_store_says) {
             uint32_t expected = rule == RULE_PROCESS ? 4 % PARTITIONS : key % PARTITIONS;
             expect_equal(append_one(store, key, 0, BY_RULE), expected);
         }
-        for (uint32_t wish = 0; wish < PARTITIONS; wish++) expect_equal(append_one(store, 0, 0, wish), wish);
+        for (uint32_t wish = PARTITIONS; wish--;) expect_equal(append_one(store, 0, 0, wish), wish);
         free_store(store);
     }
     struct store *store = make_store((struct wish){.partitions = PARTITIONS});

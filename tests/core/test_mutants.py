@@ -190,6 +190,36 @@ MUTANTS = (
         {"return floor > oldest ? floor : oldest;": "return oldest;"},
     ),
     Mutant(
+        "in turn, whoever finds its place taken walks on to the first free one",
+        "in_turn_one_after_the_other_each_record_takes_the_next_place_whoever_appends",
+        "ring/turn.c",
+        {"i < count && least > 0": "i < 1 && least > 0"},
+    ),
+    Mutant(
+        "a place that was taken is not free",
+        "in_turn_one_after_the_other_each_record_takes_the_next_place_whoever_appends",
+        "ring/turn.h",
+        {"return (tail ^ place >> TURN_PARTITION_BITS) << TURN_PARTITION_BITS == 0;": "return tail + 1;"},
+    ),
+    Mutant(
+        "the rule of the store chooses the partition",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"else number = owner_place(processes_owner(&handle->processes));": "else number = 0;"},
+    ),
+    Mutant(
+        "and a record's key, where that is the rule",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"if (g->options.rule == RULE_KEY) memcpy": "if (g->options.rule == RULE_END) memcpy"},
+    ),
+    Mutant(
+        "but not for whoever names one",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"if (wish == BY_RULE && g->options.rule == RULE_TURN)": "if (g->options.rule == RULE_TURN)"},
+    ),
+    Mutant(
         "laps are compared by their signed distance",
         "laps_cross_2_to_the_40",
         "ring/ring.h",
@@ -417,7 +447,10 @@ def found(
 
 
 def broken_program(mutant: Mutant, plain: Build, folder: Path) -> Path:
-    broken = {path.name: path for path in plain.objects(mutant.copy(folder), folder)}
+    sources = mutant.copy(folder)
+    if mutant.file.endswith(".h"):  # the case has some of it inline
+        sources += [path for path in TESTS.glob("*.c") if f"CASE({mutant.caught_by})" in path.read_text()]
+    broken = {path.name: path for path in plain.objects(sources, folder)}
     whole = {path.name: path for path in plain.folder.glob("*.o")}
     return plain.link((whole | broken).values(), folder)
 
