@@ -182,7 +182,7 @@ class Series(Closing):
         """The record of a key that was added last, as (key, value, timestamp); None when it has no record.
 
         It is looked for from the newest end, and so found at once where the key is in use. Where a key has records in
-        several partitions, it is the last one of one of them, by timestamp.
+        several partitions, it is the one with the latest timestamp among the last of each.
         """
         return next(iter(self.values(key, since=since, until=until, limit=1, order="newest")), None)
 

@@ -28,7 +28,7 @@ _NO_TICKET = 1 << 64  # nor any greater
 
 @checked_calls("read_at")
 class View(Questions[R]):
-    """The half of `EventStore` that changes nothing."""
+    """What can be done with a store without changing it; `EventStore` adds the rest."""
 
     __slots__ = ("_core", "_header", "_meter", "_name", "_schema", "_slots", "summaries")
 
