@@ -62,7 +62,7 @@ enum kind {
     KIND_END
 };
 
-/* The integers that a field of a kind can be: of a key, its ids. {0, 0} of kinds that are no integers. */
+/* The integers that a field of a kind can hold: for a Key, its ids. {0, 0} for kinds that hold no integers. */
 struct kind_range {
     int64_t least;
     uint64_t most;

@@ -60,7 +60,7 @@ static void after_fork_in_parent(void) { pthread_mutex_unlock(&locks_mutex); }
 static void after_fork_in_child(void) {
     bool inherits = false;
     for (struct processes *table = registry.next; table != &registry; table = table->next) {
-        if (table->own->inherits) { /* an emulator that knows neither advice: then the child has the mappings as well */
+        if (table->own->inherits) { /* an emulator ignores the advice: then the child has the mappings as well */
             locks_let_go(&table->own->place_lock);
             locks_let_go(&table->own->coordinator_lock);
             memset(table->own, 0, sizeof *table->own);

@@ -75,8 +75,8 @@ enum enter_status { ENTER_OK, ENTER_FULL, ENTER_FAILED /* errno says why */ };
 
 enum { OWNER_ENTERED = 1 << 30 }; /* set beside the owner, so that 0 means "not entered" */
 
-/* `fd` stays the caller's; `path` leads to the same file, or is NULL. With NO_FILE nobody can enter, and nobody is dead. Returns false (errno) when no descriptor, or no page that
- * a fork wipes, can be had. */
+/* `fd` stays the caller's; `path` leads to the same file, or is NULL. With NO_FILE nobody can enter, and nobody is dead.
+ * Returns false (errno) when there is no descriptor left, or no page that a fork wipes. */
 bool processes_open(struct processes *table, const struct ring *ring, int fd, const char *path);
 
 /* Share the place that another table of this process has in the same segment; false when there is none. */

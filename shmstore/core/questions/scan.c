@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-enum {
-    MOST_STEPS = 16
-}; /* each of a batch at most, or of a block that need not be read: then the caller may look up */
+/* Steps of one call, each a batch at most, or a block that need not be read: after them the caller may do something else. */
+enum { MOST_STEPS = 16 };
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 

@@ -118,7 +118,7 @@ static inline void handle_look_for_name(struct handle *handle, int64_t now) {
     handle_is_unlinked(handle);
 }
 
-/* Is this handle in a hot loop? Once it was, a slow append, as those amid others are, does not end it. */
+/* Is this handle in a hot loop? A slow append does not end one at once: among appends of others some are slow. */
 static inline bool handle_is_hot(struct handle *handle, int64_t now) {
     if ((uint64_t)now - load_relaxed(&handle_place(handle)->last_append_ns) >= HOT_NS)
         return (uint64_t)now - load_relaxed(&handle->hot_ns) < HOT_FOR_NS;

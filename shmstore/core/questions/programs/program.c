@@ -256,7 +256,7 @@ static uint8_t fault_of(const struct registers *registers, uint8_t operand, uint
     return operand < MAX_FIELDS ? 0 : registers->faults[operand - MAX_FIELDS][row];
 }
 
-/* Logic of three values: what one operand decides alone is not a fault. */
+/* Logic of three values: where one operand decides alone, a fault of the other does not count. */
 static uint8_t logic(enum operation operation, uint8_t left, uint8_t right) {
     if (operation == STEP_NOT) return left == FAULT ? FAULT : left ^ 1;
     uint8_t decisive = operation == STEP_OR;
@@ -297,7 +297,7 @@ static bool is_settled(const struct registers *registers, const struct step *ste
     return true;
 }
 
-/* A row overflowed somewhere: run again, row by row, to see whether an answer hangs on it. */
+/* A row overflowed somewhere: run again, row by row, to see whether an answer depends on it. */
 static bool overflow_matters(const struct program *program, const struct registers *registers, const uint8_t *modes) {
     bool matters = false;
     for (uint32_t i = 0; i < program->step_count; i++)

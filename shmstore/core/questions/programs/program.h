@@ -7,8 +7,8 @@
  * Each step is verified when it is added, so a program that was made never touches memory that is not its own.
  *
  * Integers are exact: a sum, difference, product or quotient that leaves its lane, and a division by zero, is an
- * overflow. It counts only where an answer hangs on it: not in a record that another condition rules out (or in), nor
- * in a value of a record that does not match. Floats are those of IEEE 754: x / 0.0 is an infinity or NaN, and so is
+ * overflow. It counts only where an answer depends on it: not in a record that another condition decides, and not in a
+ * value of a record that does not match. Floats are those of IEEE 754: x / 0.0 is an infinity or NaN, and so is
  * x // 0.0. */
 #ifndef SHMSTORE_PROGRAM_H
 #define SHMSTORE_PROGRAM_H
@@ -81,8 +81,8 @@ struct program {
 
 /* An empty program, which matches every record, over fields of these kinds and sizes. */
 void program_begin(struct program *program, const struct field_spec *fields, uint32_t field_count);
-/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong, of which
- * program_no_memory is no fault of the step. */
+/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong, and of that
+ * program_no_memory is not the step's fault. */
 extern const char program_no_memory[];
 const char *program_step(struct program *program, struct step step);
 const char *program_value(struct program *program, uint32_t operand);
@@ -124,7 +124,7 @@ enum verdict { MATCHES_NONE, MATCHES_SOME, MATCHES_ALL };
 enum verdict program_judge(const struct program *program, const struct bounds *bounds);
 
 /* What is left to do for a step among records within some bounds. */
-enum mode { STEP_RUNS, STEP_IS_IDLE /* nothing hangs on it */, STEP_GIVES_0, STEP_GIVES_1 /* to every row */ };
+enum mode { STEP_RUNS, STEP_IS_IDLE /* nothing depends on it */, STEP_GIVES_0, STEP_GIVES_1 /* to every row */ };
 
 /* The same verdict, and how little of the program has to run for such records: the mode of each step, and the fields that
  * are still needed. */

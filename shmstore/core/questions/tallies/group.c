@@ -167,7 +167,7 @@ static bool find_cells(struct groups *groups, const struct batch *batch, struct 
     struct pane pane = {0, 0, times ? -1 : 0};
     for (uint32_t n = 0; n < placed->count; n++) {
         const uint32_t row = placed_row(placed, n);
-        if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly that of the time before */
+        if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly the pane of the time before */
             pane = pane_of(&groups->panes, times[row]);
         uint64_t value = values ? values->u[row] : 0;
         uint32_t slot = (uint32_t)(value ^ (uint64_t)pane.number * 31) % RECENT_CELLS,
@@ -238,7 +238,7 @@ static void tally_run(struct groups *groups, uint32_t cell, const struct matchin
 
 /* Count and sum floats in a few cells. Some plain sums a cell, so that additions to the same cell seldom wait for one
  * another; after each batch they are joined, and added in twice the precision. False, and nothing is added, when one of
- * them has left the floats: values in their order need not. */
+ * them is not finite: the same values added in their order may be. */
 static bool sum_few(struct groups *groups, const struct matching *matching) {
     typedef double sum_and_count __attribute__((vector_size(16))); /* one addition for both */
     sum_and_count ways[WAYS][FEW_CELLS];

@@ -111,7 +111,7 @@ void tally_row(struct tally *tally, const struct tallies *asked, const union lan
         }
         if (what & TALLY_MOMENTS) {
             const union number value = {.u = values->u[row]};
-            const double none = distance(lane, value, value); /* NaN of what is not finite */
+            const double none = distance(lane, value, value); /* NaN unless the value is finite */
             merge_moments(tally, lane, 1, value, none, none);
         }
     }
