@@ -133,7 +133,7 @@ CASE(a_handle_is_in_a_hot_loop_while_its_appends_follow_each_other) {
     append_as(store, 0);
     handle_count(&store->handle, 1, NOW);
     expect(handle_is_hot(&store->handle, NOW + HOT_NS - 1));
-    expect(handle_is_hot(&store->handle, NOW + HOT_FOR_NS)); /* a slow one amid others */
+    expect(handle_is_hot(&store->handle, NOW + HOT_FOR_NS)); /* one slow append among others */
     expect(!handle_is_hot(&store->handle, NOW + HOT_NS + HOT_FOR_NS));
     free_store(store);
 }

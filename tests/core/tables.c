@@ -86,7 +86,7 @@ static void intern_once(void *argument) {
     interning->id = intern(&interning->table, interning->text);
 }
 
-CASE(who_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
+CASE(whoever_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
     static const char *const points[] = {"key reserved", "key written"};
     for_each(point, points) {
         struct store *store = make_store((struct wish){.keys = 4});
@@ -107,7 +107,7 @@ CASE(who_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
     }
 }
 
-CASE(who_keeps_no_spare_cell_leaves_a_lost_one_behind) {
+CASE(whoever_keeps_no_spare_cell_leaves_a_lost_one_behind) {
     struct store *store = make_store((struct wish){.keys = 4});
     struct interning *loser = make_interning(store, "same");
     loser->table.spare = NULL;
@@ -119,7 +119,7 @@ CASE(who_keeps_no_spare_cell_leaves_a_lost_one_behind) {
     expect_sound(store);
 }
 
-CASE(who_loses_the_race_for_a_bucket_takes_the_next) {
+CASE(whoever_loses_the_race_for_a_bucket_takes_the_next) {
     for (int i = 0; i < 50; i++) { /* 8 buckets: many of these meet */
         struct store *store = make_store((struct wish){.keys = 3, .processes = 1});
         char texts[3][16];
