@@ -100,7 +100,7 @@ def parse_duration(text: str) -> timedelta:
     """A positive duration such as ``90s``, ``1h30m``, ``250ms``; a bare number counts seconds. Raises ValueError."""
     length_ns = _positive_ns(text)
     if length_ns % 1000:
-        raise ValueError(f"{text!r} is too exact a duration; whole microseconds are told apart")
+        raise ValueError(f"{text!r} is too exact a duration; give whole microseconds")
     try:
         return timedelta(microseconds=length_ns // 1000)
     except OverflowError:
@@ -150,13 +150,13 @@ def seconds(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A number from 0 on as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
+    """A whole number of 0 or more as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
     try:
         number = int(text)
     except ValueError:
         number = -1
     if number < 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return number
 
 

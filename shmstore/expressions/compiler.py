@@ -164,7 +164,9 @@ class _Compiler:
         elif spec and spec.kind in _TEXTS:
             self._texts(relation, spec, [_checked_text(spec, constant) for constant in constants], to)
         elif relation == "startswith":
-            raise FieldTypeError(value.fields()[0], f"{node!r}: numbers begin with nothing; expected text or a Key")
+            raise FieldTypeError(
+                value.fields()[0], f"{node!r}: a number does not begin with anything; expected text or a Key"
+            )
         else:
             self._numbers(relation, value, spec, [_checked_number(value, spec, constant) for constant in constants], to)
 

@@ -294,7 +294,7 @@ def test_a_key_that_came_after_the_snapshot_is_not_in_it(store: EventStore[Order
             r"\(Float64\) is compared with 'x' \(str\); expected a number",
         ),
         (field("price") * 2 == "x", FieldTypeError, "price", "expected a number"),
-        (field("price").startswith("x"), FieldTypeError, "price", "begin with nothing"),
+        (field("price").startswith("x"), FieldTypeError, "price", "does not begin with anything"),
         (field("price") > datetime.now(UTC), FieldTypeError, "price", "expected a number"),
         (field("timestamp") > "now", FieldTypeError, "timestamp", "expected an aware datetime"),
         (field("note") + 1 > 2, FieldTypeError, "note", "holds no numbers"),
