@@ -22,7 +22,7 @@ MAX_REGISTERS: Final[int]  # of a Program
 MAX_VALUES: Final[int]  # of a Program
 MAX_QUANTILES: Final[int]  # of one question
 
-# What `tally` tells of a value; to be added.
+# What is tallied of a value; they may be added up.
 TALLY_SUM: Final[int]
 TALLY_BOUNDS: Final[int]
 TALLY_MOMENTS: Final[int]
@@ -279,12 +279,11 @@ class _Asked:
     """
 
     def tally(self, program: Program, what: Sequence[int], **chosen: Unpack[_Chosen]) -> Tallied:
-        """Of each value of the program what a TALLY_ constant, or several added up, asks for: its sum, its least and
-        greatest, its squared distances from its mean.
+        """How many records match; and of each value of the program what its item of `what` asks for, a TALLY_ constant
+        or several added up: the sum, the least and the greatest, the sum of squared distances from the mean.
         """
-    def group_tallies(
-        self, program: Program, what: Sequence[int], by: int, **chosen: Unpack[_Chosen]
-    ) -> GroupTallies: ...
+    def group_tallies(self, program: Program, what: Sequence[int], by: int, **chosen: Unpack[_Chosen]) -> GroupTallies:
+        """The same of each group."""
     def window_tallies(
         self,
         program: Program,
@@ -297,9 +296,10 @@ class _Asked:
         edges: Buffer = b"",
         **chosen: Unpack[_Chosen],
     ) -> WindowTallies:
-        """Tallies of panes: times of the length `pane_ns` from the Unix epoch on; or with `edges`, ascending int64 in
-        ns, from edges[i] to the next, the last without an end. With `every_ns` and `period_ns`, multiples of `pane_ns`,
-        the panes are put together to windows: window w is [w * every_ns, w * every_ns + period_ns).
+        """The same of each pane of time. With `pane_ns`, pane i is [i * pane_ns, (i + 1) * pane_ns); with `edges`,
+        ascending int64 in ns, pane i is [edges[i], edges[i + 1]), and the last has no end. With `every_ns` and
+        `period_ns` too, both multiples of `pane_ns`, the panes are joined to windows: window w is
+        [w * every_ns, w * every_ns + period_ns).
 
         Raises ValueError for any other combination.
         """
@@ -324,12 +324,12 @@ class _Asked:
 
 @final
 class Columns(_Asked):
-    """Records copied out of a store: one private contiguous array per field. Immutable; outlives the store."""
+    """Records copied out of a store: one private contiguous array per field. Immutable; they outlive the store."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, row: int) -> Any: ...
     def __iter__(self) -> Iterator[Any]:
-        """Every record. One that nobody keeps is filled again, so this is much quicker than `rows`."""
+        """Every record. A tuple that nobody keeps is used again for the next, so this is much quicker than `rows`."""
     def iter_plain(self) -> Iterator[tuple[Any, ...]]:
         """The same as plain tuples."""
     def rows(self, start: int = 0, stop: int | None = None, *, plain: bool = False) -> list[Any]:
@@ -341,12 +341,13 @@ class Columns(_Asked):
     def values(self, field: int) -> list[Any]:
         """One field as Python values (keys as str)."""
     def dictionary(self, field: int) -> list[str | None]:
-        """The texts of all keys by id, for a KEY field; None for one lost to a death. Every id of the field has one.
+        """The texts of all keys by id, for a KEY field; None for one that was lost. Every id of the field has a text.
 
         Raises DamagedSegment.
         """
     def ragged(self, field: int) -> tuple[bytearray, bytearray] | None:
-        """A TEXT or BYTES field as one more offset than rows and what lies between them; None when a text is not UTF-8.
+        """A TEXT or BYTES field as (offsets, data): value i is data[offsets[i]:offsets[i + 1]]. None when a text is not
+        UTF-8.
 
         The offsets are int32, or int64 when there are 2 GiB of data or more. GIL released.
         """
@@ -355,7 +356,7 @@ class Columns(_Asked):
     def keep(self, mask: bytes) -> Columns:
         """A new Columns of the rows whose byte in `mask` is not 0, in the same order."""
     def keys(self) -> list[str]:
-        """Every key that a row may name; the index is its id. As `Store.keys`, when this was copied or later."""
+        """Every key that a row may name; the index is its id. What `Store.keys` said when this was copied, or later."""
     def order_by(self, field: int) -> Columns:
         """A new Columns ordered by a numeric field; equal values keep their order."""
     def gaps(self) -> list[Gap]:
@@ -379,10 +380,10 @@ class MappedFile:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Program:
-    """Which records match, and up to eight numbers of each: what an expression is compiled to. Immutable.
+    """Which records match, and up to MAX_VALUES numbers of each: what an expression is compiled to. Immutable.
 
     A program is a list of steps over registers, each with one number (a lane) or one truth (a mask) for every row. An
-    operand below MAX_FIELDS is a field, read in place; MAX_FIELDS + r is lane register r, up to 32 of them. Mask
+    operand below MAX_FIELDS is a field, read in place; MAX_FIELDS + r is lane register r, one of MAX_REGISTERS. Mask
     register 0 says at the end which records match; a program that never writes it matches all. What a step does not
     need is 0, or None.
 
@@ -434,7 +435,7 @@ class Cursor:
     def read_plain(self, n: int) -> list[tuple[Any, ...]]:
         """The same as plain tuples."""
     def __iter__(self) -> Iterator[Any]:
-        """Itself: records for ever, waiting for them, until the cursor or the store is closed, or unlinked."""
+        """Itself: records without end, waiting for each, until the cursor or store is closed, or the name removed."""
     def __next__(self) -> Any: ...
     def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
         """The same for `async for`. While there is no record, what `later` returns is awaited instead."""
@@ -510,8 +511,10 @@ class Store(_Asked):
         All checked before the first is written. FieldTypeError when the stream fails. For a pandas frame, `pandas`
         names the columns in which NaN stands for a missing value; its index without a name is passed over.
         """
-    def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
-    def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
+    def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None:
+        """What is called with each record that a newer one replaces."""
+    def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None:
+        """What is called when a partition has become full."""
 
     # -- keys
     def key(self, text: str) -> int:
@@ -521,7 +524,7 @@ class Store(_Asked):
         """
     def key_text(self, key_id: int) -> str: ...
     def keys(self) -> list[str]:
-        """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
+        """Every interned key; the index is its id. A text that is lost, or still being written, is ''."""
 
     # -- reading
     def ranges(self) -> list[tuple[int, int]]:
@@ -533,8 +536,9 @@ class Store(_Asked):
         ends: Sequence[int] | None = None,
         summaries: bool = True,
     ) -> Columns:
-        """Copy what is readable now and matches, oldest first within each partition; up to the tickets `ends` of each
-        partition. GIL released. Where `summaries` tell that nothing in a block matches, it is not read.
+        """Copy what is readable now and matches, oldest first within each partition, up to the ticket that `ends` has
+        for each partition. A block is not read when its summary shows that nothing in it matches, unless `summaries` is
+        False. GIL released.
         """
     def read(self, partition: int, first: int, end: int, program: Program | None, summaries: bool) -> Columns:
         """The same of tickets [first, end)."""

@@ -36,7 +36,7 @@ static int parse_fields(struct module_state *state, PyObject *argument, struct f
     return failed ? -1 : 0;
 }
 
-/* One option as an int in [0, most]; what is beyond is refused by its name. */
+/* One option, an int from 0 to `most`; an error names the option. */
 static int parse_option(struct module_state *state, PyObject *options, const char *name, uint64_t most,
                         uint64_t *value) {
     PyObject *key = PyUnicode_FromString(name), *item = key ? PyObject_GetItem(options, key) : NULL;

@@ -1,4 +1,4 @@
-/* The named tuples that Python is told things in: what they are called, and those of a header and a plan. */
+/* The named tuples that the core answers with: their names and fields, and how a header and a plan become one. */
 #include "binding/module.h"
 
 static const char *const shape_names[SHAPE_COUNT][2] = {

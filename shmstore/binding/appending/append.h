@@ -1,4 +1,4 @@
-/* Appending: one staged record, many, and the methods of a store that do. */
+/* Appending: one staged record, and the methods of a store that append. */
 #ifndef SHMSTORE_BINDING_APPENDING_APPEND_H
 #define SHMSTORE_BINDING_APPENDING_APPEND_H
 
@@ -37,8 +37,8 @@ PyObject *raise_append(Store *store, enum append_status status, uint32_t partiti
 APPENDING_METHODS(DECLARE_METHOD)
 extern PyType_Spec appender_spec;
 
-/* Memory for one staged record: the caller's stack, or the heap for large ones. Gaps between fields are zero, for the core copies
- * them as well, and what else this memory held is nobody's business. */
+/* Memory for one staged record: the caller's stack, or the heap for large ones. Gaps between fields are zeroed, because the
+ * core copies them too, and other memory of this process must not get into the segment. */
 enum { STAGE_WORDS = 64 };
 static inline unsigned char *stage(const Store *store, uint64_t *stack) {
     const uint64_t bytes = store->handle.geometry.record_bytes;

@@ -1,4 +1,4 @@
-/* The appender: a callable that is made once for some fields, and takes their values by position. */
+/* The appender: a callable made for certain fields, which takes their values by position. */
 #include "binding/store/guard.h"
 #include "binding/appending/append.h"
 #include "binding/values/refuse.h"
@@ -8,7 +8,8 @@
 typedef struct {
     PyObject_HEAD Store *store;
     int64_t partition;
-    uint32_t count, least;              /* values: all, and all but those at the end that may be left out */
+    uint32_t count,
+        least; /* how many values a call takes: at most, and at least (those at the end may have defaults) */
     uint32_t time_count, default_count; /* fields that every call leaves out: now, or as declared */
     struct taken {
         uint32_t field, kind, offset;
@@ -17,7 +18,7 @@ typedef struct {
     uint32_t defaults[MAX_FIELDS];
 } Appender;
 
-/* Give the fields that a call leaves out what they are then. */
+/* Fill in the fields that a call leaves out. */
 static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *record, int64_t now,
                           struct staging *staging) {
     Store *store = appender->store;
@@ -60,7 +61,7 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     for (Py_ssize_t i = 0; i < count; i++) {
         const struct taken *taken = &appender->taken[i];
         unsigned char *to = record + taken->offset;
-        if (taken->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common fields, at once */
+        if (taken->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common kinds, without a call */
             double number = PyFloat_AsDouble(values[i]);
             memcpy(to, &number, 8);
         } else if (taken->kind == KIND_KEY && recent_key(store, taken->field, values[i], &key)) {

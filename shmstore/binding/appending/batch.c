@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    WAKE_RECORDS = 256 /* a batch wakes readers each time so many are there: a long one may lap who sleeps to its end */
+    WAKE_RECORDS =
+        256 /* a batch wakes readers each time: otherwise a long one may lap a reader that sleeps until its end */
 };
 
 struct outcome {
@@ -65,7 +66,8 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
         wait_notify(&store->handle.board->news); /* readers need not wait for the GIL as well */
         add_acq_rel(&store->handle.processes.own->appending, UINT32_MAX);
         Py_END_ALLOW_THREADS;
-        /* With the GIL: other threads count in the same place, and not by locked adds where they have one. */
+        /* With the GIL, because other threads count in the same place, and where there is a GIL they do not use locked
+         * adds. */
         handle_count(&store->handle, (uint64_t)(outcome.done - before), now);
         if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);

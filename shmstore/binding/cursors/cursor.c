@@ -58,7 +58,8 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     return 0;
 }
 
-/* For callers that poll a descriptor, as `cursor_await` is for those that wait: that the name is gone is news. */
+/* What `cursor_await` does for callers that wait, for those that poll a descriptor: the removal of the name counts as
+ * news. */
 static enum news look_for_watch(const void *context) {
     const enum news news = cursor_look(context);
     return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;
@@ -124,7 +125,7 @@ static struct gap_list take_gaps(struct gap_list *list) {
     return taken;
 }
 
-/* Put gaps before those met since. Where there is no memory to list both, the later ones are counted only. */
+/* Put gaps back in front of those met since. When memory is too short to list all, the later ones are only counted. */
 static void put_gaps_back(struct gap_list *list, struct gap_list taken) {
     const struct gap_list later = *list;
     *list = taken;

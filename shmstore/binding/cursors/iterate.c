@@ -29,11 +29,11 @@ PyObject *cursor_next(PyObject *self) {
 
 /* ---- async for ---------------------------------------------------------------------------------------------------- */
 
-/* Both the iterator and what its __anext__ gives to be awaited, so that a record that is there costs no object more. */
+/* The iterator is also what its __anext__ returns to be awaited, so that a record that is ready needs no further object. */
 typedef struct {
     PyObject_HEAD Cursor *cursor;
     PyObject *later;      /* called for a coroutine when there is no record now */
-    PyObject *failure[3]; /* what was raised when it was asked to be awaited, where `async for` would hide it */
+    PyObject *failure[3]; /* an error of __anext__, kept until it is awaited, because `async for` would hide it */
     int64_t turn_ns;      /* by a coarse clock: since when other tasks have had no turn */
     int left;             /* records before they get one; 0: from now on */
 } Following;

@@ -19,7 +19,7 @@ static PyObject *make_label(const struct groups *groups, uint32_t cell, void *co
     const struct field *field = &store->handle.geometry.fields[groups->field];
     const uint64_t value = groups->cells[cell].value;
     if (field->summary < 0) return decode_value(store, (uint32_t)groups->field, groups->texts + value);
-    if (field->kind == KIND_KEY) { /* the text of a lost one is None; one that was never handed out is damage */
+    if (field->kind == KIND_KEY) { /* a lost key is shown as None; an id that was never handed out is damage */
         bool listed = (Py_ssize_t)value < PyList_Size(store->key_texts);
         return listed ? key_or_none(store, (uint32_t)value) : key_text(store, (uint32_t)value);
     }

@@ -1,4 +1,4 @@
-/* Distinct counts: exact, in several passes, or, for groups, of all values sorted. The passes are as those of quantiles. */
+/* Distinct counts: exact, in several passes as for quantiles, or, for groups, from all values sorted. */
 #include "binding/questions/gathered.h"
 
 #include "core/questions/order/distinct.h"
@@ -23,7 +23,7 @@ static enum told hear_distinct(void *context, const struct batch *batch, const s
     return TOLD_OK;
 }
 
-/* The count of all that are there now. */
+/* Count all values that are there now. */
 static PyObject *gather_distinct(struct run *run, uint32_t field) {
     struct gathered gathered;
     gathered_field(&gathered, run, field);

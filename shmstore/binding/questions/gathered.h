@@ -1,5 +1,5 @@
-/* All values of a question in private memory, gathered in one pass and sorted: for groups, and for what was overwritten between two
- * passes. */
+/* All values of a question in private memory, gathered in one pass and sorted: for groups, and for what was overwritten
+ * between two passes. */
 #ifndef SHMSTORE_BINDING_QUESTIONS_GATHERED_H
 #define SHMSTORE_BINDING_QUESTIONS_GATHERED_H
 
@@ -16,7 +16,8 @@ struct gathered {
     enum lane lane;
 };
 
-/* Of a question that takes several passes, one in so many records may be lost when the first pass was enough. */
+/* When the first pass already gave the answer, it stands although up to one in so many records was overwritten
+ * meanwhile. */
 enum { TOLERABLE_PART = 8 };
 
 /* What is to be gathered: the program's numbers, or the values of a field. */

@@ -1,4 +1,4 @@
-/* Quantiles: exact, in several passes, or, for groups, of all values sorted.
+/* Quantiles: exact, in several passes, or, for groups, from all values sorted.
  *
  * Several passes answer only when all of them met the same tickets. When some were discarded meanwhile, the question begins
  * anew, with all values that are there then. */

@@ -6,7 +6,8 @@
 
 extern PyType_Spec program_spec;
 struct program;
-/* The program of a Program that was compiled for these fields, or NULL with an exception. */
+/* The core's program in a Program object. NULL with an exception when the object is something else, or was compiled for
+ * other fields. */
 const struct program *program_argument(struct module_state *state, PyObject *object, const struct geometry *geometry);
 /* The error of PROGRAM_OVERFLOW, which names what the Program was compiled from. */
 PyObject *raise_overflow(struct module_state *state, PyObject *object);

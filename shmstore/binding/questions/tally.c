@@ -19,10 +19,10 @@ static PyObject *wide_object(__int128 value) {
     return result;
 }
 
-/* What is told of a value, in the order of the named tuples. */
+/* The figures of a value, in the order of the named tuples. */
 enum figure { FIGURE_SUM, FIGURE_LOW, FIGURE_HIGH, FIGURE_SQUARES, FIGURE_COUNT };
 
-/* A sum is 0 and all else is None where it was not asked for, or there are no values. */
+/* Without values, or when a figure was not asked for, a sum is 0 and all others are None. */
 static PyObject *figure_object(const struct tally *tally, enum lane lane, unsigned what, enum figure figure) {
     const bool bounded = what & TALLY_BOUNDS && !bounds_are_empty(lane, tally->low, tally->high);
     switch (figure) {
@@ -39,7 +39,7 @@ static PyObject *figure_object(const struct tally *tally, enum lane lane, unsign
 /* One figure of one value: a number, or a column of numbers. */
 typedef PyObject *figure_maker(void *context, uint32_t value, enum figure figure);
 
-/* A list of named tuples, one a value that was asked about. */
+/* A list with a named tuple for each value that was asked about. */
 static PyObject *list_tallies(struct module_state *state, enum shape shape, const struct tallies *asked,
                               figure_maker *make, void *context) {
     PyObject *list = PyList_New(0);
@@ -121,7 +121,8 @@ static enum told hear_groups(void *context, const struct batch *batch, const str
 
 static bool take_groups(void *context, const struct block *block) {
     bool taken;
-    return groups_add_block(context, block, &taken) == GROUPS_OK && taken; /* without memory: its records will tell */
+    return groups_add_block(context, block, &taken) == GROUPS_OK &&
+           taken; /* when memory is short, reading its records will raise */
 }
 
 static bool renew_groups(void *context, uint32_t keys) { return groups_add_keys(context, keys); }
@@ -255,7 +256,7 @@ PyObject *ask_group_tallies(PyObject *self, PyObject *arguments, PyObject *keywo
     return tally(&source, what, (int)group, &(struct times){.every_ns = 0});
 }
 
-/* Whether panes or windows can be made so. */
+/* Whether panes or windows of these lengths and edges can be made. */
 static bool are_times(const Store *store, const struct times *times, Py_ssize_t edge_bytes) {
     const bool overlap = times->every_ns || times->period_ns;
     return store->handle.geometry.time_field >= 0 && times->panes.length_ns >= 0 && edge_bytes % 8 == 0 &&

@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_BYTES                                                                                                   \
-    ((size_t)16 << 20) /* from here on, a copy is more than caches hold beside what it is copied from */
+#define STREAM_BYTES ((size_t)16 << 20) /* a larger copy does not fit into the caches beside its source */
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
@@ -69,12 +68,12 @@ enum copy_status { COPY_DONE, COPY_NO_MEMORY, COPY_DAMAGED, COPY_OVERFLOW };
 struct copy {
     Columns *columns;
     const struct program *program; /* NULL: every record is wanted */
-    bool summaries;                /* with a program: they may tell of a block that nothing in it matches */
+    bool summaries;                /* with a program: summaries may show that nothing in a block matches */
     bool streams;                  /* see nontemporal.h */
     void *scratch;
 };
 
-/* Keep those of rows [first, end) that match; returns the new end, or UINT64_MAX: integer arithmetic left 64 bits. */
+/* Keep the matching ones of rows [first, end). Returns the new end, or UINT64_MAX when integer arithmetic left 64 bits. */
 static uint64_t keep_matching(const struct copy *copy, uint64_t first, uint64_t end) {
     const struct geometry *g = &copy->columns->store->handle.geometry;
     unsigned char *const *base = copy->columns->base;
@@ -158,7 +157,7 @@ static PyObject *columns_item(PyObject *self, Py_ssize_t row) {
     return PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
 }
 
-/* A list of `count` objects made without the cycle collector running: it would look at all of them again and again. */
+/* A list of `count` objects, made while the cycle collector is off: it would look at all of them again and again. */
 static PyObject *make_list(uint64_t count, PyObject *(*make)(void *context, uint64_t at), void *context) {
     int collecting = PyGC_Disable();
     PyObject *list = PyList_New((Py_ssize_t)count);

@@ -6,13 +6,13 @@
 
 #include "core/questions/scan.h"
 
-/* A question ends where the tail was when it was put. Over a ring that has moved on by an eighth since, little or nothing of
- * that may be left, so it is about what is there now. */
+/* A question ends where the tail was when it was asked. When the ring has moved on by an eighth since then, little or
+ * nothing of that may be left, so the question is about what is there now. */
 static bool has_moved_on(const struct geometry *g, uint64_t end, uint64_t tail) {
     return tail > g->slots && tail - end > g->slots / 8;
 }
 
-/* The argument of a call that means one partition. 0, or -1 with an exception. */
+/* An argument that must name one partition. 0, or -1 with an exception. */
 static int one_partition(Store *store, PyObject *argument, uint32_t *partition) {
     int64_t wish;
     if (partition_argument(store, argument, &wish)) return -1;

@@ -5,11 +5,11 @@
 #include "binding/store/guard.h"
 
 struct range;
-/* The records of some ranges of tickets for which a Program (None or NULL: any) says so. */
+/* The records of some ranges of tickets that match a Program (None or NULL: all of them). */
 PyObject *columns_read(Store *store, struct range *ranges, uint32_t range_count, PyObject *program, bool summaries);
 
-/* A list of ranges of the readable tickets, of some partitions (None or NULL: all), up to the tickets `ends` of each
- * partition (None or NULL: all). Freed by PyMem_Free; NULL with an exception. */
+/* A list of ranges of the readable tickets of some partitions (None or NULL: all), up to the ticket that `ends` has for
+ * each partition (None or NULL: to the tail). Freed by PyMem_Free; NULL with an exception. */
 struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, uint32_t *count);
 
 #define READING_METHODS(METHOD)                                                                                        \

@@ -13,7 +13,7 @@ typedef struct {
     bool plain;
     PyObject *kept[KEPT];
 
-    PyTypeObject *columns_type; /* what follows is of several pieces */
+    PyTypeObject *columns_type; /* from here on: for rows of several pieces */
     PyObject *pieces, *accept;  /* an iterator over more columns, and what says which records are wanted; or NULL */
     uint64_t left;              /* how many records at most */
     bool busy;                  /* the next piece is being made */
@@ -108,7 +108,7 @@ static PyObject *make_and_ask(void *context) {
     return record;
 }
 
-/* Whoever fails in the middle loses nothing: a record that was not refused comes again, unless others were taken since. */
+/* A failure in the middle loses nothing: a record that was not refused comes again, unless others were taken since. */
 static PyObject *rows_next(PyObject *self) {
     Rows *rows = (Rows *)self;
     while (rows->left) {

@@ -25,7 +25,7 @@ PyObject *Store_totals(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    handle_is_unlinked(&store->handle); /* from time to time somebody looks */
+    handle_is_unlinked(&store->handle); /* a good moment to look whether the name is still there */
     uint32_t count = store->handle.geometry.options.partitions;
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t p = 0; list && p < count; p++) {
@@ -46,7 +46,7 @@ static PyObject *place_object(Store *store, uint32_t index) {
     for (int look = 0; look < 100; look++) {
         uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
         if (place_state(word) == PLACE_FREE) break;
-        if (place_state(word) == PLACE_ENTERING) continue; /* its fields are still the last holder's, or half written */
+        if (place_state(word) == PLACE_ENTERING) continue; /* its fields are the last holder's, or half written */
         number pid = load_relaxed(&place->pid), start = load_relaxed(&place->start_time),
                space = load_relaxed(&place->pid_namespace);
         number entered = load_relaxed(&place->entered_ns), appended = load_relaxed(&place->appended);

@@ -47,7 +47,7 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
     set(&store->make, make);
     set(&store->values_of, values_of);
     set(&store->defaults, defaults);
-    Py_CLEAR(store->call_names); /* which fields a call may leave out is another question now */
+    Py_CLEAR(store->call_names); /* other fields may be left out now */
     Py_RETURN_NONE;
 }
 
@@ -63,7 +63,7 @@ static PyObject *store_set_on_capacity_reached(PyObject *self, PyObject *callbac
 
 /* ---- what Python sees --------------------------------------------------------------------------------------------- */
 
-/* The last function out leaves: mostly this one. */
+/* The last function that is at work on the store leaves the process table: mostly this one. */
 static PyObject *store_close(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
@@ -100,7 +100,8 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
            "set_on_discarded($self, callback)\n--\n\nWhat is called with each record that a newer one replaces; "      \
            "None: nothing.")                                                                                           \
     METHOD("set_on_capacity_reached", store_set_on_capacity_reached, O,                                                \
-           "set_on_capacity_reached($self, callback)\n--\n\nWhat is called when the store is full; None: nothing.")    \
+           "set_on_capacity_reached($self, callback)\n--\n\nWhat is called when a partition has become full; None: "   \
+           "nothing.")                                                                                                 \
     APPENDING_METHODS(METHOD)                                                                                          \
     KEY_METHODS(METHOD)                                                                                                \
     READING_METHODS(METHOD)                                                                                            \

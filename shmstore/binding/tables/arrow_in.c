@@ -131,7 +131,7 @@ static int check_table(Store *store, const struct table_in *in) {
 
 enum { NO_COLUMN = -1 };
 
-/* Which column is this field's, or NO_COLUMN. 0, or -1 with an exception. */
+/* The column of a field, or NO_COLUMN. Returns 0, or -1 with an exception. */
 static int find_column(Store *store, uint32_t field, const struct ArrowSchema *schema, int64_t *column) {
     Py_ssize_t length;
     const char *name = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(store->names, (Py_ssize_t)field), &length);

@@ -1,4 +1,4 @@
-/* What of a table cannot be handed out as it lies: text at a stride, truth in bytes, and whole rows. */
+/* The parts of a table that cannot be handed out as they lie: text at a stride, truth in bytes, and whole rows. */
 #include "binding/reading/columns.h"
 #include "binding/tables/tables.h"
 #include "binding/values/decode.h"
@@ -103,7 +103,7 @@ PyObject *core_pack_bits(PyObject *module, PyObject *object) {
 
 /* ---- whole rows -------------------------------------------------------------------------------------------------- */
 
-enum { BLOCK_ROWS = 512 }; /* of which the rows stay in the nearest cache while one column after the other comes */
+enum { BLOCK_ROWS = 512 }; /* few enough to stay in the nearest cache while column after column is added */
 
 typedef struct {
     PyObject_HEAD char *format;

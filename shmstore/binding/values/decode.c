@@ -29,7 +29,8 @@ PyObject *key_or_none(Store *store, uint32_t id) {
     return text || PyErr_Occurred() ? text : Py_NewRef(Py_None);
 }
 
-/* Put a text where its id says: other code has run since anyone looked, and may have loaded some itself. */
+/* Put a text at the index that is its id. Other code has run since the caller looked, and may have loaded some texts
+ * itself. */
 static int list_key(Store *store, uint32_t id, PyObject *text) {
     int failed = 0;
     BEGIN_EXCLUSIVE(store);
@@ -143,7 +144,8 @@ PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, boo
         Py_DECREF(values);
         return NULL;
     }
-    /* Numbers and texts can be in no cycle: the collector need not look at a record again and again, nor at a million of them. */
+    /* Numbers and texts can be in no cycle: the collector need not look at a record again and again, nor at a million of
+     * them. */
     if (plain || store->is_leaf) PyObject_GC_UnTrack(values);
     return finish_record(store, values, plain);
 }

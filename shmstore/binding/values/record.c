@@ -10,7 +10,7 @@ PyObject *default_of(const Store *store, uint32_t field) {
 }
 
 int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging) {
-    PyObject *item = Py_XNewRef(default_of(store, field)); /* what it runs may set others */
+    PyObject *item = Py_XNewRef(default_of(store, field)); /* the code that it runs may set other defaults */
     if (!item) {
         raise_field(store, ERROR_FIELD_TYPE, field, staging->row, "it was left out, and has no default any more");
         return -1;
@@ -37,7 +37,8 @@ static void put_time(const Store *store, unsigned char *record, int64_t now) {
 
 enum { PARTITION_KEYWORD = 255 };
 
-/* Which field each keyword of a call means. Names that a dict tells apart may be the same text: those of a str subclass. */
+/* Which field each keyword of a call means. Keywords that a dict holds apart may still be the same text, by a str
+ * subclass. */
 static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_FIELDS + 1]) {
     Py_ssize_t count = PyTuple_Size(names);
     bool given[PARTITION_KEYWORD + 1] = {false};
