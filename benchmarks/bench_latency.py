@@ -22,7 +22,7 @@ SPIN_GAPS_S = (10e-6, 50e-6)  # between two appends to a poller
 SLEEP_GAPS_S = (0.5e-3, 1.5e-3)  # to a waiter, which is asleep by then
 ROUNDS = 10  # in which the ways take turns
 CHUNK = 8
-THROWS = 50
+EXCHANGES = 50
 P50, P99 = 49, 98  # among the 99 cuts of quantiles(n=100)
 STAMP = struct.Struct("=q")
 
@@ -35,8 +35,8 @@ class Stamp(Record):
     sent_ns: int
 
 
-class Throw(Record):
-    """One of two players' throws: they count on."""
+class Number(Record):
+    """One number of two processes that count on by turns."""
 
     number: int
 
@@ -105,31 +105,31 @@ def wait_for_pipe(pipe: int, count: int) -> list[int]:
     return delays
 
 
-def play(store: EventStore[Throw], throws: range, serves: bool, ready: Callable[[], object]) -> float:
-    """Throw each of these once the other's throw before it is seen; returns the nanoseconds from one to the next."""
+def exchange(store: EventStore[Number], numbers: range, begins: bool, ready: Callable[[], object]) -> float:
+    """Append each number once the other process's number before it is seen; returns the nanoseconds between two."""
     append = store.appender("number")
     with store.cursor("latest") as cursor:
         read = cursor.read
         ready()
         start_ns = now_ns()
-        for number in throws:
-            seen: list[Throw] = []
-            while not (serves and number == 0) and (not seen or seen[-1][0] != number - 1):
+        for number in numbers:
+            seen: list[Number] = []
+            while not (begins and number == 0) and (not seen or seen[-1][0] != number - 1):
                 seen = read(CHUNK)
             append(number)
-        return (now_ns() - start_ns) / (2 * len(throws) - 1)
+        return (now_ns() - start_ns) / (2 * len(numbers) - 1)
 
 
-def play_along(connection: Connection, name: str, throws: int) -> None:
-    """The second player."""
-    with shmstore.attach(name, Throw) as store:
+def answer(connection: Connection, name: str, numbers: int) -> None:
+    """The second process."""
+    with shmstore.attach(name, Number) as store:
         while connection.recv():
-            play(store, range(1, 2 * throws, 2), False, lambda: connection.send(None))
+            exchange(store, range(1, 2 * numbers, 2), False, lambda: connection.send(None))
 
 
-def rally(store: EventStore[Throw], other: Connection, throws: int) -> float:
+def ask(store: EventStore[Number], other: Connection, numbers: int) -> float:
     other.send(True)
-    return play(store, range(0, 2 * throws, 2), True, other.recv)
+    return exchange(store, range(0, 2 * numbers, 2), True, other.recv)
 
 
 def rows(smoke: bool) -> Iterator[Row]:
@@ -139,8 +139,8 @@ def rows(smoke: bool) -> Iterator[Row]:
     with (
         store_of(Stamp, capacity=1000, partitions=1) as store,
         worker(serve, store.name, ring, other_end, cpu=1) as producer,
-        store_of(Throw, capacity=1000, partitions=1) as court,
-        worker(play_along, court.name, THROWS, cpu=1) as player,
+        store_of(Number, capacity=1000, partitions=1) as shared,
+        worker(answer, shared.name, EXCHANGES, cpu=1) as partner,
     ):
         cursor, read = store.cursor("latest"), ring.reader()
         ways = {
@@ -150,12 +150,12 @@ def rows(smoke: bool) -> Iterator[Row]:
             "pipe": ("pipe", waits, SLEEP_GAPS_S, lambda count: wait_for_pipe(pipe, count)),
         }
         delays: dict[str, list[int]] = {name: [] for name in ways}
-        rallies: list[float] = []
+        times: list[float] = []
         for _ in range(rounds):
             for name, (way, count, gaps_s, receive) in ways.items():
                 producer.send((way, count, gaps_s))
                 delays[name] += receive(count)
-            rallies += (rally(court, player, THROWS) for _ in range(polls // THROWS))
+            times += (ask(shared, partner, EXCHANGES) for _ in range(polls // EXCHANGES))
     us = {name: [cut / 1000 for cut in quantiles(found, n=100)] for name, found in delays.items()}
     for ours, other, bar, note in (
         ("polling cursor", "polled ring", within(1.5), "a ring made by hand, polled"),
@@ -163,7 +163,7 @@ def rows(smoke: bool) -> Iterator[Row]:
     ):
         yield Row(f"append to seen, {ours}, p50", us[ours][P50], "µs", us[other][P50], bar, note)
         yield Row(f"append to seen, {ours}, p99", us[ours][P99], "µs", us[other][P99], None, note)
-    between = median(rallies) / 1000
+    between = median(times) / 1000
     yield Row("append to seen, two that poll and answer each other, p50", between, "µs", None, within(1))
 
 

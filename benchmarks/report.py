@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -80,8 +80,8 @@ class Row:
         figure = self.ours if self.bar is not None and self.bar.of == "ours" else self.ratio
         return None if self.bar is None or figure is None else self.bar.holds(figure)
 
-    def as_json(self) -> str:
-        found: dict[str, Any] = {
+    def found(self) -> dict[str, Any]:
+        return {
             "question": self.question,
             "bar": None if self.bar is None else str(self.bar),
             "ours": self.ours,
@@ -91,12 +91,6 @@ class Row:
             "note": self.note,
             "holds": self.holds,
         }
-        return json.dumps(found, ensure_ascii=False)
-
-    def cells(self) -> list[str]:
-        holds = {True: "yes", False: "NO", None: ""}[self.holds]
-        figures = [_figure(self.ours), _figure(self.baseline), self.unit, _figure(self.ratio)]
-        return [self.question, *figures, "" if self.bar is None else str(self.bar), holds, self.note]
 
 
 def main(rows: Callable[[bool], Iterable[Row]]) -> None:
@@ -114,11 +108,11 @@ def main(rows: Callable[[bool], Iterable[Row]]) -> None:
         for row in rows(options.smoke):
             found.append(row)
             if options.json:
-                print(row.as_json(), flush=True)
+                print(json.dumps(row.found(), ensure_ascii=False), flush=True)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     if not options.json:
-        print(machine(), table(found), sep="\n\n")
+        print(machine(), table([row.found() for row in found]), sep="\n\n")
     _warn_of_others(before)
 
 
@@ -134,18 +128,24 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} CPUs ({len(CPUS)} for us), {system}, {python}, gc on"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All rows under one another, with figures to the right."""
-    lines = [["question", "ours", "baseline", "unit", "ratio", "bar", "holds", "note"], *(row.cells() for row in rows)]
+def table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """All rows, as JSON has them, under one another, with figures to the right."""
+    titles = ("question", "ours", "baseline", "unit", "ratio", "bar", "holds", "note")
+    lines = [titles, *([_cell(row[title]) for title in titles] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     sides = "<>><><<<"
     formats = [f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True)]
     return "\n".join("  ".join(formats).format(*line).rstrip() for line in lines)
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return ""
+def _cell(value: str | float | bool | None) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "NO"
+        case str():
+            return value
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -166,7 +166,3 @@ def _warn_of_others(before: tuple[float, float, float]) -> None:
     share = max(0.0, all_s - ours_s) / most_s if most_s else 0.0
     if share >= BUSY_SHARE:
         print(f"warning: other programs used {share:.0%} of the CPUs; run it on a quiet machine", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    print(machine())

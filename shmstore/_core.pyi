@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Required, Self, TypeAlias, TypedDict, final
+from typing import Any, Final, Literal, NamedTuple, Required, Self, TypeAlias, TypedDict, Unpack, final
 
 from typing_extensions import Buffer
 
@@ -13,6 +13,8 @@ ABI_MAJOR: Final[int]
 ABI_MINOR: Final[int]
 MAX_FIELDS: Final[int]
 MAX_FIELD_NAME_BYTES: Final[int]
+MAX_KEY_BYTES: Final[int]
+MAX_TEXT_BYTES: Final[int]  # also of BYTES
 MAX_PROCESSES: Final[int]
 MAX_PARTITIONS: Final[int]
 HISTORY_SAMPLES: Final[int]
@@ -20,7 +22,7 @@ MAX_REGISTERS: Final[int]  # of a Program
 MAX_VALUES: Final[int]  # of a Program
 MAX_QUANTILES: Final[int]  # of one question
 
-# What `tally` tells of a value; to be added.
+# What is tallied of a value; they may be added up.
 TALLY_SUM: Final[int]
 TALLY_BOUNDS: Final[int]
 TALLY_MOMENTS: Final[int]
@@ -173,6 +175,51 @@ class MetricsRoom(NamedTuple):
     exemplars: int
     refused: int
 
+_Number: TypeAlias = int | float
+_Value: TypeAlias = int | float | str | bytes | None
+"""Of a field: a Timestamp as an int of ns, a Key as its text, None when its text is lost."""
+
+class Tally(NamedTuple):
+    """What one value of the matching records comes to. A sum is 0, and all else None, where it was not asked for, or
+    there are no values.
+    """
+
+    sum: _Number
+    low: _Number | None
+    high: _Number | None
+    squares: float | None
+
+class Tallied(NamedTuple):
+    """How many records match, and a tally of each value of the program."""
+
+    records: int
+    tallies: list[Tally]
+
+class TallyColumns(NamedTuple):
+    """The tallies of one value: lists with a number for each group or window."""
+
+    sums: list[_Number]
+    lows: list[_Number | None]
+    highs: list[_Number | None]
+    squares: list[float | None]
+
+class GroupTallies(NamedTuple):
+    """Groups: the value that each has in common, its number of records, and the tallies of each value of the
+    program.
+    """
+
+    labels: list[_Value]
+    counts: list[int]
+    tallies: list[TallyColumns]
+
+class WindowTallies(NamedTuple):
+    """The same of groups in windows of time, of which `panes` are the numbers. No labels when there are no groups."""
+
+    labels: list[_Value] | None
+    panes: list[int]
+    counts: list[int]
+    tallies: list[TallyColumns]
+
 def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
     """The layout of a segment before it exists.
 
@@ -219,8 +266,8 @@ def pack_rows(format: str, rows: int, parts: Iterable[tuple[Buffer, int]]) -> me
     Raises ValueError when a column does not have just that many values.
     """
 
-def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int) -> _Rows:
-    """The records of all pieces that `accept` takes, at most `limit` (-1: all)."""
+def rows(pieces: Iterable[Columns], accept: Callable[[Any], object] | None, limit: int | None = None) -> _Rows:
+    """The records of all pieces that `accept` takes, at most `limit` of them."""
 
 @final
 class _Rows:
@@ -235,77 +282,74 @@ class _Rows:
     def row(self) -> int:
         """Which row of its piece the last record is."""
 
+class _Chosen(TypedDict, total=False):
+    """Which records are asked about: `partitions` and `ends` are those of Store.snapshot. For Columns they mean
+    nothing, nor does `summaries`.
+    """
+
+    partitions: Sequence[int] | None
+    ends: Sequence[int] | None
+    summaries: bool
+
 class _Asked:
     """What a Store answers from its live records, and Columns from theirs. (At run time there is no such base.)
 
-    `partitions` and `ends` are those of Store.snapshot; for Columns they mean nothing, nor does `summaries`. `by` is a
-    field, -1 for none. Raises DamagedSegment, FieldError (integer arithmetic that leaves 64 bits).
+    `by` is the field whose values make the groups. Raises IndexError (no such field), DamagedSegment, FieldError
+    (integer arithmetic that leaves 64 bits).
     """
 
-    def tally(
+    def tally(self, program: Program, what: Sequence[int], **chosen: Unpack[_Chosen]) -> Tallied:
+        """How many records match; and of each value of the program what its item of `what` asks for, a TALLY_ constant
+        or several added up: the sum, the least and the greatest, the sum of squared distances from the mean.
+        """
+    def group_tallies(self, program: Program, what: Sequence[int], by: int, **chosen: Unpack[_Chosen]) -> GroupTallies:
+        """The same of each group."""
+    def window_tallies(
         self,
         program: Program,
         what: Sequence[int],
         *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
+        by: int | None = None,
         pane_ns: int = 0,
         every_ns: int = 0,
         period_ns: int = 0,
         edges: Buffer = b"",
-        summaries: bool = True,
-    ) -> Any:
-        """Of each value of the program: 1 its sum, 2 its least and greatest, 4 its squared distances from its mean.
+        **chosen: Unpack[_Chosen],
+    ) -> WindowTallies:
+        """The same of each pane of time. With `pane_ns`, pane i is [i * pane_ns, (i + 1) * pane_ns); with `edges`,
+        ascending int64 in ns, pane i is [edges[i], edges[i + 1]), and the last has no end. With `every_ns` and
+        `period_ns` too, both multiples of `pane_ns`, the panes are joined to windows: window w is
+        [w * every_ns, w * every_ns + period_ns).
 
-        (count, [(sum, low, high, squares) of each value]). With `by` or `pane_ns` (panes of that length of time
-        from the Unix epoch on) or `edges` (ascending int64 in ns: pane i begins at edges[i], the last never ends):
-        (labels or None, panes or None, counts, [lists of the same]); with `every_ns` and `period_ns`, multiples of
-        `pane_ns`, the panes are windows: their numbers, in steps of `every_ns`.
+        Raises ValueError for any other combination.
         """
-    def edge(
-        self,
-        program: Program,
-        field: int,
-        latest: bool,
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> tuple[list[Any] | None, list[Any]]:
-        """(labels or None, the field's values in the earliest or latest record of each group)."""
-    def quantiles(
-        self,
-        program: Program,
-        wanted: Sequence[float],
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> Any:
-        """Up to 16 quantiles of the program's one value: a list; by groups (labels, [list of each quantile])."""
-    def distinct(
-        self,
-        program: Program,
-        field: int,
-        *,
-        partitions: Sequence[int] | None = None,
-        ends: Sequence[int] | None = None,
-        by: int = -1,
-        summaries: bool = True,
-    ) -> Any:
-        """How many different values a field has; by groups (labels, [list])."""
+    def edge(self, program: Program, field: int, latest: bool, **chosen: Unpack[_Chosen]) -> _Value:
+        """The field's value in the earliest or latest record; None when there are no records."""
+    def group_edges(
+        self, program: Program, field: int, latest: bool, by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[_Value]]:
+        """(labels, the field's value in the earliest or latest record of each)."""
+    def quantiles(self, program: Program, wanted: Sequence[float], **chosen: Unpack[_Chosen]) -> list[_Number | None]:
+        """Up to MAX_QUANTILES quantiles of the program's one value; None without values."""
+    def group_quantiles(
+        self, program: Program, wanted: Sequence[float], by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[list[_Number | None]]]:
+        """(labels, [a list of each quantile])."""
+    def distinct(self, program: Program, field: int, **chosen: Unpack[_Chosen]) -> int:
+        """How many different values a field has."""
+    def group_distinct(
+        self, program: Program, field: int, by: int, **chosen: Unpack[_Chosen]
+    ) -> tuple[list[_Value], list[int]]:
+        """(labels, how many different values the field has in each)."""
 
 @final
 class Columns(_Asked):
-    """Records copied out of a store: one private contiguous array per field. Immutable; outlives the store."""
+    """Records copied out of a store: one private contiguous array per field. Immutable; they outlive the store."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, row: int) -> Any: ...
     def __iter__(self) -> Iterator[Any]:
-        """Every record. One that nobody keeps is filled again, so this is much quicker than `rows`."""
+        """Every record. A tuple that nobody keeps is used again for the next, so this is much quicker than `rows`."""
     def iter_plain(self) -> Iterator[tuple[Any, ...]]:
         """The same as plain tuples."""
     def rows(self, start: int = 0, stop: int | None = None, *, plain: bool = False) -> list[Any]:
@@ -317,12 +361,13 @@ class Columns(_Asked):
     def values(self, field: int) -> list[Any]:
         """One field as Python values (keys as str)."""
     def dictionary(self, field: int) -> list[str | None]:
-        """The texts of all keys by id, for a KEY field; None for one lost to a death. Every id of the field has one.
+        """The texts of all keys by id, for a KEY field; None for one that was lost. Every id of the field has a text.
 
         Raises DamagedSegment.
         """
     def ragged(self, field: int) -> tuple[bytearray, bytearray] | None:
-        """A TEXT or BYTES field as one more offset than rows and what lies between them; None when a text is not UTF-8.
+        """A TEXT or BYTES field as (offsets, data): value i is data[offsets[i]:offsets[i + 1]]. None when a text is not
+        UTF-8.
 
         The offsets are int32, or int64 when there are 2 GiB of data or more. GIL released.
         """
@@ -331,7 +376,7 @@ class Columns(_Asked):
     def keep(self, mask: bytes) -> Columns:
         """A new Columns of the rows whose byte in `mask` is not 0, in the same order."""
     def keys(self) -> list[str]:
-        """Every key that a row may name; the index is its id. As `Store.keys`, when this was copied or later."""
+        """Every key that a row may name; the index is its id. What `Store.keys` said when this was copied, or later."""
     def order_by(self, field: int) -> Columns:
         """A new Columns ordered by a numeric field; equal values keep their order."""
     def gaps(self) -> list[Gap]:
@@ -355,10 +400,10 @@ class MappedFile:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Program:
-    """Which records match, and up to eight numbers of each: what an expression is compiled to. Immutable.
+    """Which records match, and up to MAX_VALUES numbers of each: what an expression is compiled to. Immutable.
 
     A program is a list of steps over registers, each with one number (a lane) or one truth (a mask) for every row. An
-    operand below MAX_FIELDS is a field, read in place; MAX_FIELDS + r is lane register r, up to 32 of them. Mask
+    operand below MAX_FIELDS is a field, read in place; MAX_FIELDS + r is lane register r, one of MAX_REGISTERS. Mask
     register 0 says at the end which records match; a program that never writes it matches all. What a step does not
     need is 0, or None.
 
@@ -389,7 +434,7 @@ class Program:
     ) -> Program:
         """Verify every step. `values` are operands after the last step; `text` names the expression in errors.
 
-        Raises ValueError, TypeError, OverflowError for anything that is not a program.
+        Raises ValueError, TypeError, OverflowError for anything that is not a program, MemoryError.
         """
     def matches(self, columns: Columns) -> bytes:
         """One byte a row: 1 where it matches, 0 where not. GIL released.
@@ -410,7 +455,7 @@ class Cursor:
     def read_plain(self, n: int) -> list[tuple[Any, ...]]:
         """The same as plain tuples."""
     def __iter__(self) -> Iterator[Any]:
-        """Itself: records for ever, waiting for them, until the cursor or the store is closed, or unlinked."""
+        """Itself: records without end, waiting for each, until the cursor or store is closed, or the name removed."""
     def __next__(self) -> Any: ...
     def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
         """The same for `async for`. While there is no record, what `later` returns is awaited instead."""
@@ -489,8 +534,10 @@ class Store(_Asked):
         All checked before the first is written. FieldTypeError when the stream fails. For a pandas frame, `pandas`
         names the columns in which NaN stands for a missing value; its index without a name is passed over.
         """
-    def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None: ...
-    def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None: ...
+    def set_on_discarded(self, callback: Callable[[Any], None] | None) -> None:
+        """What is called with each record that a newer one replaces."""
+    def set_on_capacity_reached(self, callback: Callable[[], None] | None) -> None:
+        """What is called when a partition has become full."""
 
     # -- keys (of records)
     def key(self, text: str) -> int:
@@ -500,7 +547,7 @@ class Store(_Asked):
         """
     def key_text(self, key_id: int) -> str: ...
     def keys(self) -> list[str]:
-        """Every interned key; the index is its id. A cell lost to a death or still being written is ''."""
+        """Every interned key; the index is its id. A text that is lost, or still being written, is ''."""
 
     # -- reading (of records)
     def ranges(self) -> list[tuple[int, int]]:
@@ -512,8 +559,9 @@ class Store(_Asked):
         ends: Sequence[int] | None = None,
         summaries: bool = True,
     ) -> Columns:
-        """Copy what is readable now and matches, oldest first within each partition; up to the tickets `ends` of each
-        partition. GIL released. Where `summaries` tell that nothing in a block matches, it is not read.
+        """Copy what is readable now and matches, oldest first within each partition, up to the ticket that `ends` has
+        for each partition. A block is not read when its summary shows that nothing in it matches, unless `summaries` is
+        False. GIL released.
         """
     def read(self, partition: int, first: int, end: int, program: Program | None, summaries: bool) -> Columns:
         """The same of tickets [first, end)."""

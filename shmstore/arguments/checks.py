@@ -96,7 +96,7 @@ def plain_number(value: Any) -> int | float | None:
 
 
 def number_but_no_bool(value: Any) -> int | float | None:
-    """The same, where True is hardly meant as 1."""
+    """The same, but None for a bool: True is hardly meant as 1."""
     return None if isinstance(value, bool) else plain_number(value)
 
 

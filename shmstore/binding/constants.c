@@ -14,6 +14,8 @@ static const struct {
                  {"ABI_MINOR", ABI_MINOR},
                  {"MAX_FIELDS", MAX_FIELDS},
                  {"MAX_FIELD_NAME_BYTES", MAX_FIELD_NAME_BYTES},
+                 {"MAX_KEY_BYTES", MAX_KEY_BYTES},
+                 {"MAX_TEXT_BYTES", MAX_TEXT_BYTES},
                  {"MAX_PROCESSES", MAX_PROCESSES},
                  {"MAX_PARTITIONS", MAX_PARTITIONS},
                  {"HISTORY_SAMPLES", HISTORY_SAMPLES},

@@ -41,10 +41,8 @@ static void unmap(Mapping *mapping) {
 }
 
 static void mapping_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     unmap((Mapping *)self);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static PyObject *raise_closed(void) {

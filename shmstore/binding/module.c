@@ -24,7 +24,7 @@ static PyMethodDef functions[] = {
     {"pack_bits", core_pack_bits, METH_O, "pack_bits(bytes)\n--\n\nOne bit for each byte, set where it is not zero."},
     {"pack_rows", core_pack_rows, METH_VARARGS,
      "pack_rows(format, rows, parts)\n--\n\nA read-only memoryview of packed rows."},
-    {"rows", core_rows, METH_VARARGS, "rows(pieces, accept, limit)\n--\n\nIterate over the rows of many Columns."},
+    {"rows", core_rows, METH_VARARGS, "rows(pieces, accept, limit=None)\n--\n\nIterate over the rows of many Columns."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -48,7 +48,7 @@ static PyObject *imported(const char *module_name, const char *name) {
     return found;
 }
 
-/* One after the other: whoever goes on with an error set may lose it. */
+/* Stop at the first failure: an import with an error set might lose that error. */
 static int load_helpers(struct module_state *state) {
     state->shown = imported("shmstore.arguments.shown", "shown");
     if (state->shown) state->near = imported("shmstore.arguments.shown", "near");
@@ -78,9 +78,10 @@ static int add_types(PyObject *module, struct module_state *state) {
     return 0;
 }
 
-/* A handle that nobody closed serves every exit handler, finalizer and thread until the interpreter is gone: what they append
- * arrives. Only then does the process leave the tables in order. Threads that the interpreter left behind hold no GIL by
- * then, so they are at most in the middle of a batch. Without a GIL they may be anywhere, and others repair what is left. */
+/* A handle that nobody closed serves every exit handler, finalizer and thread until the interpreter is gone: what they
+ * append arrives. Only then does the process leave the tables in order. Threads that the interpreter left behind hold no
+ * GIL by then, so they are at most in the middle of a batch. Without a GIL they may be anywhere, and others repair what
+ * is left. */
 static bool watched;
 static void leave_at_end(void) {
     watched = false;
@@ -91,7 +92,7 @@ static int core_exec(PyObject *module) {
     if (!watched) watched = !Py_AtExit(leave_at_end); /* refused: others find us dead */
     struct module_state *state = PyModule_GetState(module);
     if (add_constants(module)) return -1;
-    /* To type checkers a TypedDict (_core.pyi), and those are dicts. */
+    /* Type checkers see a TypedDict (_core.pyi), which at run time is a dict. */
     if (PyModule_AddObjectRef(module, "Options", (PyObject *)&PyDict_Type)) return -1;
     bool failed = load_errors(state) || add_shapes(module, state) || load_datetime(state) || load_helpers(state) ||
                   add_types(module, state);

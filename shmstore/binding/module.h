@@ -40,6 +40,11 @@ enum shape {
     SHAPE_REAPED,
     SHAPE_GAP,
     SHAPE_METRICS_ROOM,
+    SHAPE_TALLY,
+    SHAPE_TALLIED,
+    SHAPE_TALLY_COLUMNS,
+    SHAPE_GROUP_TALLIES,
+    SHAPE_WINDOW_TALLIES,
     SHAPE_COUNT
 };
 
@@ -75,7 +80,7 @@ struct module_state {
 extern PyModuleDef shmstore_module;
 extern PyType_Spec store_spec, mapping_spec;
 
-/* Once, when the module is made. 0, or -1 with an exception. */
+/* Called once, when the module is made. 0, or -1 with an exception. */
 int add_constants(PyObject *module);
 int add_shapes(PyObject *module, struct module_state *state);
 int load_errors(struct module_state *state);
@@ -83,24 +88,39 @@ int load_errors(struct module_state *state);
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
 /* The error of a system call that `what` needed, from errno. */
 PyObject *raise_system_error(struct module_state *state, const char *what);
-/* Drop the error of another's code, to be told in our own words. False, with the error kept, when it is no Exception: what
- * Ctrl-C or sys.exit began is passed on. */
+/* Clear an error that other code raised, so that the caller can raise its own. Returns false, and keeps the error, when
+ * it is not an Exception: what Ctrl-C or sys.exit began is passed on. */
 bool drop_error(void);
 
-/* Take the error that is set, of other code; false, and it stays, when it is no Exception or says that memory is short. */
+/* Take over an error that other code raised. Returns false, and keeps the error, when it is not an Exception or is a
+ * MemoryError. */
 bool take_error(PyObject **cause);
 void raise_from(PyObject *cause); /* make this the cause of the error that is set; takes the reference */
 
 /* A value as a message shows it, whatever its repr() does: a new str, or NULL with an exception. */
 PyObject *shown(struct module_state *state, PyObject *value);
 
-PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values /* stolen tuple */);
+/* An object of a subclass of tuple, made without calling the subclass. Both functions take over the reference to the
+ * tuple of values, which may be NULL with an exception set. */
+PyObject *new_tuple(PyTypeObject *type, PyObject *values);
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values);
 PyObject *header_object(struct module_state *state, const struct header *header, const struct geometry *geometry,
                         bool unlinked);
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
 /* What the kinds of segment are called. */
 extern const char *const kind_names[SEGMENT_KIND_END];
+
+/* The end of every tp_dealloc. */
+static inline void free_object(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* Flags of types whose objects are only met as results; with _GC those may be in a cycle. */
+#define RESULT_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE)
+#define RESULT_FLAGS_GC (RESULT_FLAGS | Py_TPFLAGS_HAVE_GC)
 
 /* Refuses, and says what to send instead. */
 PyObject *refuse_pickling(PyObject *self, PyObject *unused);

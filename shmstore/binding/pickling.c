@@ -1,4 +1,4 @@
-/* What lives in one process alone is refused to be pickled, in words that say what to send instead. */
+/* Refusing to pickle what lives in one process alone, with an error that says what to send instead. */
 #include "binding/module.h"
 
 static const struct {

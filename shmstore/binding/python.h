@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One thread at a time: what the GIL gives for nothing. */
+/* One thread at a time, as under the GIL. */
 #ifdef Py_GIL_DISABLED
 #define FREE_THREADED 1
 #define BEGIN_EXCLUSIVE(object) Py_BEGIN_CRITICAL_SECTION(object)

@@ -1,4 +1,4 @@
-/* The functions of the module that are about a segment's bytes, of which no store is open. */
+/* The functions of the module that work on a segment's bytes and need no open store. */
 #ifndef SHMSTORE_BINDING_SEGMENT_H
 #define SHMSTORE_BINDING_SEGMENT_H
 

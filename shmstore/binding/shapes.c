@@ -1,4 +1,4 @@
-/* The named tuples that tell of a segment: what they are called, and those of a header and a plan. */
+/* The named tuples that the core answers with: their names and fields, and how a header and a plan become one. */
 #include "binding/module.h"
 
 static const char *const shape_names[SHAPE_COUNT][2] = {
@@ -10,7 +10,12 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"Sample", "number time_ns appended discarded skipped voided lapped length processes"},
     {"Reaped", "place pid voided released"},
     {"Gap", "partition first end reason"},
-    {"MetricsRoom", "nodes used declarations series exemplars refused"}};
+    {"MetricsRoom", "nodes used declarations series exemplars refused"},
+    {"Tally", "sum low high squares"},
+    {"Tallied", "records tallies"},
+    {"TallyColumns", "sums lows highs squares"},
+    {"GroupTallies", "labels counts tallies"},
+    {"WindowTallies", "labels panes counts tallies"}};
 
 const char *const kind_names[SEGMENT_KIND_END] = {"events", "metrics"};
 
@@ -31,11 +36,16 @@ int add_shapes(PyObject *module, struct module_state *state) {
     return namedtuple && options ? 0 : -1;
 }
 
-PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values) {
-    if (!values) return NULL;
-    PyObject *object = PyObject_CallObject(state->shapes[shape], values);
-    Py_DECREF(values);
+PyObject *new_tuple(PyTypeObject *type, PyObject *values) {
+    PyObject *arguments = values ? PyTuple_Pack(1, values) : NULL, *object = NULL;
+    if (arguments) object = ((newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new))(type, arguments, NULL);
+    Py_XDECREF(arguments);
+    Py_XDECREF(values);
     return object;
+}
+
+PyObject *new_shape(struct module_state *state, enum shape shape, PyObject *values) {
+    return new_tuple((PyTypeObject *)state->shapes[shape], values);
 }
 
 static PyObject *fields_object(struct module_state *state, const struct field_spec *fields, uint32_t count) {

@@ -39,9 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         type=units.seconds,
         default=DEFAULT_TICK_S,
         metavar="TIME",
-        help="between two looks for the dead (default: 50ms)",
+        help="time between two looks for dead processes (default: 50ms)",
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="say only warnings and errors")
     completion.declare(parser)
     return parser
 

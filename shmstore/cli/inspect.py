@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from shmstore.cli import completion
 from shmstore.cli.commands import COMMANDS
-from shmstore.cli.exits import EXIT_CODES_HELP, guard
+from shmstore.cli.exits import EXIT_CODES_HELP, USAGE, guard
 from shmstore.cli.render import Mode, Output
 
 PROGRAM = "shmstore-inspect"
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     style.add_argument("--json", action="store_true", help="one JSON object per line")
     style.add_argument("--plain", action="store_true", help="tab-separated values without titles, units or colour")
     drawing.add_argument("--no-color", action="store_true", help="no colour; the variable NO_COLOR says the same")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for name, command in COMMANDS.items():
         verb = verbs.add_parser(
             name,
@@ -50,7 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if "run" not in args:
+        parser.print_help(sys.stderr)
+        return USAGE
     asked = {"json": Mode.JSON, "plain": Mode.PLAIN, "csv": Mode.CSV}
     mode = next((mode for name, mode in asked.items() if getattr(args, name, False)), Mode.PEOPLE)
     code: int = args.run(args, Output(mode, color=not args.no_color))

@@ -26,7 +26,7 @@ _ETC, _RUN, _LIB, _LINGER = "/etc", "/run", "/usr/lib", "/var/lib/systemd/linger
 
 
 class Health(StrEnum):
-    """How a finding is to be taken."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -109,7 +109,7 @@ def _logout() -> list[Finding]:
             "set RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger for this user, or run as a system "
             "user; whoever is attached then is told that the store was unlinked"
         )
-        return [Finding("RemoveIPC", Health.WARNING, "yes: this user's stores go at its last logout", advice)]
+        return [Finding("RemoveIPC", Health.WARNING, "yes: this user's stores are removed at its last logout", advice)]
     return [Finding("RemoveIPC", Health.OK, "this user's stores stay at logout")]
 
 
@@ -176,7 +176,7 @@ def _populate() -> Finding:
         try:
             memory.madvise(_MADV_POPULATE_WRITE)
         except OSError as error:
-            advice = "pages come one by one at first use: the first laps are slower; use Linux 5.14"
+            advice = "each page is made at its first use, so the first lap is slower; use Linux 5.14"
             return Finding("MADV_POPULATE", Health.WARNING, os.strerror(error.errno or 0), advice)
     return Finding("MADV_POPULATE", Health.OK, "available")
 

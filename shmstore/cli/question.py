@@ -21,10 +21,16 @@ FIGURES = ("count", "sum", "mean", "min", "max")
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose records."""
-    parser.add_argument("--where", metavar="EXPRESSION", help="such as \"value > 100 and gateway == 'gw-1'\"")
-    parser.add_argument("--since", metavar="TIME", help="from then on: 10m is that long ago, or a time in ISO 8601")
-    parser.add_argument("--until", metavar="TIME", help="before then; a time without a zone is in the local one")
-    parser.add_argument("--partition", type=int, metavar="P", help="only this partition (default: all)")
+    parser.add_argument(
+        "--where", metavar="EXPRESSION", help="only records that match, such as \"value > 100 and gateway == 'gw-1'\""
+    )
+    parser.add_argument(
+        "--since", metavar="TIME", help="only records from this time on: 10m is ten minutes ago, or a time in ISO 8601"
+    )
+    parser.add_argument(
+        "--until", metavar="TIME", help="only records before this time; without a zone it is in the local zone"
+    )
+    parser.add_argument("--partition", type=int, metavar="P", help="only records of this partition (default: all)")
 
 
 def declare_value(parser: argparse.ArgumentParser, *, value: str, by: str, every: str) -> None:
@@ -33,7 +39,9 @@ def declare_value(parser: argparse.ArgumentParser, *, value: str, by: str, every
     parser.add_argument("--by", metavar="FIELD", help=by)
     calendar = f"such as 1s, or {', '.join(CALENDAR_UNITS[:-1])} or {CALENDAR_UNITS[-1]}"
     parser.add_argument("--every", type=units.every, metavar="TIME", help=every.format(calendar))
-    parser.add_argument("--zone", metavar="ZONE", help="whose days and months, such as Europe/Berlin (default: UTC)")
+    parser.add_argument(
+        "--zone", metavar="ZONE", help="the time zone of days and months, such as Europe/Berlin (default: UTC)"
+    )
 
 
 def zone(args: argparse.Namespace) -> tzinfo | None:

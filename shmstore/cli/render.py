@@ -36,7 +36,7 @@ class Tone(enum.Enum):
 
 
 class Column(NamedTuple):
-    """One column: the key of its values, its title, how people see a value, whether it stands right, and its colour."""
+    """One column: the key of its values, its title, how people see one, whether it stands at the right, its colour."""
 
     key: str
     title: str

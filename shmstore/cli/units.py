@@ -77,13 +77,13 @@ def when(time_ns: int) -> str:
 
 
 def local(time_ns: int) -> str:
-    """The same of a time that may well be 0."""
+    """The same, for a time that may really be 0."""
     return f"{datetime.fromtimestamp(time_ns // 10**9):%Y-%m-%d %H:%M:%S}"
 
 
 def iso(time_ns: int, zone: tzinfo | None = None) -> str:
     """A time as ISO 8601: in UTC with all nine digits, or in a zone, with its offset, and digits only where there are
-    some; one out of a calendar's reach as its number.
+    some; a time beyond the calendar is written as its number.
     """
     seconds, fraction_ns = divmod(time_ns, 10**9)
     try:
@@ -100,7 +100,7 @@ def parse_duration(text: str) -> timedelta:
     """A positive duration such as ``90s``, ``1h30m``, ``250ms``; a bare number counts seconds. Raises ValueError."""
     length_ns = _positive_ns(text)
     if length_ns % 1000:
-        raise ValueError(f"{text!r} is too exact a duration; whole microseconds are told apart")
+        raise ValueError(f"{text!r} is too exact a duration; give whole microseconds")
     try:
         return timedelta(microseconds=length_ns // 1000)
     except OverflowError:
@@ -150,13 +150,13 @@ def seconds(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A number from 0 on as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
+    """A whole number of 0 or more as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
     try:
         number = int(text)
     except ValueError:
         number = -1
     if number < 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return number
 
 

@@ -152,7 +152,7 @@ class Series(Closing):
     # -- what there is
 
     def keys(self) -> list[str]:
-        """Every key that was ever added. A place lost when a process died adding a key is ''."""
+        """Every key that was ever added. Where a process died while it added one, it is ''."""
         return self.store.keys()
 
     def values(
@@ -182,7 +182,7 @@ class Series(Closing):
         """The record of a key that was added last, as (key, value, timestamp); None when it has no record.
 
         It is looked for from the newest end, and so found at once where the key is in use. Where a key has records in
-        several partitions, it is the last one of one of them, by timestamp.
+        several partitions, it is the one with the latest timestamp among the last of each.
         """
         return next(iter(self.values(key, since=since, until=until, limit=1, order="newest")), None)
 
@@ -219,7 +219,7 @@ class Series(Closing):
     def variance(
         self, key: str | None = None, ddof: int = 1, *, since: When = None, until: When = None
     ) -> float | None:
-        """The variance of the values: of a sample, or with `ddof=0` of a whole population. None of too few."""
+        """The variance of the values: of a sample, or of a whole population (`ddof=0`). None of too few."""
         return self.store.variance("value", ddof, **_about(key, since, until))
 
     def stddev(self, key: str | None = None, ddof: int = 1, *, since: When = None, until: When = None) -> float | None:
@@ -233,7 +233,7 @@ class Series(Closing):
     def quantiles(
         self, key: str | None, wanted: Sequence[float], *, since: When = None, until: When = None
     ) -> list[Number | None]:
-        """Several quantiles together, for hardly more than one costs."""
+        """Several quantiles together, at hardly more than the cost of one."""
         return self.store.quantiles("value", wanted, **_about(key, since, until))
 
     def summary(self, key: str | None = None, *, since: When = None, until: When = None) -> Summary:

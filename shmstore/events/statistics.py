@@ -39,7 +39,7 @@ class Statistics:
 
     total_appended      records published
     total_discarded     of these, how many are not readable any more: overwritten by newer ones, cleared or purged
-    appends_per_second  the recent rate; None when nothing tells it: no coordinator, earlier look or Timestamp field
+    appends_per_second  the recent rate; None without a coordinator, an earlier look and a Timestamp to tell it from
     last_append_time    in UTC; None when nothing was appended
     skipped             tickets that passed over the slot of a stalled writer
     voided              tickets whose writer died before publishing

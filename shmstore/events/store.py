@@ -308,9 +308,8 @@ class EventStore(View[R], Closing):
         any unit (one without a zone is UTC), dates and int64 ns; Text and Key take text, also dictionary-encoded.
 
         Raises what `append` does, and nothing is written then, not even a key. A missing value (null, masked, NaT) is a
-        FieldError that names field and row, but for NaN, which pandas gives as null where its columns are NumPy's
-        floats. An Arrow extension type is a FieldTypeError. The index of a pandas frame is passed over when it has no
-        name.
+        FieldError that names field and row. The exception is NaN, which pandas hands over as null from NumPy's floats.
+        An Arrow extension type is a FieldTypeError. The index of a pandas frame is passed over when it has no name.
         """
         if isinstance(records, Mapping):
             return self._core.append_columns(records, partition)

@@ -28,12 +28,13 @@ _NO_TICKET = 1 << 64  # nor any greater
 
 @checked_calls("read_at")
 class View(Questions[R]):
-    """The half of `EventStore` that changes nothing."""
+    """What can be done with a store without changing it; `EventStore` adds the rest."""
 
     __slots__ = ("_core", "_header", "_meter", "_name", "_schema", "_slots", "summaries")
 
     summaries: bool
-    """Whether block summaries may answer questions of this handle; on at first, off for measurements and doubts."""
+    """Whether block summaries may answer questions of this handle; True at first; set it to False to measure or check
+    answers without them."""
 
     def __init__(self, core: _core.Store, name: str, schema: Schema) -> None:
         self._core = core
@@ -163,7 +164,7 @@ class View(Questions[R]):
         return partition, ticket
 
     def keys(self) -> list[str]:
-        """Every key, by its number. A place lost when a process died entering a key is ''."""
+        """Every key, by its number. Where a process died while it entered one, it is ''."""
         return self._core.keys()
 
     def __len__(self) -> int:
@@ -186,7 +187,8 @@ class View(Questions[R]):
 
     @property
     def complete_since(self) -> datetime | None:
-        """The moment from which on nothing was discarded, in any partition (UTC, best-effort); None: nothing ever was.
+        """The moment from which on nothing was discarded, in any partition (UTC, best-effort); None when nothing ever
+        was.
 
         It is the oldest timestamp that is kept, of the partition that reaches back the least; now, when that one is
         empty. Also None for records without a Timestamp, which are not asked by time. It relies on records coming about
@@ -257,5 +259,4 @@ class View(Questions[R]):
 def _count(core: _core.Store, schema: Schema, partition: int, since_ns: int, until_ns: int) -> int:
     """How many records a partition has of a window."""
     program = compiled(schema, core.keys, since_ns=since_ns, until_ns=until_ns)
-    count: int = core.tally(program, (), partitions=[partition])[0]
-    return count
+    return core.tally(program, (), partitions=[partition]).records

@@ -1,4 +1,4 @@
-"""The numeric half of the compiler: expressions that are numbers become steps over lane registers."""
+"""From expressions that are numbers to steps over lane registers."""
 
 from itertools import product
 from typing import Any, Final, NamedTuple
@@ -33,8 +33,8 @@ class Lanes(NamedTuple):
         return max(-self.least, self.most) <= _EXACT_AS_FLOAT
 
 
-class NumberCompiler:
-    """The steps so far, and the lane registers in use.
+class Arithmetic:
+    """The steps of a program so far, and the lane registers in use.
 
     A method that gives Lanes leaves them in the column, or in the first register that was free when it was called; all
     registers above that are free again.

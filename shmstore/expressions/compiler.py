@@ -9,12 +9,11 @@ from shmstore._core import FieldSpec
 from shmstore.arguments.moments import moment_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError, InvalidOption
-from shmstore.expressions.arithmetic import LEAST, MOST, Lanes, NumberCompiler, mistake
+from shmstore.expressions.arithmetic import LEAST, MOST, Arithmetic, Lanes, mistake
 from shmstore.expressions.comparison import float_range, int_range
 from shmstore.expressions.expression import Expression, field
 from shmstore.records.schema import Schema
 
-_VALUES: Final = 8
 _TEXTS: Final = (_core.TEXT, _core.BYTES)
 
 _OPPOSITE: Final = {"!=": "==", ">": "<=", ">=": "<"}  # of text; NaN makes this wrong for floats
@@ -46,7 +45,8 @@ def compiled(
     Raises FieldError (there is no such field), FieldTypeError (a field, or what it is compared with, is of a type that
     does not fit), InvalidOption (nested too deeply, or too many values).
     """
-    compiler = _Compiler(schema, keys)
+    arithmetic = Arithmetic(schema)
+    compiler = _Compiler(arithmetic, keys)
     numbers = [field(value) if isinstance(value, str) else value for value in values]
     try:
         compiler.window(since_ns, until_ns)
@@ -56,34 +56,36 @@ def compiled(
         text = ", ".join(repr(expression) for expression in (where, *numbers) if expression is not None)
     except RecursionError:
         raise InvalidOption("the expression is nested too deeply; take it apart, or use isin([...])") from None
-    return _core.Program(schema.fields, compiler.steps, operands, text)
+    return _core.Program(schema.fields, arithmetic.steps, operands, text)
 
 
-class _Compiler(NumberCompiler):
-    """The steps so far; each condition leaves its result in a mask register."""
+class _Compiler:
+    """Conditions become steps, each of which leaves its result in a mask register; numbers are left to `Arithmetic`."""
 
-    def __init__(self, schema: Schema, keys: Callable[[], list[str]]) -> None:
-        super().__init__(schema)
+    def __init__(self, arithmetic: Arithmetic, keys: Callable[[], list[str]]) -> None:
+        self._arithmetic = arithmetic
+        self._emit = arithmetic.emit
+        self._schema = arithmetic.schema
         self._keys = keys
 
     def window(self, since_ns: int | None, until_ns: int | None) -> None:
         """Match only records of a half-open window."""
-        if self.schema.time_field is None or (since_ns is None and until_ns is None):
+        if self._schema.time_field is None or (since_ns is None and until_ns is None):
             return
         since = LEAST if since_ns is None else since_ns
         last = MOST if until_ns is None else until_ns - 1
-        times = self.column(self.schema.fields[self.schema.time_field])
+        times = self._arithmetic.column(self._schema.fields[self._schema.time_field])
         self._range(times, (since, last) if since <= last else None, 0)
 
     def where(self, condition: Expression) -> None:
         """Match only records for which this holds as well."""
         if not isinstance(condition, Expression):
             raise FieldTypeError("", f"where is {shown(condition)}; expected a condition, as in field('value') > 100")
-        if not self.steps:
+        if not self._arithmetic.steps:
             self._condition(condition, 0)
             return
         self._condition(condition, 1)
-        self.emit("and", 0, 0, 1)
+        self._emit("and", 0, 0, 1)
 
     def values(self, numbers: Iterable[Expression]) -> list[int]:
         """Work out numbers; the operands where they are."""
@@ -95,9 +97,9 @@ class _Compiler(NumberCompiler):
                     f"{shown(number)} is not a number of a record; expected a field's name or an expression, as "
                     "field('price') * field('quantity')",
                 )
-            operands.append(self.number(number).operand)
-        if len(operands) > _VALUES:
-            raise InvalidOption(f"{len(operands)} values are asked about at once; at most {_VALUES} are")
+            operands.append(self._arithmetic.number(number).operand)
+        if len(operands) > _core.MAX_VALUES:
+            raise InvalidOption(f"{len(operands)} values are asked about at once; at most {_core.MAX_VALUES} are")
         return operands
 
     # -- conditions
@@ -110,15 +112,15 @@ class _Compiler(NumberCompiler):
             self._condition(operands[0], to)
             for operand in operands[1:]:
                 self._condition(operand, to + 1)
-                self.emit("and" if operator == "&" else "or", to, to, to + 1)
+                self._emit("and" if operator == "&" else "or", to, to, to + 1)
         elif operator == "~":
             self._condition(operands[0], to)
-            self.emit("not", to, to)
+            self._emit("not", to, to)
         elif operator == "field":
-            spec = self.spec(node)
+            spec = self._arithmetic.spec(node)
             if spec.kind != _core.BOOL:
                 raise mistake(spec, f"is not a condition; compare it, as in {node!r} == ...")
-            self._range(self.column(spec), (1, 1), to)
+            self._range(self._arithmetic.column(spec), (1, 1), to)
         elif not node.is_condition:
             raise FieldTypeError(node.fields()[0], f"{node!r} is a number, not a condition; compare it, as in ... > 0")
         elif any(isinstance(operand, Expression) for operand in operands[1:]):
@@ -132,37 +134,39 @@ class _Compiler(NumberCompiler):
             self._condition((value >= low) & (value <= high), to)
             return
         relation, sides = node.operator, node.operands
-        specs = [self.spec(side) for side in sides if side.operator == "field"]
+        specs = [self._arithmetic.spec(side) for side in sides if side.operator == "field"]
         kinds = [spec.kind for spec in specs]
-        places = [self.column(spec).operand for spec in specs]
+        places = [self._arithmetic.column(spec).operand for spec in specs]
         if kinds in ([_core.TEXT] * 2, [_core.BYTES] * 2):
             self._text(relation, places[0], places[1], None, to)
             return
         if kinds == [_core.KEY] * 2:
             if relation not in ("==", "!="):
                 raise mistake(specs[0], "is ordered against text only; two Keys are equal or not")
-            free, lanes = self.used, [self.load(spec) for spec in specs]
-            self.used = free
+            free, lanes = self._arithmetic.used, [self._arithmetic.load(spec) for spec in specs]
+            self._arithmetic.used = free
         elif texts := [spec for spec in specs if spec.kind in (_core.KEY, *_TEXTS)]:
             raise mistake(texts[0], f"holds no numbers, and in {node!r} it is compared with something of another type")
         else:
-            lanes = list(self.comparable(*sides))
+            lanes = list(self._arithmetic.comparable(*sides))
         if relation in _MIRRORED:
             relation = _MIRRORED[relation]
             lanes.reverse()
-        self.emit("==" if relation == "!=" else relation, to, lanes[0].operand, lanes[1].operand)
+        self._emit("==" if relation == "!=" else relation, to, lanes[0].operand, lanes[1].operand)
         self._negate(relation == "!=", to)
 
     def _compare_constants(self, node: Expression, to: int) -> None:
         relation, value = node.operator, node.operands[0]
         constants = list(node.operands[1] if relation == "isin" else node.operands[1:])
-        spec = self.spec(value) if value.operator == "field" else None
+        spec = self._arithmetic.spec(value) if value.operator == "field" else None
         if spec and spec.kind == _core.KEY:
             self._key(relation, spec, [_checked_text(spec, constant) for constant in constants], to)
         elif spec and spec.kind in _TEXTS:
             self._texts(relation, spec, [_checked_text(spec, constant) for constant in constants], to)
         elif relation == "startswith":
-            raise FieldTypeError(value.fields()[0], f"{node!r}: numbers begin with nothing; expected text or a Key")
+            raise FieldTypeError(
+                value.fields()[0], f"{node!r}: a number does not begin with anything; expected text or a Key"
+            )
         else:
             self._numbers(relation, value, spec, [_checked_number(value, spec, constant) for constant in constants], to)
 
@@ -171,14 +175,14 @@ class _Compiler(NumberCompiler):
     def _numbers(
         self, relation: str, value: Expression, spec: FieldSpec | None, numbers: list[int | float], to: int
     ) -> None:
-        free = self.used
-        lanes = self.column(spec) if spec and relation != "isin" else self.number(value)
-        self.used = free
+        free = self._arithmetic.used
+        lanes = self._arithmetic.column(spec) if spec and relation != "isin" else self._arithmetic.number(value)
+        self._arithmetic.used = free
         if relation == "isin":
             exact = [_bounds(lanes, "==", number) for number in numbers]
             members = sorted({bounds[0] for bounds in exact if bounds})
             if len(members) > 1:
-                self.emit("member", to, lanes.operand, 0, members)
+                self._emit("member", to, lanes.operand, 0, members)
             else:
                 self._range(lanes, (members[0], members[0]) if members else None, to)
         elif relation == "between":
@@ -191,16 +195,16 @@ class _Compiler(NumberCompiler):
 
     def _range(self, lanes: Lanes, bounds: tuple[Any, Any] | None, to: int) -> None:
         if bounds is not None and (lanes.is_float or bounds != (lanes.least, lanes.most)):
-            self.emit("range", to, lanes.operand, 0, bounds)
+            self._emit("range", to, lanes.operand, 0, bounds)
         elif lanes.operand < _core.MAX_FIELDS:
-            self.emit("fill", to, constant=bounds is not None)
+            self._emit("fill", to, constant=bounds is not None)
         else:  # decided, except for records in which the calculation overflows
-            self.emit("member", to, lanes.operand, 0, [])
+            self._emit("member", to, lanes.operand, 0, [])
             self._negate(bounds is not None, to)
 
     def _negate(self, negated: bool, mask: int) -> None:
         if negated:
-            self.emit("not", mask, mask)
+            self._emit("not", mask, mask)
 
     # -- keys and text against constants
 
@@ -214,34 +218,34 @@ class _Compiler(NumberCompiler):
         else:
             holds = _KEY_ORDER[relation]
             ids = [number for number, key in enumerate(keys) if holds(key, texts[0])]
-        place = self.column(spec).operand
+        place = self._arithmetic.column(spec).operand
         if not ids:
-            self.emit("fill", to, constant=False)
+            self._emit("fill", to, constant=False)
         elif ids[-1] - ids[0] == len(ids) - 1:
-            self.emit("range", to, place, 0, (ids[0], ids[-1]))
+            self._emit("range", to, place, 0, (ids[0], ids[-1]))
         else:
             bits = bytearray(ids[-1] // 8 + 1)
             for number in ids:
                 bits[number // 8] |= 1 << number % 8
-            self.emit("ids", to, place, 0, bytes(bits))
+            self._emit("ids", to, place, 0, bytes(bits))
         self._negate(relation == "!=", to)
 
     def _texts(self, relation: str, spec: FieldSpec, texts: list[Any], to: int) -> None:
-        place = self.column(spec).operand
+        place = self._arithmetic.column(spec).operand
         if relation == "isin" and not texts:
-            self.emit("fill", to, constant=False)
+            self._emit("fill", to, constant=False)
         elif relation == "isin":
-            self.emit("text member", to, place, 0, sorted(set(texts)))
+            self._emit("text member", to, place, 0, sorted(set(texts)))
         elif relation == "between":
             self._text(">=", place, 0, texts[:1], to)
             self._text("<=", place, 0, texts[1:], to + 1)
-            self.emit("and", to, to, to + 1)
+            self._emit("and", to, to, to + 1)
         else:
             self._text(relation, place, 0, texts, to)
 
     def _text(self, relation: str, left: int, right: int, texts: list[bytes] | None, to: int) -> None:
         step = "starts" if relation == "startswith" else _OPPOSITE.get(relation, relation)
-        self.emit(f"text {step}", to, left, right, texts)
+        self._emit(f"text {step}", to, left, right, texts)
         self._negate(relation in _OPPOSITE, to)
 
 

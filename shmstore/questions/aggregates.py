@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from shmstore.arguments.checks import items_of, real_number, refused, whole_number
 from shmstore.arguments.shown import shown
@@ -23,15 +23,6 @@ class Summary(NamedTuple):
     mean: float | None
     min: Number | None
     max: Number | None
-
-
-class Tallies(NamedTuple):
-    """What the core says of one value: a number or None, or lists with one for each group."""
-
-    sum: Any
-    low: Any
-    high: Any
-    squares: Any
 
 
 def mean_of(total: Number, count: int) -> float | None:

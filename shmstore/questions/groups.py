@@ -1,15 +1,14 @@
 """Groups: a question put to all records that agree in a field, answered as a table with a row for each."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from shmstore import _core
 from shmstore.arguments.alone import Question
 from shmstore.arguments.calls import checked_calls
 from shmstore.public import public
 from shmstore.questions import aggregates as numbers
-from shmstore.questions.aggregates import Tallies
-from shmstore.questions.source import Scope, Value, group_index
+from shmstore.questions.aggregates import Number
+from shmstore.questions.source import FieldValue, Scope, Value, group_index
 from shmstore.tables.column import Column
 from shmstore.tables.table import Table
 from shmstore.tables.text import ColumnKind
@@ -20,9 +19,9 @@ from shmstore.tables.text import ColumnKind
 class GroupBy(Question):
     """The records of a question by the values of a field; made by `group_by`.
 
-    Every method asks anew. It answers with a Table: a row for each value that a matching record has, ordered by it,
-    the value in a column of the field's name and the answers in columns of theirs. What is asked about is the name of a
-    field, or an expression over fields, and means what it means to the same method of the store.
+    Every method asks anew. It answers with a Table: a row for each value that a matching record has, in the order of
+    these values. The value is in a column with the field's name, and each answer in a column of its own. What is asked
+    about is a field's name or an expression over fields, and means what it means to the same method of the store.
     """
 
     _SEND = "send what it answers: the table of count(), sum(...) and so on"
@@ -36,12 +35,12 @@ class GroupBy(Question):
     def count(self) -> Table:
         """How many records there are: column `count`."""
         scope = self._ask()
-        labels, _, counts, _ = scope.tally((), 0, by=self._by(scope))
+        labels, counts, _ = scope.group_tallies((), 0, self._by(scope))
         return self._table(scope, labels, [Column("count", "integer", counts)])
 
     def sum(self, value: Value) -> Table:
         """The sum of a value: column `sum`."""
-        return self._answer(value, _core.TALLY_SUM, "sum", lambda _, tallies: tallies.sum)
+        return self._answer(value, _core.TALLY_SUM, "sum", lambda _, tallies: tallies.sums)
 
     def mean(self, value: Value) -> Table:
         """The average of a value: column `mean`."""
@@ -49,17 +48,17 @@ class GroupBy(Question):
             value,
             _core.TALLY_SUM,
             "mean",
-            lambda counts, tallies: list(map(numbers.mean_of, tallies.sum, counts)),
+            lambda counts, tallies: list(map(numbers.mean_of, tallies.sums, counts)),
             "real",
         )
 
     def min(self, value: Value) -> Table:
         """The least value, NaN aside: column `min`."""
-        return self._answer(value, _core.TALLY_BOUNDS, "min", lambda _, tallies: tallies.low)
+        return self._answer(value, _core.TALLY_BOUNDS, "min", lambda _, tallies: tallies.lows)
 
     def max(self, value: Value) -> Table:
         """The greatest value, NaN aside: column `max`."""
-        return self._answer(value, _core.TALLY_BOUNDS, "max", lambda _, tallies: tallies.high)
+        return self._answer(value, _core.TALLY_BOUNDS, "max", lambda _, tallies: tallies.highs)
 
     def variance(self, value: Value, ddof: int = 1) -> Table:
         """The variance of a value: column `variance`."""
@@ -72,19 +71,21 @@ class GroupBy(Question):
     def summary(self, value: Value) -> Table:
         """Columns `count`, `sum`, `mean`, `min` and `max`, in one pass."""
         scope = self._ask()
-        labels, _, counts, (tallies,) = scope.tally((value,), _core.TALLY_SUM | _core.TALLY_BOUNDS, by=self._by(scope))
-        return self._table(scope, labels, summary_columns(scope, value, counts, Tallies(*tallies)))
+        labels, counts, (tallies,) = scope.group_tallies(
+            (value,), _core.TALLY_SUM | _core.TALLY_BOUNDS, self._by(scope)
+        )
+        return self._table(scope, labels, summary_columns(scope, value, counts, tallies))
 
     def quantile(self, value: Value, q: float) -> Table:
         """A quantile of a value: column `quantile`. Takes 16 bytes of memory a record while it is worked out."""
         scope, wanted = self._ask(), numbers.checked_quantiles([q])
-        labels, (found,) = scope.quantiles(value, wanted, self._by(scope))
+        labels, (found,) = scope.group_quantiles(value, wanted, self._by(scope))
         return self._table(scope, labels, [numbers_column("quantile", scope, value, found)])
 
     def distinct(self, name: str) -> Table:
         """How many different values a field has: column `distinct`. Takes memory as `quantile` does."""
         scope = self._ask()
-        labels, (found,) = scope.distinct(name, self._by(scope))
+        labels, found = scope.group_distinct(name, self._by(scope))
         return self._table(scope, labels, [Column("distinct", "integer", found)])
 
     def first(self, name: str) -> Table:
@@ -106,12 +107,12 @@ class GroupBy(Question):
         value: Value,
         what: int,
         title: str,
-        answers: Callable[[list[int], Tallies], Any],
+        answers: Callable[[list[int], _core.TallyColumns], Sequence[Number | None]],
         kind: ColumnKind | None = None,
     ) -> Table:
         scope = self._ask()
-        labels, _, counts, (tallies,) = scope.tally((value,), what, by=self._by(scope))
-        found = answers(counts, Tallies(*tallies))
+        labels, counts, (tallies,) = scope.group_tallies((value,), what, self._by(scope))
+        found = answers(counts, tallies)
         column = (
             Column(title, kind, found) if kind else numbers_column(title, scope, value, found, what == _core.TALLY_SUM)
         )
@@ -132,25 +133,27 @@ class GroupBy(Question):
 
     def _edge(self, title: str, name: str, latest: bool) -> Table:
         scope = self._ask()
-        labels, found = scope.edge(name, latest, self._by(scope))
+        labels, found = scope.group_edges(name, latest, self._by(scope))
         return self._table(scope, labels, [Column(title, scope.field_kind(name), found)])
 
-    def _table(self, scope: Scope, labels: list[Any], columns: Sequence[Column]) -> Table:
+    def _table(self, scope: Scope, labels: list[FieldValue], columns: Sequence[Column]) -> Table:
         return ordered_table([Column(self._name, scope.field_kind(self._name), labels)], columns)
 
 
-def summary_columns(scope: Scope, value: Value, counts: list[int], tallies: Any) -> list[Column]:
+def summary_columns(scope: Scope, value: Value, counts: list[int], tallies: _core.TallyColumns) -> list[Column]:
     """The columns of a summary of each group."""
     return [
         Column("count", "integer", counts),
-        numbers_column("sum", scope, value, tallies.sum, is_sum=True),
-        Column("mean", "real", list(map(numbers.mean_of, tallies.sum, counts))),
-        numbers_column("min", scope, value, tallies.low),
-        numbers_column("max", scope, value, tallies.high),
+        numbers_column("sum", scope, value, tallies.sums, is_sum=True),
+        Column("mean", "real", list(map(numbers.mean_of, tallies.sums, counts))),
+        numbers_column("min", scope, value, tallies.lows),
+        numbers_column("max", scope, value, tallies.highs),
     ]
 
 
-def numbers_column(title: str, scope: Scope, value: Value, found: list[Any], is_sum: bool = False) -> Column:
+def numbers_column(
+    title: str, scope: Scope, value: Value, found: Sequence[Number | None], is_sum: bool = False
+) -> Column:
     """A column of numbers of a value: times where it is a Timestamp and its values are of one, real where any is."""
     kind = scope.field_kind(value) if isinstance(value, str) else None
     if kind == "timestamp" and not is_sum and not any(isinstance(number, float) for number in found):

@@ -30,12 +30,13 @@ _FIRST_TICKETS, _MOST_TICKETS = 256, 65_536  # looked at in one go: few at first
 class Query(Question, Offered, Generic[R]):
     """The matching records of a store, one after the other; made by `query`.
 
-    Iteration finds them while it goes, in little memory; each iteration asks anew. What is appended after it began is
-    not among them, what is overwritten before it gets there neither. `snapshot` gives all at once; whatever a table
-    offers (columns, Arrow, CSV, JSON lines) is made of that.
+    Iteration finds them while it goes, in little memory; each iteration asks anew. Records that are appended after it
+    began are not among them, nor are those that are overwritten before it gets there. `snapshot` gives all at once;
+    whatever a table offers (columns, Arrow, CSV, JSON lines) is made of that.
 
-    An iteration that fails loses nothing: asked for the next record, it goes on with the one that a signal handler
-    interrupted, and behind one that its class or `where` refuses, or that is damaged, which is raised once.
+    An iteration that fails loses nothing. Asked for the next record, it goes on with the one that a signal handler
+    interrupted. A record that its class or `where` refuses, or that is damaged, raises once; the iteration then goes on
+    behind it.
     """
 
     _SEND = "send what it finds: its snapshot(), or a list of its records"
@@ -63,12 +64,13 @@ class Query(Question, Offered, Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         scope = self._ask()
-        program, limit = scope.program(), -1 if self._limit is None else min(self._limit, sys.maxsize)
+        program, limit = scope.program(), sys.maxsize if self._limit is None else min(self._limit, sys.maxsize)
         newest = self._order == "newest"
         partitions = [_Pieces(scope, program, *bounds, backwards=newest) for bounds in scope.ranges()]
         if not newest or scope.schema.time_field is None or len(partitions) == 1:
             return _core.rows(chain.from_iterable(partitions), self._accept, limit)
-        # What is not accepted goes before partitions meet: where their times do not ascend it would change the order.
+        # Records that are not accepted are dropped before the partitions are merged: where times do not ascend, they
+        # would change the order.
         return _Newest([_Backwards(pieces, self._accept) for pieces in partitions], limit)
 
     def snapshot(self) -> Snapshot[R]:
@@ -94,8 +96,8 @@ class Query(Question, Offered, Generic[R]):
 class _Pieces:
     """The matching records of tickets [first, end) of a partition, piece by piece: short at first, then ever longer.
 
-    A place moves only when all is done, in a step that no signal handler interrupts. A damaged slot is looked for by
-    ever shorter pieces: what is before it comes first, it is raised once, and passed.
+    The place moves only when all else is done, in a step that no signal handler interrupts. A damaged slot is found by
+    ever shorter pieces: the records before it come first, then it raises, once, and is passed.
     """
 
     __slots__ = ("_backwards", "_end", "_first", "_length", "_partition", "_program", "_scope", "times")
@@ -146,7 +148,7 @@ class _Backwards:
 
     def __init__(self, pieces: _Pieces, accept: Callable[[Any], object] | None) -> None:
         self.pieces = pieces
-        self.rows = _core.rows(pieces, accept, -1)
+        self.rows = _core.rows(pieces, accept)
         self.record: Any = _TAKEN
         self.key = -math.inf  # before all others, as it is not known yet
 

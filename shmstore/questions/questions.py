@@ -25,24 +25,25 @@ R = TypeVar("R")
 
 @checked_calls()
 class Questions(ABC, Generic[R]):
-    """What can be asked of records. No writer waits, and no answer but groups and lists of records takes more memory
-    for more records.
+    """What can be asked of records. No writer waits. Only groups and lists of records take more memory when there are
+    more records.
 
     Each question takes `since`, `until`, `where` and `partition`, which mean what they mean to `EventStore.snapshot`:
     `where` is an expression such as field("value") > 100, worked out in the core, or any Python callable, which gives
     the same answer, many times slower and with the memory of a snapshot. An answer is about records that were readable
     at some instant of the call (best-effort): what is appended after its beginning does not count, what is overwritten
-    meanwhile may or may not. A question that is held up for so long that much of what it is about is overwritten before
-    it gets there is about what is readable then, instead of about the little that is left.
+    meanwhile may or may not. If a question is held up for so long that much of what it asks about is overwritten before
+    it gets there, it is answered from what is readable then, not from the little that is left.
 
     A snapshot answers from its own records, which stay as they are. It does not know their partitions, so it refuses
     `partition`.
 
     What is asked about is a field that holds numbers (ints, floats, bool as 0 and 1, Timestamp in ns) or an expression
     over such fields, as field("price") * field("quantity"). Integers are exact, whatever their sum comes to. Floats are
-    summed in twice their precision, so that the order of the records makes no difference that shows; in groups plainly
-    within 1,024 records, and then likewise. Where a part of a sum leaves the floats, it is an infinity or NaN. NaN
-    makes a sum, mean or variance NaN; min, max and quantiles leave it aside; all NaN are one distinct value.
+    summed in twice their precision, so that the order of the records makes no visible difference; in groups, 1,024
+    records at a time are summed plainly, and those sums in twice the precision. A sum with a part that is beyond the
+    range of floats is an infinity or NaN. NaN makes a sum, mean or variance NaN; min, max and quantiles leave it aside;
+    all NaN are one distinct value.
 
     Raises FieldError (no such field; integer arithmetic that leaves 64 bits), FieldTypeError (a field of another type),
     InvalidOption (a window, partition or argument that is not one), DamagedSegment, StoreClosed.
@@ -80,43 +81,39 @@ class Questions(ABC, Generic[R]):
 
     def count(self, **selection: Unpack[Selection[R]]) -> int:
         """How many records match."""
-        count: int = self._scope(**selection).tally((), 0)[0]
-        return count
+        return self._scope(**selection).tally((), 0).records
 
     def sum(self, value: Value, **selection: Unpack[Selection[R]]) -> Number:
         """The sum of a value; 0 when there are no records."""
-        total: Number = self._tally(value, _core.TALLY_SUM, selection)[1].sum
-        return total
+        return self._tally(value, _core.TALLY_SUM, selection)[1].sum
 
     def mean(self, value: Value, **selection: Unpack[Selection[R]]) -> float | None:
         """The average of a value: its `sum` by its `count`; None when there are no records."""
-        count, tallies = self._tally(value, _core.TALLY_SUM, selection)
-        return numbers.mean_of(tallies.sum, count)
+        count, tally = self._tally(value, _core.TALLY_SUM, selection)
+        return numbers.mean_of(tally.sum, count)
 
     def min(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The least value, NaN aside; None when there are no values."""
-        low: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].low
-        return low
+        return self._tally(value, _core.TALLY_BOUNDS, selection)[1].low
 
     def max(self, value: Value, **selection: Unpack[Selection[R]]) -> Number | None:
         """The greatest value, NaN aside; None when there are no values."""
-        high: Number | None = self._tally(value, _core.TALLY_BOUNDS, selection)[1].high
-        return high
+        return self._tally(value, _core.TALLY_BOUNDS, selection)[1].high
 
     def summary(self, value: Value, **selection: Unpack[Selection[R]]) -> Summary:
         """The count, sum, mean, min and max of a value, in one pass."""
-        count, tallies = self._tally(value, _core.TALLY_SUM | _core.TALLY_BOUNDS, selection)
-        return Summary(count, tallies.sum, numbers.mean_of(tallies.sum, count), tallies.low, tallies.high)
+        count, tally = self._tally(value, _core.TALLY_SUM | _core.TALLY_BOUNDS, selection)
+        return Summary(count, tally.sum, numbers.mean_of(tally.sum, count), tally.low, tally.high)
 
     def variance(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
         """The variance of a value: that of a sample, or with `ddof=0` of a whole population.
 
-        None when there are at most `ddof` records. Worked out about the mean of each batch of records, and joined
-        (Chan, Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
+        None when there are at most `ddof` records. It is worked out about the mean of each batch of records, and the
+        batches are joined (Chan, Golub and LeVeque, 1982), so that large values with a small spread lose nothing.
         """
         ddof = numbers.checked_ddof(ddof)
-        count, tallies = self._tally(value, _core.TALLY_MOMENTS, selection)
-        return numbers.variance_of(count, tallies.squares, ddof)
+        count, tally = self._tally(value, _core.TALLY_MOMENTS, selection)
+        return numbers.variance_of(count, tally.squares, ddof)
 
     def stddev(self, value: Value, ddof: int = 1, **selection: Unpack[Selection[R]]) -> float | None:
         """The standard deviation of a value: the root of its `variance`."""
@@ -127,8 +124,9 @@ class Questions(ABC, Generic[R]):
 
         Exact: between two neighbours, it lies as far as `q` lies between their ranks (NumPy's and
         `statistics.quantiles(method="inclusive")`'s way). It takes constant memory, and a few passes over the records.
-        When some are overwritten between the passes it begins anew, with a private copy of the values that are there
-        then, 16 bytes each and twice that while they are sorted: an answer is always of one set of records.
+        When some records are overwritten between the passes, it begins anew with a private copy of the values that are
+        there then, which takes 16 bytes each and twice that while they are sorted. So an answer is always about one set
+        of records.
         """
         return self.quantiles(value, [q], **selection)[0]
 
@@ -150,21 +148,20 @@ class Questions(ABC, Generic[R]):
         The earliest by the Timestamp (of several, the first in the order of a snapshot); without one, the first in
         that order.
         """
-        return self._edge(field, selection, latest=False)
+        return self._scope(**selection).edge(field, latest=False)
 
     def last(self, field: str, **selection: Unpack[Selection[R]]) -> Any:
         """The value that a field of any type has in the latest matching record; None when there are no records."""
-        return self._edge(field, selection, latest=True)
+        return self._scope(**selection).edge(field, latest=True)
 
     def distinct(self, field: str, **selection: Unpack[Selection[R]]) -> int:
         """How many different values a field of any type has.
 
-        Exact, in constant memory: some ninety thousand numbers, or half as many texts, are counted in a pass over the
-        records, more in several. When some are overwritten between the passes it begins anew, as `quantile` does, in 32
-        bytes a record. Texts and bytes are told apart by 127 bits of two hashes.
+        Exact, in constant memory: one pass over the records counts some ninety thousand numbers, or half as many texts;
+        more of them take several passes. When some records are overwritten between the passes, it begins anew, as
+        `quantile` does, and takes 32 bytes a record. Texts and bytes are told apart by 127 bits of two hashes.
         """
-        count: int = self._scope(**selection).distinct(field)
-        return count
+        return self._scope(**selection).distinct(field)
 
     def aggregate(self, initial: A, function: Callable[[A, R], A], **selection: Unpack[Selection[R]]) -> A:
         """Fold the records: `function(function(initial, first), second)` and so on, in the order of a snapshot."""
@@ -204,10 +201,6 @@ class Questions(ABC, Generic[R]):
         """
         return windows(self._scope(**selection), value, every, period, zone, by)
 
-    def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, Any]:
-        count, (tallies,) = self._scope(**selection).tally((value,), what)
-        return count, numbers.Tallies(*tallies)
-
-    def _edge(self, field: str, selection: Selection[R], latest: bool) -> Any:
-        _, found = self._scope(**selection).edge(field, latest)
-        return found[0] if found else None
+    def _tally(self, value: Value, what: int, selection: Selection[R]) -> tuple[int, _core.Tally]:
+        count, (tally,) = self._scope(**selection).tally((value,), what)
+        return count, tally

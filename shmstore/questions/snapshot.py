@@ -98,7 +98,7 @@ class Snapshot(Tabular[R], Questions[R]):
         return self._columns.rows(plain=True)
 
     def iter_rows(self) -> Iterator[tuple[Any, ...]]:
-        """The same, one at a time: for whoever does not keep them, much quicker and without the memory."""
+        """The same, one at a time: much quicker and in little memory, if they are not kept."""
         return self._columns.iter_plain()
 
     def where(self, accept: Expression | Callable[[R], object]) -> "Snapshot[R]":

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from shmstore import _core
 from shmstore.arguments.calls import SEVERAL_KEYS
@@ -12,6 +12,7 @@ from shmstore.arguments.shown import shown
 from shmstore.errors import FieldTypeError
 from shmstore.expressions.compiler import compiled
 from shmstore.expressions.expression import Expression
+from shmstore.questions.aggregates import Number
 from shmstore.reading.selection import require_time
 from shmstore.records.fields import Marker
 from shmstore.records.schema import Schema
@@ -20,6 +21,17 @@ from shmstore.tables.text import ColumnKind
 
 Value = str | Expression
 """A number of a record that a question is about: the name of a field, or an expression over fields."""
+
+FieldValue = int | float | str | bytes | None
+"""What a field holds: a Timestamp as an int of ns, a Key as its text, None when its text is lost."""
+
+
+class _Chosen(TypedDict):
+    """Which records the core is asked about."""
+
+    partitions: Sequence[int] | None
+    ends: Sequence[int] | None
+    summaries: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class Scope(ABC):
         """A copy of the records that match, in the order of a snapshot."""
 
     def accepted(self, accept: Callable[[Any], object]) -> "Copied":
-        """Those of which a callable says that they are wanted."""
+        """The matching records that a callable accepts."""
         columns = self.matching()
         chosen = [row for row, record in enumerate(columns) if accept(record)]
         return Copied(columns.take(chosen), Condition(self.schema, columns.keys))
@@ -75,75 +87,82 @@ class Scope(ABC):
         """The same, without what is appended from now on: for questions that are put in several passes."""
         return self
 
-    def tally(
+    def tally(self, values: Sequence[Value], what: int) -> _core.Tallied:
+        """What `_core.Store.tally` answers, of each value the same."""
+        return self.source.tally(self.program(values), (what,) * len(values), **self._chosen())
+
+    def group_tallies(self, values: Sequence[Value], what: int, by: int) -> _core.GroupTallies:
+        """What `_core.Store.group_tallies` answers, of each value the same."""
+        return self.source.group_tallies(self.program(values), (what,) * len(values), by, **self._chosen())
+
+    def window_tallies(
         self,
         values: Sequence[Value],
         what: int,
         *,
-        by: int = -1,
+        by: int | None,
         pane_ns: int = 0,
         every_ns: int = 0,
         period_ns: int = 0,
         edges: "array[int] | bytes" = b"",
-    ) -> Any:
-        """What `_core.Store.tally` answers, of each value the same."""
-        return self.source.tally(
+    ) -> _core.WindowTallies:
+        """What `_core.Store.window_tallies` answers, of each value the same."""
+        return self.source.window_tallies(
             self.program(values),
             (what,) * len(values),
-            partitions=self.partitions,
-            ends=self.ends,
             by=by,
             pane_ns=pane_ns,
             every_ns=every_ns,
             period_ns=period_ns,
             edges=edges,
-            summaries=self.summaries,
+            **self._chosen(),
         )
 
-    def quantiles(self, value: Value, wanted: Sequence[float], by: int = -1) -> Any:
+    def quantiles(self, value: Value, wanted: Sequence[float]) -> list[Number | None]:
         """What `_core.Store.quantiles` answers."""
-        return self.source.quantiles(
-            self.program([value]),
-            wanted,
-            partitions=self.partitions,
-            ends=self.ends,
-            by=by,
-            summaries=self.summaries,
-        )
+        return self.source.quantiles(self.program([value]), wanted, **self._chosen())
 
-    def distinct(self, name: str, by: int = -1) -> Any:
+    def group_quantiles(
+        self, value: Value, wanted: Sequence[float], by: int
+    ) -> tuple[list[FieldValue], list[list[Number | None]]]:
+        """What `_core.Store.group_quantiles` answers."""
+        return self.source.group_quantiles(self.program([value]), wanted, by, **self._chosen())
+
+    def distinct(self, name: str) -> int:
         """What `_core.Store.distinct` answers."""
-        return self.source.distinct(
-            self.program(),
-            self.schema.index(name),
-            partitions=self.partitions,
-            ends=self.ends,
-            by=by,
-            summaries=self.summaries,
-        )
+        return self.source.distinct(self.program(), self.schema.index(name), **self._chosen())
 
-    def edge(self, name: str, latest: bool, by: int = -1) -> Any:
+    def group_distinct(self, name: str, by: int) -> tuple[list[FieldValue], list[int]]:
+        """What `_core.Store.group_distinct` answers."""
+        return self.source.group_distinct(self.program(), self.schema.index(name), by, **self._chosen())
+
+    def edge(self, name: str, latest: bool) -> FieldValue:
         """What `_core.Store.edge` answers."""
-        return self.source.edge(
-            self.program(),
-            self.schema.index(name),
-            latest,
-            partitions=self.partitions,
-            ends=self.ends,
-            by=by,
-            summaries=self.summaries,
-        )
+        return self.source.edge(self.program(), self.schema.index(name), latest, **self._chosen())
+
+    def group_edges(self, name: str, latest: bool, by: int) -> tuple[list[FieldValue], list[FieldValue]]:
+        """What `_core.Store.group_edges` answers."""
+        return self.source.group_edges(self.program(), self.schema.index(name), latest, by, **self._chosen())
+
+    def time_bounds(self) -> tuple[int, int] | None:
+        """The least and the greatest timestamp; None without records. Raises InvalidOption when they have no
+        Timestamp.
+        """
+        time = self.schema.names[require_time(self.schema, "a window")]
+        _, low_ns, high_ns, _ = self.tally([time], _core.TALLY_BOUNDS).tallies[0]
+        return (low_ns, high_ns) if isinstance(low_ns, int) and isinstance(high_ns, int) else None
 
     def oldest_ns(self) -> int | None:
-        """The least timestamp; None when there are none. Raises InvalidOption when they have no Timestamp."""
-        time = self.schema.names[require_time(self.schema, "a window")]
-        _, ((_, low_ns, _, _),) = self.tally([time], _core.TALLY_BOUNDS)
-        oldest_ns: int | None = low_ns
-        return oldest_ns
+        """The least timestamp; None without records. Raises as `time_bounds`."""
+        bounds = self.time_bounds()
+        return bounds and bounds[0]
 
     def field_kind(self, name: str) -> ColumnKind:
         """What a column with the values of a field holds. Raises FieldError."""
         return kind_of(self.schema.fields[self.schema.index(name)])
+
+    def _chosen(self) -> _Chosen:
+        return {"partitions": self.partitions, "ends": self.ends, "summaries": self.summaries}
 
 
 @dataclass(frozen=True, slots=True)

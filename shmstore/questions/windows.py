@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
-from typing import Any
+from typing import NamedTuple
 
 from shmstore import _core
 from shmstore.arguments.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges, is_calendar_unit
@@ -11,9 +11,8 @@ from shmstore.arguments.checks import length_ns, refused, whole_number
 from shmstore.arguments.moments import text_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption
-from shmstore.questions.aggregates import Tallies
 from shmstore.questions.groups import ordered_table, summary_columns
-from shmstore.questions.source import Scope, Value, group_index
+from shmstore.questions.source import FieldValue, Scope, Value, group_index
 from shmstore.reading.selection import require_time
 from shmstore.tables.column import Column
 from shmstore.tables.table import Table
@@ -26,8 +25,15 @@ _ATTEMPTS = 5
 _EARLIEST_NS, _LATEST_NS = _core.KIND_RANGES[_core.TIMESTAMP]  # a window that begins before is cut
 
 
-Panes = tuple[Any, list[int], list[int], list[Any]]
-"""Labels (None without groups), the ns at which each window begins, its count, its tallies."""
+class Windows(NamedTuple):
+    """Windows that have a record: their labels (None without groups), the ns at which each begins, its count, and the
+    tallies of each value.
+    """
+
+    labels: list[FieldValue] | None
+    starts: list[int]
+    counts: list[int]
+    tallies: list[_core.TallyColumns]
 
 
 def windows(
@@ -40,18 +46,19 @@ def windows(
 ) -> Table:
     """Answer `Questions.windows`."""
     require_time(scope.schema, "windows")
-    group = -1 if by is None else group_index(scope.schema, by)
+    group = None if by is None else group_index(scope.schema, by)
     values = () if value is None else (value,)
     if is_calendar_unit(every):
-        panes = _of_a_calendar(scope, values, every, period, zone, group)
+        found = _of_a_calendar(scope, values, every, period, zone, group)
     else:
-        panes = _of_a_length(scope, values, every, period, zone, group)
-    labels, starts, counts, tallies = panes
-    answers = [Column("count", "integer", counts)]
+        found = _of_a_length(scope, values, every, period, zone, group)
+    answers = [Column("count", "integer", found.counts)]
     if value is not None:
-        answers = summary_columns(scope, value, counts, Tallies(*tallies[0]))
-    time = Column("start", "timestamp", starts)
-    return ordered_table([time] if by is None else [Column(by, scope.field_kind(by), labels), time], answers)
+        answers = summary_columns(scope, value, found.counts, found.tallies[0])
+    time = Column("start", "timestamp", found.starts)
+    if by is None or found.labels is None:
+        return ordered_table([time], answers)
+    return ordered_table([Column(by, scope.field_kind(by), found.labels), time], answers)
 
 
 def _of_a_length(
@@ -60,8 +67,8 @@ def _of_a_length(
     every: timedelta | int | str,
     period: timedelta | int | str | None,
     zone: tzinfo | str | None,
-    group: int,
-) -> Panes:
+    group: int | None,
+) -> Windows:
     """Windows of one length, at multiples of another since the Unix epoch."""
     every_ns = _checked("every", every)
     period_ns = every_ns if period is None else _checked("period", period)
@@ -76,16 +83,16 @@ def _of_a_length(
             f"{_MOST_OVERLAPPING:,} windows; give a longer every"
         )
     if period_ns == every_ns:
-        labels, panes, counts, tallies = scope.tally(values, _FIGURES, pane_ns=every_ns, by=group)
+        labels, panes, counts, tallies = scope.window_tallies(values, _FIGURES, pane_ns=every_ns, by=group)
     else:
         pane_ns = math.gcd(every_ns, period_ns)
-        labels, panes, counts, tallies = scope.tally(
+        labels, panes, counts, tallies = scope.window_tallies(
             values, _FIGURES, pane_ns=pane_ns, every_ns=every_ns, period_ns=period_ns, by=group
         )
     starts = [max(_EARLIEST_NS, pane * every_ns) for pane in panes]
     if length_ns("every", every) is None and every_ns < _LEAST_INT_NS and max(starts, default=0) >= _CLOCK_NS:
         _require_text(every)
-    return labels, starts, counts, tallies
+    return Windows(labels, starts, counts, tallies)
 
 
 def _of_a_calendar(
@@ -94,8 +101,8 @@ def _of_a_calendar(
     every: CalendarUnit,
     period: timedelta | int | str | None,
     zone: tzinfo | str | None,
-    group: int,
-) -> Panes:
+    group: int | None,
+) -> Windows:
     """Windows of days, weeks, months and so on of a time zone."""
     if period is not None:
         raise InvalidOption(
@@ -103,21 +110,19 @@ def _of_a_calendar(
             "or give every as a length of time"
         )
     checked, scope = checked_zone(zone), scope.until_now()
-    time = scope.schema.names[require_time(scope.schema, "windows")]
     first_ns, last_ns = _LATEST_NS, _EARLIEST_NS
     for attempt in range(_ATTEMPTS):
-        count, ((_, low_ns, high_ns, _),) = scope.tally([time], _core.TALLY_BOUNDS)
-        if count:
-            first_ns, last_ns = min(first_ns, low_ns), max(last_ns, high_ns)
+        if bounds := scope.time_bounds():
+            first_ns, last_ns = min(first_ns, bounds[0]), max(last_ns, bounds[1])
         if first_ns > last_ns:
-            return [], [], [], [[[]] * 4]
+            return Windows([], [], [], [_core.TallyColumns([], [], [], [])])
         margin_ns = (last_ns - first_ns) * attempt if attempt < _ATTEMPTS - 1 else 1 << 64
         starts = edges(every, checked, max(_EARLIEST_NS, first_ns - margin_ns), min(_LATEST_NS, last_ns + margin_ns))
-        labels, panes, counts, tallies = scope.tally(values, _FIGURES, edges=starts, by=group)
+        labels, panes, counts, tallies = scope.window_tallies(values, _FIGURES, edges=starts, by=group)
         last = len(starts) - (1 if starts[-1] == _LATEST_NS else 2)
         if all(0 <= pane <= last for pane in panes):
             break  # else records came to lie outside, for the ring moved on between the two looks
-    return labels, [starts[min(pane, len(starts) - 2)] for pane in panes], counts, tallies
+    return Windows(labels, [starts[min(pane, len(starts) - 2)] for pane in panes], counts, tallies)
 
 
 def _require_text(every: timedelta | int | str) -> None:

@@ -243,7 +243,8 @@ def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: lis
 
 
 def _leap(core: _core.Store, partition: int, ticket: int, end: int, program: _core.Program) -> int:
-    """A ticket from `ticket` on, close to the first match: no record before it matches, nor one that is being written.
+    """A ticket from `ticket` on, close to the first match: no record before it matches, and none is still being
+    written.
 
     The core looks: in a store of millions, a step of Python for each record would take too long.
     """

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar
 
+from shmstore import _core
 from shmstore.arguments import moments
 from shmstore.arguments.checks import called, number_but_no_bool, refused
 from shmstore.arguments.moments import Unclear
@@ -27,7 +28,7 @@ _EXPECTED = (
     "or an int (ns since the Unix epoch)"
 )
 
-_EARLIEST_NS, _LATEST_NS = -(1 << 63), (1 << 63) - 1
+_EARLIEST_NS, _LATEST_NS = _core.KIND_RANGES[_core.TIMESTAMP]
 _CLOCK_NS = 10**18  # a clock says so from 2001 on
 _YEAR_NS = 366 * 86_400 * 10**9
 _CLOCK_UNITS = {"seconds": 9, "milliseconds": 6, "microseconds": 3}  # the power of ten of ns

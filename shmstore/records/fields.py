@@ -32,8 +32,12 @@ from shmstore.public import public
 
 _DEFAULT_KEY_BYTES = 64
 
-# The most bytes that a user may declare for the kinds that have a size; the format of segments sets these limits.
-_MOST_BYTES: Final = {_core.KEY: 4096, _core.TEXT: 65535, _core.BYTES: 65535}
+# The most bytes that a user may declare for the kinds that have a size.
+_MOST_BYTES: Final = {
+    _core.KEY: _core.MAX_KEY_BYTES,
+    _core.TEXT: _core.MAX_TEXT_BYTES,
+    _core.BYTES: _core.MAX_TEXT_BYTES,
+}
 
 # `append(..., partition=3)` means the partition of that record.
 _RESERVED: Final = frozenset({"partition"})

@@ -88,7 +88,7 @@ BLOCKS = (
         {"stretch.whole = range->next == stretch.first &&": "stretch.whole ="},
     ),
     Mutant(
-        "nor about the part that was there when a question began",
+        "and nothing about the part that was there when a question began",
         "what_came_after_a_question_began_is_told_by_no_summary",
         "questions/scan.c",
         {
@@ -104,13 +104,13 @@ BLOCKS = (
     ),
     Mutant(
         "a block is summed in the same pieces by all",
-        "who_summarises_the_same_records_writes_the_same_words",
+        "whoever_summarises_the_same_records_writes_the_same_words",
         "questions/scan.c",
         {"if (in.whole && scan->to.row && scan->to.room - scan->to.row < in.slots)": "if (!scan)"},
     ),
     Mutant(
-        "who may not write makes no summary",
-        "who_may_not_write_leaves_no_summary",
+        "whoever may not write makes no summary",
+        "whoever_may_not_write_leaves_no_summary",
         "questions/scan.c",
         {"if (sealed && !known && scan->ring->writable)": "if (sealed && !known)"},
     ),

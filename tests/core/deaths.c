@@ -41,10 +41,10 @@ static void die_in_an_append(const char *point, uint64_t claims) {
     }
 }
 
-CASE(who_dies_before_its_claim_leaves_nothing) { die_in_an_append("before claim", 0); }
-CASE(who_dies_right_after_its_claim_leaves_one_void_ticket) { die_in_an_append("claimed", 1); }
-CASE(who_dies_with_the_tail_moved_leaves_one_void_ticket) { die_in_an_append("tail moved", 1); }
-CASE(who_dies_with_its_payload_written_leaves_one_void_ticket) { die_in_an_append("payload written", 1); }
+CASE(whoever_dies_before_its_claim_leaves_nothing) { die_in_an_append("before claim", 0); }
+CASE(whoever_dies_right_after_its_claim_leaves_one_void_ticket) { die_in_an_append("claimed", 1); }
+CASE(whoever_dies_with_the_tail_moved_leaves_one_void_ticket) { die_in_an_append("tail moved", 1); }
+CASE(whoever_dies_with_its_payload_written_leaves_one_void_ticket) { die_in_an_append("payload written", 1); }
 
 /* A helper dies while it passes the slot of a stalled writer; the stalled one returns late or dies too. */
 static void die_while_skipping(const char *point) {
@@ -70,10 +70,10 @@ static void die_while_skipping(const char *point) {
     }
 }
 
-CASE(who_dies_with_a_skip_marked_leaves_it_to_be_counted_by_another) { die_while_skipping("skip marked"); }
-CASE(who_dies_with_a_skip_counted_leaves_the_tail_to_another) { die_while_skipping("skip counted"); }
+CASE(whoever_dies_with_a_skip_marked_leaves_it_to_be_counted_by_another) { die_while_skipping("skip marked"); }
+CASE(whoever_dies_with_a_skip_counted_leaves_the_tail_to_another) { die_while_skipping("skip counted"); }
 
-CASE(who_dies_before_its_late_release_is_released) {
+CASE(whoever_dies_before_its_late_release_is_released) {
     for_each(way, EVERY_WAY) for_each(capacity, SMALL_CAPACITIES) {
         struct store *store = make_store((struct wish){.capacity = capacity});
         uint32_t writer = join(store, 0), slow = join(store, 1), helper = join(store, 2);
@@ -106,7 +106,7 @@ CASE(a_late_release_that_meets_another_skip_releases_that_one) {
     expect_equal(totals_of(store).skipped, 2);
 }
 
-/* ---- who publishes while others ask whether it is dead ----------------------------------------------------------- */
+/* ---- publishing while others ask whether the writer is dead ------------------------------------------------------- */
 
 static struct stopping *asked_about;
 
@@ -145,14 +145,14 @@ CASE(a_record_that_was_published_before_the_death_is_discarded_as_any_other) {
     expect_sound(store);
 }
 
-/* ---- death of who settles ---------------------------------------------------------------------------------------- */
+/* ---- death while settling ---------------------------------------------------------------------------------------- */
 
 static void append_anything(void *argument) {
     struct appended out;
     try_append(argument, join(argument, 3), &out);
 }
 
-CASE(who_dies_while_settling_a_slot_leaves_it_to_be_settled_again) {
+CASE(whoever_dies_while_settling_a_slot_leaves_it_to_be_settled_again) {
     for (int overtaken = 0; overtaken < 2; overtaken++)
         for (int settler = 0; settler < 3 - overtaken; settler++) { /* readers settle no overtaken claim */
             struct store *store = make_store((struct wish){.capacity = 3});
@@ -195,7 +195,7 @@ static void expect_counted(const struct counting *counting, uint64_t appended, u
     expect_equal(t->length, length);
 }
 
-CASE(who_counts_while_a_claim_is_settled_counts_it_once) {
+CASE(whoever_counts_while_a_claim_is_settled_counts_it_once) {
     for (int overtaken = 0; overtaken < 2; overtaken++) {
         struct store *store = make_store((struct wish){.capacity = 4});
         uint32_t writer = join(store, 0), mortal = join(store, 1);
@@ -211,7 +211,7 @@ CASE(who_counts_while_a_claim_is_settled_counts_it_once) {
     }
 }
 
-CASE(who_counts_while_a_loss_is_counted_counts_it_once) {
+CASE(whoever_counts_while_a_loss_is_counted_counts_it_once) {
     struct store *store = make_store((struct wish){.capacity = 4});
     uint32_t writer = join(store, 0), mortal = join(store, 1);
     struct counting counting = {.store = store};
@@ -328,7 +328,7 @@ static void expect_agreement_on_each_field(struct store *store) {
     }
 }
 
-CASE(who_dies_while_it_summarises_leaves_nothing_that_changes_an_answer) {
+CASE(whoever_dies_while_it_summarises_leaves_nothing_that_changes_an_answer) {
     for_each(layout, BOTH_LAYOUTS) {
         int written = 0;
         for (bool died = true; died; written++) {
@@ -344,7 +344,7 @@ CASE(who_dies_while_it_summarises_leaves_nothing_that_changes_an_answer) {
     }
 }
 
-CASE(who_is_overtaken_while_it_summarises_leaves_a_mixture_that_nobody_believes) {
+CASE(whoever_is_overtaken_while_it_summarises_leaves_a_mixture_that_nobody_believes) {
     for_each(layout, BOTH_LAYOUTS) {
         uint32_t writer;
         struct asker slow = make_marked(layout, &writer), other = make_asker(slow.store, true);

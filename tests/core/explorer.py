@@ -37,7 +37,7 @@ from tests.core.operations import (
     UPDATE,
     WAKE,
     Operation,
-    Scene,
+    Scenario,
     Violation,
 )
 from tests.core.programs import Node, Places
@@ -90,14 +90,14 @@ def put(view: View, at: int, position: int) -> View:
 
 
 class Explorer:
-    """All executions of a scene. `weakened` maps labels to the orders that their operations lose."""
+    """All executions of a scenario. `weakened` maps labels to the orders that their operations lose."""
 
-    def __init__(self, scene: Scene, weakened: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.scene = scene
-        self.index = {name: at for at, name in enumerate(scene.locations)}
+    def __init__(self, scenario: Scenario, weakened: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.scenario = scenario
+        self.index = {name: at for at, name in enumerate(scenario.locations)}
         self.zero = (0,) * len(self.index)
-        self.locks = [self.index[name] for name in scene.locks]
-        self.places = Places(scene.programs, weakened or {})
+        self.locks = [self.index[name] for name in scenario.locks]
+        self.places = Places(scenario.programs, weakened or {})
         self.steps_of = {
             LOAD: self.load, STORE: self.store, CAS: self.cas, UPDATE: self.update, FENCE: self.fence,
             IS_DEAD: self.is_dead, LOCK: self.lock, UNLOCK: self.unlock, IS_LOCKED: self.is_locked,
@@ -127,9 +127,9 @@ class Explorer:
         return Found(len(came_from))
 
     def start(self) -> State:
-        memory = tuple((Message(value, False, self.zero),) for value in self.scene.locations.values())
+        memory = tuple((Message(value, False, self.zero),) for value in self.scenario.locations.values())
         threads = []
-        for t in range(len(self.scene.programs)):
+        for t in range(len(self.scenario.programs)):
             threads.append(self.arrive(t, Thread(self.places.node(t, ()), RUNNING, self.zero, self.zero, self.zero)))
         return State(memory, tuple(threads), self.zero)
 
@@ -150,7 +150,9 @@ class Explorer:
         acquire fence is not taken for granted: it may die before."""
         node, status, knows, after_acquire, sealed = thread
         while (
-            node.operation and node.operation.kind == FENCE and not (node.operation.acquire and t in self.scene.mortal)
+            node.operation
+            and node.operation.kind == FENCE
+            and not (node.operation.acquire and t in self.scenario.mortal)
         ):
             if node.operation.acquire:
                 knows = after_acquire
@@ -159,7 +161,7 @@ class Explorer:
             node = self.places.follow(t, node, None)
         if node.operation:
             return Thread(node, status, knows, after_acquire, sealed)
-        remembered = self.scene.has_barriers or t in self.scene.mortal
+        remembered = self.scenario.has_barriers or t in self.scenario.mortal
         return Thread(node, ENDED, knows if remembered else self.zero, self.zero, self.zero)
 
     # States.
@@ -168,7 +170,7 @@ class Explorer:
         going = resting = False
         for t, thread in enumerate(state.threads):
             if thread.status is RUNNING and thread.node.operation:
-                going = going or t not in self.scene.mortal
+                going = going or t not in self.scenario.mortal
                 yield from self.steps_of[thread.node.operation.kind](state, t, thread, thread.node.operation)
             resting = resting or thread.status is SLEEPING
         if going:
@@ -180,7 +182,7 @@ class Explorer:
                     yield self.went_on(state, t, thread._replace(status=RUNNING), "nap" if stopped else "never")
         else:
             values = {name: state.memory[at][-1].value for name, at in self.index.items()}
-            self.scene.at_rest(values, [thread.node.result for thread in state.threads])
+            self.scenario.at_rest(values, [thread.node.result for thread in state.threads])
 
     def went_on(self, state: State, t: int, thread: Thread, result: Any) -> State:
         """The state after thread `t`, with these views, got this result."""
@@ -322,7 +324,7 @@ class Explorer:
         return State(tuple(memory), (*state.threads[:t], dead, *state.threads[t + 1 :]), state.kernel)
 
     def may_die(self, state: State, t: int) -> bool:
-        return t in self.scene.mortal and state.threads[t].status is not DEAD
+        return t in self.scenario.mortal and state.threads[t].status is not DEAD
 
     def is_dead(self, state: State, t: int, thread: Thread, operation: Operation) -> Iterator[State]:
         (whom,) = operation.values

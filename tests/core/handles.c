@@ -93,7 +93,7 @@ CASE(a_record_goes_where_the_rule_of_the_store_says) {
             uint32_t expected = rule == RULE_PROCESS ? 4 % PARTITIONS : key % PARTITIONS;
             expect_equal(append_one(store, key, 0, BY_RULE), expected);
         }
-        for (uint32_t wish = 0; wish < PARTITIONS; wish++) expect_equal(append_one(store, 0, 0, wish), wish);
+        for (uint32_t wish = PARTITIONS; wish--;) expect_equal(append_one(store, 0, 0, wish), wish);
         free_store(store);
     }
     struct store *store = make_store((struct wish){.partitions = PARTITIONS});
@@ -133,7 +133,7 @@ CASE(a_handle_is_in_a_hot_loop_while_its_appends_follow_each_other) {
     append_as(store, 0);
     handle_count(&store->handle, 1, NOW);
     expect(handle_is_hot(&store->handle, NOW + HOT_NS - 1));
-    expect(handle_is_hot(&store->handle, NOW + HOT_FOR_NS)); /* a slow one amid others */
+    expect(handle_is_hot(&store->handle, NOW + HOT_FOR_NS)); /* one slow append among others */
     expect(!handle_is_hot(&store->handle, NOW + HOT_NS + HOT_FOR_NS));
     free_store(store);
 }

@@ -85,7 +85,7 @@ static bool run(const struct test_case *test_case) {
         perror("  cannot run a case");
         return false;
     }
-    kill(-child, SIGKILL); /* whom the case has left behind; its number is still taken */
+    kill(-child, SIGKILL); /* processes that the case has left behind; its number is still taken */
     waitpid(child, &status, 0);
     if (WIFSIGNALED(status))
         printf("  ended by signal %d (%s)%s\n", WTERMSIG(status), strsignal(WTERMSIG(status)),

@@ -1,8 +1,8 @@
 /* What every C test of the core stands on: cases, expectations, a store in plain memory, owners that stall and die.
  *
  * A case says in its name what must hold, and runs in a process of its own, so that one that crashes or hangs ends
- * alone. Nothing here is a matter of time: a writer stops at a named POINT of the core, and the kernel's word on who is
- * dead is a flag. A record's fields all follow from its writer and sequence, so a torn or foreign one shows itself. */
+ * alone. Nothing here depends on time: a writer stops at a named POINT of the core, and a flag says who is dead instead of
+ * the kernel. A record's fields all follow from its writer and sequence, so a torn or foreign one shows itself. */
 #ifndef SHMSTORE_TESTS_HARNESS_H
 #define SHMSTORE_TESTS_HARNESS_H
 

@@ -1,4 +1,4 @@
-/* Numbers that wrap: every counter starts just below its limit and crosses it amid ordinary and hard work. */
+/* Numbers that wrap: every counter starts just below its limit and crosses it during ordinary and hard work. */
 #include "harness.h"
 
 #define LAPS (UINT64_C(1) << LAP_BITS)

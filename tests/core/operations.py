@@ -128,7 +128,7 @@ def wake(location: Hashable) -> Operation:
     return Operation(WAKE, "", location)
 
 
-class Scene(NamedTuple):
+class Scenario(NamedTuple):
     """Some programs that share some locations, and what must hold when all immortal ones have ended."""
 
     locations: Mapping[Any, Any]

@@ -122,7 +122,7 @@ CASE(a_process_enters_once_and_says_who_it_is) {
     expect_sound(store);
 }
 
-CASE(who_leaves_frees_its_place_and_may_come_again) {
+CASE(whoever_leaves_frees_its_place_and_may_come_again) {
     struct store *store = make_shared_store(1);
     uint32_t before = enter(store);
     processes_leave(&store->handle.processes);
@@ -203,7 +203,7 @@ CASE(claims_of_the_dead_are_settled_across_the_wrap_of_a_generation) {
 
 /* ---- dying on the way -------------------------------------------------------------------------------------------- */
 
-CASE(who_dies_while_entering_leaves_a_place_for_the_next) {
+CASE(whoever_dies_while_entering_leaves_a_place_for_the_next) {
     static const char *const points[] = {"place swept", "entering", "entered"};
     for_each(point, points) for (int dirty = 0; dirty < 2; dirty++) {
         struct store *store = make_shared_store(1);
@@ -219,7 +219,7 @@ CASE(who_dies_while_entering_leaves_a_place_for_the_next) {
     }
 }
 
-CASE(who_dies_while_entering_can_be_reaped) {
+CASE(whoever_dies_while_entering_can_be_reaped) {
     static const char *const points[] = {"entering", "entered"};
     for_each(point, points) {
         struct store *store = make_shared_store(1);
@@ -231,7 +231,7 @@ CASE(who_dies_while_entering_can_be_reaped) {
     }
 }
 
-CASE(who_dies_while_leaving_leaves_a_free_place) {
+CASE(whoever_dies_while_leaving_leaves_a_free_place) {
     struct store *store = make_shared_store(1);
     die_in(enter_and_leave, store, "left");
     expect_equal(place_of(store, 0), 1 << 8 | PLACE_FREE);
@@ -239,7 +239,7 @@ CASE(who_dies_while_leaving_leaves_a_free_place) {
     enter(store);
 }
 
-CASE(who_is_killed_while_appending_is_reaped) {
+CASE(whoever_is_killed_while_appending_is_reaped) {
     static const char *const points[] = {"before claim", "claimed", "tail moved", "payload written"};
     for_each(point, points) {
         struct store *store = make_shared_store(2);
@@ -417,7 +417,7 @@ static void lose_descriptors_and_ask(struct store *store) {
     expect_untouched(others, count);
 }
 
-CASE(who_lost_its_descriptors_finds_the_segment_by_its_name) {
+CASE(whoever_lost_its_descriptors_finds_the_segment_by_its_name) {
     struct store *store = make_shared_store(3);
     snprintf(store->handle.processes.path, sizeof store->handle.processes.path, "/proc/%d/fd/%d", getpid(),
              load_relaxed(&store->handle.processes.fd));
@@ -479,7 +479,7 @@ CASE(a_repairer_that_is_stopped_makes_nobody_look_alive) {
 
 /* ---- forks in the middle of a reap ------------------------------------------------------------------------------- */
 
-enum { FORK_MS = 100 }; /* more than a fork takes that waits for nobody */
+enum { FORK_MS = 100 }; /* longer than a fork takes when it need not wait */
 
 static atomic_u32 is_at_the_point, has_forked;
 

@@ -80,7 +80,7 @@ CASE(a_million_numbers_take_two_passes) {
     free_stream(stream);
 }
 
-/* What the sample said of the numbers is wrong for those of the next pass: each quantile is that of its last pass. */
+/* The numbers of the next pass are not those of the sample: each quantile is right for its last pass. */
 CASE(numbers_that_change_between_passes) {
     for (int round = 0; round < 20; round++) {
         const enum lane lane = LANES[random_number(3)];

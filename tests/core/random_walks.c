@@ -14,7 +14,7 @@ struct writer {
     enum { FREE, IDLE, STOPPED, DEAD } is;
     struct stopping *append;
     struct sweeping sweeping;
-    struct stalled *sweep; /* that of a repairer which stopped on the way; NULL: there is none */
+    struct stalled *sweep; /* of a repairer that has stopped on the way, or NULL */
 };
 
 static void step(struct store *store, struct writer *writer) {
@@ -63,7 +63,7 @@ static void finish_sweep(struct writer *writer) {
     writer->sweep = NULL;
 }
 
-/* An append to a partition whose every slot is held takes its time to say so. */
+/* An append to a partition of which every slot is held fails only after a while. */
 static bool is_blocked(const struct store *store) {
     uint64_t held = 0;
     for (uint64_t slot = 0; slot < store->handle.geometry.slots; slot++) held += word_held(word_at(store, slot));

@@ -17,10 +17,10 @@ enum { FIELDS = sizeof EVERY_KIND / sizeof *EVERY_KIND };
 /* The order of looks is that of process.c: the place first, then the lock, which here is a flag. */
 static bool is_dead(void *context, uint32_t owner) {
     struct store *store = context;
-    uint32_t place = owner & 0xfff;
+    uint32_t place = owner_place(owner);
     if (place >= store->handle.geometry.options.processes) return true;
     uint64_t word = load_acquire(&processes_place(&store->handle.ring, place)->word);
-    if ((word & 0xff) == PLACE_FREE || (word >> 8 & 0x1ff) != owner >> 12) return true;
+    if (place_state(word) == PLACE_FREE || place_owner(place, word) != owner) return true;
     return load_acquire(&store->dead[place]);
 }
 
@@ -131,20 +131,20 @@ uint32_t join(struct store *store, uint32_t place) {
     atomic_u64 *shared = &processes_place(&store->handle.ring, place)->word;
     uint64_t word = load_acquire(shared), voided, released;
     store_release(&store->dead[place], false); /* the kernel lock is ours first */
-    uint32_t before = (uint32_t)(word >> 8 & 0x1ff) << 12 | place;
-    if ((word & 0xff) == PLACE_USED) ring_sweep(&store->handle.ring, before, &voided, &released);
-    uint64_t generation = (word >> 8) + 1;
-    store_release(shared, generation << 8 | PLACE_USED);
-    return (uint32_t)(generation & 0x1ff) << 12 | place;
+    uint32_t before = place_owner(place, word);
+    if (place_state(word) == PLACE_USED) ring_sweep(&store->handle.ring, before, &voided, &released);
+    uint64_t generation = place_generation(word) + 1;
+    store_release(shared, place_word(generation, PLACE_USED));
+    return owner_from(place, generation);
 }
 
-void die(struct store *store, uint32_t owner) { store_release(&store->dead[owner & 0xfff], true); }
+void die(struct store *store, uint32_t owner) { store_release(&store->dead[owner_place(owner)], true); }
 
 uint64_t repair(struct store *store, uint32_t owner) {
-    atomic_u64 *shared = &processes_place(&store->handle.ring, owner & 0xfff)->word;
+    atomic_u64 *shared = &processes_place(&store->handle.ring, owner_place(owner))->word;
     uint64_t voided, released;
     ring_sweep(&store->handle.ring, owner, &voided, &released);
-    store_release(shared, load_acquire(shared) >> 8 << 8 | PLACE_FREE);
+    store_release(shared, place_word(place_generation(load_acquire(shared)), PLACE_FREE));
     return voided + released;
 }
 

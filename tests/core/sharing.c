@@ -1,4 +1,4 @@
-/* Threads that share keys, samples and news: one id for a key, whole samples only, no append missed by who sleeps. */
+/* Threads that share keys, samples and news: one id for a key, whole samples only, no append missed by whoever sleeps. */
 #include "harness.h"
 
 #include "core/store/history.h"
@@ -174,7 +174,7 @@ static void *append_each(void *argument) {
     return NULL;
 }
 
-CASE(no_append_is_missed_by_who_sleeps) {
+CASE(no_append_is_missed_by_whoever_sleeps) {
     struct line line = {.store = make_store((struct wish){0}), .registered = wait_register(), .appends = 50 * effort};
     line.news = news_of(line.store);
     run_together((thread_main *[]){append_each, wait_for_each, wait_for_each, wait_for_each}, &line);
@@ -206,7 +206,7 @@ CASE(a_waiter_that_is_about_to_sleep_is_woken_though_another_waiter_comes) {
 
 static void notify(void *news) { wait_notify(news); }
 
-CASE(who_dies_while_waking_keeps_no_later_waiter_asleep) {
+CASE(whoever_dies_while_waking_keeps_no_later_waiter_asleep) {
     struct store *store = make_store((struct wish){0});
     struct sleeper sleeper = {.news = news_of(store)};
     sleeper.kept = wait_announce(sleeper.news, false);

@@ -271,7 +271,7 @@ CASE(a_block_of_several_batches_is_summarised_whole_or_not_at_all) {
     }
 }
 
-CASE(who_summarises_the_same_records_writes_the_same_words) {
+CASE(whoever_summarises_the_same_records_writes_the_same_words) {
     struct store *store = make_store((struct wish){.capacity = 4 * BLOCK + 176});
     uint64_t bytes = summary_bytes(store), slots = store->handle.geometry.slots;
     unsigned char *first = malloc(bytes);
@@ -350,7 +350,7 @@ CASE(noise_in_the_summaries_changes_no_answer) {
     }
 }
 
-CASE(who_may_not_write_leaves_no_summary) {
+CASE(whoever_may_not_write_leaves_no_summary) {
     struct store *store = make_store((struct wish){.capacity = 2 * BLOCK});
     struct asker asker = make_asker(store, true);
     append_many(store, join(store, 0), 2 * BLOCK);

@@ -61,7 +61,7 @@ CASE(a_full_table_refuses_new_keys_and_keeps_the_old) {
     expect_equal(table_find(&store->handle.table, "c", 1, &id), TABLE_MISSING);
     expect_equal(intern(&store->handle.table, "a"), 0);
     expect_key(&store->handle.table, 1, "b");
-    expect_equal(table_text(&store->handle.table, 2, (char[16]){0}), -1);
+    expect_equal(table_text(&store->handle.table, 2, (char[16]){0}), NO_TEXT);
     expect_sound(store);
 }
 
@@ -86,17 +86,17 @@ static void intern_once(void *argument) {
     interning->id = intern(&interning->table, interning->text);
 }
 
-CASE(who_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
+CASE(whoever_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
     static const char *const points[] = {"key reserved", "key written"};
     for_each(point, points) {
         struct store *store = make_store((struct wish){.keys = 4});
         struct interning *loser = make_interning(store, "same");
         struct stalled *stalled = start(intern_once, loser, point);
         expect_equal(intern(&store->handle.table, "same"), 1);
-        expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), -1); /* a cell of nobody's key yet */
+        expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), NO_TEXT); /* a cell of nobody's key yet */
         finish(stalled);
         expect_equal(loser->id, 1);
-        expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), -1);
+        expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), NO_TEXT);
         expect_equal(intern(&store->handle.table, "third"), 2);
         expect_equal(intern(&loser->table, "other"), 0);
         expect_key(&store->handle.table, 0, "other");
@@ -107,7 +107,7 @@ CASE(who_loses_the_race_for_a_key_uses_its_cell_for_the_next) {
     }
 }
 
-CASE(who_keeps_no_spare_cell_leaves_a_lost_one_behind) {
+CASE(whoever_keeps_no_spare_cell_leaves_a_lost_one_behind) {
     struct store *store = make_store((struct wish){.keys = 4});
     struct interning *loser = make_interning(store, "same");
     loser->table.spare = NULL;
@@ -115,11 +115,11 @@ CASE(who_keeps_no_spare_cell_leaves_a_lost_one_behind) {
     expect_equal(intern(&store->handle.table, "same"), 1);
     finish(stalled);
     expect_equal(intern(&loser->table, "other"), 2);
-    expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), -1);
+    expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), NO_TEXT);
     expect_sound(store);
 }
 
-CASE(who_loses_the_race_for_a_bucket_takes_the_next) {
+CASE(whoever_loses_the_race_for_a_bucket_takes_the_next) {
     for (int i = 0; i < 50; i++) { /* 8 buckets: many of these meet */
         struct store *store = make_store((struct wish){.keys = 3, .processes = 1});
         char texts[3][16];
@@ -141,7 +141,7 @@ CASE(a_death_before_publishing_costs_one_cell_and_no_key) {
         struct store *store = make_store((struct wish){.keys = 4, .processes = 3});
         for (uint32_t death = 0; death < 3; death++) {
             expect(leaves_at(point, 0, intern_once, make_interning(store, "mine")));
-            expect_equal(table_text(&store->handle.table, death, (char[16]){0}), -1);
+            expect_equal(table_text(&store->handle.table, death, (char[16]){0}), NO_TEXT);
             expect_sound(store);
         }
         expect_equal(intern(&store->handle.table, "mine"), 3);
@@ -181,7 +181,7 @@ CASE(check_store_finds_a_damaged_key_table) {
     expect_sound(store);
     atomic_u64 *cell = (atomic_u64 *)(void *)(store->handle.ring.memory + store->handle.geometry.cells_offset);
     store_relaxed(cell, UINT64_MAX);
-    expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), -1);
+    expect_equal(table_text(&store->handle.table, 0, (char[16]){0}), NO_TEXT);
     expect(violations_of(store) > 0);
 }
 

@@ -10,7 +10,7 @@ from tests.core.operations import (
     FREE,
     Operation,
     Program,
-    Scene,
+    Scenario,
     barrier,
     cas_acq_rel,
     cas_release,
@@ -43,7 +43,7 @@ def runs(*operations: Operation) -> Callable[[], Program]:
     return program
 
 
-def outcomes(*programs: Callable[[], Program], locations: Mapping[Any, Any] | None = None, **scene: Any) -> set[Any]:
+def outcomes(*programs: Callable[[], Program], locations: Mapping[Any, Any] | None = None, **scenario: Any) -> set[Any]:
     """All that programs can end with, joined; None stands for one that did not end."""
     found = set()
 
@@ -51,7 +51,7 @@ def outcomes(*programs: Callable[[], Program], locations: Mapping[Any, Any] | No
         found.add(sum((result if isinstance(result, tuple) else (result,) for result in results), ()))
 
     shared = locations or {"x": 0, "y": 0}
-    result = Explorer(Scene(shared, programs, has_barriers=True, at_rest=at_rest, **scene)).explore()
+    result = Explorer(Scenario(shared, programs, has_barriers=True, at_rest=at_rest, **scenario)).explore()
     assert not result.violation
     return found
 
@@ -123,12 +123,12 @@ def test_what_c11_allows_is_seen_and_nothing_else(case: str) -> None:
 
 def test_stores_of_two_threads_may_end_in_any_order_that_coherence_allows() -> None:
     ends = set()
-    scene = Scene(
+    scenario = Scenario(
         {"x": 0, "y": 0},
         [runs(x(1), y(2)), runs(y(1), x(2))],
         at_rest=lambda values, _: ends.add((values["x"], values["y"])),
     )
-    Explorer(scene).explore()
+    Explorer(scenario).explore()
     assert ends == {(1, 1), (1, 2), (2, 1), (2, 2)}
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.core.conftest import CORE
 from tests.core.explorer import Explorer, Found
 from tests.core.models import history, process, ring_rules, summary, table, totals, waiting
-from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation, Scene
+from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation, Scenario
 from tests.core.side_by_side import in_processes
 
 MODELS = {
@@ -34,18 +34,18 @@ LABEL = re.compile(r"\b[a-z_]+:[a-z_]+\b")
 
 @cache
 def explored(model: str) -> tuple[dict[str, Found], dict[str, Operation]]:
-    """What the scenes of a model gave, and the operation of each label in it."""
+    """What the scenarios of a model gave, and the operation of each label in it."""
 
-    def explore(scene: Scene) -> tuple[Found, dict[str, Operation]]:
-        explorer = Explorer(scene)
+    def explore(scenario: Scenario) -> tuple[Found, dict[str, Operation]]:
+        explorer = Explorer(scenario)
         done = explorer.explore()
         # What an operation writes may be a function, which cannot be sent, and is not looked at.
         return done, {label: met._replace(location=None, values=()) for label, met in explorer.labels.items() if label}
 
-    scenes = MODELS[model].scenes()
-    results = in_processes([lambda scene=scene: explore(scene) for scene in scenes.values()])
+    scenarios = MODELS[model].scenarios()
+    results = in_processes([lambda scenario=scenario: explore(scenario) for scenario in scenarios.values()])
     labels = {label: operation for _, each in results for label, operation in each.items()}
-    return {name: done for name, (done, _) in zip(scenes, results, strict=True)}, labels
+    return {name: done for name, (done, _) in zip(scenarios, results, strict=True)}, labels
 
 
 def weakened(names: str) -> dict[str, list[str]]:
@@ -56,10 +56,10 @@ def weakened(names: str) -> dict[str, list[str]]:
 def mutants(module: ModuleType) -> dict[str, Callable[[], Found]]:
     """How to explore each mutant of a model: by its rule, or by what its operations lose."""
     made = {}
-    for mutant, scene in module.BROKEN.items():
-        made[mutant.__doc__] = Explorer(module.scenes(mutant)[scene]).explore
-    for names, scene in module.WEAKER.items():
-        made[f"without {names}"] = Explorer(module.scenes()[scene], weakened(names)).explore
+    for mutant, scenario in module.BROKEN.items():
+        made[mutant.__doc__] = Explorer(module.scenarios(mutant)[scenario]).explore
+    for names, scenario in module.WEAKER.items():
+        made[f"without {names}"] = Explorer(module.scenarios()[scenario], weakened(names)).explore
     return made
 
 
@@ -86,10 +86,12 @@ def labels_in_c() -> dict[str, list[str]]:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_protocol_holds_in_every_execution(model: str, scorecard: Callable[..., None]) -> None:
     found, _ = explored(model)
-    print(*(f"{model}, {name}: {scene.states:,} states" for name, scene in found.items()), sep="\n")
-    for name, scene in found.items():
-        assert not scene.violation, "\n  ".join((f"{name}: {scene.violation}", *scene.steps))
-    scorecard(10, model=model, scenes=len(found), states=sum(scene.states for scene in found.values()), violations=0)
+    print(*(f"{model}, {name}: {scenario.states:,} states" for name, scenario in found.items()), sep="\n")
+    for name, scenario in found.items():
+        assert not scenario.violation, "\n  ".join((f"{name}: {scenario.violation}", *scenario.steps))
+    scorecard(
+        10, model=model, scenarios=len(found), states=sum(scenario.states for scenario in found.values()), violations=0
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)

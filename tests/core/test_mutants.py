@@ -56,13 +56,13 @@ MUTANTS = (
         {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
     ),
     Mutant(
-        "nor by readers",
+        "and readers settle only the dead",
         "a_live_writer_is_in_flight_and_a_cursor_stops_there",
         "ring/read.c",
         {"if (ring->liveness.is_dead(ring->liveness.context, word_owner(word))) {": "if (word) {"},
     ),
     Mutant(
-        "who may not write looks again before it calls a record voided",
+        "whoever may not write looks again before it calls a record voided",
         "a_record_that_was_published_before_the_death_is_read",
         "ring/read.c",
         {"load_relaxed(ring_word(ring, partition, at.slot)) != word;": "false;"},
@@ -80,7 +80,7 @@ MUTANTS = (
     ),
     Mutant(
         "the tail is moved after the claim",
-        "who_dies_before_its_claim_leaves_nothing",
+        "whoever_dies_before_its_claim_leaves_nothing",
         "ring/ring.c",
         {
             'POINT("before claim");': (
@@ -99,7 +99,7 @@ MUTANTS = (
         },
     ),
     Mutant(
-        "who was overtaken releases the slot",
+        "whoever was overtaken releases the slot",
         "a_stalled_writer_keeps_its_slot_and_costs_one_ticket_a_lap",
         "ring/ring.c",
         {"if (cas_release(shared, &word, slot_word(word_lap(word), 0, SKIPPED)))": "if (shared)"},
@@ -112,7 +112,7 @@ MUTANTS = (
     ),
     Mutant(
         "a count names its ticket",
-        "who_dies_with_a_skip_counted_leaves_the_tail_to_another",
+        "whoever_dies_with_a_skip_counted_leaves_the_tail_to_another",
         "ring/ring.c",
         {" && !ledger_names(seen, ticket)) {": ") {"},
     ),
@@ -135,19 +135,19 @@ MUTANTS = (
     ),
     Mutant(
         "for no longer than a lap, though it was not settled",
-        "who_dies_while_settling_a_slot_leaves_it_to_be_settled_again",
+        "whoever_dies_while_settling_a_slot_leaves_it_to_be_settled_again",
         "ring/ring.c",
         {"raise_bound(&control->voids_until, ticket + g->slots + 1);": "control->voids_until += ticket + 99999;"},
     ),
     Mutant(
-        "who counts looks again whether a settling began",
-        "who_counts_while_a_claim_is_settled_counts_it_once",
+        "whoever counts looks again whether a settling began",
+        "whoever_counts_while_a_claim_is_settled_counts_it_once",
         "ring/ring.c",
         {"load_relaxed(&control->voids_until) == until;": "until + 1;"},
     ),
     Mutant(
         "and whether a loss was counted",
-        "who_counts_while_a_loss_is_counted_counts_it_once",
+        "whoever_counts_while_a_loss_is_counted_counts_it_once",
         "ring/ring.c",
         {
             "load_relaxed(&control->skip_ledger) == skips && load_relaxed(&control->void_ledger) == voids &&": "",
@@ -190,6 +190,36 @@ MUTANTS = (
         {"return floor > oldest ? floor : oldest;": "return oldest;"},
     ),
     Mutant(
+        "in turn, whoever finds its place taken walks on to the first free one",
+        "in_turn_one_after_the_other_each_record_takes_the_next_place_whoever_appends",
+        "ring/turn.c",
+        {"i < count && least > 0": "i < 1 && least > 0"},
+    ),
+    Mutant(
+        "a place that was taken is not free",
+        "in_turn_one_after_the_other_each_record_takes_the_next_place_whoever_appends",
+        "ring/turn.h",
+        {"return (tail ^ place >> TURN_PARTITION_BITS) << TURN_PARTITION_BITS == 0;": "return tail + 1;"},
+    ),
+    Mutant(
+        "the rule of the store chooses the partition",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"else number = owner_place(processes_owner(&handle->processes));": "else number = 0;"},
+    ),
+    Mutant(
+        "and a record's key, where that is the rule",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"if (g->options.rule == RULE_KEY) memcpy": "if (g->options.rule == RULE_END) memcpy"},
+    ),
+    Mutant(
+        "but not for whoever names one",
+        "a_record_goes_where_the_rule_of_the_store_says",
+        "store/store.h",
+        {"if (wish == BY_RULE && g->options.rule == RULE_TURN)": "if (g->options.rule == RULE_TURN)"},
+    ),
+    Mutant(
         "laps are compared by their signed distance",
         "laps_cross_2_to_the_40",
         "ring/ring.h",
@@ -207,18 +237,18 @@ MUTANTS = (
     ),
     Mutant(
         "the claims of a place's dead holder are swept before it is taken over",
-        "who_dies_while_entering_leaves_a_place_for_the_next",
+        "whoever_dies_while_entering_leaves_a_place_for_the_next",
         "processes/process.c",
-        {"if (word_place_state(word) == PLACE_USED) sweep": "if (word == 77) sweep"},
+        {"if (place_state(word) == PLACE_USED) sweep": "if (word == 77) sweep"},
     ),
     Mutant(
         "another generation is another owner",
         "a_place_is_reused_without_end_and_its_generation_wraps",
-        "processes/process.c",
-        {"return (uint32_t)(word >> 8 & 0x1ff) << 12 | index;": "return (uint32_t)(word >> 8 & 0) << 12 | index;"},
+        "ring/ring.h",
+        {"return (uint32_t)(generation & GENERATION_MASK) << PLACE_BITS | place;": "(void)generation; return place;"},
     ),
     Mutant(
-        "who holds its lock is alive",
+        "whoever holds its lock is alive",
         "a_stopped_process_is_not_dead_and_releases_its_slot_late",
         "processes/process.c",
         {"return !processes_is_locked(table, index);": "return true;"},
@@ -234,7 +264,7 @@ MUTANTS = (
     ),
     Mutant(
         "a cell that is not published has no text",
-        "who_loses_the_race_for_a_key_uses_its_cell_for_the_next",
+        "whoever_loses_the_race_for_a_key_uses_its_cell_for_the_next",
         "store/keys.c",
         {"load_acquire(cell_of(t, id)) & CELL_PUBLISHED;": "load_acquire(cell_of(t, id));"},
     ),
@@ -259,19 +289,19 @@ MUTANTS = (
     ),
     Mutant(
         "a thread that sleeps on its own word is called by whoever joins",
-        "who_joins_while_all_others_are_told_is_told_too",
+        "whoever_joins_while_all_others_are_told_is_told_too",
         "waiting/watch.c",
         {"if (made && !watch->sleeps) call(watch);": ""},
     ),
     Mutant(
         "and by whoever has settled",
-        "who_has_settled_is_told_of_the_next_news",
+        "whoever_has_settled_is_told_of_the_next_news",
         "waiting/watch.c",
         {"if (!watch->sleeps) call(watch); /* on": "/* on"},
     ),
     Mutant(
         "and leaves with the last",
-        "who_has_settled_is_told_of_the_next_news",
+        "whoever_has_settled_is_told_of_the_next_news",
         "waiting/watch.c",
         {"if (watch->first || !watch->runs) pthread_mutex_unlock": "if (watch) pthread_mutex_unlock"},
     ),
@@ -362,7 +392,7 @@ MUTANTS = (
         "no owner is 0",
         "a_place_is_reused_without_end_and_its_generation_wraps",
         "processes/process.c",
-        {"return generation & 0x1ff ? generation : generation + 1;": "return generation;"},
+        {"return generation & GENERATION_MASK ? generation : generation + 1;": "return generation;"},
     ),
     Mutant(
         "to repair a place makes nobody look alive",
@@ -417,7 +447,10 @@ def found(
 
 
 def broken_program(mutant: Mutant, plain: Build, folder: Path) -> Path:
-    broken = {path.name: path for path in plain.objects(mutant.copy(folder), folder)}
+    sources = mutant.copy(folder)
+    if mutant.file.endswith(".h"):  # the case has some of it inline
+        sources += [path for path in TESTS.glob("*.c") if f"CASE({mutant.caught_by})" in path.read_text()]
+    broken = {path.name: path for path in plain.objects(sources, folder)}
     whole = {path.name: path for path in plain.folder.glob("*.o")}
     return plain.link((whole | broken).values(), folder)
 

@@ -211,7 +211,7 @@ static void expect_followed(const struct trial *trial, uint64_t tail) {
     }
 }
 
-/* Every record that is gone was handed out once, except those overtaken, cleared, or replaced by who died. */
+/* Every record that is gone was handed out once, except those overtaken, cleared, or replaced by a writer that died. */
 static void expect_handed_out(const struct trial *trial, uint64_t tail) {
     uint64_t missing = 0, slots = trial->store->handle.geometry.slots;
     for (uint64_t ticket = 0; ticket < tail; ticket++) {

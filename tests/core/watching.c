@@ -1,4 +1,4 @@
-/* Telling of news by a descriptor: who joins and leaves while the thread sleeps. */
+/* Telling of news by a descriptor: joining and leaving while the thread sleeps. */
 #define _GNU_SOURCE /* for nanosleep */
 
 #include "harness.h"
@@ -26,7 +26,7 @@ static struct watched watcher(int number) {
     return (struct watched){.look = look_at, .context = &standing[number], .far.fd = -1, .near.fd = -1};
 }
 
-CASE(who_joins_while_all_others_are_told_is_told_too) {
+CASE(whoever_joins_while_all_others_are_told_is_told_too) {
     static atomic_u32 news;
     static struct watch watch;
     struct watched first = watcher(0), second = watcher(1);
@@ -42,7 +42,7 @@ CASE(who_joins_while_all_others_are_told_is_told_too) {
     watch_close(&watch);
 }
 
-CASE(who_has_settled_is_told_of_the_next_news) {
+CASE(whoever_has_settled_is_told_of_the_next_news) {
     static atomic_u32 news;
     static struct watch watch;
     struct watched only = watcher(0);

@@ -84,17 +84,17 @@ ATTEMPTS: dict[str, Attempt] = {
     "tally of a partition": lambda core, closer: core.tally(program((1,)), [3], partitions=[0, closer]),
     "tally to ends": lambda core, closer: core.tally(program((1,)), [3], ends=closer),
     "tally of flags": lambda core, closer: core.tally(program((1, 2)), closer),
-    "tally by a field": lambda core, closer: core.tally(program((1,)), [1], by=closer),
-    "tally by time": lambda core, closer: core.tally(program((1,)), [1], pane_ns=closer),
+    "tally by a field": lambda core, closer: core.group_tallies(program((1,)), [1], closer),
+    "tally by time": lambda core, closer: core.window_tallies(program((1,)), [1], pane_ns=closer, edges=bytes(8)),
     "tally with summaries": lambda core, closer: core.tally(program((1,)), [1], summaries=closer),
     "edge of a field": lambda core, closer: core.edge(program(), closer, True),
     "edge, the latest": lambda core, closer: core.edge(program(), 1, closer),
-    "edge of groups": lambda core, closer: core.edge(program(), 1, True, partitions=closer, by=0),
+    "edge of groups": lambda core, closer: core.group_edges(program(), 1, True, 0, partitions=closer),
     "a quantile": lambda core, closer: core.quantiles(program((1,)), [closer]),
     "quantiles": lambda core, closer: core.quantiles(program((1,)), closer),
-    "quantiles of groups": lambda core, closer: core.quantiles(program((1,)), [0.5], ends=closer, by=0),
-    "distinct": lambda core, closer: core.distinct(program(), closer, by=0),
-    "distinct of groups": lambda core, closer: core.distinct(program(), 1, partitions=closer, by=0),
+    "quantiles of groups": lambda core, closer: core.group_quantiles(program((1,)), [0.5], 0, ends=closer),
+    "distinct": lambda core, closer: core.distinct(program(), closer),
+    "distinct of groups": lambda core, closer: core.group_distinct(program(), 1, 0, partitions=closer),
 }
 
 

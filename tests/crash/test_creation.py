@@ -270,7 +270,7 @@ def test_no_way_to_end_removes_a_segment_or_prints_a_word(
         assert ours.size > 8 << 20
 
         def end(ending: str) -> None:
-            # The resource tracker has the other end of stderr too: `run` returns when it has done its last deed.
+            # The resource tracker has the other end of stderr too: `run` returns when that has done its last work.
             ended = subprocess.run(
                 [sys.executable, program, name, ending, method],
                 capture_output=True,

@@ -189,7 +189,7 @@ class Planted:
 STORE = "    store_payload(g, slots, claim.where.slot, record);\n"
 PUBLISH = "    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED)))"
 SKIP_COUNTED = "    if (word_lap(word) == lap &&\n"
-SWEEP = "sweep(table, owner_of(index, word), &voided, &released);\n"
+SWEEP = "sweep(table, place_owner(index, word), &voided, &released);\n"
 ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
 LEFT = "    } else if (owner) {\n"
 PID = "        *pid = load_relaxed(&place->pid);\n"
@@ -239,7 +239,7 @@ PLANTED = (
     Planted(
         "place taken over before its claims are swept",
         "processes/process.c",
-        {f"    if (word_place_state(word) == PLACE_USED) {SWEEP}": "", ENTERING: f"{ENTERING}    {SWEEP}"},
+        {f"    if (place_state(word) == PLACE_USED) {SWEEP}": "", ENTERING: f"{ENTERING}    {SWEEP}"},
         "attach-over-dead",
         "kill",
         "has left its place",
@@ -247,7 +247,7 @@ PLANTED = (
     Planted(
         "place freed before its claims are swept",
         "processes/process.c",
-        {PID: f"{PID}        store_release(&place->word, place_word(word >> 8, PLACE_FREE));\n"},
+        {PID: f"{PID}        store_release(&place->word, freed(word));\n"},
         "repair",
         "kill",
         "has left its place",

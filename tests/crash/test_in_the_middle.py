@@ -1,9 +1,9 @@
 """Every function of the core, disturbed in its middle: by a close, or by a fork whose child closes.
 
-Python code runs in the middle of a function where it allocates (a finalizer), where it calls (an iterator, a named
-tuple, a number's method), where it looks at signals, and where it lets other threads run. Each function is called again
-and again, and disturbed at the first such place, at the second, and so on, until it ends before. Bytes that are not
-mapped any more would end the process by a signal.
+Python code runs in the middle of a function where it allocates (a finalizer), where it calls (an iterator, a
+record's class, a number's method), where it looks at signals, and where it lets other threads run. Each function is
+called again and again, and disturbed at the first such place, at the second, and so on, until it ends before. Bytes
+that are not mapped any more would end the process by a signal.
 """
 
 import gc
@@ -71,7 +71,7 @@ def program(values: tuple[int, ...] = (1,)) -> _core.Program:
 
 
 @dataclass
-class Scene:
+class Target:
     """A handle with all that is made of it."""
 
     handle: EventStore[Reading]
@@ -105,8 +105,8 @@ class Scene:
         self.core.append_rows([Reading("gw-1", 1, 1, "")] * RECORDS)
 
 
-def formatted(scene: Scene) -> bytearray:
-    options = scene.core.header().options
+def formatted(target: Target) -> bytearray:
+    options = target.core.header().options
     segment = bytearray(_core.plan(FIELDS, options).size)
     _core.format(segment, FIELDS, options, store_id=bytes(16), created_ns=1)
     return segment
@@ -143,7 +143,7 @@ def refuse_pickling(what: object) -> None:
         what.__reduce__()
 
 
-Call = Callable[[Scene], object]
+Call = Callable[[Target], object]
 
 CALLS: dict[str, Call] = {
     "Store.__new__": lambda s: s.store().close(),
@@ -175,10 +175,17 @@ CALLS: dict[str, Call] = {
     "Store.snapshot": lambda s: s.core.snapshot(Values(1, 0), s.program, Values(99, 99)),
     "Store.read": lambda s: s.core.read(0, 0, 99, s.program, True),
     "Store.ranges": lambda s: s.core.ranges(),
-    "Store.tally": lambda s: s.core.tally(s.program, Values(3), partitions=Values(0, 1), by=0, pane_ns=10),
-    "Store.edge": lambda s: s.core.edge(program(()), 1, True, partitions=Values(0, 1), by=0),
+    "Store.tally": lambda s: s.core.tally(s.program, Values(3), partitions=Values(0, 1)),
+    "Store.group_tallies": lambda s: s.core.group_tallies(s.program, Values(3), 0, partitions=Values(0, 1)),
+    "Store.window_tallies": lambda s: s.core.window_tallies(
+        s.program, Values(3), by=0, pane_ns=10, partitions=Values(0, 1)
+    ),
+    "Store.edge": lambda s: s.core.edge(program(()), 1, True, partitions=Values(0, 1)),
+    "Store.group_edges": lambda s: s.core.group_edges(program(()), 1, True, 0, partitions=Values(0, 1)),
     "Store.quantiles": lambda s: s.core.quantiles(s.program, Values(0.5, 0.9), partitions=Values(0, 1)),
-    "Store.distinct": lambda s: s.core.distinct(program(()), 1, partitions=Values(0, 1), by=0),
+    "Store.group_quantiles": lambda s: s.core.group_quantiles(s.program, Values(0.5), 0, partitions=Values(0, 1)),
+    "Store.distinct": lambda s: s.core.distinct(program(()), 1, partitions=Values(0, 1)),
+    "Store.group_distinct": lambda s: s.core.group_distinct(program(()), 1, 0, partitions=Values(0, 1)),
     "Store.cursor": lambda s: s.core.cursor(Values(Values(0, 1), Values(1, 1))),
     "Store.read_at": lambda s: s.core.read_at(0, 3),
     "Store.clear": lambda s: s.core.clear(),
@@ -227,15 +234,20 @@ CALLS: dict[str, Call] = {
     "Columns.keep": lambda s: s.columns.keep(bytes(len(s.columns))),
     "Columns.keys": lambda s: s.columns.keys(),
     "Columns.order_by": lambda s: s.columns.order_by(1),
-    "Columns.tally": lambda s: s.columns.tally(s.program, Values(3), by=0),
-    "Columns.edge": lambda s: s.columns.edge(program(()), 1, True, by=0),
-    "Columns.quantiles": lambda s: s.columns.quantiles(s.program, Values(0.5), by=0),
+    "Columns.tally": lambda s: s.columns.tally(s.program, Values(3)),
+    "Columns.group_tallies": lambda s: s.columns.group_tallies(s.program, Values(3), 0),
+    "Columns.window_tallies": lambda s: s.columns.window_tallies(s.program, Values(3), pane_ns=10),
+    "Columns.edge": lambda s: s.columns.edge(program(()), 1, True),
+    "Columns.group_edges": lambda s: s.columns.group_edges(program(()), 1, True, 0),
+    "Columns.quantiles": lambda s: s.columns.quantiles(s.program, Values(0.5)),
+    "Columns.group_quantiles": lambda s: s.columns.group_quantiles(s.program, Values(0.5), 0),
     "Columns.distinct": lambda s: s.columns.distinct(program(()), 0),
+    "Columns.group_distinct": lambda s: s.columns.group_distinct(program(()), 1, 0),
     "Columns.gaps": lambda s: s.columns.gaps(),
     "Rows.__iter__": lambda s: iter(iter(s.columns)),
     "Rows.__next__": lambda s: list(s.columns),
     "Rows.__length_hint__": lambda s: length_hint(iter(s.columns)),
-    "Rows.row": lambda s: [rows.row for rows in [_core.rows([s.columns], None, -1)] for _ in rows],
+    "Rows.row": lambda s: [rows.row for rows in [_core.rows([s.columns], None)] for _ in rows],
     "Program.__new__": lambda s: program(),
     "Program.matches": lambda s: s.program.matches(s.columns),
     "Program.values": lambda s: s.program.values(s.columns, 0),
@@ -257,10 +269,10 @@ CALLS: dict[str, Call] = {
 }
 
 
-def functions_of_the_core(scene: Scene) -> set[str]:
+def functions_of_the_core(target: Target) -> set[str]:
     """All that Python can call in the core, by type."""
-    column = scene.columns.column(1).obj
-    types = [_core.Store, _core.Cursor, _core.Columns, _core.Program, type(iter(scene.columns)), type(column)]
+    column = target.columns.column(1).obj
+    types = [_core.Store, _core.Cursor, _core.Columns, _core.Program, type(iter(target.columns)), type(column)]
     found = {
         f"{kind.__name__}.{name}"
         for kind in types
@@ -268,25 +280,25 @@ def functions_of_the_core(scene: Scene) -> set[str]:
         if name not in ("__doc__", "__module__") and not (name == "__new__" and kind.__name__ == "Column")
     }
     functions = {name for name, it in vars(_core).items() if type(it) is type(_core.plan)}
-    return found | functions | {type(scene.appender.__self__).__name__}
+    return found | functions | {type(target.appender.__self__).__name__}
 
 
 # -- how a function is disturbed
 
 
-def close(scene: Scene) -> None:
-    scene.handle.close()
+def close(target: Target) -> None:
+    target.handle.close()
 
 
-def fork(scene: Scene) -> None:
+def fork(target: Target) -> None:
     """In the child, what was running when it was made goes on as well."""
     child = os.fork()
     if child:
-        scene.children.append(child)
+        target.children.append(child)
     else:
-        scene.children.clear()
-        scene.is_child = True
-        scene.handle.close()
+        target.children.clear()
+        target.is_child = True
+        target.handle.close()
 
 
 Disturb = Callable[[], None]
@@ -367,7 +379,7 @@ def by_a_thread(call: Callable[[], object], place: int, disturb: Disturb) -> boo
     return True
 
 
-WAYS: tuple[tuple[Way, Callable[[Scene], None], int], ...] = (
+WAYS: tuple[tuple[Way, Callable[[Target], None], int], ...] = (
     (by_what_runs, close, PLACES),
     (by_what_runs, fork, PLACES),
     (by_a_finalizer, close, PLACES),
@@ -378,27 +390,27 @@ WAYS: tuple[tuple[Way, Callable[[Scene], None], int], ...] = (
 )
 
 
-def attempt(name: str, call: Call, way: Way, place: int, act: Callable[[Scene], None], count: memoryview) -> bool:
+def attempt(name: str, call: Call, way: Way, place: int, act: Callable[[Target], None], count: memoryview) -> bool:
     """Call it once, disturbed. Returns whether there may be more places."""
-    scene = Scene(shmstore.attach(name))
+    target = Target(shmstore.attach(name))
     more = True
 
     def disturb() -> None:
         count[0] += 1
-        act(scene)
+        act(target)
 
     try:
         with suppress(StoreClosed):
-            more = way(lambda: call(scene), place, disturb)
-        if scene.is_child:
+            more = way(lambda: call(target), place, disturb)
+        if target.is_child:
             os._exit(0)
-        scene.handle.close()
-        os.close(scene.fd)
-        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in scene.children] == [0] * len(
-            scene.children
+        target.handle.close()
+        os.close(target.fd)
+        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in target.children] == [0] * len(
+            target.children
         )
     except BaseException:
-        if scene.is_child:
+        if target.is_child:
             traceback.print_exc()
             os._exit(1)
         raise
@@ -415,28 +427,28 @@ def store(name: str) -> Iterator[EventStore[Reading]]:
 
 def test_the_child_of_a_callback_appends_in_its_own_name(store: EventStore[Reading]) -> None:
     def life() -> None:
-        scene = Scene(shmstore.attach(store.name))
+        target = Target(shmstore.attach(store.name))
 
         def discarded(_record: Reading) -> None:
-            if not scene.children and not scene.is_child:
+            if not target.children and not target.is_child:
                 child = os.fork()
-                scene.is_child = not child
-                scene.children += [child] * bool(child)
+                target.is_child = not child
+                target.children += [child] * bool(child)
 
-        scene.core.set_on_discarded(discarded)
-        assert scene.core.append_rows([Reading("gw-1", number, number, "") for number in range(RECORDS)]) == RECORDS
-        appended = sum(place.appended for place in scene.handle.processes() if place.pid == os.getpid())
-        if scene.is_child:
+        target.core.set_on_discarded(discarded)
+        assert target.core.append_rows([Reading("gw-1", number, number, "") for number in range(RECORDS)]) == RECORDS
+        appended = sum(place.appended for place in target.handle.processes() if place.pid == os.getpid())
+        if target.is_child:
             os._exit(0 if appended == RECORDS - 1 else 1)
         assert appended == RECORDS
-        assert os.waitstatus_to_exitcode(os.waitpid(scene.children[0], 0)[1]) == 0
+        assert os.waitstatus_to_exitcode(os.waitpid(target.children[0], 0)[1]) == 0
 
     assert Child(life).wait() == 0
     assert sum(totals.tail for totals in store._core.totals()) == RECORDS * 3 // 2 + 2 * RECORDS - 1
 
 
 def test_every_function_has_a_case(store: EventStore[Reading]) -> None:
-    assert functions_of_the_core(Scene(store)) == CALLS.keys()
+    assert functions_of_the_core(Target(store)) == CALLS.keys()
 
 
 @pytest.mark.parametrize("function", CALLS)

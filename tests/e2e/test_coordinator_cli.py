@@ -1,4 +1,4 @@
-"""`shmstore-coordinator` as a process: its role passes on, it repairs, it ends cleanly."""
+"""`shmstore-coordinator` as a process: another one takes over, it repairs, it ends cleanly."""
 
 import os
 import signal

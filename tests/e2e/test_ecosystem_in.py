@@ -286,7 +286,13 @@ def test_a_stream_that_fails_or_is_used_up_writes_nothing(name: str) -> None:
         yield batch
         raise RuntimeError("the well is dry")
 
+    def too_many() -> Iterator[Any]:
+        yield batch
+        raise MemoryError
+
     with store_of(name, Int64) as store:
+        with pytest.raises(MemoryError):
+            store.append_many(pa.RecordBatchReader.from_batches(batch.schema, too_many()))
         with pytest.raises(FieldTypeError, match=r"the Arrow stream failed, so nothing was written: .*the well is dry"):
             store.append_many(pa.RecordBatchReader.from_batches(batch.schema, batches()))
         assert len(store) == 0

@@ -12,7 +12,7 @@ import pytest
 import shmstore
 from shmstore import Bool, Bytes, EventStore, Key, Record, Text, Timestamp, field
 from shmstore.errors import FieldError, FieldTypeError, InvalidOption, ShmStoreError
-from tests.helpers.calls import CALLS, remove_new, staged
+from tests.helpers.calls import CALLS, examples, remove_new
 
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
@@ -400,13 +400,13 @@ FOREIGN = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_takes_a_foreign_value_or_raises_an_error_of_ours(name: str, call: str) -> None:
-    with staged(name) as stage, warnings.catch_warnings():
+    with examples(name) as given, warnings.catch_warnings():
         warnings.simplefilter("error")
         for which, value in FOREIGN.items():
             if call == "cursor wait" and which == "longdouble":
                 continue  # it would wait
             try:
-                CALLS[call](stage, value)
+                CALLS[call](given, value)
             except ShmStoreError as error:
                 assert len(str(error)) < 1000, which
             remove_new(name)

@@ -62,6 +62,11 @@ def inspect(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
     return done
 
 
+def test_without_a_verb_it_prints_its_help_as_a_message_and_fails() -> None:
+    done = inspect()
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", inspect("--help").stdout)
+
+
 def objects(*arguments: str) -> list[dict[str, Any]]:
     done = inspect(*arguments, "--json")
     return [json.loads(line) for line in done.stdout.splitlines()]

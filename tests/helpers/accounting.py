@@ -206,6 +206,13 @@ class Account:
             raise Wrong(f"record {number} of source {source} is at {position}; its append said {newest[1]}")
 
 
+def balance(accounts: Iterable[Account], store: EventStore[Any], writers: int) -> None:
+    """Balance accounts of all partitions when nobody writes any more, so many writers having lived. Raises Wrong."""
+    for account, totals in zip(accounts, store._core.totals(), strict=True):
+        sources = range(account.partition, writers * account.partitions, account.partitions)
+        account.close(totals.tail, totals.voided, totals.skipped, sources)
+
+
 class Reader:
     """Reads every partition from its first ticket to its last, with an account of each."""
 
@@ -232,10 +239,4 @@ class Reader:
 
     def close(self, writers: int) -> None:
         """Balance every account when nobody writes any more, so many writers having lived. Raises Wrong."""
-        for account, totals in zip(self.accounts, self.store._core.totals(), strict=True):
-            account.close(
-                totals.tail,
-                totals.voided,
-                totals.skipped,
-                range(account.partition, writers * account.partitions, account.partitions),
-            )
+        balance(self.accounts, self.store, writers)

@@ -80,7 +80,7 @@ WRONG: dict[str, Any] = {
 
 
 @dataclass
-class Stage:
+class Examples:
     """What the calls are made on; names that they may give to stores of their own begin with `name`."""
 
     name: str
@@ -96,7 +96,7 @@ class Stage:
 
 
 @contextmanager
-def staged(name: str) -> Iterator[Stage]:
+def examples(name: str) -> Iterator[Examples]:
     """A store and a series with two records each; whatever is made under names that begin with `name` is removed."""
     with (
         shmstore.create(name, Event, capacity=10, partitions=2) as store,
@@ -106,7 +106,7 @@ def staged(name: str) -> Iterator[Stage]:
             store.append(key=key, number=number, value=number / 2)
             series.add(key, number / 2)
         try:
-            yield Stage(name, store, series)
+            yield Examples(name, store, series)
         finally:
             remove_new(name)
 
@@ -122,55 +122,55 @@ def not_called(value: object) -> bool:
     return isinstance(value, Expression) or not callable(value)
 
 
-def condition(make: Callable[[Any], Any]) -> Callable[[Stage, Any], object]:
-    return lambda stage, value: stage.store.count(where=make(value))
+def condition(make: Callable[[Any], Any]) -> Callable[[Examples, Any], object]:
+    return lambda given, value: given.store.count(where=make(value))
 
 
-CALLS: dict[str, Callable[[Stage, Any], object]] = {
+CALLS: dict[str, Callable[[Examples, Any], object]] = {
     **{
-        f"create {option}": lambda stage, value, option=option: stage.create(**{option: value})  # type: ignore[misc]
+        f"create {option}": lambda given, value, option=option: given.create(**{option: value})  # type: ignore[misc]
         for option in (
             *("capacity", "partitions", "layout", "partition_by", "keys", "processes", "mode", "group"),
             *("on_discarded", "on_capacity_reached", "on_statistics"),
         )
     },
-    "create name": lambda stage, value: shmstore.create(value, Event, capacity=0),
-    "create record": lambda stage, value: shmstore.create(f"{stage.name}-new", value, capacity=10).close(),
-    "open name": lambda stage, value: shmstore.open(value, Event, capacity=0),
-    "open record": lambda stage, value: shmstore.open(stage.name, value, capacity=10).close(),
-    "attach name": lambda stage, value: shmstore.attach(value),
-    "attach record": lambda stage, value: shmstore.attach(stage.name, value).close(),
-    "attach on_discarded": lambda stage, value: shmstore.attach(stage.name, on_discarded=value).close(),
-    "unlink": lambda stage, value: shmstore.unlink(value),
-    "Schema.of": lambda stage, value: Schema.of(value),
-    "Key[]": lambda stage, value: Key[value],  # type: ignore[misc]
-    "Record": lambda stage, value: Event(value),
-    "append": lambda stage, value: stage.store.append(value),
-    "append key": lambda stage, value: stage.store.append(key=value, number=1, value=1.0),
-    "append number": lambda stage, value: stage.store.append(key="a", number=value, value=1.0),
-    "append value": lambda stage, value: stage.store.append(key="a", number=1, value=value),
-    "append at": lambda stage, value: stage.store.append(key="a", number=1, value=1.0, at=value),
-    "append partition": lambda stage, value: stage.store.append(("a", 1, 1.0, None), partition=value),
-    "appender names": lambda stage, value: stage.store.appender(value),
-    "appender partition": lambda stage, value: stage.store.appender("key", "number", "value", partition=value),
-    "appender value": lambda stage, value: stage.store.appender("key", "number", "value")("a", 1, value),
-    "append_many": lambda stage, value: stage.store.append_many(value),
-    "append_many record": lambda stage, value: stage.store.append_many([value]),
-    "append_many keys": lambda stage, value: stage.store.append_many({"key": value, "number": [1], "value": [1.0]}),
-    "append_many numbers": lambda stage, value: stage.store.append_many(
+    "create name": lambda given, value: shmstore.create(value, Event, capacity=0),
+    "create record": lambda given, value: shmstore.create(f"{given.name}-new", value, capacity=10).close(),
+    "open name": lambda given, value: shmstore.open(value, Event, capacity=0),
+    "open record": lambda given, value: shmstore.open(given.name, value, capacity=10).close(),
+    "attach name": lambda given, value: shmstore.attach(value),
+    "attach record": lambda given, value: shmstore.attach(given.name, value).close(),
+    "attach on_discarded": lambda given, value: shmstore.attach(given.name, on_discarded=value).close(),
+    "unlink": lambda given, value: shmstore.unlink(value),
+    "Schema.of": lambda given, value: Schema.of(value),
+    "Key[]": lambda given, value: Key[value],  # type: ignore[misc]
+    "Record": lambda given, value: Event(value),
+    "append": lambda given, value: given.store.append(value),
+    "append key": lambda given, value: given.store.append(key=value, number=1, value=1.0),
+    "append number": lambda given, value: given.store.append(key="a", number=value, value=1.0),
+    "append value": lambda given, value: given.store.append(key="a", number=1, value=value),
+    "append at": lambda given, value: given.store.append(key="a", number=1, value=1.0, at=value),
+    "append partition": lambda given, value: given.store.append(("a", 1, 1.0, None), partition=value),
+    "appender names": lambda given, value: given.store.appender(value),
+    "appender partition": lambda given, value: given.store.appender("key", "number", "value", partition=value),
+    "appender value": lambda given, value: given.store.appender("key", "number", "value")("a", 1, value),
+    "append_many": lambda given, value: given.store.append_many(value),
+    "append_many record": lambda given, value: given.store.append_many([value]),
+    "append_many keys": lambda given, value: given.store.append_many({"key": value, "number": [1], "value": [1.0]}),
+    "append_many numbers": lambda given, value: given.store.append_many(
         {"key": ["a"], "number": value, "value": [1.0]}
     ),
-    "append_many floats": lambda stage, value: stage.store.append_many({"key": ["a"], "number": [1], "value": value}),
-    "append_many partition": lambda stage, value: stage.store.append_many([], partition=value),
-    "key": lambda stage, value: stage.store.key(value),
-    "purge": lambda stage, value: stage.store.purge(value),
-    "since": lambda stage, value: stage.store.snapshot(since=value),
-    "until": lambda stage, value: stage.store.count(until=value),
-    "where": lambda stage, value: not_called(value) and stage.store.snapshot(where=value),
-    "partition": lambda stage, value: stage.store.count(partition=value),
-    "order": lambda stage, value: stage.store.snapshot(order=value),
-    "query limit": lambda stage, value: list(stage.store.query(limit=value)),
-    "query order": lambda stage, value: list(stage.store.query(order=value)),
+    "append_many floats": lambda given, value: given.store.append_many({"key": ["a"], "number": [1], "value": value}),
+    "append_many partition": lambda given, value: given.store.append_many([], partition=value),
+    "key": lambda given, value: given.store.key(value),
+    "purge": lambda given, value: given.store.purge(value),
+    "since": lambda given, value: given.store.snapshot(since=value),
+    "until": lambda given, value: given.store.count(until=value),
+    "where": lambda given, value: not_called(value) and given.store.snapshot(where=value),
+    "partition": lambda given, value: given.store.count(partition=value),
+    "order": lambda given, value: given.store.snapshot(order=value),
+    "query limit": lambda given, value: list(given.store.query(limit=value)),
+    "query order": lambda given, value: list(given.store.query(order=value)),
     "==": condition(lambda value: field("number") == value),
     "== of a key": condition(lambda value: field("key") == value),
     ">= of a time": condition(lambda value: field("at") >= value),
@@ -182,60 +182,60 @@ CALLS: dict[str, Callable[[Stage, Any], object]] = {
     "between": condition(lambda value: field("number").between(value, 5)),
     "startswith": condition(lambda value: field("key").startswith(value)),
     "field": condition(lambda value: field(value) > 1),
-    "sum": lambda stage, value: stage.store.sum(value),
-    "variance": lambda stage, value: stage.store.variance("value", value),
-    "quantile": lambda stage, value: stage.store.quantile("value", value),
-    "quantiles": lambda stage, value: stage.store.quantiles("value", value),
-    "first": lambda stage, value: stage.store.first(value),
-    "distinct": lambda stage, value: stage.store.distinct(value),
-    "aggregate": lambda stage, value: not_called(value) and stage.store.aggregate(0, value),
-    "group_by": lambda stage, value: stage.store.group_by(value).count(),
-    "group_by sum": lambda stage, value: stage.store.group_by("key").sum(value),
-    "group_by quantile": lambda stage, value: stage.store.group_by("key").quantile("value", value),
-    "windows value": lambda stage, value: stage.store.windows(value, every=HOUR),
-    "windows every": lambda stage, value: stage.store.windows("value", every=value, since=HOUR),
-    "windows period": lambda stage, value: stage.store.windows("value", every=HOUR, period=value),
-    "windows by": lambda stage, value: stage.store.windows("value", every=HOUR, by=value),
-    "cursor": lambda stage, value: stage.store.cursor(value),
-    "cursor partition": lambda stage, value: stage.store.cursor(partition=value),
-    "cursor positions": lambda stage, value: stage.store.cursor([value]),
-    "cursor read": lambda stage, value: stage.store.cursor().read(value),
-    "cursor wait": lambda stage, value: stage.store.cursor().wait(value),
-    "read_at": lambda stage, value: stage.store.read_at(value),
-    "locate": lambda stage, value: stage.store.locate(value),
-    "snapshot values": lambda stage, value: stage.snapshot.values(value),
-    "snapshot where": lambda stage, value: not_called(value) and stage.snapshot.where(value),
-    "snapshot to_csv": lambda stage, value: (
-        None if isinstance(value, int | str | bytes) else stage.snapshot.to_csv(value)
+    "sum": lambda given, value: given.store.sum(value),
+    "variance": lambda given, value: given.store.variance("value", value),
+    "quantile": lambda given, value: given.store.quantile("value", value),
+    "quantiles": lambda given, value: given.store.quantiles("value", value),
+    "first": lambda given, value: given.store.first(value),
+    "distinct": lambda given, value: given.store.distinct(value),
+    "aggregate": lambda given, value: not_called(value) and given.store.aggregate(0, value),
+    "group_by": lambda given, value: given.store.group_by(value).count(),
+    "group_by sum": lambda given, value: given.store.group_by("key").sum(value),
+    "group_by quantile": lambda given, value: given.store.group_by("key").quantile("value", value),
+    "windows value": lambda given, value: given.store.windows(value, every=HOUR),
+    "windows every": lambda given, value: given.store.windows("value", every=value, since=HOUR),
+    "windows period": lambda given, value: given.store.windows("value", every=HOUR, period=value),
+    "windows by": lambda given, value: given.store.windows("value", every=HOUR, by=value),
+    "cursor": lambda given, value: given.store.cursor(value),
+    "cursor partition": lambda given, value: given.store.cursor(partition=value),
+    "cursor positions": lambda given, value: given.store.cursor([value]),
+    "cursor read": lambda given, value: given.store.cursor().read(value),
+    "cursor wait": lambda given, value: given.store.cursor().wait(value),
+    "read_at": lambda given, value: given.store.read_at(value),
+    "locate": lambda given, value: given.store.locate(value),
+    "snapshot values": lambda given, value: given.snapshot.values(value),
+    "snapshot where": lambda given, value: not_called(value) and given.snapshot.where(value),
+    "snapshot to_csv": lambda given, value: (
+        None if isinstance(value, int | str | bytes) else given.snapshot.to_csv(value)
     ),
-    "table values": lambda stage, value: stage.table.values(value),
-    "table top": lambda stage, value: stage.table.top(value),
-    "table top by": lambda stage, value: stage.table.top(1, by=value),
-    "Table": lambda stage, value: Table(value),
-    "Column kind": lambda stage, value: Table([Column("a", value, [1])]),
-    "Column values": lambda stage, value: Table([Column("a", "integer", value)]),
-    "schema index": lambda stage, value: stage.store.schema.index(value),
-    "of": lambda stage, value: EventStore.of(value).with_capacity(10).create(f"{stage.name}-new").close(),
-    "with_capacity": lambda stage, value: EventStore.of(Event).with_capacity(value).create(f"{stage.name}-new").close(),
-    "builder": lambda stage, value: repr(EventStore.of(value).with_capacity(value)),
-    "Coordinator store": lambda stage, value: Coordinator(value),
-    "Coordinator tick": lambda stage, value: Coordinator(stage.store, tick=value),
-    "Coordinator retention": lambda stage, value: Coordinator(stage.store, retention=value),
-    "Coordinator on_statistics": lambda stage, value: Coordinator(stage.store, on_statistics=value),
-    "series name": lambda stage, value: shmstore.series(value, capacity=0),
-    "series capacity": lambda stage, value: _series_of(f"{stage.name}-series", value),
-    "series add key": lambda stage, value: stage.series.add(value, 1.0),
-    "series add value": lambda stage, value: stage.series.add("a", value),
-    "series add timestamp": lambda stage, value: stage.series.add("a", 1.0, value),
-    "series add_many keys": lambda stage, value: stage.series.add_many(value, [1.0]),
-    "series add_many values": lambda stage, value: stage.series.add_many("a", value),
-    "series add_many timestamps": lambda stage, value: stage.series.add_many("a", [1.0], value),
-    "series sum key": lambda stage, value: stage.series.sum(value),
-    "series sum since": lambda stage, value: stage.series.sum(since=value),
-    "series latest": lambda stage, value: stage.series.latest(value),
-    "series values limit": lambda stage, value: list(stage.series.values(limit=value)),
-    "series quantile": lambda stage, value: stage.series.quantile("a", value),
-    "series top": lambda stage, value: stage.series.top(value),
-    "series top by": lambda stage, value: stage.series.top(1, by=value),
-    "series purge": lambda stage, value: stage.series.purge(value),
+    "table values": lambda given, value: given.table.values(value),
+    "table top": lambda given, value: given.table.top(value),
+    "table top by": lambda given, value: given.table.top(1, by=value),
+    "Table": lambda given, value: Table(value),
+    "Column kind": lambda given, value: Table([Column("a", value, [1])]),
+    "Column values": lambda given, value: Table([Column("a", "integer", value)]),
+    "schema index": lambda given, value: given.store.schema.index(value),
+    "of": lambda given, value: EventStore.of(value).with_capacity(10).create(f"{given.name}-new").close(),
+    "with_capacity": lambda given, value: EventStore.of(Event).with_capacity(value).create(f"{given.name}-new").close(),
+    "builder": lambda given, value: repr(EventStore.of(value).with_capacity(value)),
+    "Coordinator store": lambda given, value: Coordinator(value),
+    "Coordinator tick": lambda given, value: Coordinator(given.store, tick=value),
+    "Coordinator retention": lambda given, value: Coordinator(given.store, retention=value),
+    "Coordinator on_statistics": lambda given, value: Coordinator(given.store, on_statistics=value),
+    "series name": lambda given, value: shmstore.series(value, capacity=0),
+    "series capacity": lambda given, value: _series_of(f"{given.name}-series", value),
+    "series add key": lambda given, value: given.series.add(value, 1.0),
+    "series add value": lambda given, value: given.series.add("a", value),
+    "series add timestamp": lambda given, value: given.series.add("a", 1.0, value),
+    "series add_many keys": lambda given, value: given.series.add_many(value, [1.0]),
+    "series add_many values": lambda given, value: given.series.add_many("a", value),
+    "series add_many timestamps": lambda given, value: given.series.add_many("a", [1.0], value),
+    "series sum key": lambda given, value: given.series.sum(value),
+    "series sum since": lambda given, value: given.series.sum(since=value),
+    "series latest": lambda given, value: given.series.latest(value),
+    "series values limit": lambda given, value: list(given.series.values(limit=value)),
+    "series quantile": lambda given, value: given.series.quantile("a", value),
+    "series top": lambda given, value: given.series.top(value),
+    "series top by": lambda given, value: given.series.top(1, by=value),
+    "series purge": lambda given, value: given.series.purge(value),
 }

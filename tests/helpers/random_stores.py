@@ -86,7 +86,7 @@ def _maker(kind: Any, dice: random.Random) -> Maker:
     return (lambda number: word(number).encode()[:5]) if kind == Bytes[5] else word
 
 
-class Play:
+class RandomStore:
     """A store of random records, three handles of it, and what is readable in each partition: (ticket, record)."""
 
     def __init__(self, name: str, dice: random.Random) -> None:

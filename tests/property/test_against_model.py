@@ -88,7 +88,7 @@ class Model:
                 held.popleft()
 
 
-class Play:
+class StoreAndModel:
     """One store, its model, and the operations that are done to both."""
 
     def __init__(self, name: str, rng: random.Random) -> None:
@@ -306,36 +306,42 @@ class Play:
         assert self.store.check() == []
 
 
-CHANGES = [Play.append] * 12 + [Play.append_shuffled, Play.append_rows, Play.append_columns, Play.clear, Play.purge]
+CHANGES = [StoreAndModel.append] * 12 + [
+    StoreAndModel.append_shuffled,
+    StoreAndModel.append_rows,
+    StoreAndModel.append_columns,
+    StoreAndModel.clear,
+    StoreAndModel.purge,
+]
 LOOKS = [
-    Play.follow,
-    Play.resume,
-    Play.read,
-    Play.read,
-    Play.look_at_all,
-    Play.look_at_a_part,
-    Play.look_at_one,
-    Play.start_by_time,
-    Play.look_at_keys_and_discards,
+    StoreAndModel.follow,
+    StoreAndModel.resume,
+    StoreAndModel.read,
+    StoreAndModel.read,
+    StoreAndModel.look_at_all,
+    StoreAndModel.look_at_a_part,
+    StoreAndModel.look_at_one,
+    StoreAndModel.start_by_time,
+    StoreAndModel.look_at_keys_and_discards,
 ]
 
 
 @pytest.mark.parametrize("part", range(12))
 def test_a_store_does_what_its_model_does(name: str, seed: int, part: int) -> None:
     rng = random.Random(f"{seed}/{part}")
-    play = Play(name, rng)
+    pair = StoreAndModel(name, rng)
     done: list[str] = []
     try:
         for _ in range(OPERATIONS):
             operation = rng.choice(CHANGES if rng.random() < 0.6 else LOOKS)
             done.append(operation.__name__)
-            operation(play)
-        play.look_at_all()
+            operation(pair)
+        pair.look_at_all()
     except BaseException:
-        print(f"part {part}, {play.store!r}, rule {play.rule}; the last operations: {', '.join(done[-8:])}")
+        print(f"part {part}, {pair.store!r}, rule {pair.rule}; the last operations: {', '.join(done[-8:])}")
         raise
     finally:
-        play.close()
+        pair.close()
 
 
 def test_two_handles_that_append_in_turn_agree_on_every_position(name: str, seed: int) -> None:

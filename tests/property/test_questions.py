@@ -14,7 +14,7 @@ import pytest
 from shmstore import EventStore, Expression, Float32
 from tests.helpers import answers
 from tests.helpers.processes import Child
-from tests.helpers.random_stores import Asked, Play
+from tests.helpers.random_stores import Asked, RandomStore
 
 ROUNDS = 12
 QUESTIONS = 8
@@ -33,17 +33,17 @@ def told(records: Any) -> list[tuple[Any, ...]]:
 class Question:
     """One question with one selection: how to ask it, and the model's records that it is about."""
 
-    def __init__(self, play: Play) -> None:
-        self.play, self.dice = play, play.dice
-        dice = play.dice
+    def __init__(self, subject: RandomStore) -> None:
+        self.subject, self.dice = subject, subject.dice
+        dice = subject.dice
         self.selection: dict[str, Any] = {}
-        partition = dice.choice([None, dice.randrange(play.store.partitions)])
+        partition = dice.choice([None, dice.randrange(subject.store.partitions)])
         if partition is not None:
             self.selection["partition"] = partition
         accepts: list[Callable[[Any], Any]] = []
-        time = play.time
+        time = subject.time
         if time and dice.random() < 0.6:
-            since, until = sorted((play.some_time(), play.some_time()))
+            since, until = sorted((subject.some_time(), subject.some_time()))
             if dice.random() < 0.7:
                 self.selection["since"] = since
                 accepts.append(lambda record: getattr(record, time) >= since)
@@ -52,11 +52,11 @@ class Question:
                 accepts.append(lambda record: getattr(record, time) < until)
         self.condition: Asked | None = None
         if dice.random() < 0.6:
-            self.condition = play.condition()
+            self.condition = subject.condition()
             accepts.append(self.condition.of)
         self.partitions = [
             [record for record in records if all(accept(record) for accept in accepts)]
-            for records in play.records(partition)
+            for records in subject.records(partition)
         ]
         self.records = [record for records in self.partitions for record in records]
         self.asked = ""
@@ -66,9 +66,9 @@ class Question:
         """The answers, in all ways to ask."""
         where: Any = self.condition.expression if self.condition else None
         accept = self.condition.of if self.condition else lambda _: True
-        ways: list[tuple[EventStore[Any], bool, Any]] = [(self.play.store, True, where)] * 3
-        ways += [(self.play.store, False, where), (self.play.store, self.dice.random() < 0.5, accept)]
-        other = self.dice.choice(self.play.handles)
+        ways: list[tuple[EventStore[Any], bool, Any]] = [(self.subject.store, True, where)] * 3
+        ways += [(self.subject.store, False, where), (self.subject.store, self.dice.random() < 0.5, accept)]
+        other = self.dice.choice(self.subject.handles)
         ways += [(other, True, where), (other, False, where), (other, True, where)]
         for turn, (store, summaries, chosen) in enumerate(ways):
             store.summaries = summaries
@@ -85,7 +85,7 @@ class Question:
 
 
 def ask_for_totals(question: Question) -> tuple[Ask, Any]:
-    value = question.play.value()
+    value = question.subject.value()
     if value is None:
         return COUNT, len(question.records)
     values = [value.of(record) for record in question.records]
@@ -113,12 +113,12 @@ def ask_for_totals(question: Question) -> tuple[Ask, Any]:
 
 
 def ask_of_any_field(question: Question) -> tuple[Ask, Any]:
-    name = question.dice.choice(list(question.play.kinds))
+    name = question.dice.choice(list(question.subject.kinds))
     values = [getattr(record, name) for record in question.records]
     if question.dice.random() < 0.3:
         return lambda store, **chosen: store.distinct(name, **chosen), answers.different(values)
     latest = question.dice.random() < 0.5
-    found = answers.edge(question.records, question.play.time, latest)
+    found = answers.edge(question.records, question.subject.time, latest)
     value = None if found is None else getattr(found, name)
     expected = answers.Nan() if value != value else value if value is None else answers.Exactly(value)
     return lambda store, **chosen: (store.last if latest else store.first)(name, **chosen), expected
@@ -127,7 +127,7 @@ def ask_of_any_field(question: Question) -> tuple[Ask, Any]:
 def ask_for_records(question: Question) -> tuple[Ask, Any]:
     limit = question.dice.choice([None, None, 0, 1, 5, 300])
     question.is_about_records = True
-    by_newest = answers.newest(question.partitions, question.play.time)
+    by_newest = answers.newest(question.partitions, question.subject.time)
     in_order = told(question.records)
     return question.dice.choice(
         [
@@ -150,13 +150,13 @@ def rows(table: Any) -> list[tuple[Any, ...]]:
 
 def ask_for_groups(question: Question) -> tuple[Ask, Any]:
     by = question.dice.choice(
-        [name for name, kind in question.play.kinds.items() if kind not in (float, Float32)] or [""]
+        [name for name, kind in question.subject.kinds.items() if kind not in (float, Float32)] or [""]
     )
     if not by:
         return COUNT, len(question.records)
     grouped = answers.groups(question.records, by)
-    value = question.play.value()
-    name = question.dice.choice(list(question.play.kinds))
+    value = question.subject.value()
+    name = question.dice.choice(list(question.subject.kinds))
 
     def each(answer: Callable[[list[Any]], Any]) -> list[tuple[Any, ...]]:
         found = []
@@ -174,7 +174,7 @@ def ask_for_groups(question: Question) -> tuple[Ask, Any]:
     ]
     for method, latest in (("first", False), ("last", True)):
         edges = [
-            (label, getattr(answers.edge(records, question.play.time, latest), name)) for label, records in grouped
+            (label, getattr(answers.edge(records, question.subject.time, latest), name)) for label, records in grouped
         ]
         choices.append(
             (
@@ -222,18 +222,18 @@ def as_column(found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 
 def ask_for_windows(question: Question) -> tuple[Ask, Any]:
-    play, dice = question.play, question.dice
-    if play.time is None:
+    subject, dice = question.subject, question.dice
+    if subject.time is None:
         return COUNT, len(question.records)
     every = dice.choice([1, 1000, 7000, 10**5, 10**9])
     period = dice.choice([every, every, every * 2, every * 5 // 2 or 1, every // 2 or 1])
     asked = {"every": every} if period == every else {"every": every, "period": period}
-    by = dice.choice([None, *(name for name, kind in play.kinds.items() if kind not in (float, Float32))])
-    value = dice.choice([None, play.value()])
+    by = dice.choice([None, *(name for name, kind in subject.kinds.items() if kind not in (float, Float32))])
+    value = dice.choice([None, subject.value()])
     expected = []
     grouped = answers.groups(question.records, by) if by else [(None, question.records)]
     for label, records in grouped:
-        for start, inside in answers.windows(records, play.time, every, period):
+        for start, inside in answers.windows(records, subject.time, every, period):
             answer: tuple[Any, ...] = (len(inside),)
             if value:
                 answer = answers.summary([value.of(record) for record in inside], value.is_float, answers.GROUP_ROWS)
@@ -243,51 +243,51 @@ def ask_for_windows(question: Question) -> tuple[Ask, Any]:
 
 
 ASKED = [ask_for_totals] * 3 + [ask_of_any_field, ask_for_records] + [ask_for_groups] * 2 + [ask_for_windows]
-CHANGES = [Play.append] * 12 + [Play.clear, Play.purge]
+CHANGES = [RandomStore.append] * 12 + [RandomStore.clear, RandomStore.purge]
 
 
-def put(play: Play) -> None:
+def put(subject: RandomStore) -> None:
     """A random question, asked in all ways."""
-    question = Question(play)
-    kind = play.dice.choice(ASKED)
+    question = Question(subject)
+    kind = subject.dice.choice(ASKED)
     ask, expected = kind(question)
     try:
         for answer in question.answers(ask):
             assert answer == expected
     except BaseException:
-        print(f"{kind.__name__} of {play.kinds}: {question.selection} where {question.condition}; {question.asked}")
+        print(f"{kind.__name__} of {subject.kinds}: {question.selection} where {question.condition}; {question.asked}")
         raise
 
 
 @pytest.mark.parametrize("part", range(40))
 def test_every_way_to_ask_gives_the_answer_of_plain_python(name: str, seed: int, part: int) -> None:
-    play = Play(name, random.Random(f"{seed}/{part}"))
+    subject = RandomStore(name, random.Random(f"{seed}/{part}"))
     try:
         for _ in range(ROUNDS):
-            for _ in range(play.dice.randrange(4)):
-                play.dice.choice(CHANGES)(play)
+            for _ in range(subject.dice.randrange(4)):
+                subject.dice.choice(CHANGES)(subject)
             for _ in range(QUESTIONS):
-                put(play)
+                put(subject)
     finally:
-        play.close()
+        subject.close()
 
 
 def test_another_process_gives_the_same_answers(name: str, seed: int) -> None:
     """Each of the two makes summaries that the other uses."""
     for part in range(5):
-        play = Play(f"{name}-{part}", random.Random(f"{seed}/{part}"))
+        subject = RandomStore(f"{name}-{part}", random.Random(f"{seed}/{part}"))
         try:
             for _ in range(3):
                 for _ in range(8):
-                    play.append()
+                    subject.append()
                 for _ in range(QUESTIONS):
-                    put(play)
-                with Child(lambda play=play: put_many(play)) as child:
+                    put(subject)
+                with Child(lambda subject=subject: put_many(subject)) as child:
                     assert child.wait() == 0
         finally:
-            play.close()
+            subject.close()
 
 
-def put_many(play: Play) -> None:
+def put_many(subject: RandomStore) -> None:
     for _ in range(QUESTIONS):
-        put(play)
+        put(subject)

@@ -18,54 +18,54 @@ from tests.helpers.processes import LIMIT_S, Child, shared_numbers
 MISSED_S = 0.7  # a sleeper that nobody wakes looks again after a second; one that is woken, after a ten-thousandth
 
 
-class Ball(Record):
+class Turn(Record):
     number: Int64
 
 
 @pytest.fixture
-def store(name: str) -> Iterator[EventStore[Ball]]:
-    with shmstore.create(name, Ball, capacity=200, partitions=2, partition_by="explicit") as store:
+def store(name: str) -> Iterator[EventStore[Turn]]:
+    with shmstore.create(name, Turn, capacity=200, partitions=2, partition_by="explicit") as store:
         yield store
         if not store.unlinked:
             shmstore.unlink(name)
 
 
-def test_two_processes_that_wait_for_each_other_never_miss_a_turn(store: EventStore[Ball]) -> None:
+def test_two_processes_that_wait_for_each_other_never_miss_a_turn(store: EventStore[Turn]) -> None:
     turns = 5000
 
-    def play(partition: int) -> None:
-        with shmstore.attach(store.name, Ball) as handle, handle.cursor(partition=partition) as cursor:
+    def take_turns(partition: int) -> None:
+        with shmstore.attach(store.name, Turn) as handle, handle.cursor(partition=partition) as cursor:
             for turn in range(turns):
                 if turn or partition == 0:
                     cursor.wait()
-                    [ball] = cursor.read()
-                    assert ball.number == turn
+                    [record] = cursor.read()
+                    assert record.number == turn
                 handle.append(number=turn + 1 - partition, partition=1 - partition)
 
-    with Child(lambda: play(0)) as first, shmstore.attach(store.name, Ball) as handle:
+    with Child(lambda: take_turns(0)) as first, shmstore.attach(store.name, Turn) as handle:
         with handle.cursor(partition=1) as cursor:
             for turn in range(turns):
                 handle.append(number=turn, partition=0)
                 assert cursor.wait()
-                assert [ball.number for ball in cursor.read()] == [turn + 1]
+                assert [record.number for record in cursor.read()] == [turn + 1]
         assert first.wait() == 0
 
 
-def follow(store: EventStore[Ball], seen: memoryview, number: int, timeout_s: float | None = None) -> None:
+def follow(store: EventStore[Turn], seen: memoryview, number: int, timeout_s: float | None = None) -> None:
     """Show the newest number in `seen[number]`, for ever; -1 before the first."""
-    with shmstore.attach(store.name, Ball) as handle, handle.cursor("latest") as cursor:
+    with shmstore.attach(store.name, Turn) as handle, handle.cursor("latest") as cursor:
         seen[number] = -1
         while True:
             cursor.wait(timeout_s)
-            for ball in cursor.read():
-                seen[number] = ball.number
+            for record in cursor.read():
+                seen[number] = record.number
 
 
-async def follow_async(store: EventStore[Ball], seen: memoryview, number: int) -> None:
-    with shmstore.attach(store.name, Ball) as handle, handle.cursor("latest") as cursor:
+async def follow_async(store: EventStore[Turn], seen: memoryview, number: int) -> None:
+    with shmstore.attach(store.name, Turn) as handle, handle.cursor("latest") as cursor:
         seen[number] = -1
-        async for ball in cursor:
-            seen[number] = ball.number
+        async for record in cursor:
+            seen[number] = record.number
 
 
 def all_see(seen: memoryview, number: int) -> bool:
@@ -77,7 +77,7 @@ def all_see(seen: memoryview, number: int) -> bool:
     return True
 
 
-def test_every_one_of_many_waiters_sees_every_append(store: EventStore[Ball]) -> None:
+def test_every_one_of_many_waiters_sees_every_append(store: EventStore[Turn]) -> None:
     seen = shared_numbers(6)
     with ExitStack() as children:
         for waiter in range(len(seen)):
@@ -88,7 +88,7 @@ def test_every_one_of_many_waiters_sees_every_append(store: EventStore[Ball]) ->
             assert all_see(seen, number), f"a waiter sleeps on: {number} was appended, they saw {list(seen)}"
 
 
-def test_a_waiter_misses_no_append_while_others_come_and_go(store: EventStore[Ball]) -> None:
+def test_a_waiter_misses_no_append_while_others_come_and_go(store: EventStore[Turn]) -> None:
     seen, shown, late = shared_numbers(1), shared_numbers(2), 0
     with Child(lambda: follow(store, seen, 0)), ExitStack() as children:
         for passer in range(len(shown)):
@@ -104,7 +104,7 @@ def test_a_waiter_misses_no_append_while_others_come_and_go(store: EventStore[Ba
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_an_appender_that_ends_just_before_it_wakes_others_delays_them_but_a_moment(
-    store: EventStore[Ball], number: int
+    store: EventStore[Turn], number: int
 ) -> None:
     seen = shared_numbers(3)
     with points().attach(store.name) as preloaded, ExitStack() as children:
@@ -122,7 +122,7 @@ def test_an_appender_that_ends_just_before_it_wakes_others_delays_them_but_a_mom
             assert all_see(seen, 1)
 
 
-def test_async_for_follows_other_processes(store: EventStore[Ball]) -> None:
+def test_async_for_follows_other_processes(store: EventStore[Turn]) -> None:
     seen = shared_numbers(2)
     with ExitStack() as children:
         for waiter in range(2):
@@ -133,7 +133,7 @@ def test_async_for_follows_other_processes(store: EventStore[Ball]) -> None:
             assert all_see(seen, number)
 
 
-def test_a_killed_or_stopped_waiter_costs_nobody_a_wake_up(store: EventStore[Ball], seed: int) -> None:
+def test_a_killed_or_stopped_waiter_costs_nobody_a_wake_up(store: EventStore[Turn], seed: int) -> None:
     dice, seen = random.Random(seed), shared_numbers(1)
     with Child(lambda: follow(store, seen, 0)):
         assert all_see(seen, -1)
@@ -151,12 +151,12 @@ def test_a_killed_or_stopped_waiter_costs_nobody_a_wake_up(store: EventStore[Bal
 
 
 def test_an_appender_that_is_killed_leaves_waiters_that_the_next_append_wakes(
-    store: EventStore[Ball], seed: int
+    store: EventStore[Turn], seed: int
 ) -> None:
     dice, seen = random.Random(seed), shared_numbers(3)
 
     def hammer() -> None:
-        with shmstore.attach(store.name, Ball) as handle:
+        with shmstore.attach(store.name, Turn) as handle:
             while True:
                 handle.append(number=0, partition=0)
 
@@ -172,11 +172,11 @@ def test_an_appender_that_is_killed_leaves_waiters_that_the_next_append_wakes(
             assert all_see(seen, number)
 
 
-def test_unlink_ends_the_waits_of_other_processes(store: EventStore[Ball]) -> None:
+def test_unlink_ends_the_waits_of_other_processes(store: EventStore[Turn]) -> None:
     shown = shared_numbers(2)
 
     def wait(number: int, read_only: bool) -> int:
-        with shmstore.attach(store.name, Ball, read_only=read_only) as handle, handle.cursor() as cursor:
+        with shmstore.attach(store.name, Turn, read_only=read_only) as handle, handle.cursor() as cursor:
             shown[number] = 1
             try:
                 cursor.wait()
@@ -191,19 +191,19 @@ def test_unlink_ends_the_waits_of_other_processes(store: EventStore[Ball]) -> No
         assert (writer.wait(), looker.wait()) == (0, 0)
 
 
-def test_a_wait_ends_at_its_timeout_and_not_before(store: EventStore[Ball]) -> None:
+def test_a_wait_ends_at_its_timeout_and_not_before(store: EventStore[Turn]) -> None:
     for read_only in (False, True):
-        with shmstore.attach(store.name, Ball, read_only=read_only) as handle, handle.cursor() as cursor:
+        with shmstore.attach(store.name, Turn, read_only=read_only) as handle, handle.cursor() as cursor:
             begun = time.monotonic()
             assert not cursor.wait(0.1)
             assert 0.1 <= time.monotonic() - begun < 10
 
 
-def test_a_waiter_uses_no_processor(store: EventStore[Ball]) -> None:
+def test_a_waiter_uses_no_processor(store: EventStore[Turn]) -> None:
     shown = shared_numbers(1)
 
     def wait() -> int:
-        with shmstore.attach(store.name, Ball) as handle, handle.cursor() as cursor:
+        with shmstore.attach(store.name, Turn) as handle, handle.cursor() as cursor:
             begun = time.process_time()
             cursor.wait(0.5)
             shown[0] = int((time.process_time() - begun) * 1e6)

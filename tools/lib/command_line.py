@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TypeVar
+from contextlib import ExitStack, suppress
+from typing import TextIO, TypeVar
 
 import shmstore
 from tests.helpers.processes import eventually
@@ -40,15 +40,17 @@ def within(read: Callable[[str], Number], least: int, most: int, unit: str = "")
     return bounded
 
 
-def guard(program: str, run: Callable[[], int]) -> int:
+def guard(program: str, run: Callable[[ExitStack], int]) -> int:
     """Run a tool and return its exit status; failures and signals that end it are told on stderr.
 
-    A signal is noted whenever it comes, and raised only where nothing is half done: by `raise_noted` and `come_true`.
+    What it leaves to the stack is cleaned up however it ends. A signal is noted whenever it comes, and raised only
+    where nothing is half done: by `raise_noted` and `come_true`.
     """
     for number in _ENDING:
         signal.signal(number, lambda number, _frame: _noted.append(number))
     try:
-        return run()
+        with ExitStack() as end:
+            return run(end)
     except (shmstore.ShmStoreError, Failed) as error:
         return _say(program, str(error), FAILURE)
     except _Interrupted as interruption:
@@ -79,6 +81,14 @@ def forget_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def show_progress(line: str, stream: TextIO) -> None:
+    """Show a line: on a terminal in place of the last one, elsewhere below it. An empty one ends this."""
+    if stream.isatty():
+        print(f"\r\x1b[K{line}", end="", file=stream, flush=True)
+    elif line:
+        print(line, file=stream, flush=True)
 
 
 def _say(program: str, message: str, status: int) -> int:

@@ -22,15 +22,17 @@ int check_appendable(Store *store) {
     return processes_owner(&store->handle.processes) ? 0 : ensure_entered(store);
 }
 
-int64_t partition_argument(Store *store, PyObject *partition) {
-    if (!partition || partition == Py_None) return BY_RULE;
+int partition_argument(Store *store, PyObject *partition, int64_t *wish) {
+    *wish = BY_RULE;
+    if (!partition || partition == Py_None) return 0;
     PyObject *index = PyBool_Check(partition) ? NULL : PyNumber_Index(partition);
     long long number = index ? PyLong_AsLongLong(index) : -1;
     Py_XDECREF(index);
-    if (number >= 0 && number < (long long)store->handle.geometry.options.partitions) return number;
+    *wish = number;
+    if (number >= 0 && number < (long long)store->handle.geometry.options.partitions) return 0;
     PyObject *cause;
     if (PyErr_Occurred()) {
-        if (!take_error(&cause)) return -2;
+        if (!take_error(&cause)) return -1;
         Py_DECREF(cause);
     }
     PyObject *text = shown(store->state, partition);
@@ -38,7 +40,7 @@ int64_t partition_argument(Store *store, PyObject *partition) {
         raise_error(store->state, ERROR_INVALID_OPTION, "partition is %U; this store has partitions 0 to %u", text,
                     store->handle.geometry.options.partitions - 1);
     Py_XDECREF(text);
-    return -2;
+    return -1;
 }
 
 int check_wish(Store *store, int64_t wish) {
@@ -75,8 +77,8 @@ PyObject *raise_append(Store *store, enum append_status status, uint32_t partiti
         partition);
 }
 
-/* The result of a callback is nothing; its error cannot undo an append, so it goes to the interpreter's hook for errors that
- * nobody can catch. Anything but an Exception, as after Ctrl-C or sys.exit, is passed on. */
+/* The result of a callback is ignored. Its error cannot undo an append, so it goes to the interpreter's hook for unraisable
+ * errors. Anything but an Exception, as after Ctrl-C or sys.exit, is passed on. */
 static int end_callback(PyObject *callback, PyObject *result) {
     Py_XDECREF(result);
     if (!result && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
@@ -105,7 +107,7 @@ static PyObject *position_of(const Store *store, uint64_t ticket, uint32_t parti
     return position <= LONG_MAX ? PyLong_FromLong((long)position) : PyLong_FromUnsignedLongLong(position);
 }
 
-/* The same when callbacks may be due. */
+/* Append when a callback may have to be called. */
 static PyObject *append_and_call_back(Store *store, const unsigned char *record, int64_t wish, int64_t now) {
     struct appended appended;
     uint32_t partition;
@@ -119,7 +121,7 @@ static PyObject *append_and_call_back(Store *store, const unsigned char *record,
     return failed ? NULL : position_of(store, appended.ticket, partition);
 }
 
-/* Enter the new keys of a record, of which all else is known to fit. */
+/* Enter the new keys of a record, all of whose other values are known to fit. */
 static int enter_keys(Store *store, PyObject *new_keys, unsigned char *record) {
     const struct geometry *g = &store->handle.geometry;
     struct staged batch = {.count = 1};

@@ -1,4 +1,4 @@
-/* The appender: a callable that is made once for some fields, and takes their values by position. */
+/* The appender: a callable made for certain fields, which takes their values by position. */
 #include "binding/store/guard.h"
 #include "binding/appending/append.h"
 #include "binding/values/refuse.h"
@@ -8,7 +8,8 @@
 typedef struct {
     PyObject_HEAD Store *store;
     int64_t partition;
-    uint32_t count, least;              /* values: all, and all but those at the end that may be left out */
+    uint32_t count,
+        least; /* how many values a call takes: at most, and at least (those at the end may have defaults) */
     uint32_t time_count, default_count; /* fields that every call leaves out: now, or as declared */
     struct taken {
         uint32_t field, kind, offset;
@@ -17,7 +18,7 @@ typedef struct {
     uint32_t defaults[MAX_FIELDS];
 } Appender;
 
-/* Give the fields that a call leaves out what they are then. */
+/* Fill in the fields that a call leaves out. */
 static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *record, int64_t now,
                           struct staging *staging) {
     Store *store = appender->store;
@@ -60,7 +61,7 @@ static PyObject *appender_call(PyObject *self, PyObject *const *values, Py_ssize
     for (Py_ssize_t i = 0; i < count; i++) {
         const struct taken *taken = &appender->taken[i];
         unsigned char *to = record + taken->offset;
-        if (taken->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common fields, at once */
+        if (taken->kind == KIND_FLOAT64 && PyFloat_CheckExact(values[i])) { /* the most common kinds, without a call */
             double number = PyFloat_AsDouble(values[i]);
             memcpy(to, &number, 8);
         } else if (taken->kind == KIND_KEY && recent_key(store, taken->field, values[i], &key)) {
@@ -84,11 +85,9 @@ static PyMethodDef appender_method[] = {METHOD_ROW(
     "Append one record of the fields that the appender was made for, in their order. Returns its position.")};
 
 static void appender_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF((PyObject *)((Appender *)self)->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int appender_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -102,7 +101,7 @@ static PyMethodDef appender_methods[] = {NOT_PICKLED, {NULL, NULL, 0, NULL}};
 PyType_Spec appender_spec = {
     .name = "shmstore._core.Appender",
     .basicsize = sizeof(Appender),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, appender_dealloc},
                              {Py_tp_traverse, appender_traverse},
                              {Py_tp_methods, appender_methods},
@@ -153,9 +152,8 @@ PyObject *Store_appender(PyObject *self, PyObject *arguments, PyObject *keywords
     Appender *appender = (Appender *)PyType_GenericAlloc(store->state->types[TYPE_APPENDER], 0);
     if (!appender) return NULL;
     appender->store = (Store *)Py_NewRef(self);
-    appender->partition = partition_argument(store, partition);
     PyObject *method = NULL;
-    if (appender->partition != -2 && !fill_appender(appender, store, names))
+    if (!partition_argument(store, partition, &appender->partition) && !fill_appender(appender, store, names))
         method = PyCFunction_NewEx(appender_method, (PyObject *)appender, NULL);
     Py_DECREF(appender);
     return method;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    WAKE_RECORDS = 256 /* a batch wakes readers each time so many are there: a long one may lap who sleeps to its end */
+    WAKE_RECORDS =
+        256 /* a batch wakes readers each time: otherwise a long one may lap a reader that sleeps until its end */
 };
 
 struct outcome {
@@ -49,7 +50,7 @@ static struct outcome append_some(Store *store, const struct staged *batch, Py_s
 PyObject *append_all(Store *store, struct staging *staging, const struct staged *batch, int64_t wish, int64_t now) {
     if (check_wish(store, wish)) return NULL;
     size_t bytes = store->handle.geometry.record_bytes;
-    unsigned char *memory = PyMem_Malloc(2 * bytes);
+    unsigned char *memory = PyMem_Calloc(2, bytes); /* gaps between fields are zero: see stage */
     if (!memory) return PyErr_NoMemory();
     struct outcome outcome = {APPEND_DONE, 0, 0};
     if (!store->closed) handle_look_for_name(&store->handle, now);
@@ -65,7 +66,8 @@ PyObject *append_all(Store *store, struct staging *staging, const struct staged 
         wait_notify(&store->handle.board->news); /* readers need not wait for the GIL as well */
         add_acq_rel(&store->handle.processes.own->appending, UINT32_MAX);
         Py_END_ALLOW_THREADS;
-        /* With the GIL: other threads count in the same place, and not by locked adds where they have one. */
+        /* With the GIL, because other threads count in the same place, and where there is a GIL they do not use locked
+         * adds. */
         handle_count(&store->handle, (uint64_t)(outcome.done - before), now);
         if (outcome.status != APPEND_DONE) break;
         failed = call_back(store, &appended, discarded);
@@ -96,8 +98,8 @@ PyObject *Store_append_rows(PyObject *self, PyObject *arguments, PyObject *keywo
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_rows", (char **)(uintptr_t)known, &rows,
                                      &partition))
         return NULL;
-    int64_t wish = partition_argument(store, partition);
-    if (wish == -2 || check_appendable(store)) return NULL;
+    int64_t wish;
+    if (partition_argument(store, partition, &wish) || check_appendable(store)) return NULL;
 
     const struct geometry *g = &store->handle.geometry;
     PyObject *iterator = PyObject_GetIter(rows), *result = NULL, *row;

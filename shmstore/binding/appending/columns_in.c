@@ -49,8 +49,7 @@ static unsigned char *make_column(Store *store, uint32_t field, Py_ssize_t count
     return column->translated;
 }
 
-/* The values of a column as a list. Text is no column, though it gives its letters; nor is what gives names or has no
- * order. */
+/* The values of a column as a list. Text is refused as a column, although it can be iterated; so are mappings and sets. */
 static PyObject *list_column(Store *store, uint32_t field, PyObject *values) {
     bool refused = PyUnicode_Check(values) || PyDict_Check(values) || PyAnySet_Check(values);
     PyObject *iterator = refused ? NULL : PyObject_GetIter(values), *list = iterator ? PySequence_List(iterator) : NULL;
@@ -78,7 +77,7 @@ static int translate_column(Store *store, uint32_t field, PyObject *values, stru
     return failed;
 }
 
-/* Is an attribute of an object this text? */
+/* Whether an attribute of an object equals this text. */
 static bool is_text(PyObject *object, const char *attribute, const char *text) {
     PyObject *found = PyObject_GetAttrString(object, attribute);
     bool same = found && PyUnicode_Check(found) && !PyUnicode_CompareWithASCIIString(found, text);
@@ -87,8 +86,9 @@ static bool is_text(PyObject *object, const char *attribute, const char *text) {
     return same;
 }
 
-/* What a column's buffer is to be asked of: the values, if their bytes tell all; of NumPy's times in nanoseconds, which
- * have no buffer, a view as integers; NULL for others. A subclass of NumPy's arrays may hide a mask or a unit. */
+/* The object whose buffer is a column: the values themselves, if their bytes say everything; a view as integers of
+ * NumPy's times in nanoseconds, which have no buffer; NULL for others. A subclass of NumPy's arrays may hide a mask or a
+ * unit. */
 static PyObject *bytes_of_column(PyObject *values, uint32_t kind, bool *is_times) {
     *is_times = false;
     PyObject *dtype = PyObject_GetAttrString(values, "dtype"), *bytes = NULL;
@@ -103,8 +103,8 @@ static PyObject *bytes_of_column(PyObject *values, uint32_t kind, bool *is_times
     return NULL;
 }
 
-/* Take the values from where they lie in a buffer: there, or copied where their bytes may be no values. Whoever owns the
- * buffer may change it at any time, so the copy is what is checked. */
+/* Use the values in a buffer where they lie, or copy them if not all bytes are valid values. The owner of the buffer may
+ * change it at any time, so it is the copy that is checked. */
 static int take_buffer(Store *store, uint32_t field, bool is_times, struct column *column, struct staged *batch) {
     const Py_buffer *view = &column->view;
     uint32_t kind = store->handle.geometry.fields[field].kind;
@@ -135,10 +135,10 @@ static int take_column(Store *store, uint32_t field, PyObject *values, struct co
     PyObject *bytes = bytes_of_column(values, kind, &is_times);
     if (bytes && PyObject_CheckBuffer(bytes) &&
         PyObject_GetBuffer(bytes, &column->view, PyBUF_STRIDED_RO | PyBUF_FORMAT)) {
-        column->view.obj = NULL; /* not every giver that refuses says that there is nothing to give back */
+        column->view.obj = NULL; /* not every exporter that refuses says that there is nothing to release */
     } else if (bytes && PyObject_CheckBuffer(bytes)) {
         const Py_buffer *view = &column->view;
-        /* What gives neither shape nor strides, though asked for them, is one value: so do NumPy's times. */
+        /* An exporter that gives neither shape nor strides when asked for them holds one value, as NumPy's times do. */
         fits = view->ndim == 1 && view->shape && view->strides && view->strides[0] >= 0 &&
                view->itemsize == (Py_ssize_t)store->handle.geometry.fields[field].bytes &&
                format_fits(view->format ? view->format : "B", kind);
@@ -205,7 +205,7 @@ static int take_columns(Store *store, PyObject *mapping, struct column *columns,
     }
     const Py_ssize_t size = PyMapping_Size(mapping);
     if (size < 0) return -1;
-    if (size > used) { /* name the first that is no field */
+    if (size > used) { /* name the first that is not a field */
         PyObject *names = PyMapping_Keys(mapping);
         for (Py_ssize_t i = 0; names && i < PyList_Size(names); i++)
             if (field_index(store, PyList_GetItem(names, i)) < 0) {
@@ -231,8 +231,8 @@ PyObject *Store_append_columns(PyObject *self, PyObject *arguments, PyObject *ke
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:append_columns", (char **)(uintptr_t)known, &mapping,
                                      &partition))
         return NULL;
-    int64_t wish = partition_argument(store, partition);
-    if (wish == -2 || check_appendable(store)) return NULL;
+    int64_t wish;
+    if (partition_argument(store, partition, &wish) || check_appendable(store)) return NULL;
     struct column *columns = PyMem_Calloc(MAX_FIELDS, sizeof *columns);
     if (!columns) return PyErr_NoMemory();
     struct staging staging = {0, NULL};

@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum {
-    GATHER_NS = 8000,   /* how far apart a reader looks while records stream in */
-    WINDOW_NS = 16000,  /* over which is told whether they do */
+    GATHER_NS = 8000,   /* between two looks of a reader while records stream in */
+    WINDOW_NS = 16000,  /* over which it is decided whether they do */
     STREAM_NS = 500,    /* a record in less than this on the average is a stream */
     MOST_GAPS = 1 << 16 /* kept for callers that never ask for them */
 };
@@ -33,7 +33,7 @@ void cursor_note_look(Cursor *cursor, uint64_t came, bool caught_up) {
 
 /* ---- copying ------------------------------------------------------------------------------------------------------ */
 
-/* A gap ends a copy that has begun: so the copied tickets are consecutive, and gaps are met in their order. */
+/* A gap ends a copy that has begun, so that copied tickets are consecutive and gaps come in order. */
 struct gap_stop {
     const struct destination *to;
     struct gap_list *gaps;
@@ -75,7 +75,7 @@ static enum read_status copy_ahead(Cursor *cursor, struct follow *follow, uint64
     return status;
 }
 
-/* Only what was there when a read began is its matter: it does not run after writers. */
+/* A read ends at the tails of when it began, so that it does not chase writers. */
 void cursor_note_ends(Cursor *cursor) {
     for (uint32_t i = 0; i < cursor->count; i++)
         cursor->follows[i].end =
@@ -104,7 +104,7 @@ enum filled cursor_fill(Cursor *cursor, uint64_t most, uint32_t *idle) {
     return FILLED_NOT;
 }
 
-/* The partition whose turn it is has a slot that cannot be: pass it, say so. */
+/* The partition whose turn it is has a damaged slot: pass over it, and raise an error. */
 int cursor_pass_damaged(Cursor *cursor) {
     struct follow *follow = &cursor->follows[cursor->turn++ % cursor->count];
     const uint64_t ticket = load_relaxed(&follow->ahead);

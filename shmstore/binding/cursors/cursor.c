@@ -58,7 +58,8 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     return 0;
 }
 
-/* For callers that poll a descriptor, as `cursor_await` is for those that wait: that the name is gone is news. */
+/* What `cursor_await` does for callers that wait, for those that poll a descriptor: the removal of the name counts as
+ * news. */
 static enum news look_for_watch(const void *context) {
     const enum news news = cursor_look(context);
     return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;
@@ -81,7 +82,6 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
 
 static void cursor_dealloc(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (cursor->watched.far.fd >= 0) watch_drop(cursor->store->watch, &cursor->watched);
     Py_XDECREF(cursor->made);
@@ -90,8 +90,7 @@ static void cursor_dealloc(PyObject *self) {
     free(cursor->gaps.gaps);
     free(cursor->scratch);
     Py_XDECREF((PyObject *)cursor->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int cursor_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -126,7 +125,7 @@ static struct gap_list take_gaps(struct gap_list *list) {
     return taken;
 }
 
-/* Put gaps before those met since. Where there is no memory to list both, the later ones are counted only. */
+/* Put gaps back in front of those met since. When memory is too short to list all, the later ones are only counted. */
 static void put_gaps_back(struct gap_list *list, struct gap_list taken) {
     const struct gap_list later = *list;
     *list = taken;
@@ -338,7 +337,7 @@ static PyGetSetDef cursor_properties[] = PROPERTY_TABLE(CURSOR_PROPERTIES);
 PyType_Spec cursor_spec = {
     .name = "shmstore._core.Cursor",
     .basicsize = sizeof(Cursor),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, cursor_dealloc},
                              {Py_tp_traverse, cursor_traverse},
                              {Py_tp_clear, cursor_clear},

@@ -13,7 +13,7 @@
 struct follow {
     uint32_t partition;
     uint64_t next;    /* its place: every ticket before was handed over, or lies in a gap */
-    uint64_t end;     /* where the running read ends */
+    uint64_t end;     /* where the read in progress ends */
     atomic_u64 ahead; /* every ticket before was copied, or lies in a gap; also read by the thread of watch.h */
 };
 
@@ -28,7 +28,7 @@ typedef struct {
     uint32_t count, turn; /* whose turn it is to be read first */
     struct follow *follows;
     struct gap_list gaps;
-    bool busy;  /* a read is running, which may be in Python code */
+    bool busy;  /* a read is in progress, perhaps in Python code */
     bool plain; /* it makes plain tuples */
     atomic_u32 closed;
 
@@ -67,11 +67,11 @@ enum filled { FILLED, FILLED_NOT, FILL_DAMAGED, FILL_NO_MEMORY };
 void cursor_let_gather(const Cursor *cursor);
 /* `came` records were found by a look that did, or did not, find the end of all partitions. */
 void cursor_note_look(Cursor *cursor, uint64_t came, bool caught_up);
-/* A read is about what was there when it began: it does not run after writers. */
+/* A read ends at the tails of when it began, so that it does not chase writers. */
 void cursor_note_ends(Cursor *cursor);
 /* Copy from the next partition that has something, each in its turn; `idle` counts those that have no more. */
 enum filled cursor_fill(Cursor *cursor, uint64_t most, uint32_t *idle);
-/* Pass a slot that cannot be; -1 with the exception that says so. */
+/* Pass over a slot that is damaged. Returns -1 with an exception that says so. */
 int cursor_pass_damaged(Cursor *cursor);
 
 /* ---- take.c ---- */

@@ -29,11 +29,11 @@ PyObject *cursor_next(PyObject *self) {
 
 /* ---- async for ---------------------------------------------------------------------------------------------------- */
 
-/* Both the iterator and what its __anext__ gives to be awaited, so that a record that is there costs no object more. */
+/* The iterator is also what its __anext__ returns to be awaited, so that a record that is ready needs no further object. */
 typedef struct {
     PyObject_HEAD Cursor *cursor;
     PyObject *later;      /* called for a coroutine when there is no record now */
-    PyObject *failure[3]; /* what was raised when it was asked to be awaited, where `async for` would hide it */
+    PyObject *failure[3]; /* an error of __anext__, kept until it is awaited, because `async for` would hide it */
     int64_t turn_ns;      /* by a coarse clock: since when other tasks have had no turn */
     int left;             /* records before they get one; 0: from now on */
 } Following;
@@ -137,12 +137,10 @@ static int following_clear(PyObject *self) {
 }
 
 static void following_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     following_clear(self);
     Py_XDECREF((PyObject *)((Following *)self)->cursor);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 #define STORE_OF(self) (((Following *)(self))->cursor->store)
@@ -162,7 +160,7 @@ static PyMethodDef following_methods[] = {NOT_PICKLED, {NULL, NULL, 0, NULL}};
 PyType_Spec following_spec = {
     .name = "shmstore._core.Following",
     .basicsize = sizeof(Following),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, following_dealloc},
                              {Py_tp_traverse, following_traverse},
                              {Py_tp_clear, following_clear},

@@ -20,7 +20,7 @@ static enum made make_record(Cursor *cursor, bool plain, PyObject **record) {
     return *record ? MADE : make_again(make_next, cursor);
 }
 
-/* The place of a partition of whose tickets none is pending, or is the next row. */
+/* The place of a partition that has no pending ticket, or whose next ticket is the next row. */
 static void move_place(struct follow *follow, const Cursor *cursor) {
     const bool holds = cursor->held.follow == follow && cursor->row < cursor->held.count;
     follow->next = holds ? cursor->held.first + cursor->row : load_relaxed(&follow->ahead);
@@ -56,7 +56,7 @@ static void hand_over(Cursor *cursor, uint64_t count) {
     cursor->run_count -= done;
 }
 
-/* All is handed over but what is held. */
+/* Everything but the held rows has been handed over. */
 static void hand_over_all(Cursor *cursor) {
     cursor->run_count = 0;
     for (uint32_t i = 0; i < cursor->count; i++) move_place(&cursor->follows[i], cursor);
@@ -75,7 +75,8 @@ static int make_room_for_run(Cursor *cursor) {
     return 0;
 }
 
-/* A list of what a failed read had made, at most `limit`. With all of it, their tickets stay in `runs`. */
+/* A list of the records that a failed read had made, at most `limit`. If it is all of them, their tickets stay in
+ * `runs`. */
 static PyObject *take_made(Cursor *cursor, Py_ssize_t limit) {
     if (!cursor->made) return PyList_New(0);
     const Py_ssize_t last = PyList_Size(cursor->made),
@@ -185,7 +186,8 @@ static PyObject *read_records(Cursor *cursor, Py_ssize_t limit, bool plain) {
     if (!PyList_Size(records) && !cursor->made) {
         hand_over_all(cursor); /* gaps are passed */
     } else if (!cursor->made) {
-        /* A signal's handler runs before they are handed over: if it raises, or if the read failed, they wait for the next. */
+        /* A signal's handler runs before they are handed over: if it raises, or if the read failed, they wait for the
+         * next. */
         cursor->made = Py_NewRef(records);
         cursor->busy = false;
         failed = failed || PyErr_CheckSignals();
@@ -239,7 +241,8 @@ int cursor_prepare(Cursor *cursor) {
     if (cursor->made) return 1;
     if (cursor->row < cursor->held.count && pass_cleared(cursor)) return -1;
     if (cursor->row < cursor->held.count) return 1;
-    /* Who takes records one by one in C never comes back to the interpreter: signals and other threads get their turn here. */
+    /* A caller in C that takes records one by one never returns to the interpreter, so signals and other threads get
+     * their turn here. */
     if (PyErr_CheckSignals()) return -1;
     Py_BEGIN_ALLOW_THREADS;
     Py_END_ALLOW_THREADS;
@@ -277,7 +280,7 @@ static PyObject *take_one_made(Cursor *cursor) {
     cursor->made_row = 0;
     hand_over_all(cursor);
     if (cursor->row == cursor->held.count) cursor_settle(cursor);
-    Py_DECREF(made); /* last: records may run code as they go */
+    Py_DECREF(made); /* last, because freeing records may run other code */
     return record;
 }
 

@@ -1,4 +1,4 @@
-/* Program: the steps of a compiled expression, from Python's tuples to the core's, and run over Columns. */
+/* Program: the steps of a compiled expression, translated from Python's tuples to the core's, and run over Columns. */
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
 
@@ -68,7 +68,7 @@ static int parse_range(PyObject *constant, enum lane lane, struct step *step) {
     return parse_number(low, lane, &step->low) || parse_number(high, lane, &step->high) ? -1 : 0;
 }
 
-/* Numbers or texts of a list to memory of the caller's, which becomes the step's data. */
+/* Copy the numbers or texts of a list to memory that the caller frees; it becomes the step's data. */
 static int parse_numbers(PyObject *list, enum lane lane, struct step *step, void **memory) {
     Py_ssize_t count = PyList_Size(list);
     union number *numbers = *memory = malloc(((size_t)count + 1) * sizeof *numbers);
@@ -162,6 +162,7 @@ static int parse_step(struct program *program, PyObject *given, Py_ssize_t index
     int failed = parse_step_constant(program, constant, &step, &memory);
     const char *wrong = failed ? NULL : program_step(program, step);
     free(memory);
+    if (wrong == program_no_memory) return PyErr_NoMemory(), -1;
     return wrong ? refuse("step", index, wrong) : failed;
 }
 
@@ -221,11 +222,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
 
 static void program_dealloc(PyObject *self) {
     Program *program = (Program *)self;
-    PyTypeObject *type = Py_TYPE(self);
     program_free(&program->program);
     Py_XDECREF(program->text);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 /* ---- for scans ---------------------------------------------------------------------------------------------------- */
@@ -255,7 +254,7 @@ PyObject *raise_overflow(struct module_state *state, PyObject *object) {
 
 /* ---- over Columns ------------------------------------------------------------------------------------------------- */
 
-/* What is taken of each batch; `row` is its first. */
+/* What is copied out of each batch; `row` is the number of its first row. */
 typedef void take(const struct found *found, uint64_t row, uint32_t rows, void *to);
 
 static void take_mask(const struct found *found, uint64_t row, uint32_t rows, void *to) {

@@ -1,5 +1,5 @@
-/* Running questions: batches go from a store or a snapshot through a program to a listener, without the GIL, in slices short
- * enough for Ctrl-C. */
+/* Running questions: batches go from a store or a snapshot through a program to a listener, without the GIL, in slices
+ * short enough for Ctrl-C. */
 #include "binding/questions/run.h"
 #include "binding/reading/read.h"
 #include "binding/values/decode.h"
@@ -19,6 +19,12 @@ static atomic_u64 *marks(Store *store) {
                          sizeof *store->sealed);
     END_EXCLUSIVE();
     return store->sealed;
+}
+
+struct source source_of(PyObject *self) {
+    struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    Columns *columns = Py_IS_TYPE(self, state->types[TYPE_COLUMNS]) ? (Columns *)self : NULL;
+    return (struct source){.store = columns ? columns->store : (Store *)self, .columns = columns, .summaries = 1};
 }
 
 static void *aligned(void *memory) {
@@ -144,7 +150,7 @@ static bool take_heard(void *context, const struct block *block) {
     return taken;
 }
 
-/* Whether all that was asked about is overwritten, though there is something else now. */
+/* Whether all that was asked about has been overwritten by newer records. */
 static bool is_lapped(const struct run *run) {
     bool lapped = false;
     for (uint32_t i = 0; i < run->scan.range_count; i++) {
@@ -187,7 +193,7 @@ static int renew_for(struct run *run, const struct listener *listener) {
 int run_pass(struct run *run, const struct listener *listener) {
     struct slice slice;
     int tries = 0;
-    do { /* who was kept waiting for longer than the ring lasts has met nothing: then about what is there now */
+    do { /* a question that waited for longer than the ring lasts met nothing: ask about what is there now */
         if ((tries && renew_for(run, listener)) || run_once(run, listener, &slice)) return -1;
     } while (slice.scan == SCAN_END && !slice.heard && ++tries < MOST_TRIES && is_lapped(run));
     if (slice.program == PROGRAM_OVERFLOW) raise_overflow(run->store->state, run->held);

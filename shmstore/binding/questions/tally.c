@@ -1,9 +1,7 @@
-/* Counting, adding up and comparing: the answers about numbers, of all records that match, of groups, and of windows. */
+/* Counting, adding up and comparing: the numbers of all records that match, of groups, and of windows. */
 #include "binding/questions/cells.h"
-#include "binding/values/decode.h"
 
 #include "core/questions/batches/bounds.h"
-#include "core/questions/tallies/first_last.h"
 
 /* ---- numbers as objects ------------------------------------------------------------------------------------------- */
 
@@ -21,25 +19,41 @@ static PyObject *wide_object(__int128 value) {
     return result;
 }
 
-enum { ANSWERS = 4 }; /* of a value: sum, low, high, squares; None for what was not asked, or is of no value */
+/* The figures of a value, in the order of the named tuples. */
+enum figure { FIGURE_SUM, FIGURE_LOW, FIGURE_HIGH, FIGURE_SQUARES, FIGURE_COUNT };
 
-static PyObject *answer_object(const struct tally *tally, enum lane lane, unsigned what, int answer) {
-    bool empty = bounds_are_empty(lane, tally->low, tally->high);
-    switch (answer) {
-    case 0:
-        if (!(what & TALLY_SUM)) break;
+/* Without values, or when a figure was not asked for, a sum is 0 and all others are None. */
+static PyObject *figure_object(const struct tally *tally, enum lane lane, unsigned what, enum figure figure) {
+    const bool bounded = what & TALLY_BOUNDS && !bounds_are_empty(lane, tally->low, tally->high);
+    switch (figure) {
+    case FIGURE_SUM:
+        if (!(what & TALLY_SUM)) return PyLong_FromLong(0);
         return lane == LANE_FLOAT ? PyFloat_FromDouble(real_sum_value(&tally->sum.real))
                                   : wide_object(tally->sum.integer.total);
-    case 1:
-        if (what & TALLY_BOUNDS && !empty) return number_object(lane, tally->low);
-        break;
-    case 2:
-        if (what & TALLY_BOUNDS && !empty) return number_object(lane, tally->high);
-        break;
-    default:
-        if (what & TALLY_MOMENTS && tally->counted) return PyFloat_FromDouble(tally->squares);
+    case FIGURE_LOW: return bounded ? number_object(lane, tally->low) : Py_NewRef(Py_None);
+    case FIGURE_HIGH: return bounded ? number_object(lane, tally->high) : Py_NewRef(Py_None);
+    default: return what & TALLY_MOMENTS && tally->counted ? PyFloat_FromDouble(tally->squares) : Py_NewRef(Py_None);
     }
-    return Py_NewRef(Py_None);
+}
+
+/* One figure of one value: a number, or a column of numbers. */
+typedef PyObject *figure_maker(void *context, uint32_t value, enum figure figure);
+
+/* A list with a named tuple for each value that was asked about. */
+static PyObject *list_tallies(struct module_state *state, enum shape shape, const struct tallies *asked,
+                              figure_maker *make, void *context) {
+    PyObject *list = PyList_New(0);
+    for (uint32_t value = 0; list && value < asked->count; value++) {
+        PyObject *figures = PyTuple_New(FIGURE_COUNT);
+        for (int figure = 0; figures && figure < FIGURE_COUNT; figure++) {
+            PyObject *object = make(context, value, (enum figure)figure);
+            if (!object || PyTuple_SetItem(figures, figure, object)) Py_CLEAR(figures);
+        }
+        PyObject *tally = new_shape(state, shape, figures);
+        if (!tally || PyList_Append(list, tally)) Py_CLEAR(list);
+        Py_XDECREF(tally);
+    }
+    return list;
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------------------------ */
@@ -84,21 +98,19 @@ static bool take_total(void *context, const struct block *block) {
     return true;
 }
 
+static PyObject *make_total(void *context, uint32_t value, enum figure figure) {
+    const struct total *total = context;
+    return figure_object(&total->tally[value], total->asked.values[value].lane, total->asked.values[value].what,
+                         figure);
+}
+
 static PyObject *tally_all(struct run *run, const struct tallies *asked) {
+    struct module_state *state = run->store->state;
     struct total total = {.asked = *asked};
     tally_begin(total.tally, asked);
     if (run_pass(run, &(struct listener){hear_total, &total, take_total, NULL})) return NULL;
-    PyObject *values = PyList_New(0);
-    for (uint32_t i = 0; values && i < asked->count; i++) {
-        PyObject *answers = PyTuple_New(ANSWERS);
-        for (int answer = 0; answers && answer < ANSWERS; answer++) {
-            PyObject *object = answer_object(&total.tally[i], asked->values[i].lane, asked->values[i].what, answer);
-            if (!object || PyTuple_SetItem(answers, answer, object)) Py_CLEAR(answers);
-        }
-        if (!answers || PyList_Append(values, answers)) Py_CLEAR(values);
-        Py_XDECREF(answers);
-    }
-    return values ? Py_BuildValue("(KN)", (number)total.count, values) : NULL;
+    PyObject *tallies = list_tallies(state, SHAPE_TALLY, asked, make_total, &total);
+    return tallies ? new_shape(state, SHAPE_TALLIED, Py_BuildValue("(KN)", (number)total.count, tallies)) : NULL;
 }
 
 /* ---- groups and windows ------------------------------------------------------------------------------------------- */
@@ -109,43 +121,47 @@ static enum told hear_groups(void *context, const struct batch *batch, const str
 
 static bool take_groups(void *context, const struct block *block) {
     bool taken;
-    return groups_add_block(context, block, &taken) == GROUPS_OK && taken; /* without memory: its records will tell */
+    return groups_add_block(context, block, &taken) == GROUPS_OK &&
+           taken; /* when memory is short, reading its records will raise */
 }
 
 static bool renew_groups(void *context, uint32_t keys) { return groups_add_keys(context, keys); }
 
-static PyObject *make_pane(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
-    (void)store, (void)value, (void)answer;
+static PyObject *make_pane(const struct groups *groups, uint32_t cell, void *context) {
+    (void)context;
     return PyLong_FromLongLong(groups->cells[cell].pane);
 }
-static PyObject *make_count(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
-    (void)store, (void)value, (void)answer;
+
+static PyObject *make_count(const struct groups *groups, uint32_t cell, void *context) {
+    (void)context;
     return PyLong_FromUnsignedLongLong(groups->cells[cell].count);
 }
-static PyObject *make_answer(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
-    (void)store;
-    return answer_object(&groups->tallies[(size_t)cell * groups->asked.count + value], groups->asked.values[value].lane,
-                         groups->asked.values[value].what, answer);
+
+struct cell_figure {
+    uint32_t value;
+    enum figure figure;
+};
+static PyObject *make_cell_figure(const struct groups *groups, uint32_t cell, void *context) {
+    const struct cell_figure *of = context;
+    return figure_object(&groups->tallies[(size_t)cell * groups->asked.count + of->value],
+                         groups->asked.values[of->value].lane, groups->asked.values[of->value].what, of->figure);
 }
 
-/* (labels or None, panes or None, counts, [(sums, lows, highs, squares) of each value]) */
-static PyObject *groups_object(Store *store, const struct groups *groups) {
-    PyObject *labels = groups->field < 0 ? Py_NewRef(Py_None) : labels_column(store, groups);
-    PyObject *panes = !panes_given(&groups->panes) ? Py_NewRef(Py_None)
-                      : labels                     ? cells_column(store, groups, 0, 0, make_pane)
-                                                   : NULL;
-    PyObject *counts = panes ? cells_column(store, groups, 0, 0, make_count) : NULL,
-             *values = counts ? PyList_New(0) : NULL;
-    for (uint32_t i = 0; values && i < groups->asked.count; i++) {
-        PyObject *answers = PyTuple_New(ANSWERS);
-        for (int answer = 0; answers && answer < ANSWERS; answer++) {
-            PyObject *column = cells_column(store, groups, i, answer, make_answer);
-            if (!column || PyTuple_SetItem(answers, answer, column)) Py_CLEAR(answers);
-        }
-        if (!answers || PyList_Append(values, answers)) Py_CLEAR(values);
-        Py_XDECREF(answers);
-    }
-    if (values) return Py_BuildValue("(NNNN)", labels, panes, counts, values);
+static PyObject *make_figures(void *context, uint32_t value, enum figure figure) {
+    return cells_column(context, make_cell_figure, &(struct cell_figure){value, figure});
+}
+
+/* GroupTallies, or with panes WindowTallies. */
+static PyObject *groups_object(Store *store, struct groups *groups) {
+    const bool has_panes = panes_given(&groups->panes);
+    PyObject *labels = groups->field == NO_FIELD ? Py_NewRef(Py_None) : labels_column(store, groups);
+    PyObject *panes = labels && has_panes ? cells_column(groups, make_pane, NULL) : NULL;
+    PyObject *counts = labels && (panes || !has_panes) ? cells_column(groups, make_count, NULL) : NULL;
+    PyObject *tallies =
+        counts ? list_tallies(store->state, SHAPE_TALLY_COLUMNS, &groups->asked, make_figures, groups) : NULL;
+    if (tallies && has_panes)
+        return new_shape(store->state, SHAPE_WINDOW_TALLIES, Py_BuildValue("(NNNN)", labels, panes, counts, tallies));
+    if (tallies) return new_shape(store->state, SHAPE_GROUP_TALLIES, Py_BuildValue("(NNN)", labels, counts, tallies));
     Py_XDECREF(labels);
     Py_XDECREF(panes);
     Py_XDECREF(counts);
@@ -204,107 +220,73 @@ static PyObject *tally_groups(struct run *run, const struct tallies *asked, int 
 
 /* ---- methods ------------------------------------------------------------------------------------------------------ */
 
-static PyObject *tally_asked(const struct source *source, PyObject *what, int by, const struct times *times) {
+/* `times`: NULL for all records together. */
+static PyObject *tally(const struct source *source, PyObject *what, int by, const struct times *times) {
     struct run run;
     struct tallies asked;
-    if (run_begin(&run, source)) return NULL;
     PyObject *result = NULL;
+    if (run_begin(&run, source)) return NULL;
     if (!read_asked(what, run.program, &asked))
-        result =
-            by < 0 && !panes_given(&times->panes) ? tally_all(&run, &asked) : tally_groups(&run, &asked, by, times);
+        result = times ? tally_groups(&run, &asked, by, times) : tally_all(&run, &asked);
     run_end(&run);
     return result;
 }
 
-static PyObject *tally(Store *store, Columns *columns, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"program",  "what",      "partitions", "ends",      "by", "pane_ns",
-                                  "every_ns", "period_ns", "edges",      "summaries", NULL};
-    struct source source = {.store = store, .columns = columns, .summaries = 1};
+PyObject *ask_tally(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"program", "what", "partitions", "ends", "summaries", NULL};
+    struct source source = source_of(self);
+    PyObject *what;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOp:tally", (char **)(uintptr_t)known, &source.program,
+                                     &what, &source.partitions, &source.ends, &source.summaries))
+        return NULL;
+    return tally(&source, what, NO_FIELD, NULL);
+}
+
+PyObject *ask_group_tallies(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"program", "what", "by", "partitions", "ends", "summaries", NULL};
+    struct source source = source_of(self);
+    PyObject *what, *by;
+    uint32_t group;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOO|$OOp:group_tallies", (char **)(uintptr_t)known,
+                                     &source.program, &what, &by, &source.partitions, &source.ends,
+                                     &source.summaries) ||
+        field_argument(source.store, by, &group))
+        return NULL;
+    source.needs = field_bit((int)group);
+    return tally(&source, what, (int)group, &(struct times){.every_ns = 0});
+}
+
+/* Whether panes or windows of these lengths and edges can be made. */
+static bool are_times(const Store *store, const struct times *times, Py_ssize_t edge_bytes) {
+    const bool overlap = times->every_ns || times->period_ns;
+    return store->handle.geometry.time_field >= 0 && times->panes.length_ns >= 0 && edge_bytes % 8 == 0 &&
+           panes_given(&times->panes) &&
+           (!overlap || (times->panes.length_ns && !edge_bytes && times->every_ns > 0 && times->period_ns > 0));
+}
+
+PyObject *ask_window_tallies(PyObject *self, PyObject *arguments, PyObject *keywords) {
+    static char *const known[] = {"program", "what",       "by",   "pane_ns",   "every_ns", "period_ns",
+                                  "edges",   "partitions", "ends", "summaries", NULL};
+    struct source source = source_of(self);
+    Store *store = source.store;
     struct times times = {.every_ns = 0};
     long long pane_ns = 0;
     Py_buffer edges = {.obj = NULL};
-    PyObject *what, *result = NULL;
-    int by = -1;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOiLLLy*p:tally", (char **)(uintptr_t)known,
-                                     &source.program, &what, &source.partitions, &source.ends, &by, &pane_ns,
-                                     &times.every_ns, &times.period_ns, &edges, &source.summaries))
+    PyObject *what, *by = Py_None, *result = NULL;
+    uint32_t group = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OLLLy*OOp:window_tallies", (char **)(uintptr_t)known,
+                                     &source.program, &what, &by, &pane_ns, &times.every_ns, &times.period_ns, &edges,
+                                     &source.partitions, &source.ends, &source.summaries))
         return NULL;
     times.panes = (struct panes){pane_ns, edges.buf, (uint32_t)(edges.len / 8)};
-    const bool by_time = panes_given(&times.panes);
-    if (pane_ns < 0 || edges.len % 8 || (by_time && store->handle.geometry.time_field < 0) || times.every_ns < 0 ||
-        (times.every_ns && (!pane_ns || edges.len || times.period_ns < 1))) {
-        PyErr_Format(PyExc_ValueError, "windows of time need a Timestamp field, and positive lengths or int64 edges");
-    } else if ((by = group_field(store, by, true)) != -2) {
-        source.needs = field_bit(by) | (by_time ? field_bit(store->handle.geometry.time_field) : 0);
-        result = tally_asked(&source, what, by, &times);
+    if (!are_times(store, &times, edges.len)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "windows of time need a Timestamp field, and positive lengths or int64 edges");
+    } else if (by == Py_None || !field_argument(store, by, &group)) {
+        const int field = by == Py_None ? NO_FIELD : (int)group;
+        source.needs = field_bit(field) | field_bit(store->handle.geometry.time_field);
+        result = tally(&source, what, field, &times);
     }
     if (edges.obj) PyBuffer_Release(&edges);
     return result;
-}
-
-PyObject *Store_tally(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    return tally((Store *)self, NULL, arguments, keywords);
-}
-
-PyObject *Columns_tally(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    return tally(((Columns *)self)->store, (Columns *)self, arguments, keywords);
-}
-
-/* ---- the first and the last --------------------------------------------------------------------------------------- */
-
-static enum told hear_edges(void *context, const struct batch *batch, const struct found *found) {
-    return told_of(edges_add(context, batch, found));
-}
-
-static bool renew_edges(void *context, uint32_t keys) {
-    struct edges *edges = context;
-    return groups_add_keys(&edges->groups, keys);
-}
-
-static PyObject *make_edge(Store *store, const struct groups *groups, uint32_t cell, uint32_t value, int answer) {
-    (void)value, (void)answer;
-    const struct edges *edges = (const struct edges *)(const void *)groups; /* its first member */
-    return decode_value(store, edges->field, edges_value(edges, cell));
-}
-
-/* (labels or None, values): without groups at most one of each. */
-static PyObject *edge(Store *store, Columns *columns, PyObject *arguments, PyObject *keywords) {
-    static char *const known[] = {"program", "field", "latest", "partitions", "ends", "by", "summaries", NULL};
-    struct source source = {.store = store, .columns = columns, .summaries = 1};
-    struct edges edges = {.latest = false};
-    int field, latest, by = -1;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "Oip|$OOip:edge", (char **)(uintptr_t)known, &source.program,
-                                     &field, &latest, &source.partitions, &source.ends, &by, &source.summaries))
-        return NULL;
-    by = group_field(store, by, true);
-    if (by == -2 || group_field(store, field, false) == -2) return NULL;
-    source.needs = field_bit(by) | field_bit(field) | field_bit(store->handle.geometry.time_field);
-    edges.field = (uint32_t)field;
-    edges.latest = latest != 0;
-    struct run run;
-    uint32_t keys;
-    if (run_begin(&run, &source)) return NULL;
-    PyObject *labels = NULL, *values = NULL;
-    if (!count_keys(&run, &keys)) {
-        if (!groups_begin(&edges.groups, &store->handle.geometry, by, keys, (struct panes){0},
-                          &(struct tallies){.count = 0}))
-            PyErr_NoMemory();
-        else if (!run_pass(&run, &(struct listener){hear_edges, &edges, NULL, renew_edges})) {
-            labels = by < 0 ? Py_NewRef(Py_None) : labels_column(store, &edges.groups);
-            values = labels ? cells_column(store, &edges.groups, 0, 0, make_edge) : NULL;
-        }
-        edges_end(&edges);
-    }
-    run_end(&run);
-    if (values) return Py_BuildValue("(NN)", labels, values);
-    Py_XDECREF(labels);
-    return NULL;
-}
-
-PyObject *Store_edge(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    return edge((Store *)self, NULL, arguments, keywords);
-}
-
-PyObject *Columns_edge(PyObject *self, PyObject *arguments, PyObject *keywords) {
-    return edge(((Columns *)self)->store, (Columns *)self, arguments, keywords);
 }

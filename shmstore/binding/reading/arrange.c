@@ -137,11 +137,11 @@ static struct ranked *sort_ranked(struct ranked *from, struct ranked *to, uint64
 PyObject *Columns_order_by(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
     const struct geometry *g = &columns->store->handle.geometry;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
+    uint32_t index;
+    if (field_argument(columns->store, argument, &index)) return NULL;
     const struct field *field = &g->fields[index];
     if (field->kind == KIND_TEXT || field->kind == KIND_BYTES || field->kind == KIND_KEY)
-        return PyErr_Format(PyExc_TypeError, "field %d is not a number to order by", index);
+        return PyErr_Format(PyExc_TypeError, "field %u is not a number to order by", index);
     struct ranked *ranked = malloc((2 * columns->rows + 1) * sizeof *ranked);
     Columns *ordered = ranked ? new_columns(columns->store, columns->rows) : NULL;
     if (ordered) {

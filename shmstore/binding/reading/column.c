@@ -37,11 +37,9 @@ static int column_getbuffer(PyObject *self, Py_buffer *view, int flags) {
 }
 
 static void column_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF((PyObject *)((Column *)self)->columns);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int column_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -53,7 +51,7 @@ static int column_traverse(PyObject *self, visitproc visit, void *arg) {
 PyType_Spec column_spec = {
     .name = "shmstore._core.Column",
     .basicsize = sizeof(Column),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, column_dealloc},
                              {Py_tp_traverse, column_traverse},
                              {Py_bf_getbuffer, column_getbuffer},
@@ -66,13 +64,13 @@ PyObject *Columns_column(PyObject *self, PyObject *argument) {
         [KIND_UINT16] = "H", [KIND_UINT32] = "I",    [KIND_UINT64] = "Q", [KIND_FLOAT32] = "f", [KIND_FLOAT64] = "d",
         [KIND_BOOL] = "?",   [KIND_TIMESTAMP] = "q", [KIND_KEY] = "I"};
     Columns *columns = (Columns *)self;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
+    uint32_t index;
+    if (field_argument(columns->store, argument, &index)) return NULL;
     const struct field *field = &columns->store->handle.geometry.fields[index];
     Column *column = (Column *)PyType_GenericAlloc(columns->store->state->types[TYPE_COLUMN], 0);
     if (!column) return NULL;
     column->columns = (Columns *)Py_NewRef(self);
-    column->field = (uint32_t)index;
+    column->field = index;
     if (formats[field->kind]) strcpy(column->format, formats[field->kind]);
     else PyOS_snprintf(column->format, sizeof column->format, "%us", field->size);
     column->shape = (Py_ssize_t)columns->rows;

@@ -2,6 +2,7 @@
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
 #include "binding/reading/read.h"
+#include "binding/store/guard.h"
 #include "binding/tables/tables.h"
 #include "binding/values/decode.h"
 
@@ -12,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_BYTES                                                                                                   \
-    ((size_t)16 << 20) /* from here on, a copy is more than caches hold beside what it is copied from */
+#define STREAM_BYTES ((size_t)16 << 20) /* a larger copy does not fit into the caches beside its source */
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
@@ -40,13 +40,11 @@ Columns *new_columns(Store *store, uint64_t room) {
 
 static void columns_dealloc(PyObject *self) {
     Columns *columns = (Columns *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     buffer_give(columns->memory, columns->bytes);
     free(columns->gaps.gaps);
     Py_XDECREF((PyObject *)columns->store);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static int columns_traverse(PyObject *self, visitproc visit, void *arg) {
@@ -70,12 +68,12 @@ enum copy_status { COPY_DONE, COPY_NO_MEMORY, COPY_DAMAGED, COPY_OVERFLOW };
 struct copy {
     Columns *columns;
     const struct program *program; /* NULL: every record is wanted */
-    bool summaries;                /* with a program: they may tell of a block that nothing in it matches */
+    bool summaries;                /* with a program: summaries may show that nothing in a block matches */
     bool streams;                  /* see nontemporal.h */
     void *scratch;
 };
 
-/* Keep those of rows [first, end) that match; returns the new end, or UINT64_MAX: integer arithmetic left 64 bits. */
+/* Keep the matching ones of rows [first, end). Returns the new end, or UINT64_MAX when integer arithmetic left 64 bits. */
 static uint64_t keep_matching(const struct copy *copy, uint64_t first, uint64_t end) {
     const struct geometry *g = &copy->columns->store->handle.geometry;
     unsigned char *const *base = copy->columns->base;
@@ -159,7 +157,7 @@ static PyObject *columns_item(PyObject *self, Py_ssize_t row) {
     return PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
 }
 
-/* A list of `count` objects made without the cycle collector running: it would look at all of them again and again. */
+/* A list of `count` objects, made while the cycle collector is off: it would look at all of them again and again. */
 static PyObject *make_list(uint64_t count, PyObject *(*make)(void *context, uint64_t at), void *context) {
     int collecting = PyGC_Disable();
     PyObject *list = PyList_New((Py_ssize_t)count);
@@ -208,19 +206,19 @@ static PyObject *columns_rows(PyObject *self, PyObject *arguments, PyObject *key
     return make_list(stop > start ? (uint64_t)(stop - start) : 0, make_row, &maker);
 }
 
-int field_argument(Columns *columns, PyObject *argument) {
-    long field = PyLong_AsLong(argument);
-    if (field == -1 && PyErr_Occurred()) return -1;
-    if (field >= 0 && field < (long)columns->store->handle.geometry.options.field_count) return (int)field;
-    PyErr_Format(PyExc_IndexError, "field %ld of %u", field, columns->store->handle.geometry.options.field_count);
+int field_argument(const Store *store, PyObject *argument, uint32_t *field) {
+    const long number = PyLong_AsLong(argument);
+    if (number == -1 && PyErr_Occurred()) return -1;
+    *field = (uint32_t)number;
+    if (number >= 0 && number < (long)store->handle.geometry.options.field_count) return 0;
+    PyErr_Format(PyExc_IndexError, "field %ld of %u", number, store->handle.geometry.options.field_count);
     return -1;
 }
 
 static PyObject *columns_values(PyObject *self, PyObject *argument) {
-    int field = field_argument((Columns *)self, argument);
-    if (field < 0) return NULL;
-    struct row_maker maker = {.columns = (Columns *)self, .field = (uint32_t)field};
-    return make_list(((Columns *)self)->rows, make_value, &maker);
+    struct row_maker maker = {.columns = (Columns *)self};
+    if (field_argument(maker.columns->store, argument, &maker.field)) return NULL;
+    return make_list(maker.columns->rows, make_value, &maker);
 }
 
 static PyObject *columns_gaps(PyObject *self, PyObject *unused) {
@@ -263,15 +261,8 @@ static PyMethodDef columns_methods[] = {
     {"keys", columns_keys, METH_NOARGS, "keys($self)\n--\n\nEvery key that a row may name, by its id."},
     {"order_by", Columns_order_by, METH_O,
      "order_by($self, field)\n--\n\nNew Columns ordered by a numeric field; stable."},
-    {"tally", (PyCFunction)(void (*)(void))Columns_tally, METH_VARARGS | METH_KEYWORDS,
-     "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers."},
-    {"edge", (PyCFunction)(void (*)(void))Columns_edge, METH_VARARGS | METH_KEYWORDS,
-     "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record."},
-    {"quantiles", (PyCFunction)(void (*)(void))Columns_quantiles, METH_VARARGS | METH_KEYWORDS,
-     "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number."},
-    {"distinct", (PyCFunction)(void (*)(void))Columns_distinct, METH_VARARGS | METH_KEYWORDS,
-     "distinct($self, program, field, **options)\n--\n\nHow many different values a field has."},
-    {"gaps", columns_gaps, METH_NOARGS, "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
+    QUESTION_METHODS(FUNCTION_ROW){"gaps", columns_gaps, METH_NOARGS,
+                                   "gaps($self)\n--\n\nTicket ranges that are not here, with the reason."},
     NOT_PICKLED,
     {NULL, NULL, 0, NULL},
 };
@@ -279,7 +270,7 @@ static PyMethodDef columns_methods[] = {
 PyType_Spec columns_spec = {
     .name = "shmstore._core.Columns",
     .basicsize = sizeof(Columns),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, columns_dealloc},
                              {Py_tp_traverse, columns_traverse},
                              {Py_tp_methods, columns_methods},

@@ -19,8 +19,8 @@ typedef struct {
 Columns *new_columns(Store *store, uint64_t room);
 void move_row(const struct geometry *g, unsigned char *const *to_base, uint64_t to, unsigned char *const *from_base,
               uint64_t from);
-/* The field that an argument of a method means, or -1 with an exception. */
-int field_argument(Columns *columns, PyObject *argument);
+/* An argument that must be the number of a field. 0, or -1 with an exception. */
+int field_argument(const Store *store, PyObject *argument, uint32_t *field);
 
 extern PyType_Spec column_spec;
 PyObject *Columns_column(PyObject *self, PyObject *field);

@@ -6,10 +6,20 @@
 
 #include "core/questions/scan.h"
 
-/* A question ends where the tail was when it was put. Over a ring that has moved on by an eighth since, little or nothing of
- * that may be left, so it is about what is there now. */
+/* A question ends where the tail was when it was asked. When the ring has moved on by an eighth since then, little or
+ * nothing of that may be left, so the question is about what is there now. */
 static bool has_moved_on(const struct geometry *g, uint64_t end, uint64_t tail) {
     return tail > g->slots && tail - end > g->slots / 8;
+}
+
+/* An argument that must name one partition. 0, or -1 with an exception. */
+static int one_partition(Store *store, PyObject *argument, uint32_t *partition) {
+    int64_t wish;
+    if (partition_argument(store, argument, &wish)) return -1;
+    *partition = (uint32_t)wish;
+    if (wish != BY_RULE) return 0;
+    PyErr_SetString(PyExc_TypeError, "expected the number of a partition, found None");
+    return -1;
 }
 
 struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, uint32_t *count) {
@@ -19,10 +29,9 @@ struct range *list_ranges(Store *store, PyObject *partitions, PyObject *ends, ui
     struct range *ranges = PyMem_Calloc((size_t)*count + 1, sizeof *ranges);
     if (!ranges) PyErr_NoMemory();
     for (uint32_t i = 0; ranges && i < *count && !PyErr_Occurred(); i++) {
-        int64_t partition = chosen ? partition_argument(store, PyList_GetItem(chosen, (Py_ssize_t)i)) : i;
-        if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
-        if (partition < 0) break;
-        ranges[i] = scan_range(&store->handle.ring, (uint32_t)partition);
+        uint32_t partition = i;
+        if (chosen && one_partition(store, PyList_GetItem(chosen, (Py_ssize_t)i), &partition)) break;
+        ranges[i] = scan_range(&store->handle.ring, partition);
         if (!ends || ends == Py_None) continue;
         PyObject *end = PySequence_GetItem(ends, (Py_ssize_t)partition);
         unsigned long long ticket = end ? PyLong_AsUnsignedLongLong(end) : 0;
@@ -56,12 +65,11 @@ PyObject *Store_read(PyObject *self, PyObject *arguments) {
     Store *store = (Store *)self;
     unsigned long long first, end;
     PyObject *number, *program;
+    uint32_t partition;
     int summaries;
     if (!PyArg_ParseTuple(arguments, "OKKOp:read", &number, &first, &end, &program, &summaries)) return NULL;
-    int64_t partition = partition_argument(store, number);
-    if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
-    if (partition < 0 || check_open(store)) return NULL;
-    struct range range = scan_range(&store->handle.ring, (uint32_t)partition);
+    if (one_partition(store, number, &partition) || check_open(store)) return NULL;
+    struct range range = scan_range(&store->handle.ring, partition);
     if (first > range.next) range.next = first;
     if (end < range.end) range.end = end;
     return columns_read(store, &range, 1, program, summaries != 0);
@@ -85,18 +93,17 @@ PyObject *Store_read_at(PyObject *self, PyObject *arguments) {
     Store *store = (Store *)self;
     unsigned long long ticket;
     PyObject *number;
+    uint32_t partition;
     if (!PyArg_ParseTuple(arguments, "OK:read_at", &number, &ticket)) return NULL;
-    int64_t partition = partition_argument(store, number);
-    if (partition == -1) PyErr_SetString(PyExc_TypeError, "None is no partition");
-    if (partition < 0 || check_open(store)) return NULL;
-    if (ticket >= load_acquire(&ring_partition(&store->handle.ring, (uint32_t)partition)->tail)) Py_RETURN_NONE;
+    if (one_partition(store, number, &partition) || check_open(store)) return NULL;
+    if (ticket >= load_acquire(&ring_partition(&store->handle.ring, partition)->tail)) Py_RETURN_NONE;
     unsigned char *record = PyMem_Malloc(store->handle.geometry.record_bytes);
     if (!record) return PyErr_NoMemory();
     struct destination to = {.room = 1};
     for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
         to.columns[i] = record + store->handle.geometry.fields[i].offset;
     uint64_t next = ticket;
-    ring_read(&store->handle.ring, (uint32_t)partition, &next, ticket + 1, false, &to, &no_gaps);
+    ring_read(&store->handle.ring, partition, &next, ticket + 1, false, &to, &no_gaps);
     PyObject *result = to.row ? decode_staged(store, record) : Py_NewRef(Py_None);
     PyMem_Free(record);
     return result;

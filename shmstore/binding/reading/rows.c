@@ -13,9 +13,9 @@ typedef struct {
     bool plain;
     PyObject *kept[KEPT];
 
-    PyTypeObject *columns_type; /* what follows is of several pieces */
+    PyTypeObject *columns_type; /* from here on: for rows of several pieces */
     PyObject *pieces, *accept;  /* an iterator over more columns, and what says which records are wanted; or NULL */
-    Py_ssize_t left;            /* how many records at most; -1: all */
+    uint64_t left;              /* how many records at most */
     bool busy;                  /* the next piece is being made */
 } Rows;
 
@@ -24,20 +24,21 @@ PyObject *columns_iterate(Columns *columns, bool plain) {
     if (!rows) return NULL;
     rows->columns = (Columns *)Py_NewRef((PyObject *)columns);
     rows->plain = plain;
-    rows->left = -1;
+    rows->left = UINT64_MAX;
     return (PyObject *)rows;
 }
 
 PyObject *core_rows(PyObject *module, PyObject *arguments) {
     struct module_state *state = PyModule_GetState(module);
-    PyObject *pieces, *accept;
-    Py_ssize_t limit;
-    if (!PyArg_ParseTuple(arguments, "OOn:rows", &pieces, &accept, &limit)) return NULL;
+    PyObject *pieces, *accept, *limit = Py_None;
+    if (!PyArg_ParseTuple(arguments, "OO|O:rows", &pieces, &accept, &limit)) return NULL;
+    const uint64_t left = limit == Py_None ? UINT64_MAX : PyLong_AsUnsignedLongLong(limit);
+    if (PyErr_Occurred()) return NULL;
     Rows *rows = (Rows *)PyType_GenericAlloc(state->types[TYPE_ROWS], 0);
     if (!rows) return NULL;
     rows->columns_type = (PyTypeObject *)Py_NewRef((PyObject *)state->types[TYPE_COLUMNS]);
     rows->accept = accept == Py_None ? NULL : Py_NewRef(accept);
-    rows->left = limit;
+    rows->left = left;
     rows->pieces = PyObject_GetIter(pieces);
     if (!rows->pieces) Py_CLEAR(rows);
     return (PyObject *)rows;
@@ -107,7 +108,7 @@ static PyObject *make_and_ask(void *context) {
     return record;
 }
 
-/* Whoever fails in the middle loses nothing: a record that was not refused comes again, unless others were taken since. */
+/* A failure in the middle loses nothing: a record that was not refused comes again, unless others were taken since. */
 static PyObject *rows_next(PyObject *self) {
     Rows *rows = (Rows *)self;
     while (rows->left) {
@@ -122,15 +123,15 @@ static PyObject *rows_next(PyObject *self) {
             Py_DECREF(record);
             continue;
         }
-        if (record && rows->left > 0) rows->left--;
+        if (record) rows->left--;
         return record;
     }
     return NULL;
 }
 
 static Py_ssize_t rows_left(const Rows *rows) {
-    const uint64_t left = rows->columns ? rows->columns->rows - rows->next : 0;
-    return (Py_ssize_t)(rows->left >= 0 && (uint64_t)rows->left < left ? (uint64_t)rows->left : left);
+    const uint64_t there = rows->columns ? rows->columns->rows - rows->next : 0;
+    return (Py_ssize_t)(rows->left < there ? rows->left : there);
 }
 
 static PyObject *rows_length_hint(PyObject *self, PyObject *unused) {
@@ -160,14 +161,12 @@ static int rows_clear(PyObject *self) {
 
 static void rows_dealloc(PyObject *self) {
     Rows *rows = (Rows *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     rows_clear(self);
     for (int i = 0; i < KEPT; i++) Py_XDECREF(rows->kept[i]);
     Py_XDECREF((PyObject *)rows->columns);
     Py_XDECREF((PyObject *)rows->columns_type);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static PyMethodDef rows_methods[] = {
@@ -184,7 +183,7 @@ static PyGetSetDef rows_properties[] = {
 PyType_Spec rows_spec = {
     .name = "shmstore._core.Rows",
     .basicsize = sizeof(Rows),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS_GC,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, rows_dealloc},
                              {Py_tp_traverse, rows_traverse},
                              {Py_tp_clear, rows_clear},

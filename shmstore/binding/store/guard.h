@@ -2,8 +2,8 @@
  *
  * Almost every step of a function may run other Python code: a method of an argument, a callback, a finalizer inside an
  * allocation, a signal handler, another thread. Each of them may close the store. So no function decides for itself where
- * it is safe: methods are listed once, as METHOD(name, function, how it is called, doc), and the list makes both the guards
- * and the table that names nothing else. A function finds a closed store still mapped; the last one out of it leaves.
+ * it is safe. Methods are listed once, as METHOD(name, function, how it is called, doc), and from the list come the guards
+ * and a table that names nothing but guards. A function finds a closed store still mapped; the last one out of it leaves.
  *
  * A fork in the middle: in the child, the functions on the stack of its one thread go on, and those of other threads never
  * end. Neither is counted there, for pins belong to the life of one process; what they look at is released only with the
@@ -13,10 +13,10 @@
 
 #include "binding/store/store.h"
 
-/* The first pin of this life: see own_page. */
+/* Begin to count pins in this process: see own_page. */
 uint32_t begin_life(Store *store);
 
-/* Keep the bytes mapped. Returns the life that the pin belongs to, or 0: there are no bytes any more. */
+/* Keep the bytes mapped. Returns the life that the pin belongs to, or 0 when the bytes are gone. */
 static inline uint32_t pin(Store *store) {
     uint32_t life = 0;
     BEGIN_EXCLUSIVE(store);
@@ -74,8 +74,13 @@ static inline void unpin(Store *store, uint32_t life) {
 #define GUARD_METHOD(name, function, how, doc) GUARD(function, how)
 #define GUARD_PROPERTY(name, function, doc) GUARD(function, GETTER)
 
-/* Rows of the tables that Python reads, and the tables of a type that lists its METHODS and PROPERTIES. */
+/* Each room lists its methods of a Store, and so declares them. */
+#define DECLARE_METHOD(name, function, how, doc) PyObject *function PARAMETERS_##how;
+
+/* Rows of the tables that Python reads, and the tables of a type that lists its METHODS and PROPERTIES. FUNCTION_ROW is
+ * for functions that need no guard. */
 #define METHOD_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))guarded_##function, FLAGS_##how, doc},
+#define FUNCTION_ROW(name, function, how, doc) {name, (PyCFunction)(void (*)(void))function, FLAGS_##how, doc},
 #define PROPERTY_ROW(name, function, doc) {name, guarded_##function, NULL, doc, NULL},
 #define METHOD_TABLE(methods)                                                                                          \
     {                                                                                                                  \

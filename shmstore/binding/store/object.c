@@ -23,6 +23,12 @@ static int open_bytes(Store *store, int fd, const char *path, bool writable) {
     return -1;
 }
 
+static bool has_gaps(const struct geometry *g) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < g->options.field_count; i++) bytes += g->fields[i].bytes;
+    return bytes != g->record_bytes;
+}
+
 static int make_names(Store *store) {
     uint32_t count = store->handle.geometry.options.field_count;
     store->names = PyTuple_New((Py_ssize_t)count);
@@ -57,6 +63,7 @@ PyObject *store_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         goto failed;
     }
     store->closed = false;
+    store->has_gaps = has_gaps(&store->handle.geometry);
     if (make_names(store) || (writable && ensure_entered(store))) goto failed;
     return (PyObject *)store;
 failed:
@@ -95,7 +102,6 @@ int store_clear(PyObject *self) {
 
 void store_dealloc(PyObject *self) {
     Store *store = (Store *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (store->weak_references) PyObject_ClearWeakRefs(self);
     if (!store->closed) leave_store(store);
@@ -109,6 +115,5 @@ void store_dealloc(PyObject *self) {
     Py_XDECREF(store->key_ids);
     Py_XDECREF(store->key_texts);
     Py_XDECREF(store->module);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }

@@ -26,7 +26,7 @@ PyObject *Store_totals(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
     if (check_open(store)) return NULL;
-    handle_is_unlinked(&store->handle); /* from time to time somebody looks */
+    handle_is_unlinked(&store->handle); /* a good moment to look whether the name is still there */
     uint32_t count = store->handle.geometry.options.partitions;
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t p = 0; list && p < count; p++) {
@@ -46,8 +46,8 @@ static PyObject *place_object(Store *store, uint32_t index) {
     const struct place *place = processes_place(&store->handle.ring, index);
     for (int look = 0; look < 100; look++) {
         uint64_t word = load_acquire(&place->word), name[PROCESS_NAME_BYTES / 8];
-        if ((word & 0xff) == PLACE_FREE) break;
-        if ((word & 0xff) == PLACE_ENTERING) continue; /* its fields are still the last holder's, or half written */
+        if (place_state(word) == PLACE_FREE) break;
+        if (place_state(word) == PLACE_ENTERING) continue; /* its fields are the last holder's, or half written */
         number pid = load_relaxed(&place->pid), start = load_relaxed(&place->start_time),
                space = load_relaxed(&place->pid_namespace);
         number entered = load_relaxed(&place->entered_ns), appended = load_relaxed(&place->appended);
@@ -60,8 +60,8 @@ static PyObject *place_object(Store *store, uint32_t index) {
         PyObject *decoded = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strnlen(text, sizeof name), "replace");
         if (!decoded) return NULL;
         return new_shape(store->state, SHAPE_PLACE,
-                         Py_BuildValue("(IKsKKKKNKKK)", index, (number)(word >> 8), state, pid, start, space, entered,
-                                       decoded, appended, last, lapped));
+                         Py_BuildValue("(IKsKKKKNKKK)", index, (number)place_generation(word), state, pid, start, space,
+                                       entered, decoded, appended, last, lapped));
     }
     return Py_NewRef(Py_None);
 }

@@ -65,13 +65,13 @@ int ensure_entered(Store *store) {
     struct identity identity = {.entered_ns = (uint64_t)now_ns()};
     unsigned long long pid, start_time, pid_namespace;
     const char *name;
-    if (!store->describe) { /* the collector has begun to take it apart */
+    if (!store->describe) { /* the garbage collector has begun to clear the store */
         raise_error(store->state, ERROR_STORE_CLOSED, "the store is being collected; attach to it again");
         return -1;
     }
     if (processes_join(&store->handle.processes)) return 0;
     PyObject *described = NULL;
-    for (pid_t asked = 0; asked != getpid();) { /* whoever forks meanwhile is another afterwards */
+    for (pid_t asked = 0; asked != getpid();) { /* describe may fork, and the child is another process */
         asked = getpid();
         Py_XDECREF(described);
         described = PyObject_CallNoArgs(store->describe);

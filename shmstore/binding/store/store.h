@@ -20,7 +20,7 @@ typedef struct {
     struct handle handle;
     struct metrics metrics; /* of a metrics segment, see has_metrics */
     _Atomic bool closed;    /* also read by waiters that do not hold the GIL */
-    bool mapped, left;      /* are the bytes there; is what close does done */
+    bool mapped, left;      /* are the bytes there; has close done its work */
     bool inherited;         /* functions that a parent of this process began may still look at the bytes */
     uint32_t pins;          /* functions at work on the bytes, of this life: see guard.h */
     uint32_t life;          /* the number of the last */
@@ -29,11 +29,12 @@ typedef struct {
 
     PyObject *describe;
     PyObject *names;       /* tuple of field names, interned */
+    bool has_gaps;         /* between the fields of a staged record, or behind them */
     PyObject *record_type; /* tuple subclass filled directly, or NULL */
     bool is_leaf;          /* records of record_type hold nothing but their values */
     PyObject *make;        /* called with the values, or NULL */
-    PyObject *values_of;   /* turns what is no tuple of all fields into one, or NULL */
-    PyObject *defaults;    /* tuple: what stands for each field that is left out, or what makes it; Ellipsis: nothing */
+    PyObject *values_of;   /* turns other records into tuples of all fields, or NULL */
+    PyObject *defaults;    /* tuple: the default of each field, or what makes it; Ellipsis: none */
     PyObject *on_discarded, *on_capacity_reached;
 
     PyObject *key_ids;    /* dict: text -> id */

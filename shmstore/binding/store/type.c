@@ -47,7 +47,7 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
     set(&store->make, make);
     set(&store->values_of, values_of);
     set(&store->defaults, defaults);
-    Py_CLEAR(store->call_names); /* which fields a call may leave out is another question now */
+    Py_CLEAR(store->call_names); /* other fields may be left out now */
     Py_RETURN_NONE;
 }
 
@@ -63,7 +63,7 @@ static PyObject *store_set_on_capacity_reached(PyObject *self, PyObject *callbac
 
 /* ---- what Python sees --------------------------------------------------------------------------------------------- */
 
-/* The last function out leaves: mostly this one. */
+/* The last function that is at work on the store leaves the process table: mostly this one. */
 static PyObject *store_close(PyObject *self, PyObject *unused) {
     (void)unused;
     Store *store = (Store *)self;
@@ -97,74 +97,22 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 #define RECORD_METHODS(METHOD)                                                                                         \
     METHOD("set_record_type", store_set_record_type, KEYWORDS,                                                         \
            "set_record_type($self, record_type, make=None, values_of=None, defaults=None)\n--\n\nWhat rows become.")   \
-    METHOD(                                                                                                            \
-        "append", Store_append, FASTCALL_KEYWORDS,                                                                     \
-        "append($self, record=None, /, *, partition=None, **fields)\n--\n\nAppend one record, given by its fields or " \
-        "as a record; a Timestamp left out is now. Returns its position.")                                             \
-    METHOD("appender", Store_appender, KEYWORDS,                                                                       \
-           "appender($self, names, partition=None)\n--\n\nA fast callable that takes exactly these fields.")           \
-    METHOD("append_rows", Store_append_rows, KEYWORDS,                                                                 \
-           "append_rows($self, rows, partition=None)\n--\n\nAppend records; all are checked first.")                   \
-    METHOD("append_columns", Store_append_columns, KEYWORDS,                                                           \
-           "append_columns($self, columns, partition=None)\n--\n\n"                                                    \
-           "Append columns of equal length; all are checked first.")                                                   \
-    METHOD("append_arrow", Store_append_arrow, KEYWORDS,                                                               \
-           "append_arrow($self, capsules, partition=None)\n--\n\nAppend a table of Arrow's; all is checked first.")    \
-    METHOD("set_on_discarded", store_set_on_discarded, O, "set_on_discarded($self, callback)\n--\n\n")                 \
+    METHOD("set_on_discarded", store_set_on_discarded, O,                                                              \
+           "set_on_discarded($self, callback)\n--\n\nWhat is called with each record that a newer one replaces; "      \
+           "None: nothing.")                                                                                           \
     METHOD("set_on_capacity_reached", store_set_on_capacity_reached, O,                                                \
-           "set_on_capacity_reached($self, callback)\n--\n\n")                                                         \
-    METHOD("key", Store_key, O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new.")               \
-    METHOD("key_text", Store_key_text, O, "key_text($self, key_id)\n--\n\n")                                           \
-    METHOD("keys", Store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")                  \
-    METHOD("snapshot", Store_snapshot, KEYWORDS,                                                                       \
-           "snapshot($self, partitions=None, program=None, ends=None, summaries=True)\n--\n\n"                         \
-           "Copy what is readable now.")                                                                               \
-    METHOD("read", Store_read, VARARGS,                                                                                \
-           "read($self, partition, first, end, program, summaries)\n--\n\nCopy a range of tickets.")                   \
-    METHOD("ranges", Store_ranges, NOARGS,                                                                             \
-           "ranges($self)\n--\n\nThe oldest readable ticket and the tail, by partition.")                              \
-    METHOD("tally", Store_tally, KEYWORDS,                                                                             \
-           "tally($self, program, what, **options)\n--\n\nCount, add up and compare numbers.")                         \
-    METHOD("edge", Store_edge, KEYWORDS,                                                                               \
-           "edge($self, program, field, latest, **options)\n--\n\nA field of the earliest or latest record.")          \
-    METHOD("quantiles", Store_quantiles, KEYWORDS,                                                                     \
-           "quantiles($self, program, wanted, **options)\n--\n\nQuantiles of a number.")                               \
-    METHOD("distinct", Store_distinct, KEYWORDS,                                                                       \
-           "distinct($self, program, field, **options)\n--\n\nHow many different values a field has.")                 \
-    METHOD("cursor", Store_cursor, O, "cursor($self, tickets)\n--\n\nFollow these (partition, ticket) pairs.")         \
-    METHOD("read_at", Store_read_at, VARARGS,                                                                          \
-           "read_at($self, partition, ticket)\n--\n\nThe record of a ticket, or None.")                                \
-    METHOD("clear", Store_clear_records, NOARGS,                                                                       \
-           "clear($self)\n--\n\nMake every record handed out so far unreadable.")                                      \
-    METHOD("purge", Store_purge, O,                                                                                    \
-           "purge($self, before_ns)\n--\n\nMake the oldest records before this time unreadable.")                      \
-    METHOD("totals", Store_totals, NOARGS, "totals($self)\n--\n\nCounts, one tuple per partition.")
-
-/* What only metrics have. */
-#define METRICS_METHODS(METHOD)                                                                                        \
-    METHOD("metrics_room", Store_metrics_room, NOARGS,                                                                 \
-           "metrics_room($self)\n--\n\nWhat a metrics segment holds, and has room for.")
+           "set_on_capacity_reached($self, callback)\n--\n\nWhat is called when a partition has become full; None: "   \
+           "nothing.")                                                                                                 \
+    APPENDING_METHODS(METHOD)                                                                                          \
+    KEY_METHODS(METHOD) READING_METHODS(METHOD) QUESTION_METHODS(METHOD) RECORD_UPKEEP_METHODS(METHOD)
 
 /* What a segment of any kind has. */
 #define SEGMENT_METHODS(METHOD)                                                                                        \
-    METHOD("header", Store_header, NOARGS, "header($self)\n--\n\n")                                                    \
-    METHOD("plan", Store_plan, NOARGS, "plan($self)\n--\n\n")                                                          \
-    METHOD("places", Store_places, NOARGS, "places($self)\n--\n\nPlaces of the process table that are not free.")      \
-    METHOD("check", Store_check, NOARGS, "check($self)\n--\n\nInvariants that do not hold, in words.")                 \
-    METHOD("enter", Store_enter, NOARGS, "enter($self)\n--\n\nTake a place in the process table.")                     \
-    METHOD("reap", Store_reap, NOARGS, "reap($self)\n--\n\nRepair every dead process and free its place.")             \
-    METHOD("lock_coordinator", Store_lock_coordinator, NOARGS,                                                         \
-           "lock_coordinator($self)\n--\n\nBecome the coordinator, if nobody is.")                                     \
-    METHOD("unlock_coordinator", Store_unlock_coordinator, NOARGS,                                                     \
-           "unlock_coordinator($self)\n--\n\nGive the role up.")                                                       \
-    METHOD("coordinator_alive", Store_coordinator_alive, NOARGS, "coordinator_alive($self)\n--\n\n")                   \
-    METHOD("sample", Store_sample, O, "sample($self, now_ns)\n--\n\nWrite one sample to the history ring.")            \
-    METHOD("history", Store_history, FASTCALL,                                                                         \
-           "history($self, count=3600, /)\n--\n\nThe newest samples, oldest first.")                                   \
+    UPKEEP_METHODS(METHOD)                                                                                             \
     METHOD("close", store_close, NOARGS,                                                                               \
            "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
 
-#define STORE_METHODS(METHOD) RECORD_METHODS(METHOD) METRICS_METHODS(METHOD) SEGMENT_METHODS(METHOD)
+#define STORE_METHODS(METHOD) RECORD_METHODS(METHOD) METRICS_UPKEEP_METHODS(METHOD) SEGMENT_METHODS(METHOD)
 
 #define STORE_PROPERTIES(PROPERTY)                                                                                     \
     PROPERTY("closed", store_get_closed, "Was `close` called?")                                                        \
@@ -177,7 +125,7 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
 #define GUARD_METRICS_METHOD(name, function, how, doc)                                                                 \
     GUARD_AFTER(if (!has_metrics(store)) return refuse_kind(store, name), function, how)
 RECORD_METHODS(GUARD_RECORD_METHOD)
-METRICS_METHODS(GUARD_METRICS_METHOD)
+METRICS_UPKEEP_METHODS(GUARD_METRICS_METHOD)
 SEGMENT_METHODS(GUARD_METHOD)
 STORE_PROPERTIES(GUARD_PROPERTY)
 

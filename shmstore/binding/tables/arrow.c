@@ -152,7 +152,7 @@ static int fill_array(struct ArrowArray *array, PyObject *tuple) {
 static int fill_table(struct ArrowArray *array, PyObject *columns /* a list */, int64_t rows) {
     const Py_ssize_t count = PyList_Size(columns);
     *array = (struct ArrowArray){.length = rows, .n_buffers = 1, .release = release_array};
-    struct held *held = hold(1); /* the bitmap of missing rows: none is */
+    struct held *held = hold(1); /* one buffer, the bitmap of missing rows: NULL, as no row is missing */
     array->private_data = held;
     if (held) array->buffers = held->pointers;
     array->children = calloc((size_t)count + 1, sizeof *array->children);

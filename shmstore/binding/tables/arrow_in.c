@@ -4,6 +4,7 @@
 #include "binding/tables/arrow_in.h"
 #include "binding/values/refuse.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ static int drain(Store *store, struct ArrowArrayStream *stream, struct table_in 
     Py_END_ALLOW_THREADS;
     if (!status && room) return 0;
     const char *reason = status ? stream->get_last_error(stream) : NULL;
-    if (!room) PyErr_NoMemory();
+    if (!room || status == ENOMEM) PyErr_NoMemory();
     else if (!PyErr_Occurred())
         raise_record(store, "the Arrow stream failed, so nothing was written: %s", reason ? reason : strerror(status));
     return -1;
@@ -128,20 +129,22 @@ static int check_table(Store *store, const struct table_in *in) {
     return 0;
 }
 
-/* Which column is this field's: -1 for none, -2 with an exception for several. */
-static int64_t column_of(Store *store, uint32_t field, const struct ArrowSchema *schema) {
+enum { NO_COLUMN = -1 };
+
+/* The column of a field, or NO_COLUMN. Returns 0, or -1 with an exception. */
+static int find_column(Store *store, uint32_t field, const struct ArrowSchema *schema, int64_t *column) {
     Py_ssize_t length;
     const char *name = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(store->names, (Py_ssize_t)field), &length);
-    int64_t found = -1;
+    *column = NO_COLUMN;
     for (int64_t i = 0; name && i < schema->n_children; i++) {
         if (!schema->children[i]->name || strcmp(schema->children[i]->name, name)) continue;
-        if (found >= 0) {
+        if (*column != NO_COLUMN) {
             raise_field(store, ERROR_FIELD_TYPE, field, -1, "two columns have its name; give one");
-            return -2;
+            return -1;
         }
-        found = i;
+        *column = i;
     }
-    return name ? found : -2;
+    return name ? 0 : -1;
 }
 
 /* The staged values of one field: where they lie, or in `*made`. */
@@ -210,10 +213,10 @@ static int stage_table(Store *store, const struct table_in *in, struct staging *
                        const int64_t *now) {
     if (check_table(store, in)) return -1;
     for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++) {
-        int64_t column = column_of(store, i, &in->schema);
-        if (column == -2) return -1;
-        if (column >= 0 ? stage_field(store, i, in, column, staging, batch)
-                        : fill_field(store, i, in, staging, batch, now))
+        int64_t column;
+        if (find_column(store, i, &in->schema, &column)) return -1;
+        if (column == NO_COLUMN ? fill_field(store, i, in, staging, batch, now)
+                                : stage_field(store, i, in, column, staging, batch))
             return -1;
     }
     batch->count = (Py_ssize_t)in->rows;
@@ -227,8 +230,8 @@ PyObject *Store_append_arrow(PyObject *self, PyObject *arguments, PyObject *keyw
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OO:append_arrow", (char **)(uintptr_t)known, &capsules,
                                      &partition, &pandas))
         return NULL;
-    int64_t wish = partition_argument(store, partition), now = now_ns();
-    if (wish == -2 || check_appendable(store)) return NULL;
+    int64_t wish, now = now_ns();
+    if (partition_argument(store, partition, &wish) || check_appendable(store)) return NULL;
     struct table_in in = {.rows = 0, .pandas = pandas == Py_None ? NULL : pandas};
     struct staging staging = {0, NULL};
     struct staged batch = {.count = 0};

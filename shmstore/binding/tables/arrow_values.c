@@ -1,6 +1,6 @@
 /* Values of Arrow columns to staged bytes: numbers widened and narrowed, times to nanoseconds, text interned or copied.
  *
- * As the interface has it, the producer's pointers, lengths and offsets are believed; its values are not. They may change
+ * As the interface demands, the producer's pointers, lengths and offsets are trusted; its values are not. They may change
  * while they are read, so what is checked is the copy that is stored. */
 #include "binding/tables/arrow_in.h"
 #include "binding/values/refuse.h"
@@ -64,8 +64,8 @@ static struct form form_of(const char *format) {
 }
 
 static const struct {
-    uint32_t natures;  /* bit n: values of that nature are taken */
-    const char *exact; /* codes of which the values lie just as they are staged */
+    uint32_t natures;  /* bit n: values of nature n are accepted */
+    const char *exact; /* codes whose values are laid out as staged ones */
     const char *words;
 } takes[KIND_END] = {
     [KIND_INT8] = {1 << INTEGER, "c", "integers"},
@@ -196,7 +196,7 @@ static struct span span_at(const struct form *form, const struct ArrowArray *arr
     return (struct span){(const char *)array->buffers[2 + view[2]] + view[3], length};
 }
 
-/* Let the translator of Python values say what is wrong with a number that does not fit; takes the reference. */
+/* Refuse a number that does not fit, in the words that are used for Python values. Takes over the reference. */
 static int refuse(Store *store, uint32_t field, PyObject *value, unsigned char *to, Py_ssize_t row) {
     struct staging staging = {row, NULL};
     int result = value ? encode_value(store, field, value, to, &staging) : -1;

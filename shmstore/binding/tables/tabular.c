@@ -1,4 +1,4 @@
-/* What of a table cannot be handed out as it lies: text at a stride, truth in bytes, and whole rows. */
+/* The parts of a table that cannot be handed out as they lie: text at a stride, truth in bytes, and whole rows. */
 #include "binding/reading/columns.h"
 #include "binding/tables/tables.h"
 #include "binding/values/decode.h"
@@ -19,10 +19,10 @@ static uint32_t largest_id(const uint32_t *ids, uint64_t rows) {
 PyObject *Columns_dictionary(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
     Store *store = columns->store;
-    int field = field_argument(columns, argument);
-    if (field < 0) return NULL;
+    uint32_t field;
+    if (field_argument(store, argument, &field)) return NULL;
     if (store->handle.geometry.fields[field].kind != KIND_KEY)
-        return PyErr_Format(PyExc_TypeError, "field %d is not a Key", field);
+        return PyErr_Format(PyExc_TypeError, "field %u is not a Key", field);
     const uint32_t *ids = (const uint32_t *)(const void *)columns->base[field];
     if (columns->rows && largest_id(ids, columns->rows) >= load_acquire(&store->keys_read))
         for (uint64_t row = 0; row < columns->rows; row++) { /* an id without a text is an error, as everywhere */
@@ -61,11 +61,11 @@ static bool pour(const struct field *field, const unsigned char *from, uint64_t 
 
 PyObject *Columns_ragged(PyObject *self, PyObject *argument) {
     Columns *columns = (Columns *)self;
-    int index = field_argument(columns, argument);
-    if (index < 0) return NULL;
+    uint32_t index;
+    if (field_argument(columns->store, argument, &index)) return NULL;
     const struct field *field = &columns->store->handle.geometry.fields[index];
     if (field->kind != KIND_TEXT && field->kind != KIND_BYTES)
-        return PyErr_Format(PyExc_TypeError, "field %d holds neither Text nor Bytes", index);
+        return PyErr_Format(PyExc_TypeError, "field %u holds neither Text nor Bytes", index);
     const unsigned char *from = columns->base[index];
     uint64_t total = 0;
     for (uint64_t row = 0; row < columns->rows; row++) total += stored_length(field, from + row * field->bytes);
@@ -103,7 +103,7 @@ PyObject *core_pack_bits(PyObject *module, PyObject *object) {
 
 /* ---- whole rows -------------------------------------------------------------------------------------------------- */
 
-enum { BLOCK_ROWS = 512 }; /* of which the rows stay in the nearest cache while one column after the other comes */
+enum { BLOCK_ROWS = 512 }; /* few enough to stay in the nearest cache while column after column is added */
 
 typedef struct {
     PyObject_HEAD char *format;
@@ -198,16 +198,14 @@ static int packed_getbuffer(PyObject *self, Py_buffer *view, int flags) {
 
 static void packed_dealloc(PyObject *self) {
     Packed *packed = (Packed *)self;
-    PyTypeObject *type = Py_TYPE(self);
     PyMem_Free(packed->format);
     free(packed->memory);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 PyType_Spec packed_spec = {
     .name = "shmstore._core.Packed",
     .basicsize = sizeof(Packed),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = RESULT_FLAGS,
     .slots = (PyType_Slot[]){{Py_tp_dealloc, packed_dealloc}, {Py_bf_getbuffer, packed_getbuffer}, {0, NULL}},
 };

@@ -29,7 +29,8 @@ PyObject *key_or_none(Store *store, uint32_t id) {
     return text || PyErr_Occurred() ? text : Py_NewRef(Py_None);
 }
 
-/* Put a text where its id says: other code has run since anyone looked, and may have loaded some itself. */
+/* Put a text at the index that is its id. Other code has run since the caller looked, and may have loaded some texts
+ * itself. */
 static int list_key(Store *store, uint32_t id, PyObject *text) {
     int failed = 0;
     BEGIN_EXCLUSIVE(store);
@@ -121,14 +122,8 @@ static PyObject *new_record(Store *store, Py_ssize_t count, bool plain) {
 
 static PyObject *finish_record(Store *store, PyObject *values, bool plain) {
     if (plain || (!store->make && (!store->record_type || Py_Version < 0x030E0000))) return values;
-    PyObject *record;
-    if (store->make) {
-        record = PyObject_CallObject(store->make, values);
-    } else {
-        PyObject *new = PyObject_GetAttrString((PyObject *)&PyTuple_Type, "__new__");
-        record = new ? PyObject_CallFunctionObjArgs(new, store->record_type, values, NULL) : NULL;
-        Py_XDECREF(new);
-    }
+    if (!store->make) return new_tuple((PyTypeObject *)store->record_type, values);
+    PyObject *record = PyObject_CallObject(store->make, values);
     Py_DECREF(values);
     return record;
 }
@@ -149,7 +144,8 @@ PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, boo
         Py_DECREF(values);
         return NULL;
     }
-    /* Numbers and texts can be in no cycle: the collector need not look at a record again and again, nor at a million of them. */
+    /* Numbers and texts can be in no cycle: the collector need not look at a record again and again, nor at a million of
+     * them. */
     if (plain || store->is_leaf) PyObject_GC_UnTrack(values);
     return finish_record(store, values, plain);
 }

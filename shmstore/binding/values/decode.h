@@ -11,12 +11,12 @@ PyObject *decode_row(Store *store, unsigned char *const *base, uint64_t row, boo
 int fill_row(Store *store, unsigned char *const *base, uint64_t row, PyObject *values);
 PyObject *decode_staged(Store *store, const unsigned char *record);
 enum made { MADE, MADE_NOT /* this time */, REFUSED };
-/* `make` has just failed. A signal handler may have raised, so it is asked a second time before it counts as refusing; the
- * exception that is set tells of the record only then. Never MADE. */
+/* `make` has just failed. It may have been a signal handler that raised, so `make` is called again, and only a second
+ * failure counts as REFUSED; then the exception that is set is about the record. Never returns MADE. */
 enum made make_again(PyObject *(*make)(void *context), void *context);
 /* Read the texts of all keys interned so far into store->key_texts. */
 int load_keys(Store *store);
 PyObject *key_text(Store *store, uint32_t id);    /* DamagedSegment when it has none */
-PyObject *key_or_none(Store *store, uint32_t id); /* of a record: one that names no key costs no other */
+PyObject *key_or_none(Store *store, uint32_t id); /* for records: one without a readable key must not cost the others */
 
 #endif

@@ -13,10 +13,10 @@ int field_index(Store *store, PyObject *name);
 
 /* Stage a record given as a tuple of all fields in order, or as anything that the schema's values_of makes one of. */
 int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging);
-/* What becomes of a field that a record leaves out: it is refused, it is now, or it is what its declaration says. */
+/* What stands for a field that a record leaves out: nothing (refused), the time of the append, or the declared default. */
 enum left_out { LEFT_REFUSED, LEFT_NOW, LEFT_DEFAULT };
 enum left_out left_out(const Store *store, uint32_t field);
-/* What a field's declaration says for a record that leaves it out: a value, or what makes one; NULL for nothing. */
+/* The declared default of a field: a value, or what makes one; NULL when there is none. */
 PyObject *default_of(const Store *store, uint32_t field);
 int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging);
 

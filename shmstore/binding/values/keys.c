@@ -91,7 +91,8 @@ static int look_up_key(Store *store, uint32_t field, PyObject *text, uint32_t *i
 
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, struct staging *staging) {
     if (recent_key(store, field, text, id)) return 0;
-    PyObject *plain = PyUnicode_FromObject(text); /* itself, or what a subclass holds: dicts run no code of its */
+    PyObject *plain =
+        PyUnicode_FromObject(text); /* the text itself, or a plain copy of a subclass: so dicts run none of its code */
     int failed = !plain || look_up_key(store, field, plain, id, staging);
     Py_XDECREF(plain);
     if (failed) return -1;

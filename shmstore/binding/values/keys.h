@@ -2,7 +2,7 @@
 #ifndef SHMSTORE_BINDING_VALUES_KEYS_H
 #define SHMSTORE_BINDING_VALUES_KEYS_H
 
-#include "binding/store/store.h"
+#include "binding/store/guard.h"
 
 /* What a call is about to append, while it is checked. A key that the table does not have is entered when all else is
  * known to fit; until then its id is NEW_KEY and its number among the new ones. */
@@ -12,11 +12,6 @@ struct staging {
     Py_ssize_t row;     /* of the batch, for errors; -1 for a single append */
     PyObject *new_keys; /* dict: text -> number, in the order met; NULL while there is none */
 };
-
-/* Methods of a store. */
-PyObject *Store_key(PyObject *self, PyObject *text);
-PyObject *Store_key_text(PyObject *self, PyObject *argument);
-PyObject *Store_keys(PyObject *self, PyObject *unused);
 
 /* The id of a key. Without `staging` a new one is entered in the table at once. */
 int encode_key(Store *store, uint32_t field, PyObject *text, uint32_t *id, struct staging *staging);
@@ -32,5 +27,11 @@ static inline bool recent_key(const Store *store, uint32_t field, const PyObject
     return store->recent_keys[at].text == text &&
            store->handle.geometry.fields[field].size == store->handle.geometry.key_bytes;
 }
+
+#define KEY_METHODS(METHOD)                                                                                            \
+    METHOD("key", Store_key, O, "key($self, text)\n--\n\nThe id of a key, interning it when it is new.")               \
+    METHOD("key_text", Store_key_text, O, "key_text($self, key_id)\n--\n\nThe text of an id.")                         \
+    METHOD("keys", Store_keys, NOARGS, "keys($self)\n--\n\nEvery interned key; the index is its id.")
+KEY_METHODS(DECLARE_METHOD)
 
 #endif

@@ -10,7 +10,7 @@ PyObject *default_of(const Store *store, uint32_t field) {
 }
 
 int put_default(Store *store, uint32_t field, unsigned char *to, struct staging *staging) {
-    PyObject *item = Py_XNewRef(default_of(store, field)); /* what it runs may set others */
+    PyObject *item = Py_XNewRef(default_of(store, field)); /* the code that it runs may set other defaults */
     if (!item) {
         raise_field(store, ERROR_FIELD_TYPE, field, staging->row, "it was left out, and has no default any more");
         return -1;
@@ -37,7 +37,8 @@ static void put_time(const Store *store, unsigned char *record, int64_t now) {
 
 enum { PARTITION_KEYWORD = 255 };
 
-/* Which field each keyword of a call means. Names that a dict tells apart may be the same text: those of a str subclass. */
+/* Which field each keyword of a call means. Keywords that a dict holds apart may still be the same text, by a str
+ * subclass. */
 static int map_keywords(Store *store, PyObject *names, unsigned char fields[MAX_FIELDS + 1]) {
     Py_ssize_t count = PyTuple_Size(names);
     bool given[PARTITION_KEYWORD + 1] = {false};
@@ -93,8 +94,7 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
 #endif
     for (Py_ssize_t i = 0; i < count; i++) {
         if (fields[i] == PARTITION_KEYWORD) {
-            *partition = partition_argument(store, values[i]);
-            if (*partition == -2) return -1;
+            if (partition_argument(store, values[i], partition)) return -1;
         } else if (encode_value(store, fields[i], values[i], record + store->handle.geometry.fields[fields[i]].offset,
                                 staging)) {
             return -1;
@@ -137,8 +137,7 @@ static int stage_positional(Store *store, PyObject *const *values, PyObject *nam
     if (names && PyTuple_Size(names)) {
         if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "partition"))
             return raise_record(store, "append takes a record, or its fields by name; not both");
-        *partition = partition_argument(store, values[1]);
-        if (*partition == -2) return -1;
+        if (partition_argument(store, values[1], partition)) return -1;
     }
     return stage_record(store, values[0], record, staging);
 }
@@ -146,7 +145,7 @@ static int stage_positional(Store *store, PyObject *const *values, PyObject *nam
 PyObject *Store_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Store *store = (Store *)self;
     uint64_t stack[STAGE_WORDS];
-    int64_t partition = -1, now = now_ns();
+    int64_t partition = BY_RULE, now = now_ns();
     if (count > 1 || (!count && (!names || !PyTuple_Size(names)))) {
         raise_record(store, "append takes one record, or its fields by name; found %zd positional arguments", count);
         return NULL;

@@ -83,7 +83,7 @@ int wrong_type(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, co
 /* Refuse a value whose own code raised an error, which is set. */
 int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected) {
     PyObject *cause;
-    bool plain = PyErr_ExceptionMatches(PyExc_TypeError); /* just says the same */
+    bool plain = PyErr_ExceptionMatches(PyExc_TypeError); /* it says no more than our own message */
     if (!take_error(&cause)) return -1;
     wrong_type(store, field, value, row, expected);
     if (!plain) raise_from(Py_NewRef(cause));
@@ -91,15 +91,15 @@ int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row,
     return -1;
 }
 
-/* Is a value of another library's what a field takes? Of those that have a dtype, as NumPy's, its kind tells, for they
- * would let a date or half a complex number pass for a number; and what is masked is missing. */
+/* Does a field take this value of another library? If it has a dtype, as NumPy's values have, the dtype's kind decides,
+ * for such values would let a date or half a complex number pass for a number. A masked value is a missing one. */
 int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *kinds,
                   const char *expected) {
     PyObject *dtype = PyObject_GetAttrString(value, "dtype"), *kind = NULL, *mask = NULL;
     int failed = 0, masked = 0;
     if (dtype) kind = PyObject_GetAttrString(dtype, "kind");
     Py_XDECREF(dtype);
-    if (!kind) return drop_error() ? 0 : -1; /* another kind of thing, which will not turn into a number, or says how */
+    if (!kind) return drop_error() ? 0 : -1; /* it has no dtype: it turns itself into a number, or fails to */
     if (PyUnicode_Check(kind) && PyUnicode_GetLength(kind) == 1) {
         Py_UCS4 letter = PyUnicode_ReadChar(kind, 0);
         if (letter >= 0x80 || !strchr(kinds, (int)letter)) failed = wrong_type(store, field, value, row, expected);

@@ -13,7 +13,7 @@ const char *utf8_of(Store *store, uint32_t field, PyObject *value, Py_ssize_t *l
 int wrong_type(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected);
 /* Refuse a value whose own code raised the error that is set. Returns -1. */
 int refuse_raised(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *expected);
-/* 0, or -1 with an exception: of values that have a dtype, as NumPy's, its kind must be one of these letters. */
+/* If a value has a dtype, as NumPy's values have, its kind must be one of these letters. 0, or -1 with an exception. */
 int check_foreign(Store *store, uint32_t field, PyObject *value, Py_ssize_t row, const char *kinds,
                   const char *expected);
 

@@ -12,7 +12,7 @@ from shmstore.cli.render import printable
 from shmstore.errors import InvalidOption
 
 LEAST_WIDTH, LEAST_HEIGHT = 240, 200
-"""Points; what is smaller has no room for its axes."""
+"""In points; a smaller chart has no room for its axes."""
 
 _MARGIN = 20.0
 _LEAST_PLOT = 40.0

@@ -93,7 +93,7 @@ pqrstuvwxyz{|}~–
 
 @cache
 def strokes(character: str) -> tuple[Stroke, ...]:
-    """The strokes of one character: without its accent when the font has none such, a box when it has nothing alike."""
+    """The strokes of one character: of its letter when the font lacks the accent, else of a box."""
     plain = next((c for c in (character, unicodedata.normalize("NFKD", character)[:1]) if c in _GLYPHS), _UNKNOWN)
     dots = _GLYPHS[plain]
     found: list[Stroke] = []

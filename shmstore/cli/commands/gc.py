@@ -10,7 +10,7 @@ from shmstore.cli.survey import brief, in_use
 from shmstore.errors import DamagedSegment, ShmStoreError, StoreNotFound
 from shmstore.segments.segment import SegmentInfo, list_segments, unlink
 
-HELP = "remove damaged stores that nobody is attached to (only says so without --yes)"
+HELP = "remove damaged stores that nobody is attached to (without --yes it only lists them)"
 EXAMPLES = ("gc", "gc --all-unused --yes orders payments")
 
 _COLUMNS = (
@@ -26,9 +26,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("names", nargs="*", metavar="name", help="only these stores (default: every store)")
     parser.add_argument(
-        "--all-unused", action="store_true", help="also sound stores that no process is attached to for writing"
+        "--all-unused", action="store_true", help="also remove sound stores that no process is attached to for writing"
     )
-    parser.add_argument("--yes", action="store_true", help="remove them; without it nothing is changed")
+    parser.add_argument("--yes", action="store_true", help="do remove them; without it nothing is changed")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -64,16 +64,18 @@ def declare(parser: argparse.ArgumentParser) -> None:
     record.add_argument(
         "--fields",
         metavar="NAME:TYPE,...",
-        help=f"the record's fields; a type is one of {kinds}, some with [most bytes]",
+        help=f"the record's fields; a type is one of {kinds}; text, bytes and key take [most bytes]",
     )
     record.add_argument(
         "--record",
         metavar="MODULE:CLASS",
-        help="a record class, as given to create; its module is imported, and what that does is done",
+        help="a record class, as given to create; its module is imported, so its code runs",
     )
     record.add_argument("--metrics", action="store_true", help="no store, but shared metrics")
-    parser.add_argument("--capacity", type=units.whole, metavar="N", help="the newest records that are kept")
-    parser.add_argument("--partitions", type=units.whole, metavar="N", help="independent rings (default: one a CPU)")
+    parser.add_argument("--capacity", type=units.whole, metavar="N", help="how many of the newest records are kept")
+    parser.add_argument(
+        "--partitions", type=units.whole, metavar="N", help="how many independent rings (default: one a CPU)"
+    )
     parser.add_argument(
         "--layout",
         choices=get_args(Layout),
@@ -81,11 +83,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     for name, meaning, default in (
         ("keys", "different keys", _DEFAULTS["keys"]),
-        ("series", "of metrics: each is a metric with its label values, as `GET 200`", None),
-        ("exemplars", "of metrics", _EXEMPLARS),
-        ("processes", "processes that may be attached for writing", _DEFAULTS["processes"]),
+        ("series", "series: each is a metric with its label values, as `GET 200`", None),
+        ("exemplars", "exemplars of metrics", _EXEMPLARS),
+        ("processes", "processes attached for writing at once", _DEFAULTS["processes"]),
     ):
-        help_ = meaning if default is None else f"{meaning} (default: {default})"
+        help_ = f"room for so many {meaning}" + ("" if default is None else f" (default: {default})")
         parser.add_argument(f"--{name}", type=units.whole, metavar="N", help=help_)
 
 

@@ -44,18 +44,20 @@ def declare(parser: argparse.ArgumentParser) -> None:
     question.declare(parser)
     question.declare_value(
         parser,
-        value="what is drawn (default: how many records there are)",
+        value="the field that is drawn (default: how many records there are)",
         by="a line, or bar, for each value of this field",
         every="a point for each window of time, {} (default: as many as fit)",
     )
-    parser.add_argument("--what", choices=question.FIGURES, help="of the value (default: mean)")
+    parser.add_argument("--what", choices=question.FIGURES, help="which figure of the value (default: mean)")
     parser.add_argument("--limit", type=units.whole, default=8, metavar="N", help="the N greatest groups (default: 8)")
     parser.add_argument("--bars", action="store_true", help="a bar for each group, all times together")
     file = parser.add_mutually_exclusive_group()
     file.add_argument("--png", metavar="FILE", help="draw into this file, which is replaced")
     file.add_argument("--svg", metavar="FILE", help="draw into this file; it is light or dark as its reader prefers")
-    parser.add_argument("--width", type=units.whole, metavar="N", help="of the file, in pixels; or in columns")
-    parser.add_argument("--height", type=units.whole, metavar="N", help="of the file, in pixels")
+    parser.add_argument(
+        "--width", type=units.whole, metavar="N", help="width of the file in pixels, or of the picture in columns"
+    )
+    parser.add_argument("--height", type=units.whole, metavar="N", help="height of the file in pixels")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -32,7 +32,7 @@ _SUMMARY_COLUMNS = tuple(Column(name, name, units.number) for name in question.F
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("name", help="the store")
-    parser.add_argument("fields", nargs="*", metavar="FIELD", help="of the records that are listed (default: all)")
+    parser.add_argument("fields", nargs="*", metavar="FIELD", help="the fields that are listed (default: all)")
     question.declare(parser)
     question.declare_value(
         parser,
@@ -50,7 +50,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--rank", choices=question.FIGURES, help="what --top and --bottom compare (default: sum, or count)"
     )
     parser.add_argument(
-        "--limit", type=_limit, metavar="N", help=f"the newest N records or windows, or all (records: {_RECORDS})"
+        "--limit",
+        type=_limit,
+        metavar="N",
+        help=f"the newest N records or windows, or all (default for records: {_RECORDS})",
     )
     parser.add_argument("--newest", action="store_true", help="newest records or windows first (default: last)")
     parser.add_argument("--csv", action="store_true", help="comma-separated values, titles first")

@@ -16,7 +16,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("names", nargs="+", metavar="name", help="the stores")
     parser.add_argument(
-        "--force", action="store_true", help="also those that processes are attached to; these may go on reading"
+        "--force",
+        action="store_true",
+        help="also remove stores that processes are attached to; those may go on reading",
     )
 
 

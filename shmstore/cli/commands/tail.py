@@ -22,7 +22,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("name", help="the store")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new records until interrupted")
-    parser.add_argument("-n", "--lines", type=units.whole, default=10, metavar="N", help="how many (default: 10)")
+    parser.add_argument(
+        "-n", "--lines", type=units.whole, default=10, metavar="N", help="how many records (default: 10)"
+    )
     parser.add_argument(
         "--partition", type=int, metavar="P", help="only this partition (default: all, merged by timestamp)"
     )

@@ -45,7 +45,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("name", help="the store")
     parser.add_argument(
-        "--interval", type=units.seconds, default=1.0, metavar="TIME", help="between two looks (default: 1s)"
+        "--interval", type=units.seconds, default=1.0, metavar="TIME", help="time between two looks (default: 1s)"
     )
     parser.add_argument("--count", type=units.whole, metavar="N", help="how many looks (default: until interrupted)")
 

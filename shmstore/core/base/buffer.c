@@ -18,7 +18,7 @@ static void unmap(uint64_t word) {
     if (word) munmap(address_of(word), size_of(word));
 }
 
-/* Whole huge pages, aligned to them, so that they can be. */
+/* Whole huge pages, aligned as such, so that the kernel can use them. */
 static void *map(size_t bytes) {
     const size_t more = bytes + BUFFER_UNIT;
     unsigned char *memory = mmap(NULL, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -62,7 +62,7 @@ void buffer_give(void *memory, size_t bytes) {
         uint64_t none = 0;
         if (cas_acq_rel(&kept[i], &none, word)) return;
     }
-    /* One that is of use to nobody goes, sooner or later: they take turns. */
+    /* All places are taken: this one takes the place of another, each in turn, so that one of no use goes sooner or later. */
     unmap(exchange_acq_rel(&kept[add_relaxed(&gives, 1) % BUFFERS_KEPT], word));
 }
 

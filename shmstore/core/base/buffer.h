@@ -4,8 +4,8 @@
  * At most BUFFERS_KEPT buffers of at most MOST_KEPT_BYTES are kept. While one is kept it costs nobody anything: the kernel
  * takes its pages as soon as somebody needs memory (MADV_FREE), and a child of a fork gets none of them, but zeros
  * (MADV_WIPEONFORK), so that neither its parent nor the child copies them. Any threads may take and give at once, also in
- * finalizers and signal handlers: there is no lock, so a fork amid one leaves nothing locked in the child. Where the kernel
- * knows these not, nothing is kept. Closing a store lets go of them all. */
+ * finalizers and signal handlers: there is no lock that a fork could leave locked in the child. Where the kernel does not
+ * know these kinds of advice, nothing is kept. Closing a store lets go of all that is kept. */
 #ifndef SHMSTORE_BUFFER_H
 #define SHMSTORE_BUFFER_H
 

@@ -62,7 +62,7 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
     case KIND_TEXT:
     case KIND_BYTES:
         field->unit = 8;
-        if (spec->size < 1 || spec->size > UINT16_MAX) return false;
+        if (spec->size < 1 || spec->size > MAX_TEXT_BYTES) return false;
         field->units = (uint32_t)(round_up(spec->size + 2, 8) / 8);
         break;
     default: return false;
@@ -74,10 +74,10 @@ static bool field_storage(const struct field_spec *spec, struct field *field) {
 static enum plan_status plan_fields(const struct field_spec *specs, struct geometry *g, struct refusal *why) {
     uint64_t offset = 0;
     uint32_t count = g->options.field_count;
-    g->key_field = g->time_field = -1;
+    g->key_field = g->time_field = NO_FIELD;
     g->key_bytes = 0;
     if (count < 1 || count > MAX_FIELDS) {
-        refuse(why, -1, "a record has 1 to %d fields, not %u", MAX_FIELDS, count);
+        refuse(why, NO_FIELD, "a record has 1 to %d fields, not %u", MAX_FIELDS, count);
         return PLAN_BAD_FIELD;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -98,7 +98,7 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
                    spec->size);
             return PLAN_BAD_FIELD;
         }
-        field->summary = spec->kind == KIND_TEXT || spec->kind == KIND_BYTES ? -1 : (int)g->summary_count++;
+        field->summary = spec->kind == KIND_TEXT || spec->kind == KIND_BYTES ? NO_SUMMARY : (int)g->summary_count++;
         offset = round_up(offset, field->unit);
         field->offset = (uint32_t)offset;
         offset += field->bytes;
@@ -107,10 +107,10 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
             return PLAN_BAD_FIELD;
         }
         if (spec->kind == KIND_KEY) {
-            if (g->key_field < 0) g->key_field = (int)i;
+            if (g->key_field == NO_FIELD) g->key_field = (int)i;
             if (spec->size > g->key_bytes) g->key_bytes = spec->size;
         }
-        if (spec->kind == KIND_TIMESTAMP && g->time_field < 0) g->time_field = (int)i;
+        if (spec->kind == KIND_TIMESTAMP && g->time_field == NO_FIELD) g->time_field = (int)i;
     }
     g->record_bytes = round_up(offset, 8);
     return PLAN_OK;
@@ -118,7 +118,7 @@ static enum plan_status plan_fields(const struct field_spec *specs, struct geome
 
 static bool bounded(struct refusal *why, const char *name, uint64_t found, uint64_t least, uint64_t most) {
     if (found >= least && found <= most) return true;
-    refuse(why, -1, "%s is %llu; it must be between %llu and %llu", name, (unsigned long long)found,
+    refuse(why, NO_FIELD, "%s is %llu; it must be between %llu and %llu", name, (unsigned long long)found,
            (unsigned long long)least, (unsigned long long)most);
     return false;
 }
@@ -130,10 +130,10 @@ static enum plan_status plan_options(struct geometry *g, struct refusal *why) {
         !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) ||
         !bounded(why, "layout", o->layout, LAYOUT_ROWS, LAYOUT_COLUMNS) ||
         !bounded(why, "partition rule", o->rule, RULE_KEY, RULE_END - 1) ||
-        !bounded(why, "keys", o->keys, g->key_field < 0 ? 0 : 1, MAX_KEYS))
+        !bounded(why, "keys", o->keys, g->key_field == NO_FIELD ? 0 : 1, MAX_KEYS))
         return PLAN_BAD_OPTION;
-    if (o->rule == RULE_KEY && g->key_field < 0) {
-        refuse(why, -1, "partitioning by key needs a field of kind Key, and this schema has none");
+    if (o->rule == RULE_KEY && g->key_field == NO_FIELD) {
+        refuse(why, NO_FIELD, "partitioning by key needs a field of kind Key, and this schema has none");
         return PLAN_BAD_OPTION;
     }
     return PLAN_OK;
@@ -210,7 +210,7 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     place_slots(g);
 
     g->buckets_offset = g->processes_offset + options->processes * sizeof(struct place);
-    if (g->key_field >= 0) {
+    if (g->key_field != NO_FIELD) {
         /* A process that dies between reserving a cell and publishing it loses the cell: one spare for each place. */
         g->cell_count = (uint64_t)options->keys + options->processes;
         g->bucket_count = 8;
@@ -269,41 +269,42 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
                                struct refusal *why) {
     memset(h, 0, sizeof *h);
     if (length < sizeof h->magic || memcmp(memory, MAGIC, sizeof h->magic)) {
-        refuse(why, -1, "the first 8 bytes are not '%s'", MAGIC);
+        refuse(why, NO_FIELD, "the first 8 bytes are not '%s'", MAGIC);
         return HEADER_FOREIGN;
     }
     if (length < sizeof *h) {
-        refuse(why, -1, "it has %llu bytes, and a header alone has %zu", (unsigned long long)length, sizeof *h);
+        refuse(why, NO_FIELD, "it has %llu bytes, and a header alone has %zu", (unsigned long long)length, sizeof *h);
         return HEADER_DAMAGED;
     }
     memcpy(h, memory, sizeof *h);
     if (h->byte_order != BYTE_ORDER_MARK) {
-        refuse(why, -1, "its byte order mark is %08x; this machine's is %08x", h->byte_order, BYTE_ORDER_MARK);
+        refuse(why, NO_FIELD, "its byte order mark is %08x; this machine's is %08x", h->byte_order, BYTE_ORDER_MARK);
         return HEADER_OTHER_ABI;
     }
     if (h->abi_major != ABI_MAJOR || h->incompatible & ~FEATURE_METRICS) {
-        refuse(why, -1, "its format is %u.%u with required features %llx; this package reads %d.x with %llx at most",
+        refuse(why, NO_FIELD,
+               "its format is %u.%u with required features %llx; this package reads %d.x with %llx at most",
                h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR,
                (unsigned long long)FEATURE_METRICS);
         return HEADER_OTHER_ABI;
     }
     uint64_t checksum = fnv1a(h, offsetof(struct header, checksum));
     if (checksum != h->checksum) {
-        refuse(why, -1, "the header's checksum is %016llx; its bytes give %016llx", (unsigned long long)h->checksum,
-               (unsigned long long)checksum);
+        refuse(why, NO_FIELD, "the header's checksum is %016llx; its bytes give %016llx",
+               (unsigned long long)h->checksum, (unsigned long long)checksum);
         return HEADER_DAMAGED;
     }
     struct refusal plan;
     if (layout_plan(&h->options, h->fields, g, &plan) != PLAN_OK) {
-        refuse(why, -1, "the header contradicts itself: %.200s", plan.text);
+        refuse(why, NO_FIELD, "the header contradicts itself: %.200s", plan.text);
         return HEADER_DAMAGED;
     }
     if (!offsets_match(h, g)) {
-        refuse(why, -1, "the header's offsets are not those of its own fields and options");
+        refuse(why, NO_FIELD, "the header's offsets are not those of its own fields and options");
         return HEADER_DAMAGED;
     }
     if (length < g->total_bytes) {
-        refuse(why, -1, "it has %llu bytes, and its header says %llu", (unsigned long long)length,
+        refuse(why, NO_FIELD, "it has %llu bytes, and its header says %llu", (unsigned long long)length,
                (unsigned long long)g->total_bytes);
         return HEADER_DAMAGED;
     }

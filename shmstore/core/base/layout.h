@@ -40,7 +40,8 @@ enum {
     MAX_PROCESSES = 4096, /* 12 bits of a slot word */
     MAX_KEYS = 1 << 24,
     MAX_KEY_BYTES = 4096,
-    HISTORY_SAMPLES = 3600, /* one a second for an hour */
+    MAX_TEXT_BYTES = UINT16_MAX, /* of TEXT and BYTES: the length is stored in 16 bits */
+    HISTORY_SAMPLES = 3600,      /* one a second for an hour */
     LEAST_BLOCK_SLOTS = 256,
     CACHE_LINE = 64,
     MAX_SERIES = 1 << 22,
@@ -75,12 +76,17 @@ enum kind {
     KIND_END
 };
 
-/* The integers that a field of a kind can be: of a key, its ids. {0, 0} of kinds that are no integers. */
+/* The integers that a field of a kind can hold: for a Key, its ids. {0, 0} for kinds that hold no integers. */
 struct kind_range {
     int64_t least;
     uint64_t most;
 };
 extern const struct kind_range kind_ranges[KIND_END];
+
+enum {
+    NO_FIELD = -1 /* instead of the number of a field */,
+    NO_SUMMARY = -1 /* instead of a field's among the summaries */
+};
 
 /* What a segment holds. */
 enum segment_kind { SEGMENT_EVENTS, SEGMENT_METRICS, SEGMENT_KIND_END };
@@ -233,9 +239,11 @@ struct field {
     uint32_t bytes; /* stored bytes: TEXT and BYTES carry their length in the last two */
     uint32_t unit, units;
     uint32_t offset; /* within a staged record */
-    int summary;     /* its number among the fields of a block that are summed up; -1: it holds no numbers */
+    int summary;     /* its number among the fields of a block that are summarised; NO_SUMMARY: it holds no numbers */
     uint64_t base, stride;
 };
+
+static inline bool field_has_summary(const struct field *field) { return field->summary != NO_SUMMARY; }
 
 /* Everything about where things lie; private, computed from validated numbers, never re-read from shared memory. */
 struct geometry {
@@ -258,11 +266,11 @@ struct geometry {
     uint32_t chain_count, node_count; /* of metrics; the first is a power of two */
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
-    int key_field, time_field; /* -1 when there is none */
+    int key_field, time_field; /* NO_FIELD when there is none */
     struct field fields[MAX_FIELDS];
 };
 
-/* Why a plan or a header is refused. `field` is its index or -1. */
+/* Why a plan or a header is refused. `field` is its number, or NO_FIELD. */
 struct refusal {
     int field;
     char text[240];

@@ -54,8 +54,8 @@ static int open_path(const struct processes *table, const char *path, int flags)
     return -1;
 }
 
-/* A description of its own for the segment's file: also when its name is gone, as long as we have a descriptor; also when our
- * descriptor is gone, or there is no /proc, as long as it has its name. */
+/* Open the segment's file anew. It works without its name as long as we have a descriptor, and without our descriptor, or
+ * without /proc, as long as it has its name. */
 int locks_open(const struct processes *table, int flags) {
     const int known = load_relaxed(&table->fd);
     if (is_ours(table, known)) {
@@ -92,7 +92,7 @@ bool locks_held_by_another(int error) { return error == EAGAIN || error == EACCE
 bool locks_ask(const struct processes *table, off_t byte) {
     for (int tries = 0; tries < 2; tries++) {
         const int fd = load_relaxed(&table->fd);
-        if (is_ours(table, fd)) { /* what another file says of its locks does not answer the question */
+        if (is_ours(table, fd)) { /* what another file says of its locks is no answer */
             if (ask(fd, byte) != UNLOCKED) return true;
             if (is_ours(table, fd)) return false;
         }

@@ -16,7 +16,7 @@ extern pthread_mutex_t locks_mutex;
 
 /* The status of a descriptor; false unless it is of the segment's file. */
 bool locks_look_at(const struct processes *table, int fd, struct stat *status);
-/* A description of its own for the segment's file, or -1 (errno). */
+/* Open the segment's file anew; -1 (errno). */
 int locks_open(const struct processes *table, int flags);
 /* Whatever the number has become, only the segment's file is closed. */
 void locks_close(const struct processes *table, int fd);
@@ -24,7 +24,7 @@ void locks_close(const struct processes *table, int fd);
 bool locks_set(int fd, off_t byte, short type);
 /* Does this error of `locks_set` say that somebody else holds the byte? */
 bool locks_held_by_another(int error);
-/* Is a byte locked, by whomever? */
+/* Is a byte locked by anybody? */
 bool locks_ask(const struct processes *table, off_t byte);
 /* Have the locks of a description kept by a mapping. NULL (errno) when that cannot be done. */
 void *locks_keep(const struct processes *table, int fd);

@@ -60,7 +60,7 @@ static void after_fork_in_parent(void) { pthread_mutex_unlock(&locks_mutex); }
 static void after_fork_in_child(void) {
     bool inherits = false;
     for (struct processes *table = registry.next; table != &registry; table = table->next) {
-        if (table->own->inherits) { /* an emulator that knows neither advice: then the child has the mappings as well */
+        if (table->own->inherits) { /* an emulator ignores the advice: then the child has the mappings as well */
             locks_let_go(&table->own->place_lock);
             locks_let_go(&table->own->coordinator_lock);
             memset(table->own, 0, sizeof *table->own);
@@ -86,13 +86,12 @@ static struct own_page nobody;
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t place_word(uint64_t generation, enum place_state state) { return generation << 8 | (uint64_t)state; }
-static enum place_state word_place_state(uint64_t word) { return (enum place_state)(word & 0xff); }
-static uint32_t owner_of(uint32_t index, uint64_t word) { return (uint32_t)(word >> 8 & 0x1ff) << 12 | index; }
 static uint64_t next_generation(uint64_t word) { /* [2] */
-    const uint64_t generation = (word >> 8) + 1;
-    return generation & 0x1ff ? generation : generation + 1;
+    const uint64_t generation = place_generation(word) + 1;
+    return generation & GENERATION_MASK ? generation : generation + 1;
 }
+
+static uint64_t freed(uint64_t word) { return place_word(place_generation(word), PLACE_FREE); }
 
 bool processes_is_locked(const struct processes *table, uint32_t index) { return locks_ask(table, FIRST_LOCK + index); }
 
@@ -102,7 +101,7 @@ bool processes_is_dead(void *context, uint32_t owner) {
     if (index >= table->ring->geometry->options.processes) return true; /* nobody can have written that */
     uint64_t word =
         load_acquire(&processes_place(table->ring, index)->word); /* processes_is_dead:word, before the lock [3] */
-    if (word_place_state(word) == PLACE_FREE || owner_of(index, word) != owner) return true;
+    if (place_state(word) == PLACE_FREE || place_owner(index, word) != owner) return true;
     return !processes_is_locked(table, index);
 }
 
@@ -116,7 +115,7 @@ static void sweep(const struct processes *table, uint32_t owner, uint64_t *voide
 static void take_place(struct processes *table, uint32_t index, const struct identity *identity) {
     struct place *place = processes_place(table->ring, index);
     uint64_t word = load_acquire(&place->word), voided, released;
-    if (word_place_state(word) == PLACE_USED) sweep(table, owner_of(index, word), &voided, &released);
+    if (place_state(word) == PLACE_USED) sweep(table, place_owner(index, word), &voided, &released);
     POINT("place swept");
     uint64_t generation = next_generation(word);
     store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */
@@ -141,7 +140,7 @@ static void take_place(struct processes *table, uint32_t index, const struct ide
     word = place_word(generation, PLACE_USED);
     store_release(&place->word, word); /* take_place:used */
     POINT("entered");
-    store_release(&table->own->owner, owner_of(index, word) | OWNER_ENTERED); /* take_place:own */
+    store_release(&table->own->owner, place_owner(index, word) | OWNER_ENTERED); /* take_place:own */
 }
 
 /* [2] Lock a place and its repair byte through one description. */
@@ -163,7 +162,7 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
     for (int pass = 0; status == ENTER_FULL && pass < 2; pass++) /* free places first; then those whose holder died */
         for (uint32_t index = 0; index < count; index++) {
             uint64_t word = load_acquire(&processes_place(table->ring, index)->word);
-            if ((word_place_state(word) == PLACE_FREE) != (pass == 0)) continue;
+            if ((place_state(word) == PLACE_FREE) != (pass == 0)) continue;
             if (!lock_place(fd, index)) {
                 if (locks_held_by_another(errno)) continue;
                 status = ENTER_FAILED; /* there are no such locks here */
@@ -263,7 +262,7 @@ static void leave_locked(struct processes *table) {
         if (table->own->place_lock) sibling->own->place_lock = table->own->place_lock;
         table->own->place_lock = NULL;
     } else if (owner) {
-        store_release(&place->word, place_word(load_relaxed(&place->word) >> 8, PLACE_FREE)); /* processes_leave:free */
+        store_release(&place->word, freed(load_relaxed(&place->word))); /* processes_leave:free */
         POINT("left");
     }
     store_relaxed(&table->own->owner, 0);
@@ -298,19 +297,19 @@ void processes_close(struct processes *table) {
 bool processes_reap(const struct processes *table, uint32_t index, uint64_t *pid, uint64_t *voided,
                     uint64_t *released) {
     struct place *place = processes_place(table->ring, index);
-    if (word_place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index)) return false;
+    if (place_state(load_acquire(&place->word)) == PLACE_FREE || processes_is_locked(table, index)) return false;
     pthread_mutex_lock(&locks_mutex); /* no fork between opening and keeping: a child would keep the byte */
     struct reap reap = {.lock = locks_hold(table, FIRST_REPAIR_LOCK + index)};
     if (reap.lock) begin_reap(&reap);
     pthread_mutex_unlock(&locks_mutex);
     if (!reap.lock) return false;
     uint64_t word = load_acquire(&place->word); /* [4] */
-    bool reaped = word_place_state(word) != PLACE_FREE && !processes_is_locked(table, index);
+    bool reaped = place_state(word) != PLACE_FREE && !processes_is_locked(table, index);
     if (reaped) {
         *pid = load_relaxed(&place->pid);
-        sweep(table, owner_of(index, word), voided, released);
+        sweep(table, place_owner(index, word), voided, released);
         POINT("reap swept");
-        store_release(&place->word, place_word(word >> 8, PLACE_FREE)); /* processes_reap:free */
+        store_release(&place->word, freed(word)); /* processes_reap:free */
     }
     pthread_mutex_lock(&locks_mutex);
     end_reap(&reap);

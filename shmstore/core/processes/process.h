@@ -33,6 +33,17 @@ enum { SEGMENT_PATH_BYTES = 256, NO_FILE = -1 /* instead of a descriptor: plain 
 
 enum place_state { PLACE_FREE, PLACE_ENTERING, PLACE_USED };
 
+/* What the word of a place is made of: the generation of its holder, and its state. */
+enum { PLACE_STATE_BITS = 8 };
+static inline uint64_t place_word(uint64_t generation, enum place_state state) {
+    return generation << PLACE_STATE_BITS | (uint64_t)state;
+}
+static inline enum place_state place_state(uint64_t word) {
+    return (enum place_state)(word & ((1 << PLACE_STATE_BITS) - 1));
+}
+static inline uint64_t place_generation(uint64_t word) { return word >> PLACE_STATE_BITS; }
+static inline uint32_t place_owner(uint32_t index, uint64_t word) { return owner_from(index, place_generation(word)); }
+
 /* What a forked child must not take over: on a page of its own, which reads zero in the child. */
 struct own_page {
     atomic_u32 owner;      /* with OWNER_ENTERED, or 0 */
@@ -71,8 +82,8 @@ enum enter_status { ENTER_OK, ENTER_FULL, ENTER_FAILED /* errno says why */ };
 
 enum { OWNER_ENTERED = 1 << 30 }; /* set beside the owner, so that 0 means "not entered" */
 
-/* `fd` stays the caller's; `path` leads to the same file, or is NULL. With NO_FILE nobody can enter, and nobody is dead. Returns false (errno) when no descriptor, or no page that
- * a fork wipes, can be had. */
+/* `fd` stays the caller's; `path` leads to the same file, or is NULL. With NO_FILE nobody can enter, and nobody is dead.
+ * Returns false (errno) when there is no descriptor left, or no page that a fork wipes. */
 bool processes_open(struct processes *table, const struct ring *ring, int fd, const char *path);
 
 /* Share the place that another table of this process has in the same segment; false when there is none. */

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-enum {
-    MOST_STEPS = 16
-}; /* each of a batch at most, or of a block that need not be read: then the caller may look up */
+/* Steps of one call, each a batch at most, or a block that need not be read: after them the caller may do something else. */
+enum { MOST_STEPS = 16 };
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -68,7 +67,7 @@ static bool know(const struct ring *ring, uint64_t fields, uint32_t partition, c
     const struct geometry *g = ring->geometry;
     bool all = true;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
-        if (!(fields >> i & 1) || g->fields[i].summary < 0) continue;
+        if (!(fields >> i & 1) || !field_has_summary(&g->fields[i])) continue;
         summary_read(g, ring->memory, partition, in->block, in->at.lap, i, &facts[i]);
         all &= facts[i].known;
         *any |= facts[i].known;
@@ -99,7 +98,7 @@ static void go_on_with_summary(struct scan *scan, uint64_t first, uint64_t next)
     bool done = next == scan->summary.end;
     for (uint32_t i = 0; i < g->options.field_count; i++) {
         const struct field *field = &g->fields[i];
-        if (!(scan->needs >> i & 1) || field->summary < 0) continue;
+        if (!(scan->needs >> i & 1) || !field_has_summary(field)) continue;
         facts_add(&scan->facts[i], field, scan->to.columns[i] + first * field->bytes, (uint32_t)(scan->to.row - first));
         if (done)
             summary_write(g, scan->ring->memory, scan->summary.partition, scan->summary.block, scan->summary.lap, i,

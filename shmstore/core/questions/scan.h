@@ -1,13 +1,13 @@
 /* Scanning: the records of ticket ranges as batches, without stopping a writer, and without reading what need not be read.
  *
  * 1. The ranges are fixed when a scan begins: from the oldest readable ticket of each partition to its tail.
- * 2. A whole block (summary.h) whose summaries fit: the program judges it by their bounds. No record matches: it is passed
- *    over. All match, and the summaries answer what is asked: they do. Otherwise its records are read, but no field of which
- *    the bounds say enough (program_narrow).
+ * 2. When the summaries of a whole block (summary.h) fit, the program judges the block by their bounds. If no record matches,
+ *    it is passed over. If all match, and the summaries can answer what is asked, they answer. Otherwise its records are
+ *    read, without the fields of which the bounds say enough (program_narrow).
  * 3. A scan that has seen every record of a whole block remembers, privately, "sealed at lap L". A sealed block is read
  *    without its slot words (ring_copy_published): one look at the tail proves a batch.
- * 4. A whole block that is met sealed and without summaries is summarised: who asks once leaves nothing but the mark, and
- *    records that are overwritten before they are asked about twice cost nobody a summary. */
+ * 4. A whole block that is met sealed and without summaries is summarised. So the first question leaves nothing but the mark, and
+ *    records that are overwritten before a second question cost no summary. */
 #ifndef SHMSTORE_SCAN_H
 #define SHMSTORE_SCAN_H
 

@@ -1,7 +1,7 @@
 /* Pacing: processes in hot loops on the same partitions alternate in bursts instead of fighting for every append.
  *
- * Each append of one takes the partition's cache lines from the other, and then costs several times more (two processes on
- * two cores, in all, against one alone: 0.2 to 0.4 times as many appends; paced, 0.6 to 0.8). So whoever finds that another
+ * Each append of one takes the partition's cache lines from the other, and then costs several times more. (Two processes on
+ * two cores append 0.2 to 0.4 times as much together as one alone; paced, 0.6 to 0.8 times.) So whoever finds that another
  * has appended to the partition since its own last append, a moment ago, lets it go on alone for a moment. Whoever has given
  * way appends for as long without being asked again, whichever partitions it goes through: so bursts alternate, and a
  * partition more does not mean a pause more. No part of the protocol depends on this; nobody waits for anything, the moment

@@ -16,8 +16,8 @@ static bool ignore_gap(void *context, uint32_t partition, uint64_t first, uint64
 }
 const struct gap_sink no_gaps = {ignore_gap, NULL};
 
-/* Eight bytes of neighbouring units in one load. That they are no longer each a load of its own makes no difference: a copy
- * counts only when nobody has begun to write to any of its slots. */
+/* Eight bytes of neighbouring units in one load. One load in place of several makes no difference: a copy counts only when
+ * nobody has begun to write to any of the slots that it is from. */
 typedef atomic_u64 __attribute__((may_alias)) atomic_units;
 
 #define COPY_UNITS(plain, shared)                                                                                      \

@@ -14,7 +14,7 @@ enum {
     MOST_BACKOFF_SPINS = 64 /* after a lost claim: leave the winner its cache lines for a while */
 };
 
-/* What an undisturbed append does not run is kept out of its way: fewer registers to save, fewer lines to fetch. */
+/* For functions that an undisturbed append does not call: it then has fewer registers to save, and less code to fetch. */
 #define SELDOM __attribute__((noinline, cold))
 
 /* ---- payload: relaxed atomic units, so that a racing reader sees old or new units, never undefined behaviour ------ */
@@ -44,7 +44,7 @@ static void store_field(const struct field *field, unsigned char *to, const unsi
     }
 }
 
-/* Gaps between the fields of a staged record hold anything. */
+/* Gaps between the fields of a staged record are copied as they are. */
 static void store_payload(const struct geometry *g, unsigned char *slots, uint64_t slot, const unsigned char *record) {
     if (g->options.layout == LAYOUT_ROWS) { /* a row's payload is laid out as the staged record */
         atomic_u64 *to = (atomic_u64 *)(void *)(slots + slot * g->word_stride + 8);
@@ -95,7 +95,7 @@ static void raise_bound(atomic_u64 *bound, uint64_t ticket) {
 
 /* [2] Ticket `ticket` is decided or claimed, as `word` shows: move the tail past it. */
 SELDOM static void help(struct partition *partition, uint64_t ticket, uint64_t lap, uint64_t word) {
-    fence_acquire(); /* help:fence: who sees the tail moved sees all that the claimer did before its claim */
+    fence_acquire(); /* help:fence: whoever sees the tail moved sees all that the claimer did before its claim */
     if (word_lap(word) == lap &&
         (word_state(word) == STALLED || word_state(word) == SKIPPED || word_state(word) == ABANDONED)) {
         ledger_count(&partition->skip_ledger, &partition->tail, ticket);
@@ -220,7 +220,7 @@ void ring_sweep(const struct ring *ring, uint32_t owner, uint64_t *voided, uint6
     *voided = *released = 0;
     for (uint32_t partition = 0; partition < g->options.partitions; partition++)
         for (uint64_t slot = 0; slot < g->slots; slot++)
-            for (;;) { /* an appender may mark the word STALLED meanwhile: look until it is no longer the dead one's */
+            for (;;) { /* an appender may mark the word STALLED meanwhile: look until the dead owner is gone from it */
                 uint64_t word = load_acquire(ring_word(ring, partition, slot)); /* ring_sweep:word */
                 if (!word_held(word) || word_owner(word) != owner) break;
                 bool writing = word_state(word) == WRITING;
@@ -233,27 +233,28 @@ void ring_raise_floor(const struct ring *ring, uint32_t partition, uint64_t tick
     raise_bound(&ring_partition(ring, partition)->floor, ticket);
 }
 
-/* Is any of the tickets [first, tail) still held? Remembers in `decided` how far none is: what is decided stays so. (What
- * lies beyond the tail is not believed: only damage can have moved the tail back.) */
+/* Is any of the tickets [first, tail) still held? Remembers in `decided` the first that is: those before it are decided, and
+ * stay so. (A `decided` beyond the tail is not believed: then damage has moved the tail back.) */
 static bool holds_any(const struct ring *ring, uint32_t partition, uint64_t first, uint64_t tail, atomic_u64 *decided) {
     uint64_t known = load_relaxed(decided), t = known > first && known <= tail ? known : first; /* holds_any:known */
     while (t < tail && !word_held(load_relaxed(ring_word(ring, partition, ring_where(ring->geometry, t).slot))))
         t++;         /* holds_any:words */
-    fence_acquire(); /* holds_any:fence: what settled these words was announced, also to whoever trusts the memo */
+    fence_acquire(); /* holds_any:fence: whatever settled these words was announced, also to threads that trust `decided` */
     store_release(decided, t); /* holds_any:decided */
     return t < tail;
 }
 
 /* One look at the counts; false when a loss began or was counted meanwhile, so that they may not fit each other.
  *
- * The ledgers count losses that were passed over or claimed over, the slots show all others. Each loss counts once:
- *   skipped    what the skip ledger counts, but not the ticket that it names ahead of the tail: it is not handed out yet
- *   voided     what the void ledger counts, and what the slots still show; but not the slot that the ledger has counted
- *              already because ticket `tail` is about to claim it
+ * Skipped tickets are counted in a ledger, before the tail passes them. Voided tickets are shown by their slots, until a
+ * later ticket claims the slot; before that they are counted in a ledger. So there is a moment at which a ledger has
+ * counted ahead of what it announces, and at that moment it names ticket `tail`:
+ *   skipped    what the skip ledger counts; one less when it names the tail, because that ticket is not handed out yet
+ *   voided     what the void ledger counts, and what the slots show; when it names the tail, without the slot that ticket
+ *              `tail` is about to claim, because the ledger has counted it already
  *   in flight  the slots that writers hold
- *   length     the tickets [oldest, tail) whose slots have a record; without the oldest one, as soon as ticket `tail` has
- *              claimed its slot
- * The slots are only looked at when one of them may be held or show a loss. */
+ *   length     the tickets [oldest, tail) whose slots have a record
+ * The slots are looked at only when one of them may be held or show a loss. */
 static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *decided, struct totals *out) {
     struct partition *control = ring_partition(ring, partition);
     const struct geometry *g = ring->geometry;
@@ -263,12 +264,11 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
     POINT("totals begun");
     uint64_t tail = load_acquire(&control->tail), oldest = ring_oldest(ring, partition, tail); /* try_totals:tail */
     uint64_t first = tail > g->slots ? tail - g->slots : 0;
-    /* Ledgers count before the tail moves: what they name there is not handed out yet, or still in its slot. */
     bool skip_ahead = ledger_names(skips, tail), void_ahead = ledger_names(voids, tail);
     *out = (struct totals){
         .tail = tail, .oldest = oldest, .skipped = (uint32_t)skips - skip_ahead, .voided = (uint32_t)voids};
 
-    /* Tickets without a record are found in their slots, but only when there can be any. */
+    /* A slot can show a loss while the tail is below `until`, or within a lap of the last skipped ticket. */
     uint64_t missing = 0, since_skip = (ledger_name(tail) - (uint32_t)(skips >> 32)) >> 1;
     bool lost = tail < until || (skips && since_skip <= g->slots), oldest_missing = false;
     if (holds_any(ring, partition, first, tail, decided) || lost)
@@ -276,18 +276,18 @@ static bool try_totals(const struct ring *ring, uint32_t partition, atomic_u64 *
             struct where at = ring_where(g, t);
             uint64_t word = load_relaxed(ring_word(ring, partition, at.slot)); /* try_totals:words */
             enum state state = word_state(word);
-            bool current =
-                lap_distance(word_lap(word), at.lap) == 0; /* else it is of the next ticket, t + slots == tail */
+            /* The word is ticket t's; or else of the next ticket of this slot, which is `tail`, claimed already. */
+            bool current = lap_distance(word_lap(word), at.lap) == 0;
             if (state == STALLED || (state == WRITING && current))
-                out->in_flight++; /* STALLED: the older append of its owner */
+                out->in_flight++; /* STALLED, of whatever ticket: its owner is still in an older append */
             if (state == ABANDONED || (state == VOID && current))
                 out->voided += !(void_ahead && current && t + g->slots == tail);
             if (!current || state == PUBLISHED || t < oldest) continue;
             missing++;
             oldest_missing |= t == oldest;
         }
-    /* The next ticket's slot may be claimed already: then the oldest record is gone before the tail says so, and until the
-     * new one is there. */
+    /* When ticket `tail` has claimed its slot and not published yet, the oldest record is gone, and the tail does not say
+     * so yet. */
     struct where next = ring_where(g, tail);
     uint64_t word = load_relaxed(ring_word(ring, partition, next.slot)); /* try_totals:next */
     bool claimed = lap_distance(word_lap(word), next.lap) >= 0 && word_state(word) != PUBLISHED;

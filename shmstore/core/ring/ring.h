@@ -2,7 +2,7 @@
  *
  * Every partition is a ring of N slots. A slot has a slot word, `lap | owner | state` in 64 bits, and a payload.
  * Ticket t lives in slot t mod N during lap t div N + 1; a word of lap 0 was never used. Laps count modulo 2^40 and are
- * compared by their signed distance. Only WRITING and STALLED bear an owner.
+ * compared by their signed distance. Only words that are WRITING or STALLED bear an owner.
  *
  *   state      meaning                                               what may follow
  *   EMPTY      never used                                            WRITING
@@ -17,7 +17,7 @@
  *   PREPARED   of another format: damage, wherever it is met         nothing
  *
  * Invariant. The tail passes ticket t only after the word of slot t mod N bears the lap of t or a later one. So every
- * ticket below the tail is decided or names its owner; at no instant is a ticket taken and nobody's.
+ * ticket below the tail is decided or names its owner; at no instant does a ticket that was taken belong to nobody.
  *
  * Append (claim first, then move the tail):
  *  1. Load the tail: ticket t, its slot, its lap L. Load the slot word.
@@ -60,8 +60,8 @@
  * 11. Before a VOID or ABANDONED word is claimed over for ticket t: the same with the void ledger. So each ticket whose
  *     writer died is in the ledger, or still shown by a slot.
  * 12. A slot shows a voided ticket only until it is claimed over, N tickets after the one that its word bears. Before the CAS
- *     to VOID or ABANDONED `voids_until` is raised beyond that ticket: when the tail is not below it nobody need look for them.
- *     A death between the two costs whoever counts one lap of looking. (ring_totals)
+ *     to VOID or ABANDONED `voids_until` is raised beyond that ticket: once the tail has reached it, nobody need look for them.
+ *     After a death between the two, whoever counts looks for a lap in vain. (ring_totals)
  *
  * Which access pairs with which (its label is function:what), and what the pair buys:
  *
@@ -69,10 +69,10 @@
  *   claim_next:move,        claim_next:tail,         the word of every ticket below the tail: decided, or with its owner
  *     help:move               report_unreadable:tail   (the invariant)
  *   ring_append:publish     read_run:before          the payload of a PUBLISHED word (read_run:words)
- *   claim_next:claim        help:fence               what the claimer did before its claim, as interning the record's key: who
+ *   claim_next:claim        help:fence               what the claimer did before its claim, as interning the record's key: whoever
  *                             (then scan_range:tail)   acquires the tail from the helper sees it as from the claimer
  *   ring_append:publish     claim_next:claim         the record that the claim replaces, for the one who discards it
- *   claim_next:claim        pass_held:fence,         the place of an owner that stands in a word: who is seen to hold a
+ *   claim_next:claim        pass_held:fence,         the place of the owner in a word: whoever is seen to hold a
  *                             explain:word             slot has entered, so another generation there means it is over
  *   ring_append:fence       read_run:after           (fences, through store_payload:unit and copy_column:unit) a reader that
  *                                                      copied a newer unit finds, at read_run:tail or read_run:again, that
@@ -105,8 +105,11 @@ enum state { EMPTY, WRITING, PUBLISHED, STALLED, SKIPPED, VOID, PREPARED, ABANDO
 
 /* What an owner is made of: a place of the process table, and the generation of its holder. */
 #define PLACE_BITS 12
+#define GENERATION_MASK (OWNER_MASK >> PLACE_BITS)
+static inline uint32_t owner_from(uint32_t place, uint64_t generation) {
+    return (uint32_t)(generation & GENERATION_MASK) << PLACE_BITS | place;
+}
 static inline uint32_t owner_place(uint32_t owner) { return owner & ((UINT32_C(1) << PLACE_BITS) - 1); }
-static inline uint32_t owner_generation(uint32_t owner) { return (owner & OWNER_MASK) >> PLACE_BITS; }
 
 static inline uint64_t slot_word(uint64_t lap, uint32_t owner, enum state state) {
     return (lap & LAP_MASK) << 24 | (uint64_t)owner << 3 | (uint64_t)state;
@@ -156,7 +159,7 @@ enum gap_reason {
     GAP_SKIPPED,
     GAP_CLEARED,
     GAP_IN_FLIGHT,
-    GAP_REFUSED, /* these two are never reported by a read, but by who cannot use what it copied, or cannot go on */
+    GAP_REFUSED, /* these two no read reports, but its caller, when it cannot use what was copied, or cannot go on */
     GAP_DAMAGED
 };
 

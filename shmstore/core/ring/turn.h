@@ -3,13 +3,15 @@
  * Ticket t of partition p is place t * partitions + p of one order; in turn, the places are taken one after the other, by
  * whatever processes. Each handle remembers the place after its own last one. While that is free, which the tail of its
  * partition tells, it is the next: so whoever appends alone looks at no other partition. When somebody has taken it, the
- * first free place is searched for by halves: up to it every place of the order is taken, from it on none.
+ * handle walks on to the first free place. A place that was taken stays taken, so the handle passes each place once; and
+ * it walks no further than one round, for by then it has seen every partition, and takes the emptiest.
  *
  * Handles that choose at the same moment may choose the same partition. Then one of them has come too early by a round;
- * that place counts as taken, everybody passes it by when the others have come as far, and nothing adds up: the fullest
- * partition is ahead of the emptiest by a record or two for each handle that appends at that moment, however long they do
- * (two: a search by halves among partitions that are uneven already may pass the emptiest by, until some handle comes to
- * it). What `partition=` or skipped tickets have made uneven becomes even as well: the emptiest partitions come first. */
+ * that place counts as taken, and everybody passes it when the others have come as far. Nothing adds up. Every handle
+ * chooses a partition that was the emptiest when it looked, and only appends that were under way at that moment can go
+ * there as well: so the fullest partition is ahead of the emptiest by at most one record for each append under way (and
+ * by one more where threads share a handle: it passes the places that its other threads are about to take). What
+ * `partition=` or skipped tickets have made uneven becomes even as well. */
 #ifndef SHMSTORE_TURN_H
 #define SHMSTORE_TURN_H
 
@@ -23,7 +25,7 @@ static inline uint64_t turn_tail(const struct ring *ring, uint32_t partition) {
     return load_relaxed(&ring_partition(ring, partition)->tail);
 }
 
-/* The partition of the first free place; sets its round. Partition `from` is the one to begin with. */
+/* The partition of the first free place, and its `*round`, which is at first that of the place of `from` to begin with. */
 uint32_t turn_search(const struct ring *ring, uint32_t from, uint64_t *round);
 
 /* Is the place that comes next for this handle still free? `turn` belongs to the handle, 0 at first. */

@@ -45,7 +45,7 @@ static const char *slot_fault(const struct ring *ring, const struct processes *p
         uint32_t index = owner_place(word_owner(word));
         if (index >= ring->geometry->options.processes) return "is held by a place that does not exist";
         uint64_t place = load_acquire(&processes_place(processes->ring, index)->word);
-        if ((place & 0xff) == PLACE_FREE || (uint32_t)(place >> 8 & 0x1ff) != owner_generation(word_owner(word)))
+        if (place_state(place) == PLACE_FREE || place_owner(index, place) != word_owner(word))
             return "is held by a process that has left its place";
         return NULL;
     }
@@ -100,7 +100,7 @@ static void check_keys(const struct table *table, struct checking *c) {
         published++;
         uint32_t id = (uint32_t)word - 1, found = 0;
         int64_t length = table_cell_text(table, id, text); /* perhaps not marked yet */
-        if (length < 0) {
+        if (length == NO_TEXT) {
             violation(c, "key bucket %llu names id %u, which has no text", (number)at, id);
             continue;
         }
@@ -115,8 +115,8 @@ static void check_keys(const struct table *table, struct checking *c) {
 static void check_places(const struct processes *processes, struct checking *c) {
     for (uint32_t index = 0; index < processes->ring->geometry->options.processes; index++) {
         uint64_t word = load_acquire(&processes_place(processes->ring, index)->word);
-        if ((word & 0xff) > PLACE_USED)
-            violation(c, "place %u bears the unknown state %u", index, (unsigned)(word & 0xff));
+        if (place_state(word) > PLACE_USED)
+            violation(c, "place %u bears the unknown state %u", index, place_state(word));
     }
 }
 
@@ -133,14 +133,14 @@ uint64_t check_store(const struct ring *ring, const struct processes *processes,
                      const struct check_report *report) {
     struct checking checking = {.report = report};
     for (uint32_t p = 0; p < ring->geometry->options.partitions; p++) check_partition(ring, processes, p, &checking);
-    if (ring->geometry->key_field >= 0) check_keys(table, &checking);
+    if (ring->geometry->key_field != NO_FIELD) check_keys(table, &checking);
     check_places(processes, &checking);
     return end_checking(&checking);
 }
 
 uint64_t check_records(const struct ring *ring, const struct table *table, const struct check_report *report) {
     struct checking checking = {.report = report};
-    if (ring->geometry->key_field < 0) return 0;
+    if (ring->geometry->key_field == NO_FIELD) return 0;
     for (uint32_t p = 0; p < ring->geometry->options.partitions; p++)
         for (uint64_t slot = 0; slot < ring->geometry->slots; slot++) {
             uint64_t word = load_acquire(ring_word(ring, p, slot));

@@ -1,6 +1,6 @@
 /* The invariants of a segment, executable: for tests, for `shmstore-inspect check`, and for a look at damage.
  *
- * Reads only. Working processes may go on meanwhile: a doubt is looked at twice, with the tail read before and after. */
+ * Reads only. Working processes may go on meanwhile: what seems wrong is looked at again, with the tail read before and after. */
 #ifndef SHMSTORE_CHECK_H
 #define SHMSTORE_CHECK_H
 

@@ -4,8 +4,8 @@
  * before and after its fields were copied (a sequence lock of one writer). A coordinator killed in the middle leaves a
  * sample whose number is 0; its successor goes on with the next.
  * Pairs: history_write:number with history_read:number, and history_write:next with history_next:next (the values: either
- * would do, for a reader asks for both); history_write:fence with history_read:fence (who copied a
- * newer value finds the number changed, at history_read:again). */
+ * would do, for a reader asks for both); history_write:fence with history_read:fence (a reader that
+ * copied a newer value finds the number changed, at history_read:again). */
 #ifndef SHMSTORE_HISTORY_H
 #define SHMSTORE_HISTORY_H
 

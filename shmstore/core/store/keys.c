@@ -120,10 +120,10 @@ enum table_status table_intern(struct table *t, const char *text, size_t length,
 }
 
 int64_t table_cell_text(const struct table *t, uint32_t id, char *text) {
-    if (id >= table_count(t)) return -1;
+    if (id >= table_count(t)) return NO_TEXT;
     const atomic_u64 *cell = cell_of(t, id);
     uint64_t length = (load_acquire(cell) & ~CELL_PUBLISHED) - 1; /* table_text:cell */
-    if (length > t->geometry->key_bytes) return -1;               /* also never written: 0 - 1 */
+    if (length > t->geometry->key_bytes) return NO_TEXT;          /* also never written: 0 - 1 */
     for (size_t at = 0; at < length; at += 8) {
         uint64_t word = load_relaxed(cell + 1 + at / 8); /* table_text:text */
         memcpy(text + at, &word, length - at < 8 ? length - at : 8);
@@ -132,7 +132,7 @@ int64_t table_cell_text(const struct table *t, uint32_t id, char *text) {
 }
 
 int64_t table_text(const struct table *t, uint32_t id, char *text) {
-    return table_names(t, id) ? table_cell_text(t, id, text) : -1;
+    return table_names(t, id) ? table_cell_text(t, id, text) : NO_TEXT;
 }
 
 bool table_names(const struct table *t, uint32_t id) {

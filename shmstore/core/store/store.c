@@ -132,7 +132,7 @@ void handle_sample(struct handle *handle, int64_t time_ns, struct sample_values 
     }
     values->discarded = values->appended > values->length ? values->appended - values->length : 0;
     for (uint32_t index = 0; index < options->processes; index++)
-        values->processes += (load_relaxed(&processes_place(&handle->ring, index)->word) & 0xff) == PLACE_USED;
+        values->processes += place_state(load_relaxed(&processes_place(&handle->ring, index)->word)) == PLACE_USED;
     history_write(&handle->ring, values);
 }
 

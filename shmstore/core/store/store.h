@@ -118,7 +118,7 @@ static inline void handle_look_for_name(struct handle *handle, int64_t now) {
     handle_is_unlinked(handle);
 }
 
-/* Is this handle in a hot loop? Once it was, a slow append, as those amid others are, does not end it. */
+/* Is this handle in a hot loop? A slow append does not end one at once: among appends of others some are slow. */
 static inline bool handle_is_hot(struct handle *handle, int64_t now) {
     if ((uint64_t)now - load_relaxed(&handle_place(handle)->last_append_ns) >= HOT_NS)
         return (uint64_t)now - load_relaxed(&handle->hot_ns) < HOT_FOR_NS;
@@ -131,11 +131,11 @@ static inline uint32_t handle_choose(struct handle *handle, const void *record, 
     const struct geometry *g = &handle->geometry;
     const struct ring *ring = &handle->ring;
     uint32_t partition = (uint32_t)wish;
-    if (wish < 0 && g->options.rule == RULE_TURN) {
+    if (wish == BY_RULE && g->options.rule == RULE_TURN) {
         if (!turn_is_free(ring, &handle->turn) && is_hot) pace_give_way(ring, &handle->gave_way_ns);
         return turn_take(ring, &handle->turn); /* of the places that are free after the pause */
     }
-    if (wish < 0) {
+    if (wish == BY_RULE) {
         uint32_t count = g->options.partitions, number;
         if (g->options.rule == RULE_KEY) memcpy(&number, (const char *)record + g->fields[g->key_field].offset, 4);
         else number = owner_place(processes_owner(&handle->processes));

@@ -24,7 +24,7 @@ void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
     struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     POINT("going to sleep");
     if (syscall(SYS_futex, news, FUTEX_WAIT, kept, &timeout, NULL, 0) && errno != EAGAIN && errno != EINTR &&
-        errno != ETIMEDOUT) /* a sandbox that allows none: look again soon, but do not spin */
+        errno != ETIMEDOUT) /* a sandbox that forbids futexes: look again soon, but do not spin */
         nanosleep(timeout_ns < WAIT_REFUSED_NS ? &timeout : &(struct timespec){.tv_nsec = WAIT_REFUSED_NS}, NULL);
 }
 

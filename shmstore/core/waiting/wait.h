@@ -8,8 +8,8 @@
  *    or the waiter's look sees the record.
  * 3. To wake is to clear the flag and raise the count by one CAS, then to wake every sleeper. The count is what keeps a
  *    waiter from sleeping on a flag that another waiter has set since.
- * 4. Who dies between publishing and waking wakes nobody, so nobody sleeps longer than WAIT_LONGEST_NS before it looks again;
- *    where membarrier is not to be had, or a live writer holds the slot that would be read next, WAIT_NAP_NS. */
+ * 4. A writer that dies between publishing and waking wakes nobody. So nobody sleeps longer than WAIT_LONGEST_NS before it
+ *    looks again, or than WAIT_NAP_NS where there is no membarrier, or a live writer holds the slot that would be read next. */
 #ifndef SHMSTORE_WAIT_H
 #define SHMSTORE_WAIT_H
 

@@ -27,7 +27,7 @@ static void close_end(struct pipe_end *end) {
     end->fd = -1;
 }
 
-/* Put a new end where the old one is, if that is still ours: who polls that number goes on with it. */
+/* Put a new end where the old one is, if that is still ours: whoever polls that number goes on with it. */
 static bool replace_end(struct pipe_end *end, int fd) {
     struct stat found;
     if (is_ours(end)) {
@@ -45,7 +45,7 @@ static bool replace_end(struct pipe_end *end, int fd) {
     return true;
 }
 
-/* A word that the program says on a standard descriptor that it has closed must not become news. */
+/* Never one of the standard descriptors: a program that has closed one may still write to it, and that must not be news. */
 static int moved_up(int fd) {
     if (fd > STDERR_FILENO) return fd;
     const int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -63,7 +63,7 @@ static bool make_pipe(struct watched *watched) {
     return far && near;
 }
 
-/* A pipe whose other end was closed has nobody to tell, and a write to it may end the process (SIGPIPE). */
+/* Not when the other end was closed: nobody would read it, and the write may end the process (SIGPIPE). */
 static void tell(struct watched *watched) {
     if (watched->told || watched->pid != getpid() || !is_ours(&watched->near) || !is_ours(&watched->far)) return;
     watched->told = write(watched->near.fd, "", 1) == 1;
@@ -87,7 +87,7 @@ static void call(struct watch *watch) {
     if (watch->sleeps) wait_wake(watch->news);
 }
 
-/* Tell all who have news. NEWS_SOME: nobody is left to be told; else how those who are left stand. */
+/* Tell all that have news. NEWS_SOME: all are told; else what is known of the others: NEWS_HELD if it is so of any. */
 static enum news tell_all(const struct watch *watch) {
     enum news left = NEWS_SOME;
     for (struct watched *watched = watch->first; watched; watched = watched->next) {

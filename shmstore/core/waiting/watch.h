@@ -1,8 +1,8 @@
 /* Telling of news by a descriptor, for whoever waits for many things at once: poll, an event loop, green threads.
  *
- * A futex cannot be polled. So one thread of this process sleeps on the news word in place of all who watch a store through
+ * A futex cannot be polled. So one thread of this process sleeps on the news word in place of all that watch a store through
  * one handle, and makes the pipe of each that has news readable. Whoever is told is not looked at again before it settles,
- * and with nobody left to tell, the thread sleeps on a word of its own: a busy store costs its writers no wake-up then.
+ * and when all are told, the thread sleeps on a private word: then the writers of a busy store need not wake it.
  *
  * The pipes belong to the process: a forked child makes its own when it asks for the descriptor. Before a byte is written
  * or taken it is made sure that the descriptor still is our pipe, for programs close and reuse descriptors. */
@@ -37,7 +37,7 @@ struct watch {
     pthread_t thread;
     pid_t pid; /* of the process in which all this is */
     bool runs, stops, sleeps /* on the news word */;
-    atomic_u32 calls; /* raised to end the sleep on the word of its own */
+    atomic_u32 calls; /* the private word: raised to end the sleep on it */
     atomic_u32 *news;
     bool writable, barriers; /* a store attached for reading cannot announce a waiter: it is looked at every 2 ms */
     struct watched *first;
@@ -47,7 +47,7 @@ struct watch {
 
 void watch_open(struct watch *watch, atomic_u32 *news, bool writable, bool barriers);
 
-/* The descriptor of one who watches, which joins; made anew when it is not ours any more. -1: errno says why. */
+/* Let `watched` join, and return its descriptor, which is made anew when it is not ours any more. -1: errno says why. */
 int watch_descriptor(struct watch *watch, struct watched *watched);
 
 /* Make the pipe readable if `pending` or the look finds news, else not readable until there is some. */

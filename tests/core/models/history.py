@@ -9,7 +9,7 @@ from typing import Any
 from tests.core.operations import (
     FREE,
     Program,
-    Scene,
+    Scenario,
     fence_acquire,
     fence_release,
     load_acquire,
@@ -97,7 +97,7 @@ class WritesWithoutTheLock(History):
         yield from self.history_write()
 
 
-def scenes(model: type[History] = History) -> Mapping[str, Scene]:
+def scenarios(model: type[History] = History) -> Mapping[str, Scenario]:
     history = model()
     writer, locks = history.coordinate, frozenset({"coordinator"})
 
@@ -110,8 +110,8 @@ def scenes(model: type[History] = History) -> Mapping[str, Scene]:
             yield from history.history_read(number)
 
     return {
-        "a sample is replaced": Scene(history.locations(), (twice, reads), locks=locks),
-        "a coordinator dies": Scene(history.locations(), (writer, twice, reads), frozenset({0}), locks),
+        "a sample is replaced": Scenario(history.locations(), (twice, reads), locks=locks),
+        "a coordinator dies": Scenario(history.locations(), (writer, twice, reads), frozenset({0}), locks),
     }
 
 

@@ -11,7 +11,7 @@ from tests.core.models.ring import HELD, Ring, Word, word_of
 from tests.core.operations import (
     FREE,
     Program,
-    Scene,
+    Scenario,
     fence_acquire,
     fence_release,
     is_locked,
@@ -192,13 +192,13 @@ class Processes(Ring):
         yield from self.fields(0)
         return ()
 
-    def stage(self, *programs: Any, mortal: Sequence[int] = (), holder: int | None = None) -> Scene:
-        """A scene in which thread `holder` has entered place 0 already."""
+    def scenario(self, *programs: Any, mortal: Sequence[int] = (), holder: int | None = None) -> Scenario:
+        """A scenario in which thread `holder` has entered place 0 already."""
         shared = self.locations()
         if holder is not None:
             shared |= {place_of(0): Place(1, PLACE_USED), lock_of(0): holder}
         locks = frozenset({lock_of(0), lock_of(1), repair_lock_of(0)})
-        return Scene(shared, programs, frozenset(mortal), locks, at_rest=self.at_rest)
+        return Scenario(shared, programs, frozenset(mortal), locks, at_rest=self.at_rest)
 
 
 # One rule broken each; the docstring is the rule.
@@ -357,7 +357,7 @@ FIRST = (0, 1)  # the owner of place 0 in its first generation
 SECOND = (1, 1)
 
 
-def scenes(model: type[Processes] = Processes) -> Mapping[str, Scene]:
+def scenarios(model: type[Processes] = Processes) -> Mapping[str, Scenario]:
     table = model()
 
     def first() -> Program:
@@ -368,17 +368,17 @@ def scenes(model: type[Processes] = Processes) -> Mapping[str, Scene]:
 
     enters, leaves = table.enters_and_appends, table.appends_and_leaves
     return {
-        "a new owner is met": table.stage(enters, other),
-        "a new owner is read": table.stage(enters, other, lambda: table.reads(0)),
-        "a reader meets who leaves": table.stage(leaves, other, lambda: table.reads(0, 1, False)),
-        "a place changes hands": table.stage(first, enters, mortal=[0], holder=0),
-        "one leaves and another enters": table.stage(leaves, enters, mortal=[1]),
-        "two repair": table.stage(first, table.reaps, table.reaps, mortal=[0, 1], holder=0),
-        "a repairer meets an appender": table.stage(first, other, table.reaps, mortal=[0], holder=0),
-        "a place changes hands twice": table.stage(first, enters, enters, mortal=[0, 1], holder=0),
-        "a process has two threads": table.stage(table.only_enters, other, table.appends_beside),
-        "a repairer is late": table.stage(first, enters, table.reaps, mortal=[0, 1], holder=0),
-        "people look": table.stage(first, enters, table.looks_at_fields, mortal=[0], holder=0),
+        "a new owner is met": table.scenario(enters, other),
+        "a new owner is read": table.scenario(enters, other, lambda: table.reads(0)),
+        "a reader meets who leaves": table.scenario(leaves, other, lambda: table.reads(0, 1, False)),
+        "a place changes hands": table.scenario(first, enters, mortal=[0], holder=0),
+        "one leaves and another enters": table.scenario(leaves, enters, mortal=[1]),
+        "two repair": table.scenario(first, table.reaps, table.reaps, mortal=[0, 1], holder=0),
+        "a repairer meets an appender": table.scenario(first, other, table.reaps, mortal=[0], holder=0),
+        "a place changes hands twice": table.scenario(first, enters, enters, mortal=[0, 1], holder=0),
+        "a process has two threads": table.scenario(table.only_enters, other, table.appends_beside),
+        "a repairer is late": table.scenario(first, enters, table.reaps, mortal=[0, 1], holder=0),
+        "people look": table.scenario(first, enters, table.looks_at_fields, mortal=[0], holder=0),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     add_relaxed,
     cas_acq_rel,
     cas_release,
@@ -325,7 +325,7 @@ class Ring:
         return outcomes
 
     def publishes(self, me: int) -> Program:
-        """The rest of an append whose claim of ticket 0 and move are done when the scene begins."""
+        """The rest of an append whose claim of ticket 0 and move are done when the scenario begins."""
         yield from self.write_and_publish(me, 0, 1, 0)
         return (0,)
 
@@ -350,7 +350,7 @@ class Ring:
         return ()
 
     def filled(self) -> Program:
-        """Who has published the first lap before the scene begins."""
+        """Who has published the first lap before the scenario begins."""
         yield from ()
         return tuple(range(self.slots))
 
@@ -367,7 +367,9 @@ class Ring:
         while seen < ticket and not raised:
             raised, seen = yield cas_acq_rel("raise_bound:raise", bound, seen, ticket)
 
-    def scene(self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False, filled: bool = False) -> Scene:
+    def scenario(
+        self, *programs: Any, mortal: Sequence[int] = (), claimed: bool = False, filled: bool = False
+    ) -> Scenario:
         """With `claimed`, thread 0 holds ticket 0 when it begins; with `filled`, the first lap has been published."""
         shared = self.locations()
         if filled:
@@ -376,4 +378,4 @@ class Ring:
                 shared |= {word_of(slot): Word(1, NOBODY, PUBLISHED), unit_of(slot): slot}
         if claimed:
             shared |= {"tail": 1, word_of(0): Word(1, 0, WRITING)}
-        return Scene(shared, programs, frozenset(mortal), at_rest=self.at_rest)
+        return Scenario(shared, programs, frozenset(mortal), at_rest=self.at_rest)

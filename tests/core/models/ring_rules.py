@@ -20,7 +20,7 @@ from tests.core.models.ring import (
 )
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     cas_acq_rel,
     cas_release,
     fence_acquire,
@@ -32,7 +32,7 @@ from tests.core.operations import (
 )
 
 
-def scenes(model: type[Ring] = Ring) -> Mapping[str, Scene]:
+def scenarios(model: type[Ring] = Ring) -> Mapping[str, Scenario]:
     ring, pair = model(), model(slots=2)
 
     def appends(me: int, count: int = 1, ring: Ring = ring) -> Any:
@@ -45,18 +45,20 @@ def scenes(model: type[Ring] = Ring) -> Mapping[str, Scene]:
         return ring.publishes(0)
 
     return {
-        "two readers meet the dead": ring.scene(appends(0), reads(), reads(), mortal=[0, 1]),
-        "two append and one reads": ring.scene(appends(0), appends(1), reads()),
-        "two append two laps": ring.scene(appends(0, 2), appends(1, 2)),
-        "a reader only looks": ring.scene(appends(0), appends(1), reads(1, False), mortal=[0]),
-        "a reader looks twice": ring.scene(publishes, appends(1), reads(2), mortal=[0], claimed=True),
-        "two meet the dead": ring.scene(publishes, appends(1), appends(2), mortal=[0], claimed=True),
-        "a run is overtaken": pair.scene(appends(0, 3, pair), lambda: pair.reads(0)),
-        "a run of two writers is passed": pair.scene(
+        "two readers meet the dead": ring.scenario(appends(0), reads(), reads(), mortal=[0, 1]),
+        "two append and one reads": ring.scenario(appends(0), appends(1), reads()),
+        "two append two laps": ring.scenario(appends(0, 2), appends(1, 2)),
+        "a reader only looks": ring.scenario(appends(0), appends(1), reads(1, False), mortal=[0]),
+        "a reader looks twice": ring.scenario(publishes, appends(1), reads(2), mortal=[0], claimed=True),
+        "two meet the dead": ring.scenario(publishes, appends(1), appends(2), mortal=[0], claimed=True),
+        "a run is overtaken": pair.scenario(appends(0, 3, pair), lambda: pair.reads(0)),
+        "a run of two writers is passed": pair.scenario(
             appends(0, 1, pair), appends(1, 1, pair), lambda: pair.reads(0), filled=True
         ),
-        "a helper passes a new key": ring.scene(lambda: ring.interns_and_appends(0), ring.helps, ring.asks_about_keys),
-        "two raise the floor": ring.scene(lambda: ring.raises_floor(1), lambda: ring.raises_floor(2)),
+        "a helper passes a new key": ring.scenario(
+            lambda: ring.interns_and_appends(0), ring.helps, ring.asks_about_keys
+        ),
+        "two raise the floor": ring.scenario(lambda: ring.raises_floor(1), lambda: ring.raises_floor(2)),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tests.core.models.ring import NOBODY, PUBLISHED, Ring, Word, unit_of, word_of
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     fence_acquire,
     load_acquire,
     load_relaxed,
@@ -161,7 +161,7 @@ class Blocks(Ring):
         return outcomes
 
     def has_copied(self, ticket: int) -> Program:
-        """The rest of a scan that has read and proved a block when the scene begins."""
+        """The rest of a scan that has read and proved a block when the scenario begins."""
         block, tickets = self.block_of(ticket)
         lap, _ = self.where(ticket)
         yield from self.summary_write(block, lap, tickets)
@@ -169,7 +169,7 @@ class Blocks(Ring):
 
     def begins(
         self, *programs: Any, tail: int = 0, floor: int = 0, sealed: Sequence[int] = (), mortal: Sequence[int] = ()
-    ) -> Scene:
+    ) -> Scenario:
         """All below the tail is published when it begins, what lies below the floor is cleared, and these processes
         have marked every block that is whole."""
         shared = {**self.locations(), "tail": tail, "floor": floor}
@@ -188,10 +188,10 @@ class Blocks(Ring):
             yield from ()
             return tuple(range(tail))
 
-        return Scene(shared, (*programs, published), frozenset(mortal), at_rest=self.at_rest)
+        return Scenario(shared, (*programs, published), frozenset(mortal), at_rest=self.at_rest)
 
 
-def scenes(model: type[Blocks] = Blocks) -> Mapping[str, Scene]:
+def scenarios(model: type[Blocks] = Blocks) -> Mapping[str, Scenario]:
     ring = model(slots=3)  # a block of two and one of one
 
     def appends(me: int, count: int = 1) -> Callable[[], Program]:
@@ -201,7 +201,7 @@ def scenes(model: type[Blocks] = Blocks) -> Mapping[str, Scene]:
         return lambda: ring.scans(process, times)
 
     def goes_on(process: int, first: int, tail: int) -> Callable[[], Program]:
-        """A scan that has fixed its tickets when the scene begins."""
+        """A scan that has fixed its tickets when the scenario begins."""
         return lambda: ring.scan_tickets(process, first, tail)
 
     def has_copied(ticket: int) -> Callable[[], Program]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     cas_acq_rel,
     cas_release,
     load_acquire,
@@ -256,17 +256,21 @@ class ReadsUnmarkedCells(Table):
         return text
 
 
-def scenes(model: type[Table] = Table) -> Mapping[str, Scene]:
+def scenarios(model: type[Table] = Table) -> Mapping[str, Scenario]:
     table = model()
 
-    def scene(*programs: Any, mortal: Sequence[int] = ()) -> Scene:
-        return Scene(table.locations(), programs, frozenset(mortal), at_rest=table.at_rest)
+    def scenario(*programs: Any, mortal: Sequence[int] = ()) -> Scenario:
+        return Scenario(table.locations(), programs, frozenset(mortal), at_rest=table.at_rest)
 
     return {
-        "two intern one text": scene(lambda: table.interns_and_reads(0, "a"), lambda: table.interns_and_reads(1, "a")),
-        "two intern two texts": scene(lambda: table.interns(0, "a"), lambda: table.interns(1, "b"), table.reads),
-        "a publisher dies": scene(lambda: table.interns(0, "a"), lambda: table.interns_and_reads(1, "a"), mortal=[0]),
-        "a spare is used": scene(lambda: table.interns(0, "a", "b"), lambda: table.interns(1, "a"), table.reads),
+        "two intern one text": scenario(
+            lambda: table.interns_and_reads(0, "a"), lambda: table.interns_and_reads(1, "a")
+        ),
+        "two intern two texts": scenario(lambda: table.interns(0, "a"), lambda: table.interns(1, "b"), table.reads),
+        "a publisher dies": scenario(
+            lambda: table.interns(0, "a"), lambda: table.interns_and_reads(1, "a"), mortal=[0]
+        ),
+        "a spare is used": scenario(lambda: table.interns(0, "a", "b"), lambda: table.interns(1, "a"), table.reads),
     }
 
 

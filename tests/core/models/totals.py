@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tests.core.models.ring import ABANDONED, HELD, PUBLISHED, STALLED, VOID, WRITING, Ledger, Ring, Word, word_of
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     fence_acquire,
     load_acquire,
     load_relaxed,
@@ -153,7 +153,7 @@ class Totals(Ring):
             require(one.length <= appended, f"{appended} were appended in the end, there were {one}")
 
 
-def scenes(model: type[Totals] = Totals) -> Mapping[str, Scene]:
+def scenarios(model: type[Totals] = Totals) -> Mapping[str, Scenario]:
     one, two, patient = model(), model(slots=2), model(rounds=2)
 
     def counts(ring: Totals = one, asker: int = 0, times: int = 1, least: int = 0) -> Callable[[], Program]:
@@ -166,17 +166,17 @@ def scenes(model: type[Totals] = Totals) -> Mapping[str, Scene]:
         return lambda: ring.appends(me, count)
 
     return {
-        "a claim is settled": one.scene(publishes(), one.settles, counts(times=2), mortal=[0], claimed=True),
-        "the next lap meets the dead": one.scene(publishes(), appends(1), counts(times=2), mortal=[0], claimed=True),
-        "two askers share a memo": two.scene(
+        "a claim is settled": one.scenario(publishes(), one.settles, counts(times=2), mortal=[0], claimed=True),
+        "the next lap meets the dead": one.scenario(publishes(), appends(1), counts(times=2), mortal=[0], claimed=True),
+        "two askers share a memo": two.scenario(
             publishes(two), two.settles, counts(two), counts(two), mortal=[0], claimed=True
         ),
-        "an appender dies": one.scene(appends(0), counts(), mortal=[0]),
-        "a slow writer is passed": patient.scene(
+        "an appender dies": one.scenario(appends(0), counts(), mortal=[0]),
+        "a slow writer is passed": patient.scenario(
             publishes(patient), appends(1, 1, patient), counts(patient), claimed=True
         ),
-        "who appends counts": one.scene(lambda: one.appends_and_counts(0, 0), lambda: one.appends_and_counts(1, 1)),
-        "a full ring is appended to": two.scene(appends(0, 2, two), counts(two, least=2), filled=True),
+        "who appends counts": one.scenario(lambda: one.appends_and_counts(0, 0), lambda: one.appends_and_counts(1, 1)),
+        "a full ring is appended to": two.scenario(appends(0, 2, two), counts(two, least=2), filled=True),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.core.operations import (
     Program,
-    Scene,
+    Scenario,
     barrier,
     cas_acq_rel,
     load_acquire,
@@ -183,7 +183,7 @@ class SleepsWithoutLimit(Waiting):
         return reason
 
 
-def scenes(model: type[Waiting] = Waiting) -> Mapping[str, Scene]:
+def scenarios(model: type[Waiting] = Waiting) -> Mapping[str, Scenario]:
     waiting = model()
 
     def waits(records: int) -> Any:
@@ -192,15 +192,15 @@ def scenes(model: type[Waiting] = Waiting) -> Mapping[str, Scene]:
     def nobody_naps(_values: Mapping[Any, Any], results: Sequence[Any]) -> None:
         require(True not in results, "a waiter naps though nobody died")
 
-    def scene(*programs: Any, mortal: Sequence[int] = ()) -> Scene:
+    def scenario(*programs: Any, mortal: Sequence[int] = ()) -> Scenario:
         at_rest = {} if mortal else {"at_rest": nobody_naps}
-        return Scene(waiting.locations(), programs, frozenset(mortal), has_barriers=True, **at_rest)
+        return Scenario(waiting.locations(), programs, frozenset(mortal), has_barriers=True, **at_rest)
 
     return {
-        "one waits": scene(waiting.appends, waits(1)),
-        "two wait": scene(waiting.appends, waits(1), waits(1)),
-        "two append and two wait": scene(waiting.appends, waiting.appends, waits(1), waits(2)),
-        "the waker dies": scene(waiting.appends, waits(1), waits(1), mortal=[0]),
+        "one waits": scenario(waiting.appends, waits(1)),
+        "two wait": scenario(waiting.appends, waits(1), waits(1)),
+        "two append and two wait": scenario(waiting.appends, waiting.appends, waits(1), waits(2)),
+        "the waker dies": scenario(waiting.appends, waits(1), waits(1), mortal=[0]),
     }
 
 

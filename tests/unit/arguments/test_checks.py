@@ -13,7 +13,7 @@ from shmstore.arguments.checks import function, plain_number, whole_number
 from shmstore.arguments.moments import length_ns, moment_ns
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidOption, ShmStoreError
-from tests.helpers.calls import CALLS, WRONG, Detached, Loud, remove_new, staged
+from tests.helpers.calls import CALLS, WRONG, Detached, Loud, examples, remove_new
 
 
 class Number(Record):
@@ -22,12 +22,12 @@ class Number(Record):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_takes_a_value_or_raises_an_error_of_ours(name: str, call: str) -> None:
-    with staged(name) as stage:
+    with examples(name) as given:
         for which, value in WRONG.items():
             if call == "cursor wait" and which in ("None", "inf", "digits", "beyond"):
                 continue  # it would wait
             try:
-                CALLS[call](stage, value)
+                CALLS[call](given, value)
             except ShmStoreError as error:
                 assert len(str(error)) < 1000, which
             remove_new(name)

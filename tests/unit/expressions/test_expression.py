@@ -3,8 +3,10 @@
 import copy
 import operator
 import pickle
+import resource
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -30,6 +32,8 @@ from shmstore import (
 )
 from shmstore.errors import FieldError, FieldTypeError, InvalidOption
 from shmstore.expressions.compiler import compiled
+from tests.helpers.processes import Child
+from tests.helpers.segments import may_fork
 
 SECOND_NS = 10**9
 
@@ -290,7 +294,7 @@ def test_a_key_that_came_after_the_snapshot_is_not_in_it(store: EventStore[Order
             r"\(Float64\) is compared with 'x' \(str\); expected a number",
         ),
         (field("price") * 2 == "x", FieldTypeError, "price", "expected a number"),
-        (field("price").startswith("x"), FieldTypeError, "price", "begin with nothing"),
+        (field("price").startswith("x"), FieldTypeError, "price", "does not begin with anything"),
         (field("price") > datetime.now(UTC), FieldTypeError, "price", "expected a number"),
         (field("timestamp") > "now", FieldTypeError, "timestamp", "expected an aware datetime"),
         (field("note") + 1 > 2, FieldTypeError, "note", "holds no numbers"),
@@ -420,6 +424,21 @@ def test_a_program_runs_over_its_own_fields_only(name: str, snapshot: Snapshot[O
 def test_what_is_no_program_is_refused(step: Any) -> None:
     with pytest.raises((ValueError, TypeError, OverflowError)):
         _core.Program(SCHEMA.fields, [step], [], "")
+
+
+@may_fork
+def test_a_program_for_which_memory_is_short_is_told_so() -> None:
+    texts = [b"x" * (64 << 20)]
+
+    def life() -> int:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limit = used + len(texts[0]) * 3 // 2  # one copy is made before the core makes its own
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        with pytest.raises(MemoryError):
+            _core.Program([("note", _core.TEXT, 8)], [("text member", 0, 0, 0, texts)], [], "")
+        return 0
+
+    assert Child(life).wait() == 0
 
 
 def test_keeping_by_a_mask_needs_a_byte_for_every_row(snapshot: Snapshot[Order]) -> None:

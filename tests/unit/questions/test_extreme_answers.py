@@ -167,13 +167,16 @@ def test_the_core_refuses_fields_that_are_none(store: EventStore[Reading]) -> No
                 asked.edge(program, index, True)
             with pytest.raises(IndexError):
                 asked.distinct(program, index)
-            for by in {index} - {-1}:
-                with pytest.raises(IndexError):
-                    asked.tally(program, [], by=by)
-                with pytest.raises(IndexError):
-                    asked.distinct(program, 0, by=by)
+            with pytest.raises(IndexError):
+                asked.group_tallies(program, [], index)
+            with pytest.raises(IndexError):
+                asked.window_tallies(program, [], by=index, pane_ns=1)
+            with pytest.raises(IndexError):
+                asked.group_edges(program, 3, True, index)
+            with pytest.raises(IndexError):
+                asked.group_distinct(program, 0, index)
 
     for asked in (store._core, store._core.snapshot()):
         assert Child(lambda: refuse_all(asked)).wait() == 0  # noqa: B023
-        assert asked.edge(program, 3, True) == (None, [3])
-        assert asked.distinct(program, 3, by=-1) == 3
+        assert asked.edge(program, 3, True) == 3
+        assert asked.distinct(program, 3) == 3

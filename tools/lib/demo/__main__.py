@@ -1,4 +1,4 @@
-"""The demo's command line, its result in writing, and its end, however that comes."""
+"""The demo's command line, its result in writing, and its clean-up, however it ends."""
 
 import argparse
 import os
@@ -14,7 +14,6 @@ from demo.measurement import CAPACITY, HAMMER_METRICS, PARTITIONS, Measurement
 from demo.plan import Plan
 from demo.view import View
 from demo.workers import Workers
-from shmstore import EventStore
 from shmstore.cli import units
 from shmstore.cli.render import Column, Output, Tone
 
@@ -37,44 +36,30 @@ _WRITER_COLUMNS = (
 def main() -> int:
     """Run it, print the account, and return 0 when it balances."""
     args = _parser().parse_args()
-    return guard("tools/demo", lambda: _demo(args))
+    return guard("tools/demo", lambda end: _demo(args, end))
 
 
-def _demo(args: argparse.Namespace) -> int:
-    with ExitStack() as end:
-        store = shmstore.create(
-            args.name,
-            Measurement,
-            capacity=CAPACITY,
-            partitions=PARTITIONS,
-            processes=args.processes + _OTHER_PROCESSES,
-        )
-        end.enter_context(store)
-        end.callback(_unlink, store)
-        return _run(args, store, end)
-
-
-def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStack) -> int:
-    out = Output()
+def _demo(args: argparse.Namespace, end: ExitStack) -> int:
+    out, places = Output(), args.processes + _OTHER_PROCESSES
+    store = shmstore.create(args.name, Measurement, capacity=CAPACITY, partitions=PARTITIONS, processes=places)
+    end.enter_context(store)
+    end.callback(lambda: store.unlinked or shmstore.unlink(store.name))
     for metric in HAMMER_METRICS:
         store.key(metric)
-    board = Board.make()
-    size = units.size(os.stat(f"/dev/shm/{store.name}").st_size)
-    out.write(
-        [
-            f"store {store.name}: the newest {units.count(store.capacity)} records in {PARTITIONS} partitions, {size}; "
-            f"look from elsewhere with .venv/bin/shmstore-inspect top {store.name}"
-        ]
-    )
+    board = Board()
+    count, size = units.count(store.capacity), units.size(os.stat(f"/dev/shm/{store.name}").st_size)
+    hint = f"look from elsewhere with .venv/bin/shmstore-inspect top {store.name}"
+    out.write([f"store {store.name}: the newest {count} records in {PARTITIONS} partitions, {size}; {hint}"])
     workers = Workers(store.name, board)
     end.callback(workers.end)
     with out.live() if out.on_terminal else nullcontext() as show:
         view = View(store, board, out, args.seconds, show)
         plan = Plan(store, board, workers, view)
         plan.run(args.seconds, args.processes, args.plant)
-    account = plan.account()
+    account = Account(store, board, plan.writers, plan.follower, plan.snapshots)
     code, checked = workers.inspect("check")
-    out.write(["", *_written(out, account)])
+    writers = out.table(_WRITER_COLUMNS, account.writers)
+    out.write(["", *out.table(_PARTITION_COLUMNS, account.partitions), "", *writers, ""])
     findings = [*account.findings(), (code == 0, f"shmstore-inspect check says: {checked}")]
     for holds, text in findings:
         out.write([f"{out.paint('ok    ', Tone.GOOD) if holds else out.paint('WRONG ', Tone.BAD)}  {text}"])
@@ -82,11 +67,6 @@ def _run(args: argparse.Namespace, store: EventStore[Measurement], end: ExitStac
     balances = all(holds for holds, _ in findings)
     out.write([out.paint("The account balances.", Tone.GOOD) if balances else "The account does NOT balance."])
     return OK if balances else FAILURE
-
-
-def _written(out: Output, account: Account) -> list[str]:
-    writers = [vars(line) | {"role": f"{line.role}{' (killed)' if line.killed else ''}"} for line in account.writers]
-    return [*out.table(_PARTITION_COLUMNS, account.partitions), "", *out.table(_WRITER_COLUMNS, writers), ""]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,11 +84,6 @@ def _parser() -> argparse.ArgumentParser:
     mistake = "let a writer make this mistake; the account must find it and the exit status be 1"
     add("--plant", choices=ERRORS, help=mistake)
     return parser
-
-
-def _unlink(store: EventStore[Measurement]) -> None:
-    if not store.unlinked:
-        shmstore.unlink(store.name)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""The board: numbers that the processes show one another beside the store, in memory that they inherit from the first.
+"""The board: numbers that the processes show one another beside the store, in memory that the first one passes on.
 
-A writer acknowledges here what `append` returned for, so what was acknowledged is known even of one that was killed.
+A writer acknowledges each append here after it returned, so that this is known even of a writer that was killed.
 """
 
 import mmap
 import os
 from enum import IntEnum
 
-from demo.measurement import PARTITIONS
+from demo.measurement import PARTITIONS, sources_of
 from tests.helpers.accounting import WORDS, Ledger
 
 MOST_WRITERS = 500
@@ -27,31 +27,30 @@ class Cell(IntEnum):
     SNAPSHOTS = 5
     SNAPSHOT_NS = 6
     SNAPSHOT_RECORDS = 7
-    FIRST_PROCESS = 8  # who made the board, and started all others
+    FIRST_PROCESS = 8  # the one that made the board, and started all others
 
 
 class Board:
     """64-bit numbers by Cell, and the ledger of all writers."""
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self._words = memoryview(mmap.mmap(fd, _BYTES)).cast("q")
+    def __init__(self, fd: int | None = None) -> None:
+        """Map the board of this descriptor, or make one."""
+        self.fd = os.memfd_create("board") if fd is None else fd
+        os.ftruncate(self.fd, _BYTES)
+        self._words = memoryview(mmap.mmap(self.fd, _BYTES)).cast("q")
         self.ledger = Ledger(SOURCES, self._words[_LEDGER_FROM:])
-
-    @classmethod
-    def make(cls) -> "Board":
-        """A new board; others map it by its descriptor."""
-        fd = os.memfd_create("board")
-        os.ftruncate(fd, _BYTES)
-        board = cls(fd)
-        board[Cell.FIRST_PROCESS] = os.getpid()
-        return board
+        if fd is None:
+            self[Cell.FIRST_PROCESS] = os.getpid()
 
     def __getitem__(self, cell: Cell) -> int:
         return self._words[cell]
 
     def __setitem__(self, cell: Cell, value: int) -> None:
         self._words[cell] = value
+
+    def acknowledged(self, writer: int) -> int:
+        """How many appends of a writer returned."""
+        return sum(map(self.ledger.returned, sources_of(writer)))
 
     def is_over(self, cell: Cell) -> bool:
         """Whether a worker that goes by this cell has to end: it was told to, or the demo itself is gone."""

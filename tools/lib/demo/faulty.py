@@ -21,18 +21,17 @@ def main() -> None:
         write = writer(store, board, number)
         for value in range(3):
             write(key, float(value))
-        ledger, source, now_ns = board.ledger, source_of(number, key), time.time_ns()
+        source, now_ns = source_of(number, key), time.time_ns()
+
+        def append(sequence: int, value: float, proved: float) -> int:
+            proof = proof_of(key, number, sequence, proved, now_ns)
+            return store.append(("faulty", number, sequence, value, now_ns, proof))
+
         if error == "repeated":
-            sequence = ledger.began(source) - 1
-            store.append(("faulty", number, sequence, 2.0, now_ns, proof_of(key, number, sequence, 2.0, now_ns)))
+            append(2, 2.0, 2.0)
             return
-        sequence, newest = ledger.begin(source), ledger.newest(source)
-        assert newest is not None
-        position = newest[1]
-        if error == "torn":
-            proof = proof_of(key, number, sequence, 4.0, now_ns)
-            position = store.append(("faulty", number, sequence, 5.0, now_ns, proof))
-        ledger.acknowledge(source, sequence, position=position)
+        position = append(3, 5.0, 4.0) if error == "torn" else 0
+        board.ledger.acknowledge(source, board.ledger.begin(source), position=position)
 
 
 if __name__ == "__main__":

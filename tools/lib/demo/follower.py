@@ -4,20 +4,19 @@ Its report, when told to end and all is read, is a JSON object on standard outpu
 """
 
 import json
-import statistics
 import time
-from collections.abc import Iterator
-from itertools import takewhile
+from functools import cache
 
-from demo.board import SOURCES, Board, Cell
-from demo.measurement import PARTITIONS, Measurement, Numbers, identifier
+from demo.board import MOST_WRITERS, Board, Cell
+from demo.measurement import PARTITIONS, Measurement, identifier
 from demo.worker import begin
-from shmstore import Cursor, EventStore, Gap
-from tests.helpers.accounting import Account, Wrong
+from shmstore import Cursor, EventStore
+from shmstore.reading.gap import gaps_of
+from tests.helpers.accounting import Account, Wrong, balance
 
 _BATCH = 4096
-_FEW = 32  # where more come at a time, a writer would wake us for every other record: breathe instead of waiting
-_BREATH_S = 0.001
+_FEW = 32  # when more come at a time, a writer would wake us for every other record: sleep briefly instead of waiting
+_NAP_S = 0.001
 _WAIT_S = 0.05
 _ASLEEP_NS = 100_000  # after this long in a wait it sleeps in the kernel, so that what comes next has to wake it
 
@@ -29,11 +28,10 @@ class Follower:
         self._store = store
         self._cursor = cursor
         self._board = board
-        self._numbers = Numbers(store.key)
-        identify = identifier(self._numbers)
+        self._number_of = cache(store.key)
+        identify = identifier(self._number_of)
         self._accounts = [Account(number, PARTITIONS, board.ledger, identify) for number in range(PARTITIONS)]
-        self._last_gap: Gap | None = None
-        self._wake_ups_ns: list[int] = []
+        self._wake_ups_us: list[float] = []
 
     def run(self) -> None:
         """Follow until told to end and nothing is left, then balance. Raises Wrong."""
@@ -44,23 +42,22 @@ class Follower:
             if records:
                 first_ns = min(record.timestamp for record in records) if woken_ns else 0
                 if first_ns > waiting_ns + _ASLEEP_NS:
-                    self._wake_ups_ns.append(woken_ns - first_ns)
+                    self._wake_ups_us.append((woken_ns - first_ns) / 1000)
                 self._take(records)
                 self._board[Cell.FOLLOWED] = sum(account.read for account in self._accounts)
                 self._board[Cell.LAG] = self._cursor.lag
             elif ending and not self._cursor.lag:
-                return self._balance()
+                self._take([])  # gaps at the very end
+                return balance(self._accounts, self._store, MOST_WRITERS)
             woken_ns = 0
             if len(records) < _FEW:
                 waiting_ns = time.time_ns()
                 woken_ns = time.time_ns() if self._cursor.wait(_WAIT_S) else 0
             elif len(records) < _BATCH:
-                time.sleep(_BREATH_S)
+                time.sleep(_NAP_S)
 
     def report(self, wrong: str) -> dict[str, object]:
         """What the result needs to know."""
-        wake_ups_us = [wake_up_ns / 1000 for wake_up_ns in self._wake_ups_ns]
-        percentiles_us = statistics.quantiles(wake_ups_us, n=100) if len(wake_ups_us) > 1 else wake_ups_us * 99
         return {
             "wrong": wrong,
             "partitions": [{"read": account.read, "gaps": account.gaps} for account in self._accounts],
@@ -70,33 +67,18 @@ class Follower:
                 for source, end in account.ends.items()
             ],
             "lost": self._cursor.lost,
-            "wake_ups": len(wake_ups_us),
-            "wake_up_p50_us": percentiles_us[49] if percentiles_us else None,
-            "wake_up_p99_us": percentiles_us[98] if percentiles_us else None,
+            "wake_ups_us": self._wake_ups_us,
         }
 
     def _take(self, records: list[Measurement]) -> None:
         """Enter what one read gave into the accounts of its partitions."""
         parts: list[list[Measurement]] = [[] for _ in self._accounts]
-        numbers = self._numbers
+        number_of = self._number_of
         for record in records:
-            parts[numbers[record[0]] % PARTITIONS].append(record)
-        gaps = list(self._new_gaps())
+            parts[number_of(record[0]) % PARTITIONS].append(record)
+        gaps = gaps_of(self._cursor._core.drain_gaps())  # all of them; `gaps` keeps only the newest
         for account, part, position in zip(self._accounts, parts, self._cursor.positions, strict=True):
             account.take(part, (gap for gap in gaps if gap.partition == account.partition), position // PARTITIONS)
-
-    def _balance(self) -> None:
-        self._take([])
-        for account, part in zip(self._accounts, self._store.statistics.partitions, strict=True):
-            tickets = part.appended + part.voided + part.skipped
-            account.close(tickets, part.voided, part.skipped, range(account.partition, SOURCES, PARTITIONS))
-
-    def _new_gaps(self) -> Iterator[Gap]:
-        """The cursor keeps its newest gaps; those after the last that we know are new."""
-        known = self._last_gap
-        new = list(takewhile(lambda gap: gap is not known, reversed(self._cursor.gaps)))
-        self._last_gap = new[0] if new else known
-        return reversed(new)
 
 
 def main() -> None:

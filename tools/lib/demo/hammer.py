@@ -11,7 +11,7 @@ from demo.measurement import HAMMER_METRICS
 from demo.worker import begin, writer
 
 _ROUNDS = 250  # between two looks at the board
-_NICENESS = 10  # where cores are few, it shall not starve those that it is to be seen by
+_NICENESS = 10  # where cores are few, it must not starve the processes that watch it
 
 
 def main() -> None:

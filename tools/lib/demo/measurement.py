@@ -33,24 +33,17 @@ def source_of(writer: int, key: int) -> int:
     return writer * PARTITIONS + key % PARTITIONS  # as the rule "key" has it
 
 
-class Numbers(dict[str, int]):
-    """Numbers of keys by their text, each asked for once."""
-
-    def __init__(self, number_of: Callable[[str], int]) -> None:
-        """`number_of` is the store's `key`."""
-        self._number_of = number_of
-
-    def __missing__(self, text: str) -> int:
-        self[text] = number = self._number_of(text)
-        return number
+def sources_of(writer: int) -> range:
+    """All that one writer wrote, for the accountant."""
+    return range(writer * PARTITIONS, (writer + 1) * PARTITIONS)
 
 
-def identifier(numbers: Numbers) -> Identify:
-    """A function that proves a record to be whole, and says its source and number."""
+def identifier(number_of: Callable[[str], int]) -> Identify:
+    """A function that checks that a record is whole, and returns its source and number; `number_of` numbers keys."""
 
     def identify(record: Measurement) -> tuple[int, int]:
         metric, writer, sequence, value, timestamp, proof = record
-        key = numbers[metric]
+        key = number_of(metric)
         if proof != proof_of(key, writer, sequence, value, timestamp):
             raise Wrong(f"it is torn: {record}")
         return source_of(writer, key), sequence

@@ -5,9 +5,10 @@ It is attached for reading only, as an observer should be. Its report is a JSON 
 
 import json
 import time
+from functools import cache
 
 from demo.board import Cell
-from demo.measurement import Numbers, identifier
+from demo.measurement import identifier
 from demo.worker import begin
 from tests.helpers.accounting import Wrong, check_order
 
@@ -20,7 +21,7 @@ def main() -> None:
     store, board, _ = begin(read_only=True)
     times_ms, records, wrong = [], 0, ""
     with store:
-        identify = identifier(Numbers(store.key))
+        identify = identifier(cache(store.key))
         while not board.is_over(Cell.READERS_END):
             start_s = time.perf_counter()
             snapshot = store.snapshot()

@@ -25,6 +25,8 @@ class Worker(subprocess.Popen[bytes]):
         self.role = role
         self.number = number
         self.may_end = False
+        self.last_found = False
+        """Of a writer that has ended: whether its last acknowledged record was found."""
         self._output, self._messages = os.memfd_create("output"), os.memfd_create("messages")
         super().__init__(
             [sys.executable, "-m", module, *map(str, words)],
@@ -43,8 +45,7 @@ class Worker(subprocess.Popen[bytes]):
 
     def report(self) -> dict[str, Any]:
         """The report of a reader that was told to end. Raises Failed."""
-        report: dict[str, Any] = json.loads(self.finish())
-        return report
+        return dict(json.loads(self.finish()))
 
     def how_it_ended(self) -> str:
         """How it ended, in words, and what it wrote to standard error."""
@@ -67,7 +68,7 @@ class Workers:
         return self._keep(Worker(role, number, f"demo.{role}", words, (self._board.fd,)))
 
     def start_coordinator(self) -> Worker:
-        """Start the real thing, as `shmstore-coordinator NAME` does."""
+        """Start the coordinator that users start, as `shmstore-coordinator NAME`."""
         return self._keep(Worker("coordinator", 0, "shmstore.cli.coordinator", (self._name,), ()))
 
     def inspect(self, verb: str) -> tuple[int, str]:

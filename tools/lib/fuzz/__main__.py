@@ -10,7 +10,7 @@ import time
 
 import shmstore
 from tests.helpers.differential import run_round
-from tests.helpers.random_stores import Play
+from tests.helpers.random_stores import RandomStore
 from tests.property.test_questions import CHANGES, put
 
 QUESTIONS = 20
@@ -18,17 +18,17 @@ QUESTIONS = 20
 
 def ask_round(name: str, seed: str) -> None:
     """A store that changes, and questions about it in every way to ask them."""
-    play = Play(name, random.Random(seed))
+    subject = RandomStore(name, random.Random(seed))
     try:
         for _ in range(QUESTIONS):
-            for _ in range(play.dice.randrange(4)):
-                play.dice.choice(CHANGES)(play)
-            put(play)
+            for _ in range(subject.dice.randrange(4)):
+                subject.dice.choice(CHANGES)(subject)
+            put(subject)
     except BaseException:
         print(f"questions, seed {seed}")
         raise
     finally:
-        play.close()
+        subject.close()
         shmstore.unlink(name)
 
 
@@ -44,8 +44,8 @@ def main() -> int:
         if time.monotonic() > end:
             print(f"{number} rounds, nothing differs")
             return 0
-        play = run_round if number % 2 else ask_round
-        play(f"shmstore-fuzz-{os.getpid()}", f"{args.seed}/{number}")
+        one_round = run_round if number % 2 else ask_round
+        one_round(f"shmstore-fuzz-{os.getpid()}", f"{args.seed}/{number}")
     raise AssertionError("count() has no end")
 
 

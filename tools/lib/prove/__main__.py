@@ -1,4 +1,4 @@
-"""The command line of tools/prove: run the tests or take what they noted, print the page, and be honest at the end."""
+"""The command line of tools/prove: run the tests or take what they noted, print the page, and say what holds."""
 
 import argparse
 import os
@@ -22,15 +22,15 @@ PAGE = Path("tests/PROOF.md")
 def main() -> int:
     """Print the page and return 0 when every promise holds."""
     args, arguments = _parser().parse_known_args()
-    return guard("tools/prove", lambda: _prove(args, arguments))
+    return guard("tools/prove", lambda _: _prove(args, arguments))
 
 
 def _prove(args: argparse.Namespace, arguments: list[str]) -> int:
     begun = time.monotonic()
     scorecard = _noted(args.scorecard) if args.scorecard else _run(args.seed, arguments)
-    words = ("--seed", str(args.seed))
+    command = ["tools/prove", "--seed", str(args.seed), *arguments]
     facts = {
-        "command": "tools/prove --from FILE" if args.scorecard else shlex.join(["tools/prove", *words, *arguments]),
+        "command": "tools/prove --from FILE" if args.scorecard else shlex.join(command),
         "seed": str(args.seed),
         **({} if args.scorecard else {"seconds": f"{time.monotonic() - begun:.0f}"}),
         **machine(),
@@ -69,16 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "All other arguments are passed on to pytest.",
     )
     seed = int(os.environ.get("SHMSTORE_SEED") or random.randrange(2**32))
-    parser.add_argument("--seed", type=units.whole, default=seed, metavar="N", help="repeats a run (default: random)")
-    parser.add_argument(
-        "--from",
-        dest="scorecard",
-        metavar="FILE",
-        help="run nothing: the tests were run with SHMSTORE_SCORECARD=FILE",
-    )
-    parser.add_argument(
-        "--to", default=str(PAGE), metavar="FILE", help=f"where to write the page; - nowhere (default: {PAGE})"
-    )
+    add = parser.add_argument
+    add("--seed", type=units.whole, default=seed, metavar="N", help="repeats a run (default: random)")
+    noted = "run nothing: the tests were run with SHMSTORE_SCORECARD=FILE"
+    add("--from", dest="scorecard", metavar="FILE", help=noted)
+    add("--to", default=str(PAGE), metavar="FILE", help=f"where to write the page; - nowhere (default: {PAGE})")
     return parser
 
 

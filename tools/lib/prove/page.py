@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from prove.scorecard import HOLDS, Scorecard, Shown
+from prove.scorecard import HOLDS, Line, Scorecard, Shown
 
 _OF_STEPS = (
     "K is the number of instruction boundaries of an operation. In a long loop that changes no shared byte, the later "
@@ -44,12 +44,10 @@ def _lines(scorecard: Scorecard, facts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _details(scorecard: Scorecard) -> Iterator[str]:
-    notes = [(shown.promise.row, note) for shown in scorecard.shown for note in shown.notes]
     yield from _stepped(scorecard)
     models: dict[str, dict[str, Any]] = {}
-    for _, note in notes:
-        if "model" in note["figures"]:
-            models.setdefault(note["figures"]["model"], {}).update(note["figures"])
+    for _, note in _notes(scorecard, "model"):
+        models.setdefault(note["figures"]["model"], {}).update(note["figures"])
     if models:
         names = list(dict.fromkeys(name for figures in models.values() for name in figures))
         yield from ("", "## Models", "")
@@ -57,10 +55,9 @@ def _details(scorecard: Scorecard) -> Iterator[str]:
             [name.replace("_", " ") for name in names],
             ([each.get(name, "") for name in names] for each in models.values()),
         )
-    planted = [note for _, note in notes if "planted" in note["figures"]]
-    if planted:
+    if planted := _notes(scorecard, "planted"):
         yield from ("", "## Planted errors", "", "Each of these rules was broken on purpose, and this found it:", "")
-        for note in planted:
+        for _, note in planted:
             found_by = note["figures"].get("caught_by") or _name(note["test"])
             yield f"- {note['figures']['planted']} – `{found_by}`"
     for title, tests in (("Failed", scorecard.failed), ("Of no promise", scorecard.strays)):
@@ -70,15 +67,19 @@ def _details(scorecard: Scorecard) -> Iterator[str]:
         yield from ("", "## Not run here", "", *(f"- `{test}`: {why}" for test, why in sorted(skipped.items())))
 
 
+def _notes(scorecard: Scorecard, name: str) -> list[tuple[int, Line]]:
+    """The notes that have a figure of this name, with the numbers of their promises."""
+    return [(shown.promise.row, note) for shown in scorecard.shown for note in shown.notes if name in note["figures"]]
+
+
 def _stepped(scorecard: Scorecard) -> Iterator[str]:
     """A line for each operation and layout: its boundaries, and how often it was stopped at them in each way."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for shown in scorecard.shown:
-        for figures in (note["figures"] for note in shown.notes if "operation" in note["figures"]):
-            line = lines.setdefault((figures["operation"], figures["layout"]), Counter())
-            line["K"] = max(line["K"], figures.get("K", 0))
-            line["violations"] += figures["violations"]
-            line[_STEPPED[shown.promise.row]] += figures.get("runs", figures.get("pairs", 0))
+    for row, figures in ((row, note["figures"]) for row, note in _notes(scorecard, "operation")):
+        line = lines.setdefault((figures["operation"], figures["layout"]), Counter())
+        line["K"] = max(line["K"], figures.get("K", 0))
+        line["violations"] += figures["violations"]
+        line[_STEPPED[row]] += figures.get("runs", figures.get("pairs", 0))
     if lines:
         names = ("K", *_STEPPED.values(), "violations")
         yield from ("", "## Every instruction", "", _OF_STEPS, "")
@@ -91,12 +92,11 @@ def _totals(scorecard: Scorecard) -> dict[str, str]:
     sums = Counter[str]()
     for shown in scorecard.shown:
         sums.update({name: int(value) for name, value in shown.figures.items() if name in _SUMMED})
-    planted = sum("planted" in note["figures"] for shown in scorecard.shown for note in shown.notes)
     return {
         "tests": f"{scorecard.passed} passed, {len(scorecard.failed)} failed, {len(scorecard.skipped)} not run here",
         "seconds of tests": f"{sum(scorecard.seconds.values()):.0f}",
         **{words: f"{sums[name]:,}" for name, words in _SUMMED.items()},
-        "planted errors caught": f"{planted:,}",
+        "planted errors caught": f"{len(_notes(scorecard, 'planted')):,}",
     }
 
 

@@ -1,13 +1,72 @@
 """What is promised, in order, and for each promise the figures that count as shown.
 
-A promise is shown when its tests passed and noted each figure of `least` (added up: at least so much) and of `most`
-(at most so much). Of what tools/prove tries in thousands, a run of tools/test takes a sample: for that, `sample` has
-the figures in place of those of `least`. Figures are noted by tests through the fixture `scorecard`, under the number
-of the promise.
+A promise is shown when its tests passed and noted each figure of its bar: added up, at least or at most so much. Of
+what tools/prove tries in thousands, a run of tools/test takes a sample, for which less is enough. Tests note figures
+through the fixture `scorecard`, under the number of the promise.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TEXT = """
+1 an append that returned survives any death
+  kills ≥ 5_000 (a sample: 1_250), lost = 0, doubled = 0
+2 no read is torn, foreign or stale, and no question is answered from one that is
+  reads ≥ 10_000_000, answers ≥ 120, answers_of_several_passes ≥ 40, torn = 0, unexplained = 0
+3 death at any instruction leaves the rest working
+  operations ≥ 7, runs ≥ 10_000, missed_boundaries = 0, violations = 0
+  killed at every instruction boundary of each operation, of questions too, in both layouts
+4 whoever repairs may die too, and two may repair at once
+  pairs ≥ 500, violations = 0
+5 a frozen process is not dead, and corrupts nothing when it goes on
+  operations ≥ 7, runs ≥ 10_000, missed_boundaries = 0, violations = 0
+  frozen at every instruction boundary of each operation, of questions too, in both layouts, lapped and resumed
+6 a frozen process stops nobody, and costs one slot a lap
+  frozen_writers ≥ 5, appends_beside_them ≥ 20_000, slots_lost_beyond_one_a_lap = 0
+7 loss is counted exactly, by cause
+  tickets ≥ 100_000, unexplained = 0
+10 the protocol holds under C11, not only on this processor
+  states ≥ 1, mutants_caught ≥ 1, mutants_survived = 0, violations = 0
+  each model is explored whole
+11 death is noticed soon
+  kills ≥ 50, meetings ≥ 15, slowest_repair_ms ≤ 2_500
+  meant are 250 ms; ten times that is the limit, for the tests share the machine
+12 identity survives reuse of numbers, zombies, forks and namespaces
+  ways ≥ 10, false_deaths = 0
+13 creation is atomic
+  rounds ≥ 300 (a sample: 100), half_made = 0, stuck_names = 0
+14 a full /dev/shm is an exception at creation
+  sizes ≥ 10, signals = 0, bytes_left = 0
+15 a corrupted, truncated or foreign segment is an error, and no wrong answer
+  mutants ≥ 2_000 (a sample: 500), scribbled_summaries ≥ 200, crashes = 0, hangs = 0, wrong_answers = 0
+16 nobody removes a segment that is not theirs, however they end
+  ends ≥ 24, removed = 0, warnings = 0
+17 signals do not break operations, and end long questions
+  signals ≥ 500, long_questions_ended ≥ 3, violations = 0
+19 looking and asking do not disturb
+  looks ≥ 6, bytes_changed = 0
+20 numbers wrap safely
+  wraps ≥ 4, violations = 0
+21 the core is free of data races and of undefined behaviour
+  suites_with_thread_sanitizer ≥ 3, suites_with_address_sanitizer ≥ 9, reports = 0
+22 nothing leaks
+  lifetimes ≥ 500 (a sample: 160), places_lost = 0, descriptors_grown = 0
+23 whoever fails in the middle of reading loses nothing
+  failures ≥ 200, lost = 0, doubled = 0
+  raising handlers, refusing record classes and damaged slots at each record of read, for, async for and others
+24 what the program does with descriptors harms neither it nor the store
+  operations ≥ 30, ways ≥ 60, foreign_descriptors_touched = 0, false_deaths = 0
+  all closed, reused by other files or overwritten, before each operation and at close, also in a fork
+25 a refused value leaves nothing
+  refused ≥ 300, traces = 0
+  each way to append refused at each field and row: keys, tickets and bytes are as before
+29 closing, forking or signalling in the middle of any call crashes nothing
+  functions ≥ 70, disturbances ≥ 2_000
+  each function of the core, at each place where other Python code may run
+"""  # number and promise; its bar; a note on the bar
+
+_BOUND = re.compile(r"(\w+) ([≥≤=]) (\w+)(?: \(a sample: (\w+)\))?")
 
 
 @dataclass(frozen=True)
@@ -16,10 +75,11 @@ class Promise:
 
     row: int
     says: str
-    least: Mapping[str, int] = field(default_factory=dict)
-    most: Mapping[str, int] = field(default_factory=dict)
-    note: str = ""
-    sample: Mapping[str, int] = field(default_factory=dict)
+    least: dict[str, int]
+    most: dict[str, int]
+    sample: dict[str, int]
+    """What stands in place of figures of `least` when samples were taken."""
+    note: str
 
     def enough(self, full: bool) -> dict[str, int]:
         """What there must be at least, of a run that tried everything or of one that took samples."""
@@ -35,117 +95,14 @@ class Promise:
         return ", ".join([*least, *most]) + (f" ({self.note})" if self.note else "")
 
 
-def none(*names: str) -> dict[str, int]:
-    return dict.fromkeys(names, 0)
+def _read(text: str) -> Iterator[Promise]:
+    for lines in (block.splitlines() for block in re.split(r"\n(?=\d)", text.strip())):
+        row, says = lines[0].split(" ", 1)
+        bounds = _BOUND.findall(lines[1])
+        least = {name: int(number) for name, sign, number, _ in bounds if sign == "≥"}
+        most = {name: int(number) for name, sign, number, _ in bounds if sign != "≥"}
+        sample = {name: int(number) for name, _, _, number in bounds if number}
+        yield Promise(int(row), says, least, most, sample, " ".join(map(str.strip, lines[2:])))
 
 
-PROMISES = (
-    Promise(
-        1,
-        "an append that returned survives any death",
-        {"kills": 5000},
-        none("lost", "doubled"),
-        sample={"kills": 1250},
-    ),
-    Promise(
-        2,
-        "no read is torn, foreign or stale, and no question is answered from one that is",
-        {"reads": 10_000_000, "answers": 120, "answers_of_several_passes": 40},
-        none("torn", "unexplained"),
-    ),
-    Promise(
-        3,
-        "death at any instruction leaves the rest working",
-        {"operations": 7, "runs": 10_000},
-        none("missed_boundaries", "violations"),
-        "killed at every instruction boundary of each operation, of questions too, in both layouts",
-    ),
-    Promise(4, "whoever repairs may die too, and two may repair at once", {"pairs": 500}, none("violations")),
-    Promise(
-        5,
-        "a frozen process is not dead, and corrupts nothing when it goes on",
-        {"operations": 7, "runs": 10_000},
-        none("missed_boundaries", "violations"),
-        "frozen at every instruction boundary of each operation, of questions too, in both layouts, lapped and resumed",
-    ),
-    Promise(
-        6,
-        "a frozen process stops nobody, and costs one slot a lap",
-        {"frozen_writers": 5, "appends_beside_them": 20_000},
-        none("slots_lost_beyond_one_a_lap"),
-    ),
-    Promise(7, "loss is counted exactly, by cause", {"tickets": 100_000}, none("unexplained")),
-    Promise(
-        10,
-        "the protocol holds under C11, not only on this processor",
-        {"states": 1, "mutants_caught": 1},
-        none("mutants_survived", "violations"),
-        "each model is explored whole",
-    ),
-    Promise(
-        11,
-        "death is noticed soon",
-        {"kills": 50, "meetings": 15},
-        {"slowest_repair_ms": 2500},
-        "meant are 250 ms; ten times that is the limit, for the tests share the machine",
-    ),
-    Promise(
-        12, "identity survives reuse of numbers, zombies, forks and namespaces", {"ways": 10}, none("false_deaths")
-    ),
-    Promise(13, "creation is atomic", {"rounds": 300}, none("half_made", "stuck_names"), sample={"rounds": 100}),
-    Promise(14, "a full /dev/shm is an exception at creation", {"sizes": 10}, none("signals", "bytes_left")),
-    Promise(
-        15,
-        "a corrupted, truncated or foreign segment is an error, and no wrong answer",
-        {"mutants": 2000, "scribbled_summaries": 200},
-        none("crashes", "hangs", "wrong_answers"),
-        sample={"mutants": 500},
-    ),
-    Promise(
-        16, "nobody removes a segment that is not theirs, however they end", {"ends": 24}, none("removed", "warnings")
-    ),
-    Promise(
-        17,
-        "signals do not break operations, and end long questions",
-        {"signals": 500, "long_questions_ended": 3},
-        none("violations"),
-    ),
-    Promise(19, "looking and asking do not disturb", {"looks": 6}, none("bytes_changed")),
-    Promise(20, "numbers wrap safely", {"wraps": 4}, none("violations")),
-    Promise(
-        21,
-        "the core is free of data races and of undefined behaviour",
-        {"suites_with_thread_sanitizer": 3, "suites_with_address_sanitizer": 9},
-        none("reports"),
-    ),
-    Promise(
-        22, "nothing leaks", {"lifetimes": 500}, none("places_lost", "descriptors_grown"), sample={"lifetimes": 160}
-    ),
-    Promise(
-        23,
-        "whoever fails in the middle of reading loses nothing",
-        {"failures": 200},
-        none("lost", "doubled"),
-        "raising handlers, refusing record classes and damaged slots at each record of read, for, async for and others",
-    ),
-    Promise(
-        24,
-        "what the program does with descriptors harms neither it nor the store",
-        {"operations": 30, "ways": 60},
-        none("foreign_descriptors_touched", "false_deaths"),
-        "all closed, reused by other files or overwritten, before each operation and at close, also in a fork",
-    ),
-    Promise(
-        25,
-        "a refused value leaves nothing",
-        {"refused": 300},
-        none("traces"),
-        "each way to append refused at each field and row: keys, tickets and bytes are as before",
-    ),
-    Promise(
-        29,
-        "closing, forking or signalling in the middle of any call crashes nothing",
-        {"functions": 70, "disturbances": 2000},
-        note="each function of the core, at each place where other Python code may run",
-    ),
-)
+PROMISES = tuple(_read(_TEXT))

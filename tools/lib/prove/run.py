@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from command_line import Failed, raise_noted
+from command_line import Failed, raise_noted, show_progress
 
 SIDE_BY_SIDE = 2
 APART = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', "sh")
@@ -82,15 +82,13 @@ def _can_be_kept_apart() -> bool:
 
 def _watch(runs: Sequence[Process], scorecard: Path) -> None:
     """Wait for all; tell now and then how far they are."""
-    terminal, begun, said_s = sys.stderr.isatty(), time.monotonic(), 0.0
+    begun, said_s = time.monotonic(), 0.0
     while any(process.poll() is None for process in runs):
         time.sleep(_LOOK_S)
         raise_noted()
         passed_s = time.monotonic() - begun
-        if terminal or passed_s - said_s > _LINE_S:
+        if sys.stderr.isatty() or passed_s - said_s > _LINE_S:
             said_s = passed_s
             ended = scorecard.read_text().count('"outcome"')
-            line = f"{passed_s:5.0f} s  {ended} tests have ended"
-            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
-    if terminal:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            show_progress(f"{passed_s:5.0f} s  {ended} tests have ended", sys.stderr)
+    show_progress("", sys.stderr)

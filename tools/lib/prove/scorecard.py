@@ -12,7 +12,6 @@ from prove.promises import PROMISES, Promise
 Line = Mapping[str, Any]
 Figures = dict[str, int | float]
 LARGEST = ("_ms", "_s", "_bytes")  # units of figures of which the largest counts; all others are added up
-
 NO_FIGURES = ("seed",)  # what a run was given, not what it got
 
 HOLDS, BROKEN, NOT_SHOWN = "holds", "BROKEN", "NOT SHOWN"
@@ -64,7 +63,9 @@ class Scorecard:
         noted = [note["figures"] for note in notes]
         figures = together(noted)
         if noted and "missed_boundaries" in promise.most:
-            figures["missed_boundaries"] = sum(_missed(each) for each in noted if "K" in each)
+            # Where nothing was tried; a boundary that was left out is the same as one that was tried.
+            stepped = [each for each in noted if "K" in each]
+            figures["missed_boundaries"] = sum(max(0, each["K"] - each["runs"] - each["left_out"]) for each in stepped)
         tests = list(dict.fromkeys(note["test"] for note in notes))
         seconds = sum(self.seconds[test] for test in tests)
         return Shown(promise, notes, figures, tests, seconds, self._verdict(promise, figures, tests))
@@ -93,8 +94,3 @@ def together(noted: Iterable[Mapping[str, Any]]) -> Figures:
     if operations := {each["operation"] for each in noted if "operation" in each}:
         figures["operations"] = len(operations)
     return figures
-
-
-def _missed(stepped: Mapping[str, Any]) -> int:
-    """Boundaries of an operation at which nothing was tried; one left out is the same as one that was tried."""
-    return max(0, int(stepped["K"]) - int(stepped["runs"]) - int(stepped["left_out"]))

@@ -4,8 +4,7 @@ Whoever first makes a file of its name in SHMSTORE_PROVE_CLAIMS has a module: so
 """
 
 import os
-from collections.abc import Iterator
-from itertools import groupby
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,25 +18,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = sorted(chosen, key=lambda item: item.path)
 
 
-def pytest_runtestloop(session: pytest.Session) -> bool:
-    """pytest's own loop, but over the modules that this run claims; the next is claimed while the last is at work."""
-    ours = claimed(session.items)
-    item = next(ours, None)
-    while item is not None:
-        following = next(ours, None)
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        item = following
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """What another run has claimed counts as done here; else pytest goes on as usual."""
+    return None if is_ours(item.path) else True
+
+
+@cache
+def is_ours(module: Path) -> bool:
+    """Claim a module, unless another run has done so."""
+    try:
+        (CLAIMS / str(module).replace(os.sep, ".")).touch(exist_ok=False)
+    except FileExistsError:
+        return False
     return True
-
-
-def claimed(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    for path, tests in groupby(items, key=lambda item: item.path):
-        try:
-            (CLAIMS / str(path).replace(os.sep, ".")).touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        yield from tests

@@ -1,4 +1,4 @@
-"""The command line of tools/stress: run the run, show how it goes, balance it, and be honest at the end."""
+"""The command line of tools/stress: run it, show how it goes, and say at the end what did not hold."""
 
 import argparse
 import os
@@ -7,13 +7,14 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import shmstore
-from command_line import FAILURE, OK, guard, raise_noted, within
+from command_line import FAILURE, OK, guard, raise_noted, show_progress, within
 from shmstore import EventStore
 from shmstore.cli import units
-from stress.ending import wrong_at_rest, wrong_names
+from stress.ending import wrong_at_rest
 from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
 from stress.processes import Processes
@@ -24,7 +25,7 @@ _PROCESSES, _CAPACITY = within(units.whole, 5, 200), within(units.whole, 1000, 1
 _KILL_RATE = within(float, 0, 200, " kills a second")
 
 _READERS, _COORDINATORS = 2, 2
-_SPARE_PLACES = 16  # of those who died and are not repaired yet
+_SPARE_PLACES = 16  # of processes that died and are not repaired yet
 _LIVES_A_SECOND = 20  # of one writer's place, at most, beside those that are killed
 _TURN_S, _LINE_S = 0.002, 1.0
 
@@ -32,36 +33,33 @@ _TURN_S, _LINE_S = 0.002, 1.0
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
-    return guard("tools/stress", lambda: _stress(args))
+    return guard("tools/stress", lambda end: _stress(args, end))
 
 
-def _stress(args: argparse.Namespace) -> int:
+def _stress(args: argparse.Namespace, end: ExitStack) -> int:
     roles = _roles(args.processes)
     name = f"stress-{os.getpid()}-{secrets.token_hex(2)}"
     told = digest(args.seed, args.kill_rate, roles, args.seconds)
     print(f"tools/stress {_words(args)}\nstore {name}, {sum(roles.values())} processes, faults {told}", flush=True)
-    with ExitStack() as end:
-        store = shmstore.create(
-            name,
-            Event,
-            capacity=args.capacity,
-            partitions=PARTITIONS,
-            partition_by="explicit",
-            layout=args.layout,
-            keys=4 * KEYS,
-            processes=args.processes + _COORDINATORS + _SPARE_PLACES,
-        )
-        end.callback(shmstore.unlink, name)
-        end.enter_context(store)
-        wrong = _run(args, roles, store, end)
-    wrong += wrong_names(name)
+    store = shmstore.create(
+        name,
+        Event,
+        capacity=args.capacity,
+        partitions=PARTITIONS,
+        partition_by="explicit",
+        layout=args.layout,
+        keys=4 * KEYS,
+        processes=args.processes + _COORDINATORS + _SPARE_PLACES,
+    )
+    end.callback(shmstore.unlink, name)
+    end.enter_context(store)
+    wrong = _run(args, roles, store, end)
+    end.close()
+    wrong += [f"{path} is left behind" for path in Path("/dev/shm").glob(f"*{name}*")]
     for each in wrong:
         print(f"WRONG  {each}")
-    print(
-        "Everything held."
-        if not wrong
-        else f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {_words(args)}"
-    )
+    failure = f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {_words(args)}"
+    print(failure if wrong else "Everything held.")
     return FAILURE if wrong else OK
 
 
@@ -85,7 +83,7 @@ def _run(args: argparse.Namespace, roles: dict[str, int], store: EventStore[Any]
         if now_s >= line_s:
             line_s += _LINE_S
             wrong += store.check()
-            _show(_progress(now_s, shared, processes))
+            show_progress(_progress(now_s, shared, processes), sys.stdout)
         time.sleep(_TURN_S)
     processes.end()
     if preloaded is not None:
@@ -93,7 +91,7 @@ def _run(args: argparse.Namespace, roles: dict[str, int], store: EventStore[Any]
     store._core.reap()
     processes.read_out()
     wrong += [*processes.wrong, *wrong_at_rest(shared)]
-    _show("")
+    show_progress("", sys.stdout)
     for line in _figures(time.monotonic() - begun_s, shared, processes):
         print(line)
     return wrong
@@ -106,14 +104,6 @@ def _progress(now_s: float, shared: Shared, processes: Processes) -> str:
         f"killed {processes.killed.total():>6}  frozen {processes.frozen.total():>6}  "
         f"lives {sum(processes.lives.values()):>7}  snapshots {shared.words[Word.SNAPSHOTS]:>8}"
     )
-
-
-def _show(line: str) -> None:
-    """On a terminal in place of the last line, elsewhere below it."""
-    if sys.stdout.isatty():
-        print(f"\r\x1b[K{line}", end="", flush=True)
-    elif line:
-        print(line, flush=True)
 
 
 def _figures(took_s: float, shared: Shared, processes: Processes) -> list[str]:

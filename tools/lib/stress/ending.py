@@ -1,20 +1,17 @@
-"""What must hold when all is over: the invariants, the account, places that can be used again, and nothing left."""
+"""What must hold when a run has ended: the invariants, the account, and places that can be used again."""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import shmstore
 from stress.event import KEYS, key_of
 from stress.shared import Shared, Word
 from tests.helpers.processes import Child, Gate
 
-SHM = Path("/dev/shm")
-
 
 def wrong_at_rest(shared: Shared) -> Iterator[str]:
-    """What does not hold when everybody is gone and the dead are repaired, in words."""
+    """What does not hold when all other processes have ended and the dead are repaired, in words."""
     store = shared.store
     yield from store.check()
     statistics, totals = store.statistics, store._core.totals()
@@ -34,7 +31,7 @@ def wrong_at_rest(shared: Shared) -> Iterator[str]:
 
 
 def _wrong_places(shared: Shared) -> Iterator[str]:
-    """Fill the process table to its last place: each that somebody died in can be used again."""
+    """Fill the process table to its last place: a place in which a process died can be used again."""
     store = shared.store
     if (pids := [place.pid for place in store.processes()]) != [os.getpid()]:
         yield f"the process table holds {pids}, but all others are gone"
@@ -50,8 +47,3 @@ def _wrong_places(shared: Shared) -> Iterator[str]:
         gate.open()
         if codes := [holder.wait() for holder in holders if holder.wait()]:
             yield f"{len(codes)} of {others} places cannot be used again"
-
-
-def wrong_names(name: str) -> Iterator[str]:
-    """What is left in /dev/shm."""
-    yield from (f"{path} is left behind" for path in SHM.glob(f"*{name}*"))

@@ -1,4 +1,4 @@
-"""The record of the run: it proves itself, and says whose how-many-th of which partition it is."""
+"""The record of the run: it proves that it is whole, and tells its writer, its partition and its number there."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import numpy as np
 from shmstore import Bytes, Int64, Key, Record, Timestamp, UInt8, UInt16, UInt32, UInt64
 from shmstore.questions.snapshot import Snapshot
 from tests.helpers.accounting import Wrong
-from tests.helpers.proofs import proof, unproved, writers_and_numbers
+from tests.helpers.proofs import is_proved, proof, unproved, writers_and_numbers
 
 PARTITIONS = 4
-KEYS = 500  # so many different ones are used; each is entered by whoever comes first
+KEYS = 500  # as many different keys are used; the first to need one enters it
 
 
 class Event(Record):
-    """`writer` is the writer's number and its partition in one; `number` counts his records of that partition."""
+    """`writer` is the writer's number and its partition in one; `number` counts its records of that partition."""
 
     writer: UInt32
     number: Int64
@@ -27,7 +27,7 @@ class Event(Record):
 
 
 def event(source: int, number: int) -> tuple[Any, ...]:
-    """The one right record, to be appended now."""
+    """The only right record of this source and number, to be appended now."""
     return *proof(source, number), key_of(source // PARTITIONS), None
 
 
@@ -37,12 +37,11 @@ def key_of(writer: int) -> str:
 
 def identify(record: Any) -> tuple[int, int]:
     """The source of a record (its writer and partition in one), and its number. Raises Wrong when it is not whole."""
-    source, number = record[:2]
-    if tuple(record[:6]) != proof(source, number):
+    if not is_proved(record[:6]):
         raise Wrong(f"it is torn: {record}")
-    if record.key != key_of(source // PARTITIONS):
-        raise Wrong(f"its key is not {key_of(source // PARTITIONS)!r}: {record}")
-    return source, number
+    if record.key != (key := key_of(record.writer // PARTITIONS)):
+        raise Wrong(f"its key is not {key!r}: {record}")
+    return record.writer, record.number
 
 
 def wrong_with_snapshot(snapshot: Snapshot[Any], partition: int) -> str:

@@ -1,4 +1,4 @@
-"""What is done to whom and when: the same for the same seed, whatever the machine does meanwhile."""
+"""Which process is killed or frozen, and when: the same for the same seed, whatever the machine does meanwhile."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _FROZEN_S = 0.02  # on average; one in ten much longer
 
 
 class Fault(NamedTuple):
-    """One signal to one process: at a time, to the one that has a role then."""
+    """One signal to one process: when, and to which; the process that has the role and number at that time gets it."""
 
     at_s: float
     what: str
@@ -41,6 +41,6 @@ def faults(seed: int, kill_rate: float, roles: Mapping[str, int]) -> Iterator[Fa
 
 
 def digest(seed: int, kill_rate: float, roles: Mapping[str, int], seconds: float) -> str:
-    """A short name for all faults of these seconds: two runs with the same one were told to do the same."""
+    """A short name for all faults of these seconds: two runs that show the same one had the same faults planned."""
     told = takewhile(lambda fault: fault.at_s < seconds, faults(seed, kill_rate, roles))
     return hashlib.sha256("\n".join(map(str, told)).encode()).hexdigest()[:12]

@@ -33,7 +33,7 @@ class Processes:
                 self._start(role, number)
 
     def do(self, fault: Fault) -> None:
-        """Kill one, whom another replaces, or freeze one for a while."""
+        """Kill a process and start another in its place, or freeze it for a while."""
         child = self._running[fault.role, fault.number]
         if child.is_over():
             return  # `look_around` has not replaced it yet
@@ -47,7 +47,7 @@ class Processes:
             heapq.heappush(self._thaws, (time.monotonic() + fault.frozen_s, self.frozen.total(), child))
 
     def look_around(self) -> None:
-        """Thaw whose time has come; replace writers that have come to their ends; note who ended unasked."""
+        """Thaw those whose time has come; replace writers that have ended; note processes that ended unasked."""
         while self._thaws and self._thaws[0][0] <= time.monotonic():
             heapq.heappop(self._thaws)[2].send(signal.SIGCONT)
         for (role, number), child in list(self._running.items()):
@@ -56,7 +56,7 @@ class Processes:
                 self._start(role, number)
 
     def end(self) -> None:
-        """Let all but the readers come to their ends."""
+        """Let all but the readers end."""
         while self._thaws:
             heapq.heappop(self._thaws)[2].send(signal.SIGCONT)
         self._shared.words[Word.ENDS] = 1
@@ -68,7 +68,7 @@ class Processes:
         self._await(lambda role: role == "reader")
 
     def kill(self) -> None:
-        """End all that still are."""
+        """Kill all that still live."""
         for child in self._running.values():
             child.kill()
 
@@ -103,7 +103,7 @@ class Processes:
             self._doomed.add(child.pid)
 
     def _note_end(self, role: str, number: int, child: Child) -> None:
-        """Note who ended unasked; writers may end, and the doomed may die."""
+        """Note a process that ended unasked; writers may end, and doomed writers may die."""
         if role == "writer" and (not child.code or (child.code, child.pid in self._doomed) == (-signal.SIGKILL, True)):
             self.killed["doomed writer"] += bool(child.code)
             return

@@ -11,7 +11,7 @@ from stress.shared import CALM, Shared, Word
 from tests.helpers.accounting import Reader, Wrong
 
 FOUND = 71
-"""The exit code of who found something wrong, and has said so on stderr."""
+"""The exit code of a process that found something wrong and has said so on stderr."""
 
 _AT_ONCE = 2000
 _OLD = timedelta(milliseconds=200)
@@ -37,7 +37,7 @@ def read(shared: Shared, reader: int) -> int:
 
 
 def look(shared: Shared, observer: int, life: int) -> int:
-    """Copy one partition after another, and now and then clear, in handles of its own."""
+    """Copy one partition after another and clear now and then, with handles of its own."""
     dice = shared.dice("observer", observer, life)
     while not shared.words[Word.ENDS]:
         read_only = dice.random() < 0.3

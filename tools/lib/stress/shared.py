@@ -1,4 +1,4 @@
-"""What the processes of a run share: the store's name, the ledger, the signs to end, and figures."""
+"""What the processes of a run share: the store's name, the ledger, the orders to end, and figures."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,9 +11,9 @@ from tests.helpers.accounting import Ledger
 from tests.helpers.processes import shared_numbers
 
 CALM = 0
-"""The partition in which nothing is overwritten unread, for writers wait for readers there: every record must come."""
+"""Nothing is overwritten unread in this partition, as writers wait for readers there: every record must come."""
 
-_DOOMED = 0.5  # this part of all writers
+_DOOMED = 0.5  # of all writers
 
 PLANTS = ("torn", "lost", "doubled", "foreign")
 
@@ -44,7 +44,7 @@ class Shared:
     """The most records of one append_many."""
     plant: str | None = None
     preloaded: EventStore[Any] | None = None
-    """A handle of the core with named points, if some writers shall die at one."""
+    """A handle of the core with named points, if some writers are to die at one."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.lives * PARTITIONS)
@@ -52,7 +52,7 @@ class Shared:
         self._room = self.store.capacity // PARTITIONS // 2
 
     def dice(self, *names: object) -> Random:
-        """Dice of somebody's own, the same whenever the seed is."""
+        """Dice for one purpose: the same throws for the same seed."""
         return Random("/".join(map(str, (self.seed, *names))))
 
     def is_doomed(self, writer: int) -> bool:
@@ -60,7 +60,7 @@ class Shared:
         return self.preloaded is not None and self.dice("doom", writer).random() < _DOOMED
 
     def add(self, word: Word, count: int = 1) -> None:
-        """Count something; one that counts at the same instant may be forgotten, so this is for people only."""
+        """Count something. Of two counts at the same instant one may be lost: they are only shown to people."""
         self.words[word] += count
 
     def show_reader(self, reader: int, read: int, calm_ticket: int) -> None:

@@ -1,4 +1,4 @@
-"""A writer's life: it attaches or inherits, appends in every way, enters its key, and ends in any way it likes."""
+"""A writer's life: it attaches or inherits a handle, enters its key, appends in every way, and ends in any way."""
 
 import time
 from random import Random
@@ -20,7 +20,7 @@ _FEWEST_APPENDS, _MOST_APPENDS = 100, 20_000
 
 
 def write(shared: Shared, writer: int) -> None:
-    """Live, until the end of the run at the latest."""
+    """Append until this life, or at the latest the run, is over."""
     dice = shared.dice("writer", writer)
     inherits = dice.random() < 0.5
     if shared.is_doomed(writer):
@@ -39,7 +39,7 @@ def write(shared: Shared, writer: int) -> None:
 
 
 def _doomed(shared: Shared, dice: Random) -> EventStore[Any]:
-    """A handle with which the process dies in the middle of something."""
+    """A handle with which the process dies in the middle of an operation."""
     assert shared.preloaded is not None
     point = dice.choice(_POINTS)
     points().arm(point, dice.randrange(1, _MOST_ARRIVALS) if point in _OF_APPENDING else 1)

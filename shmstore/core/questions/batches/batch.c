@@ -36,7 +36,7 @@ const union lanes *column_lanes(uint32_t kind, const void *column, uint32_t rows
     return room;
 }
 
-/* Without a branch: which records match is seldom to be foreseen. */
+/* Without a branch: the processor can seldom foresee which records match. */
 uint32_t lanes_keep(union lanes *kept, const union lanes *lanes, const uint8_t *mask, uint32_t rows) {
     uint32_t count = 0;
     for (uint32_t row = 0; row < rows; row++) {

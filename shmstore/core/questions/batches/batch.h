@@ -1,7 +1,7 @@
 /* A batch: up to BATCH_ROWS records as private, dense columns, which is what questions are answered from.
  *
- * Where the records come from, the live ring or a snapshot, is over before anyone looks at a batch: it is private memory, so
- * compilers may turn every loop over it into vector instructions. */
+ * A batch is private memory, copied from the live ring or a snapshot before anyone looks at it: so compilers may turn every
+ * loop over it into vector instructions. */
 #ifndef SHMSTORE_BATCH_H
 #define SHMSTORE_BATCH_H
 

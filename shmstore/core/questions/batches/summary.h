@@ -3,15 +3,15 @@
  * The slots of a partition are cut in blocks of geometry->block_slots (the last may be shorter). A block is *whole* for lap
  * L when all its tickets of lap L are handed out and none is cleared. Summaries cost an append nothing: readers make them.
  *
- * 1. Who has read a whole block at lap L with every record PUBLISHED(L) and proved whole may summarise it: five words a field,
+ * 1. Whoever has read a whole block at lap L with every record PUBLISHED(L) and proved whole may summarise it: five words a field,
  *    `low, high, sum (two words), check`, written in any order. The check is a mix of the four words and of what they are
  *    about: the lap, the partition, the block and the field.
  * 2. Whoever wants to know a block at lap L loads the five words and takes them only if the check fits L. Otherwise there is no
  *    summary: whoever asked reads the records.
  *
- * So there is no state, no owner and no lock. Two who summarise the same lap write the same words. One who stalls, and writes
- * for lap L while others write for a later lap, leaves a mixture; one who is killed leaves a part; a stray program leaves
- * noise: none of them fits (but for one in 2^64), so nothing has to be repaired. A summary that fits is right for ever: the
+ * So there is no state, no owner and no lock. Two that summarise the same lap write the same words. A process that stalls,
+ * and writes for lap L while others write for a later lap, leaves a mixture; one that is killed leaves a part; a stray program
+ * leaves noise. None of these fits (but for one in 2^64), so nothing has to be repaired. A summary that fits is right for ever: the
  * records of a lap do not change once they are all published. All accesses are relaxed: only the five words themselves count
  * (summary_read:word, summary_write:word). */
 #ifndef SHMSTORE_SUMMARY_H
@@ -31,7 +31,7 @@ struct facts {
     } sum;
 };
 
-/* Take the summary of a field (with a number: geometry->fields[field].summary >= 0) if there is one. */
+/* Take the summary of a field (one that has summaries: field_has_summary) if there is one. */
 void summary_read(const struct geometry *geometry, unsigned char *memory, uint32_t partition, uint64_t block,
                   uint64_t lap, uint32_t field, struct facts *facts);
 

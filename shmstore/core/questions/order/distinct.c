@@ -52,8 +52,8 @@ static inline uint64_t *find(struct distinct *d, const uint64_t *value, const ui
     }
 }
 
-/* Drop the values above `to`, and move up the others: going on from an empty place, each finds that what it may pass by
- * stands already where it will stay. */
+/* Drop the values above `to`, and move up the others. It begins after an empty place, so that whatever stands before a value
+ * already stands where it will stay. */
 static void sweep(struct distinct *d, const uint32_t words) {
     uint32_t start = 0;
     while (d->table[start * words]) start++;

@@ -43,7 +43,7 @@ static uint64_t random_below(struct quantiles *q, uint64_t power_of_2) {
 
 /* ---- adding ------------------------------------------------------------------------------------------------------ */
 
-/* Value i of the sample is one of the numbers from i * stride on, so that the order of the records cannot deceive it. */
+/* Value i of the sample is one of the numbers from i * stride on, so that no order of the records makes it uneven. */
 static void sample(struct quantiles *q, const uint64_t *words, uint32_t count) {
     for (; q->next < q->total + count; q->next = q->held * q->stride + random_below(q, q->stride)) {
         if (q->held == QUANTILE_VALUES) {
@@ -166,7 +166,7 @@ static void settle(struct quantiles *q, uint32_t i, uint64_t low, uint64_t high,
     q->settled[i] = true;
 }
 
-/* A bound, after too many passes, that is a number worth saying. */
+/* After too many passes: the bound of a span that is a number of some record, rather than the end of all numbers. */
 static uint64_t nearest(const struct quantiles *q, struct span span) {
     return span.from == least(q) ? span.to : span.from;
 }

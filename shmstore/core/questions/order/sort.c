@@ -1,4 +1,4 @@
-/* Radix sort, the least digit first: a stable counting sort by each byte, but for bytes that are all the same. */
+/* Radix sort, the least digit first: a stable counting sort by each byte, except bytes that are the same in all. */
 #include "core/questions/order/sort.h"
 
 #include <string.h>

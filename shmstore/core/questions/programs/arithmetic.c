@@ -13,7 +13,7 @@ INLINE void to_float(uint32_t kind, const union lanes *from, union lanes *to, ui
     else EACH_ROW to->f[r] = (double)from->i[r];
 }
 
-/* Of two numbers of unlike sign no sum overflows, of like sign one that has the other sign. */
+/* A sum of numbers of unlike sign never overflows; one of like sign has overflowed when its sign is the other. */
 INLINE bool add_ints(const union lanes *left, const union lanes *right, union lanes *to, uint32_t rows) {
     uint64_t over = 0;
     EACH_ROW {
@@ -105,7 +105,7 @@ static double nearest_quotient(wide a, wide b) {
     return ((a < 0) != (b < 0) ? -1.0 : 1.0) * (double)quotient * power;
 }
 
-/* As CPython's float_divmod, but that nothing is raised of a divisor 0. */
+/* As CPython's float_divmod, except that a divisor 0 is no error. */
 static double floor_floats(double a, double b, bool quotient_wanted) {
     if (b == 0) return quotient_wanted ? a / b : NAN;
     double rest = fmod(a, b), quotient = (a - rest) / b;

@@ -3,7 +3,7 @@
 
 static enum order order_of(bool below, bool above) { return below ? ORDER_BELOW : above ? ORDER_ABOVE : ORDER_EQUAL; }
 
-/* Not by making a float of the integer: beyond 2^53 that rounds. The whole part of a float is cut off exactly. */
+/* The integer is not made a float, because beyond 2^53 that rounds. To cut off the whole part of a float is exact. */
 static enum order int_to_float(int64_t left, double right) {
     if (right != right) return ORDER_NONE;
     if (right >= 0x1p63) return ORDER_BELOW;

@@ -145,7 +145,7 @@ static void note_operand(struct program *program, uint32_t operand) {
     if (operand < MAX_FIELDS) program->needs |= UINT64_C(1) << operand;
 }
 
-static const char *const NO_MEMORY = "there is no memory for it";
+const char program_no_memory[] = "there is no memory for it";
 
 const char *program_step(struct program *program, struct step step) {
     const char *wrong = check_step(program, &step);
@@ -153,12 +153,12 @@ const char *program_step(struct program *program, struct step step) {
     if (program->step_count == program->step_room) {
         uint32_t room = program->step_room ? 2 * program->step_room : 8;
         struct step *steps = realloc(program->steps, room * sizeof *steps);
-        if (!steps) return NO_MEMORY;
+        if (!steps) return program_no_memory;
         program->steps = steps;
         program->step_room = room;
     }
     void *data = step.data_bytes ? malloc(step.data_bytes) : NULL;
-    if (step.data_bytes && !data) return NO_MEMORY;
+    if (step.data_bytes && !data) return program_no_memory;
     if (data) memcpy(data, step.data, step.data_bytes);
     step.data = data;
     if (!has_left(step.operation)) step.left = 0;
@@ -185,8 +185,8 @@ const char *program_value(struct program *program, uint32_t operand) {
     enum lane lane;
     if (program->value_count == MAX_VALUES) return "there are too many values";
     if (!program_lane(program, operand, &lane) || !is_lanes(program->kinds[operand])) return "a value is not in lanes";
-    int field = operand < MAX_FIELDS ? (int)operand : -1;
-    for (uint32_t i = program->step_count; field < 0 && i--;) /* is it a field that was only loaded? */
+    int field = operand < MAX_FIELDS ? (int)operand : NO_FIELD;
+    for (uint32_t i = program->step_count; field == NO_FIELD && i--;) /* is it a field that was only loaded? */
         if (gives_lanes(program->steps[i].operation) && program->steps[i].to == operand - MAX_FIELDS) {
             if (program->steps[i].operation == STEP_LOAD) field = program->steps[i].left;
             break;
@@ -256,7 +256,7 @@ static uint8_t fault_of(const struct registers *registers, uint8_t operand, uint
     return operand < MAX_FIELDS ? 0 : registers->faults[operand - MAX_FIELDS][row];
 }
 
-/* Logic of three values: what one operand decides alone is not a fault. */
+/* Logic of three values: where one operand decides alone, a fault of the other does not count. */
 static uint8_t logic(enum operation operation, uint8_t left, uint8_t right) {
     if (operation == STEP_NOT) return left == FAULT ? FAULT : left ^ 1;
     uint8_t decisive = operation == STEP_OR;
@@ -297,7 +297,7 @@ static bool is_settled(const struct registers *registers, const struct step *ste
     return true;
 }
 
-/* A row overflowed somewhere: run again, row by row, to see whether an answer hangs on it. */
+/* A row overflowed somewhere: run again, row by row, to see whether an answer depends on it. */
 static bool overflow_matters(const struct program *program, const struct registers *registers, const uint8_t *modes) {
     bool matters = false;
     for (uint32_t i = 0; i < program->step_count; i++)

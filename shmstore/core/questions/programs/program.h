@@ -7,8 +7,8 @@
  * Each step is verified when it is added, so a program that was made never touches memory that is not its own.
  *
  * Integers are exact: a sum, difference, product or quotient that leaves its lane, and a division by zero, is an
- * overflow. It counts only where an answer hangs on it: not in a record that another condition rules out (or in), nor
- * in a value of a record that does not match. Floats are those of IEEE 754: x / 0.0 is an infinity or NaN, and so is
+ * overflow. It counts only where an answer depends on it: not in a record that another condition decides, and not in a
+ * value of a record that does not match. Floats are those of IEEE 754: x / 0.0 is an infinity or NaN, and so is
  * x // 0.0. */
 #ifndef SHMSTORE_PROGRAM_H
 #define SHMSTORE_PROGRAM_H
@@ -67,7 +67,7 @@ struct program {
     uint32_t value_count; /* the numbers asked about */
     struct {
         enum lane lane;
-        int field; /* it is just this field; -1: it is worked out */
+        int field; /* it is just this field; NO_FIELD: it is worked out */
         uint8_t operand;
     } values[MAX_VALUES];
 
@@ -81,7 +81,9 @@ struct program {
 
 /* An empty program, which matches every record, over fields of these kinds and sizes. */
 void program_begin(struct program *program, const struct field_spec *fields, uint32_t field_count);
-/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong. */
+/* Add a step, copying its data; add a value: an operand as the last step leaves it. NULL, or what is wrong, and of that
+ * program_no_memory is not the step's fault. */
+extern const char program_no_memory[];
 const char *program_step(struct program *program, struct step step);
 const char *program_value(struct program *program, uint32_t operand);
 void program_free(struct program *program);
@@ -122,7 +124,7 @@ enum verdict { MATCHES_NONE, MATCHES_SOME, MATCHES_ALL };
 enum verdict program_judge(const struct program *program, const struct bounds *bounds);
 
 /* What is left to do for a step among records within some bounds. */
-enum mode { STEP_RUNS, STEP_IS_IDLE /* nothing hangs on it */, STEP_GIVES_0, STEP_GIVES_1 /* to every row */ };
+enum mode { STEP_RUNS, STEP_IS_IDLE /* nothing depends on it */, STEP_GIVES_0, STEP_GIVES_1 /* to every row */ };
 
 /* The same verdict, and how little of the program has to run for such records: the mode of each step, and the fields that
  * are still needed. */

@@ -28,7 +28,8 @@ static bool grow(struct edges *edges, size_t bytes) {
 enum groups_status edges_add(struct edges *edges, const struct batch *batch, const struct found *found) {
     const struct geometry *g = edges->groups.geometry;
     const size_t bytes = g->fields[edges->field].bytes;
-    const int64_t *times = g->time_field < 0 ? NULL : (const int64_t *)(const void *)batch->columns[g->time_field];
+    const int64_t *times =
+        g->time_field == NO_FIELD ? NULL : (const int64_t *)(const void *)batch->columns[g->time_field];
     struct placed placed;
     if (!found->matched) return GROUPS_OK;
     enum groups_status status = groups_place(&edges->groups, batch, found, &placed);

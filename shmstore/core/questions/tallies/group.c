@@ -28,7 +28,7 @@ bool groups_begin(struct groups *groups, const struct geometry *geometry, int fi
     groups->panes = panes;
     groups->asked = *asked;
     groups->dense =
-        field >= 0 && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) && keys <= MOST_DENSE;
+        field != NO_FIELD && geometry->fields[field].kind == KIND_KEY && !panes_given(&panes) && keys <= MOST_DENSE;
     return grow(groups) && groups_add_keys(groups, keys);
 }
 
@@ -46,7 +46,7 @@ void groups_end(struct groups *groups) {
 }
 
 static bool is_text(const struct groups *groups) {
-    return groups->field >= 0 && groups->geometry->fields[groups->field].summary < 0;
+    return groups->field != NO_FIELD && !field_has_summary(&groups->geometry->fields[groups->field]);
 }
 
 static uint64_t mix(uint64_t hash, uint64_t word) {
@@ -157,7 +157,7 @@ static struct pane pane_of(const struct panes *panes, int64_t time) {
 
 static bool find_cells(struct groups *groups, const struct batch *batch, struct placed *placed) {
     const struct geometry *g = groups->geometry;
-    const struct field *field = groups->field < 0 ? NULL : &g->fields[groups->field];
+    const struct field *field = groups->field == NO_FIELD ? NULL : &g->fields[groups->field];
     const bool texts = is_text(groups);
     const int64_t *times =
         panes_given(&groups->panes) ? (const int64_t *)(const void *)batch->columns[g->time_field] : NULL;
@@ -167,7 +167,7 @@ static bool find_cells(struct groups *groups, const struct batch *batch, struct 
     struct pane pane = {0, 0, times ? -1 : 0};
     for (uint32_t n = 0; n < placed->count; n++) {
         const uint32_t row = placed_row(placed, n);
-        if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly that of the time before */
+        if (times && (times[row] < pane.first || times[row] > pane.last)) /* mostly the pane of the time before */
             pane = pane_of(&groups->panes, times[row]);
         uint64_t value = values ? values->u[row] : 0;
         uint32_t slot = (uint32_t)(value ^ (uint64_t)pane.number * 31) % RECENT_CELLS,
@@ -238,7 +238,7 @@ static void tally_run(struct groups *groups, uint32_t cell, const struct matchin
 
 /* Count and sum floats in a few cells. Some plain sums a cell, so that additions to the same cell seldom wait for one
  * another; after each batch they are joined, and added in twice the precision. False, and nothing is added, when one of
- * them has left the floats: values in their order need not. */
+ * them is not finite: the same values added in their order may be. */
 static bool sum_few(struct groups *groups, const struct matching *matching) {
     typedef double sum_and_count __attribute__((vector_size(16))); /* one addition for both */
     sum_and_count ways[WAYS][FEW_CELLS];
@@ -330,7 +330,7 @@ enum groups_status groups_add_block(struct groups *groups, const struct block *b
         if (time->high.i > lowest.last) return GROUPS_OK;
         pane = lowest.number;
     }
-    if (groups->field >= 0) {
+    if (groups->field != NO_FIELD) {
         const struct facts *facts = &block->facts[groups->field];
         if (!facts->known || facts->low.u != facts->high.u) return GROUPS_OK;
         value = facts->low.u;

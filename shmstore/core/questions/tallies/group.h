@@ -2,7 +2,8 @@
  *
  * A pane is the time from one multiple of a length since the Unix epoch to the next; or, where panes differ in length, as
  * days of a time zone do, the time from one edge to the next. Windows that overlap are put together from panes of one length
- * when all is tallied (Li et al., "No pane, no gain", SIGMOD Record 34(1), 2005). Cells are numbered as they are met. The memory of groups grows with their number, and with nothing else. */
+ * when all is tallied (Li et al., "No pane, no gain", SIGMOD Record 34(1), 2005). Cells are numbered as they are met. The memory
+ * of groups grows with their number, and with nothing else. */
 #ifndef SHMSTORE_GROUP_H
 #define SHMSTORE_GROUP_H
 
@@ -27,7 +28,7 @@ enum { RECENT_CELLS = 256 };
 
 struct groups {
     const struct geometry *geometry;
-    int field;          /* -1: groups by time alone */
+    int field;          /* NO_FIELD: groups by time alone */
     struct panes panes; /* the edges are the caller's */
     struct tallies asked;
     bool dense; /* cells are numbered as the ids of a Key are, whether or not they are met */
@@ -51,7 +52,7 @@ bool groups_begin(struct groups *groups, const struct geometry *geometry, int fi
                   const struct tallies *asked);
 void groups_end(struct groups *groups);
 
-/* There are more keys now, of records that are yet to come; none has come so far. False: no memory. */
+/* There are more keys now; no record of them has been added yet. False: no memory. */
 bool groups_add_keys(struct groups *groups, uint32_t keys);
 
 enum groups_status { GROUPS_OK, GROUPS_NO_MEMORY, GROUPS_DAMAGED /* the id of a Key that nobody has */ };
@@ -71,7 +72,7 @@ enum groups_status groups_place(struct groups *groups, const struct batch *batch
 /* Tally what was found in a batch. */
 enum groups_status groups_add(struct groups *groups, const struct batch *batch, const struct found *found);
 
-/* Tally a block whose records are all of one cell. *taken: whether they are, and the facts answer. */
+/* Tally a block whose records are all of one cell. *taken: they are, and the facts could answer. */
 enum groups_status groups_add_block(struct groups *groups, const struct block *block, bool *taken);
 
 /* Put windows together from panes, those of the cells [first_cell, end_cell) of `from`: window w is [w * every_ns, w *

@@ -111,7 +111,7 @@ void tally_row(struct tally *tally, const struct tallies *asked, const union lan
         }
         if (what & TALLY_MOMENTS) {
             const union number value = {.u = values->u[row]};
-            const double none = distance(lane, value, value); /* NaN of what is not finite */
+            const double none = distance(lane, value, value); /* NaN unless the value is finite */
             merge_moments(tally, lane, 1, value, none, none);
         }
     }
@@ -123,7 +123,7 @@ bool tally_answers(const struct tallies *asked, const struct block *block) {
     for (uint32_t i = 0; i < asked->count; i++) {
         int field = asked->values[i].field;
         unsigned what = asked->values[i].what;
-        if (field < 0 || what & TALLY_MOMENTS || !block->facts[field].known) return false;
+        if (field == NO_FIELD || what & TALLY_MOMENTS || !block->facts[field].known) return false;
         if (what & TALLY_BOUNDS && block->facts[field].has_nan) return false;
     }
     return true;

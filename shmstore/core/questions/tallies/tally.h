@@ -33,7 +33,7 @@ struct tallies {
     uint32_t count;
     struct {
         enum lane lane;
-        int field; /* -1: worked out */
+        int field; /* NO_FIELD: worked out */
         unsigned what;
     } values[MAX_VALUES];
 };
