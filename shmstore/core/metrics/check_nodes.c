@@ -6,16 +6,16 @@
 #include "core/metrics/changes.h"
 #include "core/metrics/contents.h"
 
-enum { MOST_REPORTED = 20, LOOKS = 3 };
+enum { MOST_REPORTED = 20, LOOKS = 3, STEPS = 16 /* along chains, a node or chain: they are short */ };
 
-/* Is the node in the chain of its key? */
-static bool is_in_its_chain(const struct nodes *nodes, uint32_t index) {
+/* Is the node in the chain of its key? Yes, when there are no steps left to find out. */
+static bool is_in_its_chain(const struct nodes *nodes, uint32_t index, uint64_t *left) {
     uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&nodes_at(nodes, index)->identity))));
-    for (uint32_t left = nodes->geometry->node_count; is_node(nodes, at) && left; left--) {
+    for (uint32_t passed = 0; *left && is_node(nodes, at) && passed < nodes->geometry->node_count; passed++, --*left) {
         if (at == index + 1) return true;
         at = linked(load_acquire(&nodes_at(nodes, (uint32_t)at - 1)->link));
     }
-    return false;
+    return !*left;
 }
 
 static bool is_part_of(const struct nodes *nodes, uint32_t index, uint32_t whole) {
@@ -55,7 +55,7 @@ static bool has_its_cells(const struct nodes *nodes, struct node_at at) {
     return true;
 }
 
-static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t word) {
+static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t word, uint64_t *left) {
     switch (node_state(word)) {
     case NODE_FREE: return node_subject(word) ? "is free, and names an owner" : NULL;
     case NODE_CLAIMED:
@@ -63,7 +63,7 @@ static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t 
             return "is claimed by a place that does not exist";
         return NULL;
     case NODE_LIVE:
-        if (!is_in_its_chain(nodes, index)) return "is live, and not in its chain";
+        if (!is_in_its_chain(nodes, index, left)) return "is live, and not in its chain";
         if (!has_its_parts(nodes, index)) return "has other parts than its sizes say";
         if (!has_its_cells(nodes, (struct node_at){index, word})) return "has a cell of another generation";
         return NULL;
@@ -74,11 +74,11 @@ static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t 
 }
 
 /* Is there a chain that leads to nodes that are not of it? */
-static const char *fault_of_chain(const struct nodes *nodes, atomic_u64 *chain) {
+static const char *fault_of_chain(const struct nodes *nodes, atomic_u64 *chain, uint64_t *left) {
     uint64_t at = linked(load_acquire(chain));
-    for (uint32_t left = nodes->geometry->node_count; at; left--) {
+    for (uint32_t passed = 0; at && *left; passed++, --*left) {
         if (!is_node(nodes, at)) return "leads to a node that does not exist";
-        if (!left) return "leads in a circle";
+        if (passed > nodes->geometry->node_count) return "leads in a circle";
         struct node *node = nodes_at(nodes, (uint32_t)at - 1);
         const enum node_state state = node_state(load_acquire(&node->word));
         if (state == NODE_FREE || state == NODE_PART) return "leads to a node that holds nothing";
@@ -90,7 +90,8 @@ static const char *fault_of_chain(const struct nodes *nodes, atomic_u64 *chain) 
 
 uint64_t check_nodes(const struct nodes *nodes, void (*violation)(void *context, const char *text), void *context) {
     const struct geometry *g = nodes->geometry;
-    uint64_t count = 0;
+    const uint64_t steps = (1 << 20) + STEPS * (uint64_t)(g->node_count + g->chain_count);
+    uint64_t count = 0, left_for_nodes = steps, left_for_chains = steps;
     char text[160];
     for (uint32_t i = 0; i < g->node_count + g->chain_count; i++) {
         const bool is_chain = i >= g->node_count;
@@ -100,7 +101,8 @@ uint64_t check_nodes(const struct nodes *nodes, void (*violation)(void *context,
         uint64_t word = 0;
         for (int look = 0; look < LOOKS; look++) {
             word = load_acquire(is_chain ? chain : &nodes_at(nodes, number)->word);
-            fault = is_chain ? fault_of_chain(nodes, chain) : fault_of(nodes, number, word);
+            fault = is_chain ? fault_of_chain(nodes, chain, &left_for_chains)
+                             : fault_of(nodes, number, word, &left_for_nodes);
             if (!fault) break;
         }
         if (!fault || count++ >= MOST_REPORTED) continue;
@@ -108,5 +110,7 @@ uint64_t check_nodes(const struct nodes *nodes, void (*violation)(void *context,
                  (unsigned long long)word, fault);
         violation(context, text);
     }
+    if ((!left_for_nodes || !left_for_chains) && count++ < MOST_REPORTED)
+        violation(context, "chains are long, or lead in circles: not every one was followed");
     return count;
 }

@@ -9,6 +9,7 @@
 enum {
     REST_BYTES = sizeof((struct node *)0)->rest,
     MOST_PARTS = 64,
+    MOST_CHAINED = 1 << 20, /* a walk along a chain that takes more steps is in a circle */
 };
 
 /* Is this number + 1 one of a node? Anything else is damage. */

@@ -5,7 +5,7 @@
 #include "core/metrics/changes.h"
 #include "core/metrics/contents.h"
 
-enum { MOST_TRIES = 1 << 20 /* each was spoilt by a change of others; more are damage */ };
+enum { MOST_TRIES = 1 << 10 /* others were faster each time; more are damage */ };
 
 /* ---- inserting --------------------------------------------------------------------------------------------------- */
 
@@ -87,14 +87,16 @@ static bool has_key(const struct nodes *nodes, struct node *node, const struct n
     return true;
 }
 
-enum look { FOUND, NOT_FOUND, CHANGED, LOST };
+enum look { FOUND, NOT_FOUND, CHANGED, LOST /* for more steps than are left */ };
 
-static enum look follow_chain(const struct nodes *nodes, const struct node_key *key, struct node_at *found) {
+static enum look follow_chain(const struct nodes *nodes, const struct node_key *key, struct node_at *found,
+                              uint32_t *left) {
     const uint64_t identity = identity_of(key);
     atomic_u64 *chain = chain_of(nodes, identity);
     uint64_t at = linked(load_acquire(chain)); /* nodes_find:first */
-    for (uint32_t left = nodes->geometry->node_count; at; left--) {
-        if (!is_node(nodes, at) || !left) return LOST;
+    while (at) {
+        if (!is_node(nodes, at) || !*left) return LOST;
+        --*left;
         struct node *node = nodes_at(nodes, (uint32_t)at - 1);
         const uint64_t word = load_acquire(&node->word); /* nodes_find:word */
         const uint64_t next = load_acquire(&node->link); /* nodes_find:next */
@@ -112,13 +114,10 @@ static enum look follow_chain(const struct nodes *nodes, const struct node_key *
 }
 
 enum node_status nodes_find(const struct nodes *nodes, const struct node_key *key, struct node_at *found) {
-    for (uint32_t tries = MOST_TRIES; tries; tries--) {
-        const enum look look = follow_chain(nodes, key, found);
-        if (look == FOUND) return NODES_OK;
-        if (look == NOT_FOUND) return NODES_MISSING;
-        cpu_relax();
-    }
-    return NODES_DAMAGED;
+    uint32_t left = MOST_CHAINED; /* also for tries that changes of others spoil */
+    enum look look;
+    while ((look = follow_chain(nodes, key, found, &left)) == CHANGED) cpu_relax();
+    return look == FOUND ? NODES_OK : look == NOT_FOUND ? NODES_MISSING : NODES_DAMAGED;
 }
 
 struct wide *nodes_cell(const struct nodes *nodes, struct node_at at, uint32_t number) {
