@@ -2,7 +2,8 @@
 
 The program in singlestep/ runs the real, optimized core in a victim process, which is killed, or stopped and later
 resumed, before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair and take
-over places; every ticket must be accounted for. Where victims cannot be stopped so, they are at named points.
+over places, or use metrics; every ticket, update and node must be accounted for. Where victims cannot be stopped so,
+they are at named points.
 """
 
 import json
@@ -35,7 +36,6 @@ FLAGS = (
 STOPPERS = {"by_instruction": (), "by_point": ("-DSHMSTORE_POINTS", "-O1")}
 OBSTACLE = 3  # exit status: victims cannot be stopped so; the reason is on stderr
 PAIRS = 60
-LAYOUTS = ("rows", "columns")
 
 OPERATIONS = (
     "append",
@@ -56,7 +56,19 @@ OPERATIONS = (
     "question",
     "question-outrun",
     "create",
+    "metrics-insert",
+    "metrics-insert-beaten",
+    "metrics-remove",
+    "metrics-add",
+    "metrics-observe",
+    "metrics-set",
+    "metrics-take",
+    "metrics-exemplar",
 )
+
+
+def layouts(operation: str) -> tuple[str, ...]:
+    return ("nodes",) if operation.startswith("metrics-") else ("rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -132,15 +144,16 @@ def run_all(program: Program, name: str, jobs: list[list[object]]) -> list[dict[
         return list(pool.map(run, range(len(jobs))))
 
 
-def in_both_layouts(program: Program, name: str, *options: object) -> list[dict[str, Any]]:
-    return run_all(program, name, [["--layout", layout, *options] for layout in LAYOUTS])
+def in_each_layout(program: Program, name: str, operation: str, *options: object) -> list[dict[str, Any]]:
+    each = layouts(operation)
+    return run_all(program, name, [["--operation", operation, "--layout", layout, *options] for layout in each])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_death_at_any_instruction_leaves_the_rest_working(
     program: Program, name: str, operation: str, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_both_layouts(program, name, "--operation", operation):
+    for done in in_each_layout(program, name, operation):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(3, operation=operation, layout=done["layout"], by=done["by"], **figures)
 
@@ -149,7 +162,7 @@ def test_death_at_any_instruction_leaves_the_rest_working(
 def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
     program: Program, name: str, operation: str, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_both_layouts(program, name, "--operation", operation, "--mode", "freeze"):
+    for done in in_each_layout(program, name, operation, "--mode", "freeze"):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(5, operation=operation, layout=done["layout"], by=done["by"], false_deaths=0, **figures)
 
@@ -158,14 +171,14 @@ def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
 def test_who_repairs_may_die_at_any_instruction_too(
     program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_both_layouts(program, name, "--operation", operation, "--pairs", PAIRS, "--seed", seed):
+    for done in in_each_layout(program, name, operation, "--pairs", PAIRS, "--seed", seed):
         scorecard(4, operation=operation, layout=done["layout"], by=done["by"], pairs=done["runs"], violations=0)
 
 
 @pytest.mark.parametrize("mode", ["kill", "freeze"])
 def test_the_named_points_do_where_instructions_cannot_be_stepped(by_point: Program, name: str, mode: str) -> None:
     results = run_all(
-        by_point, name, [["--layout", "rows", "--operation", what, "--mode", mode] for what in OPERATIONS]
+        by_point, name, [["--layout", layouts(what)[0], "--operation", what, "--mode", mode] for what in OPERATIONS]
     )
     assert sum(result["boundaries"] for result in results) > 3 * len(OPERATIONS)
 
@@ -184,6 +197,7 @@ class Planted:
     operation: str
     mode: str
     finding: str  # a part of what is told
+    inlined_in: tuple[str, ...] = ()  # of the harness
 
 
 STORE = "    store_payload(g, slots, claim.where.slot, record);\n"
@@ -195,6 +209,13 @@ LEFT = "    } else if (owner) {\n"
 PID = "        *pid = load_relaxed(&place->pid);\n"
 SUMMARY_CHECKED = "    return mix(bounds, sum << 32 | sum >> 32);"
 FORGET = "            if (t->spare) store_relaxed(t->spare, 0);\n"
+PART_LINKED = "        store_relaxed(&last->more, next + 1);"
+NODE_KEPT = "        if (load_relaxed(&node->word) != word) return;\n"
+FREEING = "    while ((part = last_part(nodes, index, &found))) {\n"
+LINKING = "    if (node_state(word) == NODE_CLAIMED) {\n"
+MARKED = "        if (its == mark) return true;\n"
+TAKING = "if (its && folds) return cell_swap(own, mine, mark, 0) && cell_swap(dead, theirs, its, number_of(mine.high));"
+SUMMED = "    while (!cell_swap(at, before, before.low + count, number_of(before.high) + amount));\n"
 UNMARKED = " && !(load_relaxed(cell_of(t, spare - 1)) & CELL_PUBLISHED)"
 
 PLANTED = (
@@ -295,6 +316,47 @@ PLANTED = (
         "kill",
         "is not found under its own text",
     ),
+    Planted(
+        "part linked after it is a part",
+        "metrics/changes.c",
+        {PART_LINKED: "", "        last = part;\n": f"{PART_LINKED}\n        last = part;\n"},
+        "metrics-insert",
+        "kill",
+        "is part of a node that has it not",
+    ),
+    Planted(
+        "node freed before its parts",
+        "metrics/changes.c",
+        {NODE_KEPT: "", FREEING: f"    free_node(nodes, node, word);\n{FREEING}"},
+        "metrics-remove",
+        "kill",
+        "is part of a node that has it not",
+    ),
+    Planted(
+        "step of a change that is over",
+        "metrics/changes.c",
+        {f"    if (!is_still(nodes, change)) return;\n{LINKING}": LINKING},
+        "metrics-insert",
+        "freeze",
+        "is live, and not in its chain",
+    ),
+    Planted(
+        "own place marked before the dead are folded",
+        "metrics/cells.c",
+        {MARKED: f"{MARKED}        {TAKING}\n"},
+        "metrics-take",
+        "kill",
+        "updates of the own values returned",
+    ),
+    Planted(
+        "count and sum of a bucket by two adds",
+        "metrics/cells.h",
+        {SUMMED: f"{SUMMED.replace(' + count', '')}    add_relaxed(&at->cell->low, count);\n"},
+        "metrics-observe",
+        "kill",
+        "of different moments",
+        inlined_in=("series.c",),
+    ),
 )
 
 
@@ -311,7 +373,9 @@ def test_a_planted_bug_is_found(
         assert text.count(old) == 1, f"{planted.file} has not one but {text.count(old)} times: {old}"
         text = text.replace(old, new)
     (core / planted.file).write_text(text)
-    broken = {path.name: path for path in program.compile([core / planted.file], tmp_path)}
+    sources = [core / planted.file] if planted.file.endswith(".c") else []
+    sources += [HARNESS / user for user in planted.inlined_in]
+    broken = {path.name: path for path in program.compile(sources, tmp_path)}
     program.link(({path.name: path for path in program.folder.glob("*.o")} | broken).values(), tmp_path)
     options = (
         "--operation",
@@ -319,7 +383,7 @@ def test_a_planted_bug_is_found(
         "--mode",
         planted.mode,
         "--layout",
-        "rows",
+        layouts(planted.operation)[0],
         "--name",
         f"/dev/shm/{name}",
     )

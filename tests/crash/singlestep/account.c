@@ -1,4 +1,4 @@
-/* The account of every append: written, read and inspected. */
+/* The account of every append: written, read and inspected; what the others do with events. */
 #include "world.h"
 
 #include <string.h>
@@ -120,7 +120,7 @@ enum append_status append_once(struct handle *who, const struct record *record, 
     return handle_append(who, record, 0, now += HOT_FOR_NS, replaced, &partition, appended);
 }
 
-void append_as(struct world *world, struct handle *who) {
+static void append_as(struct world *world, struct handle *who) {
     struct record record = make_record(OTHERS, world->account.others);
     struct appended appended;
     enum append_status status = append_once(who, &record, NULL, &appended);
@@ -133,7 +133,7 @@ void append_many(struct world *world, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) append_as(world, &world->live[0]);
 }
 
-void read_as_writer(struct world *world) {
+static void read_as_writer(struct world *world) {
     struct reading reading = {0};
     read_on(world, &world->live[0].ring, &reading, false);
 }
@@ -146,8 +146,7 @@ static void hear_victim(struct world *world) {
     for (; world->account.reported < load_acquire(&report->returned); world->account.reported++)
         acknowledge(&world->account, load_relaxed(&report->tickets[world->account.reported]), VICTIM,
                     world->account.reported);
-    if (load_acquire(&report->failures))
-        violation("the victim's operation failed, with result %u", load_relaxed(&report->result));
+    hear_failures(world);
     if (report->discarded && !is_whole(&report->replaced))
         violation("the discarded record that the victim got is torn");
 }
@@ -157,11 +156,6 @@ static uint64_t count_unreturned(const struct account *account) {
     uint64_t count = 0;
     for (uint64_t number = account->reported; number < BATCH; number++) count += account->seen[number];
     return count;
-}
-
-static void told_by_check(void *context, const char *text) {
-    (void)context;
-    violation("check_store: %s", text);
 }
 
 /* What a reader finds now: every record that was acknowledged and is not overwritten. Returns how many. */
@@ -192,32 +186,14 @@ static struct totals check_totals(struct world *world, uint64_t readable) {
     return totals;
 }
 
-static void check_living(struct world *world) {
-    for (uint32_t i = 0; i < world->live_count + world->late_count; i++) {
-        struct handle *who = i < world->live_count ? &world->live[i] : &world->late[i - world->live_count];
-        if (processes_is_dead(&world->live[0].processes, owner_of(who)))
-            violation("a living process (place %u) is called dead", owner_of(who) & 0xfff);
-    }
-    uint32_t owner = load_acquire(&world->report->owner);
-    if (!world->victim_is_dead && owner && processes_is_dead(&world->live[0].processes, owner))
-        violation("the victim lives and is called dead");
-}
-
-static struct totals inspect_all(struct world *world) {
-    const struct check_report report = {told_by_check, NULL};
+static void inspect_events(struct world *world, bool settled) {
     hear_victim(world);
     read_on(world, &world->glance, &world->account.cursor, true);
     uint64_t readable = look_around(world);
-    struct totals totals = check_totals(world, readable);
+    uint64_t held = check_totals(world, readable).in_flight;
     inspect_answers(world, readable);
-    check_store(&world->live[0].ring, &world->live[0].processes, &world->table, &report);
-    check_living(world);
-    return totals;
+    check_processes(world);
+    if (settled && held != world->held) violation("%d slots are held, and %u by the living", (int)held, world->held);
 }
 
-void inspect(struct world *world) { inspect_all(world); }
-
-void inspect_settled(struct world *world) {
-    uint64_t held = inspect_all(world).in_flight;
-    if (held != world->held) violation("%d slots are held, and %u by the living", (int)held, world->held);
-}
+const struct subject event_subject = {append_as, read_as_writer, inspect_events};

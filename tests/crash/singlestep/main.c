@@ -1,12 +1,13 @@
 /* Kills, or freezes and resumes, a victim at each boundary of an operation, and looks at what is left.
  *
- *   singlestep [--operation NAME] [--layout rows|columns] [--mode kill|freeze] [--pairs N|all] [--seed N] [--name PATH]
+ *   singlestep [--operation NAME] [--layout rows|columns|nodes] [--mode kill|freeze] [--pairs N|all] [--seed N]
+ *              [--name PATH]
  *   singlestep --list
  *
- * Without an operation: every one; without a layout: both. --pairs kills a victim at one boundary, then a process that
- * repairs at one of its own; N of them drawn by the seed (made odd), or all. --name is where a store may be created.
- * Prints one line of JSON for each operation and layout. Exit status 0: no violation; 1: some, told on stderr; 2: it
- * could not be run; 3: victims cannot be stopped here, and why. */
+ * Without an operation: every one; without a layout: all that it has, which is nodes for one on metrics. --pairs kills a
+ * victim at one boundary, then a process that repairs at one of its own; N of them drawn by the seed (made odd), or all.
+ * --name is where a store may be created. Prints one line of JSON for each operation and layout. Exit status 0: no
+ * violation; 1: some, told on stderr; 2: it could not be run; 3: victims cannot be stopped here, and why. */
 #define _GNU_SOURCE
 #include "victim.h"
 
@@ -17,11 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STUCK_SECONDS = 60, LONG_LOOP = 32, PAIRS_A_DEATH = 10 };
+enum { STUCK_SECONDS = 60, LONG_LOOP = 32, PAIRS_A_DEATH = 10, ENOUGH_VIOLATIONS = 100 /* more tell nothing new */ };
 
 /* Who meets a death first. */
-enum way { REPAIRED, OVERTAKEN, READ, SUCCEEDED, WAYS };
-static const char *const way_names[] = {"repaired first", "overtaken first", "read first", "places taken over first"};
+enum way { REPAIRED, OVERTAKEN, SETTLED, SUCCEEDED, WAYS };
+static const char *const way_names[] = {"repaired first", "overtaken first", "settled first",
+                                        "places taken over first"};
 
 struct tally {
     uint64_t boundaries, runs, left_out;
@@ -55,12 +57,12 @@ static void meet_death(struct world *world, enum way way) {
     switch (way) {
     case REPAIRED: repair(world); break;
     case OVERTAKEN: break;
-    case READ: read_as_writer(world); break;
+    case SETTLED: world->subject->settle(world); break;
     default: fill_places(world);
     }
     if (way == REPAIRED || way == SUCCEEDED) inspect_settled(world);
     else inspect(world);
-    append_many(world, 2 * SLOTS);
+    work_many(world, 2 * SLOTS);
     inspect(world);
     repair(world);
     inspect_settled(world);
@@ -107,7 +109,7 @@ static void freeze_at(struct world *world, const struct operation *operation, co
     doing("%s, standing still", where);
     inspect(world);
     repair(world);
-    append_many(world, 3 * SLOTS);
+    work_many(world, 3 * SLOTS);
     repair(world);
     fill_places(world);
     if (operation->meanwhile) operation->meanwhile(world);
@@ -115,7 +117,7 @@ static void freeze_at(struct world *world, const struct operation *operation, co
     victim_resume(&victim, world);
     doing("%s, resumed", where);
     inspect(world);
-    append_many(world, 2 * SLOTS);
+    work_many(world, 2 * SLOTS);
     repair(world);
     inspect_settled(world);
     if (operation->verify) operation->verify(world, true);
@@ -123,7 +125,7 @@ static void freeze_at(struct world *world, const struct operation *operation, co
     doing("%s, killed at its end", where);
     leave_places(world);
     repair(world);
-    append_many(world, SLOTS);
+    work_many(world, SLOTS);
     inspect_settled(world);
     world->may_skip = might_skip;
 }
@@ -200,7 +202,7 @@ static struct tally run_all(struct world *world, const struct operation *operati
                             run_at *run, const char *mode) {
     struct tally tally = {.boundaries = path.count + 1};
     char where[160];
-    for (uint64_t boundary = 0; boundary <= path.count; boundary++) {
+    for (uint64_t boundary = 0; boundary <= path.count && violations < ENOUGH_VIOLATIONS; boundary++) {
         if (is_repeated(boundary)) {
             tally.left_out++;
             continue;
@@ -220,13 +222,16 @@ struct wish {
     bool list;
 };
 
+static const char *const layout_names[] = {"nodes", "rows", "columns"};
+enum { LAYOUTS = sizeof layout_names / sizeof *layout_names };
+
 static double clock_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_operation(const struct operation *operation, enum arrangement layout, const struct wish *wish) {
+static void run_operation(const struct operation *operation, uint32_t layout, const struct wish *wish) {
     static struct world world;
     struct kept state = {0};
     double began = clock_seconds();
@@ -247,20 +252,24 @@ static void run_operation(const struct operation *operation, enum arrangement la
     printf("{\"operation\": \"%s\", \"layout\": \"%s\", \"mode\": \"%s\", \"by\": \"%s\", \"seed\": %llu, "
            "\"boundaries\": %llu, "
            "\"runs\": %llu, \"left_out\": %llu, \"violations\": %llu, \"seconds\": %.2f}\n",
-           operation->name, layout == LAYOUT_ROWS ? "rows" : "columns", wish->pairs ? "pairs" : wish->mode,
-           boundary_word, (unsigned long long)wish->seed, (unsigned long long)tally.boundaries,
-           (unsigned long long)tally.runs, (unsigned long long)tally.left_out,
-           (unsigned long long)(violations - before), clock_seconds() - began);
+           operation->name, layout_names[layout], wish->pairs ? "pairs" : wish->mode, boundary_word,
+           (unsigned long long)wish->seed, (unsigned long long)tally.boundaries, (unsigned long long)tally.runs,
+           (unsigned long long)tally.left_out, (unsigned long long)(violations - before), clock_seconds() - began);
     fflush(stdout);
     world_unmake(&world);
     free(state.bytes);
 }
 
+static uint32_t layout_named(const char *name) {
+    uint32_t layout = 0;
+    while (layout < LAYOUTS && strcmp(name, layout_names[layout])) layout++;
+    return layout;
+}
+
 static bool take_option(struct wish *wish, const char *option, const char *value) {
     if (!strcmp(option, "--operation")) wish->operation = value;
     else if (!strcmp(option, "--mode") && (!strcmp(value, "kill") || !strcmp(value, "freeze"))) wish->mode = value;
-    else if (!strcmp(option, "--layout") && !strcmp(value, "rows")) wish->layouts = 1 << LAYOUT_ROWS;
-    else if (!strcmp(option, "--layout") && !strcmp(value, "columns")) wish->layouts = 1 << LAYOUT_COLUMNS;
+    else if (!strcmp(option, "--layout") && layout_named(value) < LAYOUTS) wish->layouts = 1U << layout_named(value);
     else if (!strcmp(option, "--pairs")) wish->pairs = strcmp(value, "all") ? strtoull(value, NULL, 0) : UINT64_MAX;
     else if (!strcmp(option, "--seed")) wish->seed = strtoull(value, NULL, 0) | 1;
     else if (!strcmp(option, "--name")) wish->path = value;
@@ -270,13 +279,15 @@ static bool take_option(struct wish *wish, const char *option, const char *value
 
 /* Run, or list, what is asked for. Returns how many operations that are. */
 static uint32_t run_table(const struct operation *operation, const struct wish *wish) {
+    const uint32_t layouts =
+        wish->layouts & (operation == metrics_operations ? 1U << LAYOUT_NODES : ~(1U << LAYOUT_NODES));
     uint32_t found = 0;
     for (; operation->name; operation++) {
         if (wish->operation && strcmp(wish->operation, operation->name)) continue;
         found++;
         if (wish->list) printf("%s\n", operation->name);
-        for (enum arrangement layout = LAYOUT_ROWS; !wish->list && layout <= LAYOUT_COLUMNS; layout++)
-            if (wish->layouts & 1U << layout) run_operation(operation, layout, wish);
+        for (uint32_t layout = 0; !wish->list && layout < LAYOUTS; layout++)
+            if (layouts & 1U << layout) run_operation(operation, layout, wish);
     }
     return found;
 }
@@ -284,8 +295,7 @@ static uint32_t run_table(const struct operation *operation, const struct wish *
 int main(int count, char **arguments) {
     char usual_path[64];
     snprintf(usual_path, sizeof usual_path, "/dev/shm/shmstore-singlestep-%d", (int)getpid());
-    struct wish wish = {
-        .mode = "kill", .path = usual_path, .layouts = 1 << LAYOUT_ROWS | 1 << LAYOUT_COLUMNS, .seed = 1};
+    struct wish wish = {.mode = "kill", .path = usual_path, .layouts = (1 << LAYOUTS) - 1, .seed = 1};
     uint32_t found = 0;
     for (int at = 1; at < count; at++) {
         if (!strcmp(arguments[at], "--list")) wish.list = true;
@@ -295,7 +305,8 @@ int main(int count, char **arguments) {
     const char *obstacle = victim_obstacle();
     if (obstacle) return fprintf(stderr, "%s\n", obstacle), 3;
     const struct operation *const tables[] = {ring_operations,   place_operations,    key_operations,
-                                              sample_operations, question_operations, creation_operations};
+                                              sample_operations, question_operations, creation_operations,
+                                              metrics_operations};
     for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) found += run_table(tables[table], &wish);
     if (!found) return fprintf(stderr, "no operation is called %s\n", wish.operation), 2;
     return violations != 0;

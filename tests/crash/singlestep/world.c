@@ -43,9 +43,30 @@ bool is_whole(const struct record *record) {
     return !memcmp(record, &expected, sizeof expected);
 }
 
+/* ---- users of a metrics segment ----------------------------------------------------------------------------------- */
+
+/* A metrics segment so small has room for declarations that nobody makes here: the others and the victim see less of it. */
+static void see_series(struct handle *who) {
+    struct metrics *metrics = malloc(sizeof *metrics);
+    if (!metrics) give_up("malloc");
+    metrics_on(metrics, who);
+    who->geometry.node_count = NODES;
+    who->geometry.chain_count = CHAINS;
+}
+
+struct metrics *metrics_of(const struct handle *who) {
+    return (struct metrics *)(uintptr_t)who->processes.claims.context;
+}
+
+static void let_go(struct handle *who) {
+    struct metrics *metrics = metrics_of(who);
+    handle_close(who);
+    free(metrics);
+}
+
 /* ---- making, keeping -------------------------------------------------------------------------------------------- */
 
-static void plan(struct world *world, enum arrangement layout) {
+static void plan_events(struct world *world, uint32_t layout) {
     static const struct field_spec fields[] = {{"key", KIND_KEY, 8},
                                                {"writer", KIND_UINT32, 0},
                                                {"number", KIND_UINT64, 0},
@@ -65,9 +86,18 @@ static void plan(struct world *world, enum arrangement layout) {
         give_up(why.text);
 }
 
-void world_make(struct world *world, enum arrangement layout, const char *path) {
+static void plan_metrics(struct world *world) {
+    const struct options options = {
+        .capacity = 1, .exemplars = EXEMPLARS, .processes = PLACES, .kind = SEGMENT_METRICS};
+    struct refusal why;
+    if (layout_plan(&options, NULL, &world->geometry, &why) != PLAN_OK) give_up(why.text);
+}
+
+void world_make(struct world *world, uint32_t layout, const char *path) {
     memset(world, 0, sizeof *world);
-    plan(world, layout);
+    world->subject = layout == LAYOUT_NODES ? &metrics_subject : &event_subject;
+    if (layout == LAYOUT_NODES) plan_metrics(world);
+    else plan_events(world, layout);
     const uint64_t bytes = world->geometry.total_bytes;
     world->path = path;
     world->fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -81,12 +111,12 @@ void world_make(struct world *world, enum arrangement layout, const char *path) 
     world->glance.writable = false;
     world->table = world->live[0].table;
     world->table.spare = NULL; /* what goes back to an earlier state keeps nothing of a later one */
-    cut_blocks(world);
+    if (layout != LAYOUT_NODES) cut_blocks(world);
 }
 
 void world_unmake(struct world *world) {
     leave_places(world);
-    while (world->live_count) handle_close(&world->live[--world->live_count]);
+    while (world->live_count) let_go(&world->live[--world->live_count]);
     munmap(world->memory, world->geometry.total_bytes);
     munmap(world->report, sizeof *world->report);
     close(world->fd);
@@ -128,6 +158,7 @@ void attach(const struct world *world, struct handle *who) {
     struct refusal why;
     if (handle_open(who, world->memory, world->geometry.total_bytes, &opening, &why) != OPEN_OK)
         give_up("cannot attach");
+    if (world->subject == &metrics_subject) see_series(who);
 }
 
 void enter(const struct world *world, struct handle *who, uint64_t pid) {
@@ -138,7 +169,7 @@ void enter(const struct world *world, struct handle *who, uint64_t pid) {
 
 void die(struct handle *who) {
     store_relaxed(&who->processes.own->owner, 0); /* so that closing frees no place */
-    handle_close(who);
+    let_go(who);
 }
 
 void repair(struct world *world) {
@@ -158,15 +189,47 @@ void fill_places(struct world *world) {
         enum enter_status status = processes_enter(&newcomer->processes, &identity);
         if (status == ENTER_OK) continue;
         if (status != ENTER_FULL) violation("a newcomer could not enter: status %d", (int)status);
-        handle_close(newcomer);
+        let_go(newcomer);
         break;
     }
     if (world->victim_is_dead && world->late_count + world->live_count != PLACES)
         violation("of %d places, %u used by the living, newcomers got %u", PLACES, world->live_count,
                   world->late_count);
-    for (uint32_t i = 0; i < world->late_count; i++) append_as(world, &world->late[i]);
+    for (uint32_t i = 0; i < world->late_count; i++) world->subject->work(world, &world->late[i]);
 }
 
 void leave_places(struct world *world) {
-    while (world->late_count) handle_close(&world->late[--world->late_count]);
+    while (world->late_count) let_go(&world->late[--world->late_count]);
+}
+
+/* ---- looking ---------------------------------------------------------------------------------------------------- */
+
+void work_many(struct world *world, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) world->subject->work(world, &world->live[0]);
+}
+
+void inspect(struct world *world) { world->subject->inspect(world, false); }
+void inspect_settled(struct world *world) { world->subject->inspect(world, true); }
+
+void hear_failures(const struct world *world) {
+    if (load_acquire(&world->report->failures))
+        violation("the victim's operation failed, with result %u", load_relaxed(&world->report->result));
+}
+
+static void told_by_check(void *context, const char *text) {
+    (void)context;
+    violation("check_store: %s", text);
+}
+
+void check_processes(struct world *world) {
+    const struct check_report report = {told_by_check, NULL};
+    check_store(&world->live[0].ring, &world->live[0].processes, &world->table, &report);
+    for (uint32_t i = 0; i < world->live_count + world->late_count; i++) {
+        struct handle *who = i < world->live_count ? &world->live[i] : &world->late[i - world->live_count];
+        if (processes_is_dead(&world->live[0].processes, owner_of(who)))
+            violation("a living process (place %u) is called dead", owner_of(who) & 0xfff);
+    }
+    uint32_t owner = load_acquire(&world->report->owner);
+    if (!world->victim_is_dead && owner && processes_is_dead(&world->live[0].processes, owner))
+        violation("the victim lives and is called dead");
 }

@@ -1,4 +1,5 @@
-/* A small store in a real file of tmpfs, the processes that use it, and the account of what has become of every append.
+/* A small segment in a real file of tmpfs, the processes that use it, and the account of all that they have done: of events,
+ * which account.c tells, or of metrics, which series.c does.
  *
  * A victim dies or stands still somewhere in an operation; the others live in this process, each with descriptors and
  * locks of its own, as processes have. Every field of a record follows from its writer and its number, so a torn or
@@ -6,12 +7,26 @@
 #ifndef SHMSTORE_TESTS_WORLD_H
 #define SHMSTORE_TESTS_WORLD_H
 
-#include "core/store/store.h"
+#include "core/metrics/metrics.h"
 
 #include <sys/types.h>
 
 enum { SLOTS = 4, PLACES = 4, KEYS = 4, BATCH = 8, TICKETS = 160 };
 enum writer { OTHERS = 1, VICTIM };
+enum { LAYOUT_NODES /* instead of rows or columns: a metrics segment */ };
+
+/* Of metrics. */
+enum { NODES = 48, CHAINS = 2, EXEMPLARS = 2 };
+
+struct world;
+
+/* What a segment is about. */
+struct subject {
+    void (*work)(struct world *world, struct handle *who); /* what one of the others does again and again */
+    void (*settle)(struct world *world);                   /* meets what the dead left, and settles that */
+    void (*inspect)(struct world *world, bool settled);
+};
+extern const struct subject event_subject, metrics_subject;
 
 struct record {
     uint32_t key, writer;
@@ -22,7 +37,7 @@ bool is_whole(const struct record *record);
 
 /* What a victim says of itself, on a page that it shares with this process. */
 struct report {
-    atomic_u64 begun, returned; /* appends */
+    atomic_u64 begun, returned; /* appends, or updates */
     atomic_u64 tickets[BATCH];
     atomic_u32 failures; /* of what may not fail */
     atomic_u32 result;   /* of the operation, where it has one */
@@ -38,6 +53,19 @@ struct reading {
     char fate[TICKETS];
 };
 
+/* What was done to metrics: see series.h. */
+enum update { COUNT, OBSERVE, RAISE_OWN, SET_LATEST, PUT_EXEMPLAR, UPDATES };
+
+struct series_account {
+    enum update victims;        /* what the victim does; UPDATES: none of them */
+    uint64_t returned[UPDATES]; /* those of the others */
+    bool was_in, was_out;       /* the update that the victim died in has happened, or has not */
+    uint32_t long_cells;        /* of the series with parts */
+    struct node_at long_one;    /* its life that was seen last */
+    uint64_t long_raised;       /* in this life */
+    uint32_t pieces;            /* of work */
+};
+
 /* What every test of a state begins with and adds to; copied to go back. */
 struct account {
     uint64_t count;           /* appends that returned */
@@ -49,9 +77,11 @@ struct account {
     uint64_t seen_at[BATCH];
     struct reading cursor;
     atomic_u64 decided;
+    struct series_account series;
 };
 
 struct world {
+    const struct subject *subject;
     int fd;
     const char *path; /* where an operation may create another store */
     unsigned char *memory;
@@ -74,7 +104,7 @@ struct world {
     struct account account;
 };
 
-void world_make(struct world *world, enum arrangement layout, const char *path);
+void world_make(struct world *world, uint32_t layout, const char *path);
 void world_unmake(struct world *world);
 
 /* Keep this state; come back to it. */
@@ -95,18 +125,18 @@ __attribute__((noreturn)) void give_up(const char *what); /* the harness cannot 
 
 void attach(const struct world *world, struct handle *who);
 void enter(const struct world *world, struct handle *who, uint64_t pid);
+struct metrics *metrics_of(const struct handle *who);
 void die(struct handle *who); /* as if killed: its locks are gone, its place and its claims are not */
 uint32_t owner_of(const struct handle *who);
 /* One append, at a time that nobody takes for a hot loop: then others would be given way. */
 enum append_status append_once(struct handle *who, const struct record *record, struct record *replaced,
                                struct appended *appended);
-void append_as(struct world *world, struct handle *who);
-void append_many(struct world *world, uint64_t count); /* by the first of the living */
+void append_many(struct world *world, uint64_t count);
+void work_many(struct world *world, uint64_t count); /* by the first of the living */
 /* Claim the next slot, write half a record, and go no further. */
 void claim_and_stop(struct world *world, const struct handle *who, bool will_die);
-void read_as_writer(struct world *world); /* settles what it meets of the dead; other looks change nothing */
-void repair(struct world *world);         /* reap every dead place, and no living one */
-/* Newcomers take every place that is to be had, sweeping what they find, and append. */
+void repair(struct world *world); /* reap every dead place, and no living one */
+/* Newcomers take every place that is to be had, sweeping what they find, and work. */
 void fill_places(struct world *world);
 void leave_places(struct world *world);
 
@@ -123,9 +153,11 @@ void inspect_answers(const struct world *world, uint64_t readable);
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
-/* Everything holds: check_store, what was acknowledged, the account of every ticket, who lives is not called dead. */
+/* Everything holds: what check_store and check_nodes look at, the account, and that nobody who lives is called dead. */
 void inspect(struct world *world);
-/* ... and no slot is held but by who lives and does not go on. */
+/* ... and nothing is claimed but by the living who do not go on. */
 void inspect_settled(struct world *world);
+void hear_failures(const struct world *world);
+void check_processes(struct world *world);
 
 #endif
