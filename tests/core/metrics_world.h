@@ -15,7 +15,7 @@ struct world {
 };
 
 static inline bool is_dead(void *context, uint32_t owner) {
-    return load_acquire(&((struct world *)context)->dead[owner]);
+    return load_acquire(&((struct world *)context)->dead[owner_place(owner)]);
 }
 
 static inline struct world *make_world(uint64_t series, uint32_t exemplars) {
