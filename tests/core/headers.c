@@ -116,7 +116,7 @@ static struct options random_options(struct field_spec fields[MAX_FIELDS]) {
         .rule = RULE_TURN,
         .keys = (uint32_t)often_a_bound(1, MAX_KEYS),
         .processes = (uint32_t)often_a_bound(1, MAX_PROCESSES),
-        .field_count = (uint32_t)often_a_bound(1, MAX_FIELDS),
+        .field_count = (uint16_t)often_a_bound(1, MAX_FIELDS),
     };
     for (uint32_t i = 0; i < options.field_count && i < MAX_FIELDS; i++) {
         fields[i] = (struct field_spec){.kind = (uint32_t)often_a_bound(KIND_INT8, KIND_END - 1)};

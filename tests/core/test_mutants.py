@@ -312,6 +312,12 @@ MUTANTS = (
         {"if (checksum != h->checksum) {": "if (checksum == 77) {"},
     ),
     Mutant(
+        "a kind comes with its required feature",
+        "a_kind_and_its_required_feature_come_together",
+        "base/layout.c",
+        {"if ((h->options.kind == SEGMENT_EVENTS) != !(h->incompatible & FEATURE_METRICS)) {": "if (checksum == 77) {"},
+    ),
+    Mutant(
         "a header does not promise more than is there",
         "a_truncated_segment_is_refused_at_every_length",
         "base/layout.c",

@@ -294,6 +294,11 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
                (unsigned long long)h->checksum, (unsigned long long)checksum);
         return HEADER_DAMAGED;
     }
+    if ((h->options.kind == SEGMENT_EVENTS) != !(h->incompatible & FEATURE_METRICS)) {
+        refuse(why, -1, "the header says kind %u, and required features %llx", h->options.kind,
+               (unsigned long long)h->incompatible);
+        return HEADER_DAMAGED;
+    }
     struct refusal plan;
     if (layout_plan(&h->options, h->fields, g, &plan) != PLAN_OK) {
         refuse(why, NO_FIELD, "the header contradicts itself: %.200s", plan.text);
