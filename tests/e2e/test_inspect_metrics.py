@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shmstore
+from shmstore import metrics as metrics_room
 from shmstore.errors import StoreNotFound
 from shmstore.segments import segment
 from shmstore.segments.handle import Handle
@@ -27,8 +29,11 @@ OF_RECORDS = ("top", "tail", "query", "plot")
 NODES = 2 * METRICS["capacity"] + 512
 VICTIM = """
 import sys
-from shmstore.segments import handle
-one = handle.attach(sys.argv[1])
+from shmstore import metrics
+metrics.configure(sys.argv[1], series=100, exemplars=10, processes=8)
+hits = metrics.Counter("hits", "What was asked for.", ["path"])
+for path in ("/", "/index"):
+    hits.labels(path).inc()
 print("attached", flush=True)
 sys.stdin.read()
 """
@@ -59,7 +64,7 @@ def fill(name: str, **counts: int) -> None:
 
 
 def victim(name: str) -> "subprocess.Popen[bytes]":
-    """A process that is attached, and does nothing."""
+    """A process that has counted two series, and does nothing."""
     process = subprocess.Popen(
         [sys.executable, "-c", VICTIM, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
     )
@@ -99,6 +104,17 @@ def test_show_tells_how_much_room_there_is(metrics: Handle) -> None:
     }
     assert [region["region"] for region in seen["regions"]][-3:] == ["chains", "nodes", "exemplars"]
     assert seen["file"]["size"] == path(metrics.name).stat().st_size and seen["problems"] == []
+
+
+def test_what_others_count_is_seen(metrics: Handle) -> None:
+    process = victim(metrics.name)
+    (seen,) = objects("show", metrics.name)
+    kill(process)
+    (left,) = objects("show", metrics.name)
+    assert seen["metrics"] == left["metrics"]
+    assert (seen["metrics"]["declarations"], seen["metrics"]["series"]["used"], seen["problems"]) == (1, 2, [])
+    assert (seen["header"]["processes"]["alive"], left["header"]["processes"]["alive"]) == (2, 1)
+    assert inspect("check", metrics.name).returncode == 0
 
 
 def test_show_is_for_people_too(metrics: Handle) -> None:
@@ -219,10 +235,17 @@ def test_plan_tells_the_size_that_creation_takes(metrics: Handle) -> None:
     assert "records" not in facts and "capacity" not in facts
 
 
+def test_plan_has_the_defaults_of_configure() -> None:
+    defaults = {name: it.default for name, it in signature(metrics_room.configure).parameters.items()}
+    (facts,) = objects("plan", "--metrics")
+    assert (facts["series"], facts["exemplars"]) == (defaults["series"], defaults["exemplars"])
+    given = [word for name in ("series", "exemplars", "processes") for word in (f"--{name}", str(defaults[name]))]
+    assert facts["size"] == objects("plan", "--metrics", *given)[0]["size"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--metrics"], "--series is missing"),
         (["--metrics", "--series", "0"], "series is 0"),
         (["--metrics", "--series", "10", "--capacity", "10"], "--capacity is for another kind of segment than metrics"),
         (["--metrics", "--series", "10", "--keys", "10"], "--keys is for another kind"),

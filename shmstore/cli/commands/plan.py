@@ -29,7 +29,7 @@ EXAMPLES = (
 )
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(create).parameters.items()}
-_EXEMPLARS = 1000
+_SERIES, _EXEMPLARS = 10_000, 1_000  # as `metrics.configure` has them, whose import takes long
 _OF_STORES = ("capacity", "partitions", "layout", "keys")
 _OF_METRICS = ("series", "exemplars")
 _MARKERS = {kind.marker.lower(): kind.marker for kind in fields.KINDS.values()}
@@ -83,11 +83,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     for name, meaning, default in (
         ("keys", "different keys", _DEFAULTS["keys"]),
-        ("series", "series: each is a metric with its label values, as `GET 200`", None),
+        ("series", "series of metrics: each is a metric with its label values", _SERIES),
         ("exemplars", "exemplars of metrics", _EXEMPLARS),
         ("processes", "processes attached for writing at once", _DEFAULTS["processes"]),
     ):
-        help_ = f"room for so many {meaning}" + ("" if default is None else f" (default: {default})")
+        help_ = f"room for so many {meaning} (default: {default})"
         parser.add_argument(f"--{name}", type=units.whole, metavar="N", help=help_)
 
 
@@ -114,7 +114,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _of_store(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
-    _refuse_others(args, "a store", "capacity", _OF_METRICS)
+    _refuse_others(args, "a store", _OF_METRICS)
+    if args.capacity is None:
+        raise InvalidOption("--capacity is missing, on which the size of a store depends; say --capacity 10_000")
     schema = Schema.of(_class(args.record) if args.record else _fields(args.fields))
     options = segment_options(
         schema,
@@ -136,11 +138,11 @@ def _of_store(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
 
 
 def _of_metrics(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
-    _refuse_others(args, "metrics", "series", _OF_STORES)
+    _refuse_others(args, "metrics", _OF_STORES)
     exemplars = _EXEMPLARS if args.exemplars is None else args.exemplars
     options: _core.Options = {
         "kind": "metrics",
-        "capacity": args.series,
+        "capacity": _SERIES if args.series is None else args.series,
         "exemplars": exemplars,
         "processes": _processes(args),
     }
@@ -153,10 +155,8 @@ def _processes(args: argparse.Namespace) -> int:
     return found
 
 
-def _refuse_others(args: argparse.Namespace, what: str, needed: str, others: Sequence[str]) -> None:
-    """Raises InvalidOption for a plan without what it needs, and for arguments that are about the other kind."""
-    if getattr(args, needed) is None:
-        raise InvalidOption(f"--{needed} is missing: the size of {what} depends on it; say --{needed} 10_000")
+def _refuse_others(args: argparse.Namespace, what: str, others: Sequence[str]) -> None:
+    """Raises InvalidOption for arguments that are about the other kind."""
     if given := [f"--{name}" for name in others if getattr(args, name) is not None]:
         raise InvalidOption(f"{', '.join(given)} is for another kind of segment than {what}; leave it out")
 
