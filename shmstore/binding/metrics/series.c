@@ -193,11 +193,48 @@ static PyObject *labels_slowly(PyObject *self, PyObject *const *values, Py_ssize
     return child;
 }
 
+static struct recent_child *recent_at(Series *root, PyObject *const *values, Py_ssize_t count) {
+    uintptr_t mixed = 0;
+    for (Py_ssize_t i = 0; i < count; i++) mixed = mixed * 5 + ((uintptr_t)values[i] >> 4);
+    return &root->recent[(mixed ^ mixed >> 7) % RECENT_CHILDREN];
+}
+
+static bool has_values(const struct recent_child *recent, PyObject *const *values, Py_ssize_t count) {
+    if (!recent->values) return false;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyTuple_GetItem(recent->values, i) != values[i]) return false;
+    return true;
+}
+
+/* The same child, if labels() gave it lately: a new reference, or NULL. */
+static PyObject *recent_child(Series *root, PyObject *const *values, Py_ssize_t count) {
+    PyObject *child = NULL;
+    BEGIN_EXCLUSIVE(root);
+    const struct recent_child *recent = recent_at(root, values, count);
+    if (has_values(recent, values, count) && is_current((Series *)recent->child)) child = Py_NewRef(recent->child);
+    END_EXCLUSIVE();
+    return child;
+}
+
+static void remember(Series *root, PyObject *const *values, PyObject *key, PyObject *child) {
+    struct recent_child before;
+    BEGIN_EXCLUSIVE(root);
+    struct recent_child *recent = recent_at(root, values, root->label_count);
+    before = *recent;
+    *recent = (struct recent_child){Py_NewRef(key), Py_NewRef(child)};
+    END_EXCLUSIVE();
+    Py_XDECREF(before.values);
+    Py_XDECREF(before.child);
+}
+
 static PyObject *series_labels(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Series *root = (Series *)self;
     if (!names && root->children && count == root->label_count) {
+        PyObject *child = recent_child(root, values, count);
+        if (child) return child;
         PyObject *key = label_values(values, count);
-        PyObject *child = key ? child_of(root, key) : NULL;
+        child = key ? child_of(root, key) : NULL;
+        if (child) remember(root, values, key, child);
         Py_XDECREF(key);
         if (child || PyErr_Occurred()) return child;
     }
@@ -242,12 +279,21 @@ static int series_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT((PyObject *)series->home);
     Py_VISIT((PyObject *)series->metrics);
     Py_VISIT(series->children);
+    for (int i = 0; i < RECENT_CHILDREN; i++) {
+        Py_VISIT(series->recent[i].values);
+        Py_VISIT(series->recent[i].child);
+    }
     if (series->root != series) Py_VISIT((PyObject *)series->root);
     return 0;
 }
 
 static int series_clear(PyObject *self) {
-    Py_CLEAR(((Series *)self)->children);
+    Series *series = (Series *)self;
+    Py_CLEAR(series->children);
+    for (int i = 0; i < RECENT_CHILDREN; i++) {
+        Py_CLEAR(series->recent[i].values);
+        Py_CLEAR(series->recent[i].child);
+    }
     return 0;
 }
 

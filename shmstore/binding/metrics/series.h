@@ -28,6 +28,13 @@ enum mode {
 
 enum standing { UNBOUND, BOUND, REFUSED /* there was no room */, DETACHED /* it was removed */ };
 
+/* A child that labels() gave not long ago, found by the addresses of its label values, as calls in a program pass the same. */
+enum { RECENT_CHILDREN = 8 };
+struct recent_child {
+    PyObject *values; /* tuple; NULL: there is none */
+    PyObject *child;
+};
+
 typedef struct Series {
     PyObject_HEAD
         /* Of a root: what is the same for all of its children. */
@@ -39,6 +46,7 @@ typedef struct Series {
     double *bounds; /* of the buckets of a histogram */
     Py_ssize_t label_count;
     PyObject *children; /* dict: label values -> child */
+    struct recent_child recent[RECENT_CHILDREN];
 
     /* Of a series. */
     struct Series *root; /* itself (not counted as a reference) or its metric; NULL: it is no series */
