@@ -645,6 +645,20 @@ class Metrics:
         """Remove a series as it was found; False when it was removed already."""
     def inherit(self) -> None:
         """In a forked child: what private memory holds now is the parent's, and does not move to a segment."""
+    def write(
+        self,
+        openmetrics: bool,
+        taken: Buffer,
+        known: Buffer,
+        others: bool,
+        names: Iterable[bytes] | None,
+        created: bool,
+        /,
+    ) -> bytes:
+        """Lines of an exposition, with the GIL released: of the metrics `taken`, given by the numbers of their
+        declarations as ascending uint32; with `others` also of those of default registries that are not `known`, and
+        the state of the segment. Only samples of these names, and those of when series began only where `created`.
+        """
     def counts(self) -> tuple[int, int, int, int]:
         """Nodes, free nodes, series refused, nodes ever freed."""
 

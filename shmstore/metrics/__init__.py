@@ -2,6 +2,12 @@
 
 from shmstore.metrics.checks import disable_created_metrics, enable_created_metrics
 from shmstore.metrics.configure import configure
+from shmstore.metrics.exposition import (
+    CONTENT_TYPE_LATEST,
+    CONTENT_TYPE_OPENMETRICS,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    generate_latest,
+)
 from shmstore.metrics.families import (
     CounterMetricFamily,
     Exemplar,
@@ -27,6 +33,9 @@ from shmstore.metrics.registry import (
 )
 
 __all__ = [
+    "CONTENT_TYPE_LATEST",
+    "CONTENT_TYPE_OPENMETRICS",
+    "CONTENT_TYPE_PLAIN_0_0_4",
     "Collector",
     "CollectorRegistry",
     "Counter",
@@ -54,4 +63,5 @@ __all__ = [
     "configure",
     "disable_created_metrics",
     "enable_created_metrics",
+    "generate_latest",
 ]

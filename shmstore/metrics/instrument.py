@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Self
 from shmstore import _core
 from shmstore.metrics import checks
 from shmstore.metrics.declaration import Declaration
-from shmstore.metrics.families import Metric
+from shmstore.metrics.families import Exemplar, Metric
 from shmstore.metrics.memory import memory
 from shmstore.metrics.registry import REGISTRY, CollectorRegistry
-from shmstore.metrics.text import label_pairs, label_text
+from shmstore.metrics.text import label_pairs, label_text, lines, plain_name
 
 _LEAST_PRUNED = 1024
 
@@ -157,6 +157,21 @@ class Instrument(_core.Series):
     def describe(self) -> Iterable[Metric]:
         """The family without samples."""
         return [Metric(self._name, self._documentation, self._type, self._unit)]
+
+    def collect(self) -> Iterable[Metric]:
+        """The family with its samples: of all processes, when it is shared."""
+        family = Metric(self._name, self._documentation, self._type, self._unit)
+        plain = plain_name(self._name, colons=True)
+        for name, labels, value, about in lines(memory.write([self], True).decode()):
+            exemplar = None if about is None else Exemplar(*about)
+            family.add_sample(self._name + name.removeprefix(plain), self._named(labels), value, None, exemplar)
+        return [family]
+
+    def _named(self, labels: dict[str, str]) -> dict[str, str]:
+        """Labels by the names that they were declared with."""
+        own = len(self._labelnames)
+        pairs = list(labels.items())
+        return dict([*zip(self._labelnames, (value for _, value in pairs), strict=False), *pairs[own:]])
 
     def refresh(self) -> None:
         """Bring up to date what is not counted, but asked for."""

@@ -6,6 +6,8 @@ a number behind the name, in the order in which they were declared.
 
 import os
 import threading
+from array import array
+from collections.abc import Iterable
 from itertools import count
 from operator import itemgetter
 from typing import Protocol
@@ -14,6 +16,7 @@ from weakref import WeakValueDictionary
 from shmstore import _core
 from shmstore.metrics.checks import Settings
 from shmstore.metrics.declaration import MODES, Declaration, unpacked
+from shmstore.metrics.text import plain_name
 
 
 class Placed(Protocol):
@@ -24,6 +27,12 @@ class Placed(Protocol):
 
     def follow(self) -> None:
         """Move the series that are there already."""
+
+    def refresh(self) -> None:
+        """Bring up to date what is asked for when it is shown."""
+
+    @property
+    def _family(self) -> int | None: ...
 
     def _declare(
         self,
@@ -74,6 +83,29 @@ class Memory:
             for instrument in instruments:
                 instrument.follow()
 
+    def write(self, instruments: Iterable[Placed], openmetrics: bool, names: Iterable[str] | None = None) -> bytes:
+        """What instruments have, as lines of an exposition; with `names`, only samples of these names."""
+        taken = []
+        for instrument in instruments:
+            instrument.refresh()
+            taken.append(instrument._family)
+        return self._write(openmetrics, taken, None, names)
+
+    def write_others(self, openmetrics: bool, names: Iterable[str] | None = None) -> bytes:
+        """What only other processes have declared in the default registry, and the state of the segment."""
+        return self._write(openmetrics, [], [instrument._family for instrument in list(self._all.values())], names)
+
+    def _write(
+        self,
+        openmetrics: bool,
+        taken: Iterable[int | None],
+        known: Iterable[int | None] | None,
+        names: Iterable[str] | None,
+    ) -> bytes:
+        plain = None if names is None else [plain_name(name, colons=True).encode() for name in names]
+        others = known is not None
+        return self.home.write(openmetrics, _ascending(taken), _ascending(known or ()), others, plain, Settings.created)
+
     def forked(self) -> None:
         """In a forked child: what was counted so far is the parent's."""
         self.lock = threading.RLock()
@@ -84,7 +116,7 @@ class Memory:
         ours = instrument.declaration
         # One process has one value of a gauge, however those of several become one.
         mode = ours.mode if is_shared or not ours.mode else "mostrecent"
-        text = ours.packed(key, mode, Settings.created, instrument.registry_name)
+        text = ours.packed(key, mode, instrument.registry_name)
         if (found := home.declare(text, len(key))) is None:
             return None, text
         family, stored = found
@@ -116,6 +148,10 @@ class Memory:
         for number, other in list(named.items()):
             if other is instrument:
                 del named[number]
+
+
+def _ascending(families: Iterable[int | None]) -> "array[int]":
+    return array("I", sorted(family for family in families if family is not None))
 
 
 _SET = ("info", "stateset")

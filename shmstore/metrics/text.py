@@ -2,12 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _UNESCAPES: Final = {r"\\": "\\", r"\n": "\n", r"\"": '"'}
 _LABEL: Final = re.compile(r'([^=,]+)="((?:[^"\\]|\\.)*)",?')
+_LABELS: Final = r'((?:[^=",{}]+="(?:[^"\\]|\\.)*",?)*)'
+_LINE: Final = re.compile(rf"([^{{ #]+)(?:\{{{_LABELS}\}})? (\S+)(?: # \{{{_LABELS}\}} (\S+)(?: (\S+))?)?")
+
+Line = tuple[str, dict[str, str], float, tuple[dict[str, str], float, float | None] | None]
+"""Name, labels, value, and labels, value and time of an exemplar."""
 
 
 def escaped(text: str) -> str:
@@ -50,3 +55,13 @@ def number_text(number: float) -> str:
         digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
         return f"{digits}e+{point - 1:02d}"
     return text
+
+
+def lines(exposition: str) -> Iterator[Line]:
+    """The samples of an exposition that this package wrote."""
+    for line in exposition.split("\n"):
+        if (found := _LINE.fullmatch(line)) is None:
+            continue
+        name, labels, value, about, of, at = found.groups()
+        exemplar = None if of is None else (label_pairs(about or ""), float(of), None if at is None else float(at))
+        yield name, label_pairs(labels or ""), float(value), exemplar

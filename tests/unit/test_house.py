@@ -30,7 +30,10 @@ ROOMS = (
     ("reading", "gap selection, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
     ("events", "append reach, statistics, options, builder view, store, series"),
-    ("metrics", "checks text, families, registry timing declaration, memory, configure instrument, instruments"),
+    (
+        "metrics",
+        "checks text, families, registry timing declaration, memory, configure instrument, exposition instruments",
+    ),
     ("", "metrics"),
     ("", "coordinator"),
     ("cli", "completion exits files units, machine render, meter records survey, question"),

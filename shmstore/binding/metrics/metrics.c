@@ -1,5 +1,5 @@
 /* The Metrics object: private memory, or a segment; declarations and series by name. */
-#include "binding/metrics/metrics.h"
+#include "binding/metrics/write.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -280,6 +280,8 @@ static void metrics_dealloc(PyObject *self) {
            "remove($self, node, word, /)\n--\n\nRemove a series as it was found; False when it was removed already.")  \
     METHOD("inherit", metrics_inherit, NOARGS,                                                                         \
            "inherit($self)\n--\n\nIn a forked child: what private memory holds now is its parent's.")                  \
+    METHOD("write", metrics_write, VARARGS,                                                                            \
+           "write($self, openmetrics, taken, known, others, names, created, /)\n--\n\nAn exposition.")                 \
     METHOD("counts", metrics_counts, NOARGS,                                                                           \
            "counts($self)\n--\n\nNodes, free nodes, series refused, nodes ever freed.")
 

@@ -51,7 +51,7 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     PyObject *before = (PyObject *)root->home, *declared_before = root->declaration;
     if (children) root->children = children;
     root->label_count = labels;
-    root->mode = (enum mode)mode;
+    root->mode = (enum gauge_mode)mode;
     root->declaration = Py_NewRef(declaration);
     root->key_bytes = (uint32_t)key_bytes;
     root->family = (uint32_t)number;

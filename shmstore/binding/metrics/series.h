@@ -10,21 +10,7 @@
 
 #include "binding/metrics/metrics.h"
 
-/* How gauges of several processes become one: the numbers are stored in declarations. */
-enum mode {
-    MODE_SHARED, /* all processes add to the same cells: of all but gauges */
-    MODE_ALL,
-    MODE_LIVE_ALL,
-    MODE_MIN,
-    MODE_LIVE_MIN,
-    MODE_MAX,
-    MODE_LIVE_MAX,
-    MODE_SUM,
-    MODE_LIVE_SUM,
-    MODE_LATEST, /* also of what is set as a whole: states, information */
-    MODE_LIVE_LATEST,
-    MODE_END
-};
+#include "core/metrics/declaration.h"
 
 enum standing { UNBOUND, BOUND, REFUSED /* there was no room */, DETACHED /* it was removed */ };
 
@@ -41,7 +27,7 @@ typedef struct Series {
         Metrics *home;          /* where its series are, or are to be; NULL before it is declared */
     PyObject *declaration;      /* bytes, the key first */
     uint32_t key_bytes, family; /* NO_FAMILY: there was no room to declare it */
-    enum mode mode;
+    enum gauge_mode mode; /* of what is set as a whole, such as states, MOSTRECENT; of what is added to, NONE */
     uint32_t cell_count, bound_count;
     double *bounds; /* of the buckets of a histogram */
     Py_ssize_t label_count;
@@ -63,8 +49,8 @@ typedef struct Series {
 } Series;
 
 /* Does each process have these for itself? In private memory there is one process. */
-static inline bool is_own(const Metrics *metrics, enum mode mode) {
-    return metrics->store && mode != MODE_SHARED && mode != MODE_LATEST;
+static inline bool is_own(const Metrics *metrics, enum gauge_mode mode) {
+    return metrics->store && mode != MODE_NONE && mode != MODE_MOSTRECENT;
 }
 
 /* Can the series be updated at once? */

@@ -67,6 +67,7 @@ enum {
 
 /* Its texts lie in what it was read from. */
 struct declaration {
+    uint32_t index; /* of its node, where it was read from one */
     enum metric_type type;
     enum gauge_mode mode;
     bool created;

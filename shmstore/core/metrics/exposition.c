@@ -59,7 +59,7 @@ static void put_series(struct scrape *scrape) {
     case METRIC_ENUM: put_enum(scrape); break;
     default: scrape_put(scrape, PLAIN, labels, NO_LABEL, first.number, NO_EXEMPLAR);
     }
-    if (scrape->declaration.created)
+    if (scrape->declaration.created && !scrape->wish->no_created)
         scrape_put(scrape, CREATED, labels, NO_LABEL, seconds_of((int64_t)series->since), NO_EXEMPLAR);
 }
 
@@ -126,6 +126,7 @@ static bool read_declaration(struct scrape *scrape, uint32_t index) {
         scrape->left_out++;
         return false;
     }
+    scrape->declaration.index = index;
     return !wish->takes || wish->takes(wish->context, &scrape->declaration);
 }
 

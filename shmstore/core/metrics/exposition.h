@@ -18,6 +18,7 @@ struct exposition_wish {
     void *context;
     bool own;     /* also what the segment says of itself */
     bool goes_on; /* more will follow: "# EOF" is left to the caller */
+    bool no_created; /* leave out when series began, whatever was declared */
 };
 
 struct exposition {

@@ -15,20 +15,20 @@ STATES = Declaration("stateset", "phase", "Phase", states=("up", 'do"wn'))
 @pytest.mark.parametrize("declaration", [COUNTER, HISTOGRAM, GAUGE, STATES])
 def test_a_declaration_comes_back(declaration: Declaration) -> None:
     key = declaration.name.encode()
-    stored = declaration.packed(key, declaration.mode, True, "default")
+    stored = declaration.packed(key, declaration.mode, "default")
     assert stored.startswith(key)
     assert unpacked(stored, len(key)) == (declaration, "default")
 
 
 def test_it_begins_with_numbers_and_holds_the_lines_of_both_formats() -> None:
-    stored = COUNTER.packed(b"requests", "", True, "default")[len("requests") :]
+    stored = COUNTER.packed(b"requests", "", "default")[len("requests") :]
     assert stored[:8] == bytes([1, 1, 0, 1, 0, 0, 0, 0])
     assert b'# HELP requests_total Requests, "all"\\nof them\n# TYPE requests_total counter\n' in stored
     assert b'# HELP requests Requests, \\"all\\"\\nof them\n# TYPE requests counter\n' in stored
-    assert HISTOGRAM.packed(b"", "", False, "")[:8] == bytes([1, 3, 0, 0, 3, 0, 0, 0])
-    assert b"# UNIT latency seconds\n" in HISTOGRAM.packed(b"", "", False, "")
-    assert GAUGE.packed(b"", "mostrecent", False, "")[:3] == bytes([1, 2, 9])
-    assert b'do\\"wn' in STATES.packed(b"", "", False, "")
+    assert HISTOGRAM.packed(b"", "", "")[:8] == bytes([1, 3, 0, 1, 3, 0, 0, 0])
+    assert b"# UNIT latency seconds\n" in HISTOGRAM.packed(b"", "", "")
+    assert GAUGE.packed(b"", "mostrecent", "")[:4] == bytes([1, 2, 9, 0])
+    assert b'do\\"wn' in STATES.packed(b"", "", "")
 
 
 @pytest.mark.parametrize(
