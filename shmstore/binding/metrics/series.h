@@ -27,7 +27,7 @@ typedef struct Series {
         Metrics *home;          /* where its series are, or are to be; NULL before it is declared */
     PyObject *declaration;      /* bytes, the key first */
     uint32_t key_bytes, family; /* NO_FAMILY: there was no room to declare it */
-    enum gauge_mode mode; /* of what is set as a whole, such as states, MOSTRECENT; of what is added to, NONE */
+    enum gauge_mode mode;       /* of what is set as a whole, such as states, MOSTRECENT; of what is added to, NONE */
     uint32_t cell_count, bound_count;
     double *bounds; /* of the buckets of a histogram */
     Py_ssize_t label_count;
