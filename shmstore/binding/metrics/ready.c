@@ -5,11 +5,11 @@
 
 static enum fold fold_of(enum gauge_mode mode) {
     switch (mode) {
-    case MODE_ALL:
-    case MODE_LIVEALL: return FOLD_PID;
-    case MODE_SUM: return FOLD_SUM;
-    case MODE_MIN: return FOLD_LEAST;
-    case MODE_MAX: return FOLD_GREATEST;
+    case GAUGE_ALL:
+    case GAUGE_LIVEALL: return FOLD_PID;
+    case GAUGE_SUM: return FOLD_SUM;
+    case GAUGE_MIN: return FOLD_LEAST;
+    case GAUGE_MAX: return FOLD_GREATEST;
     default: return FOLD_NOTHING;
     }
 }
@@ -19,7 +19,7 @@ static uint32_t cells_of(const Metrics *metrics, const Series *root) {
 }
 
 bool set_value(const Series *series, double value, uint64_t time_us) {
-    if (series->owner && series->root->mode == MODE_LIVEMOSTRECENT) {
+    if (series->owner && series->root->mode == GAUGE_LIVEMOSTRECENT) {
         const struct cell_at when = cell_of(series, 1);
         return cell_set(&series->cell, value, series->mark) && cell_set(&when, 0, time_us);
     }
@@ -149,7 +149,7 @@ int make_ready(Series *series) {
 /* Only this process has what is in private memory, and no other thread updates the series meanwhile. */
 static void bring_cell(Series *series, uint32_t number, struct cell_value now, struct cell_value before) {
     const struct cell_at to = cell_of(series, number);
-    if (series->root->mode == MODE_NONE) {
+    if (series->root->mode == NOT_A_GAUGE) {
         if (now.bits != before.bits || now.number != before.number)
             cell_add(&to, now.number - before.number, now.bits - before.bits);
     } else if (now.bits != before.bits) set_value(series, now.number, now.bits); /* it was set: the bits are when */

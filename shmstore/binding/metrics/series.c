@@ -40,7 +40,7 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     }
     const unsigned long number = family == Py_None ? NO_FAMILY : PyLong_AsUnsignedLong(family);
     if (PyErr_Occurred()) return NULL;
-    if (number > NO_FAMILY || mode < 0 || mode >= MODE_END || labels < 0 || key_bytes < 0 ||
+    if (number > NO_FAMILY || mode < 0 || mode >= GAUGE_MODE_END || labels < 0 || key_bytes < 0 ||
         key_bytes > PyBytes_Size(declaration))
         return PyErr_Format(PyExc_ValueError, "no such declaration: %lu, mode %d", number, mode);
     PyObject *children = root->children || !labels ? NULL : PyDict_New();

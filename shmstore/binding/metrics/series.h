@@ -50,7 +50,7 @@ typedef struct Series {
 
 /* Does each process have these for itself? In private memory there is one process. */
 static inline bool is_own(const Metrics *metrics, enum gauge_mode mode) {
-    return metrics->store && mode != MODE_NONE && mode != MODE_MOSTRECENT;
+    return metrics->store && mode != NOT_A_GAUGE && mode != GAUGE_MOSTRECENT;
 }
 
 /* Can the series be updated at once? */

@@ -101,7 +101,7 @@ static PyObject *gauge_add(PyObject *self, PyObject *const *values, Py_ssize_t c
     const double amount = given ? PyFloat_AsDouble(given) : 1;
     if (given && amount == -1 && PyErr_Occurred()) return NULL;
     const Series *root = gauge->root;
-    if (root && (root->mode == MODE_MOSTRECENT || root->mode == MODE_LIVEMOSTRECENT))
+    if (root && (root->mode == GAUGE_MOSTRECENT || root->mode == GAUGE_LIVEMOSTRECENT))
         return PyErr_Format(PyExc_RuntimeError, "%s must not be used with the mostrecent mode", called);
     if (gauge->silent) Py_RETURN_NONE;
     return add(gauge, 0, sign * amount, 0) < 0 ? NULL : Py_NewRef(Py_None);
