@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -262,3 +263,15 @@ def test_damage_is_found(metrics: _core.Store, name: str) -> None:
         set_word(mapped, "nodes", 0, 2)  # live, and in no chain
     (finding,) = metrics.check()
     assert "node 0 " in finding and "not in its chain" in finding
+
+
+def test_any_bytes_are_told_as_damage(metrics: _core.Store, name: str, seed: int) -> None:
+    chance = random.Random(seed)
+    first = next(first for region, first, _ in metrics.plan().regions if region == "changes")
+    with segment.attach(name) as mapped:
+        mapped.buffer[first:] = chance.randbytes(len(mapped.buffer) - first)
+    assert metrics.check()
+    room = metrics.metrics_room()
+    assert room.declarations + room.series <= room.used <= room.nodes and room.exemplars <= METRICS["exemplars"]
+    for answer in OF_EACH_KIND.values():
+        answer(metrics)
