@@ -24,6 +24,7 @@ from shmstore.metrics.families import (
     UntypedMetricFamily,
 )
 from shmstore.metrics.instruments import Counter, Enum, Gauge, Histogram, Info, Summary
+from shmstore.metrics.middleware import ASGIMiddleware, WSGIMiddleware
 from shmstore.metrics.registry import (
     REGISTRY,
     Collector,
@@ -33,6 +34,7 @@ from shmstore.metrics.registry import (
 )
 
 __all__ = [
+    "ASGIMiddleware",
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_OPENMETRICS",
     "CONTENT_TYPE_PLAIN_0_0_4",
@@ -60,6 +62,7 @@ __all__ = [
     "Timestamp",
     "UnknownMetricFamily",
     "UntypedMetricFamily",
+    "WSGIMiddleware",
     "configure",
     "disable_created_metrics",
     "enable_created_metrics",

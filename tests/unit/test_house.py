@@ -32,7 +32,8 @@ ROOMS = (
     ("events", "append reach, statistics, options, builder view, store, series"),
     (
         "metrics",
-        "checks text, families, registry timing declaration, memory, configure instrument, exposition instruments",
+        "checks text, families, registry timing declaration, memory, configure instrument, "
+        "exposition instruments, middleware",
     ),
     ("", "metrics"),
     ("", "coordinator"),
@@ -69,7 +70,7 @@ SAY_INSTEAD = {
     "entry": "slot or place",
     "entries": "slots or places",
 }
-ALLOWED_WORDS = re.compile(r"[Uu]nix epoch|unix_epoch|UNIX_EPOCH|Py\w+_HEAD\w*")  # named so by others
+ALLOWED_WORDS = re.compile(r"[Uu]nix epoch|unix_epoch|UNIX_EPOCH|Py\w+_HEAD\w*|\bHEAD\b")  # named so by others
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|Users|work|mnt|opt)/\w+")
 MEMORY_ORDER = re.compile(r"\bmemory_order_\w+|\b__ATOMIC_\w+|\b__sync_\w+")
