@@ -32,6 +32,7 @@ from shmstore.metrics.registry import (
     DuplicateTimeseries,
     RestrictedRegistry,
 )
+from shmstore.metrics.serving import make_asgi_app, make_wsgi_app, start_http_server
 
 __all__ = [
     "ASGIMiddleware",
@@ -67,4 +68,7 @@ __all__ = [
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "start_http_server",
 ]

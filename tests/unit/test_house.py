@@ -33,7 +33,7 @@ ROOMS = (
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "
-        "exposition instruments, middleware",
+        "exposition instruments, middleware serving",
     ),
     ("", "metrics"),
     ("", "coordinator"),
