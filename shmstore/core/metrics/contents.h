@@ -62,16 +62,22 @@ static inline void *content(struct walk *walk, uint64_t offset) {
     return walk->node->rest + offset % REST_BYTES;
 }
 
-/* Copy bytes of a node's text from byte `first` on, a multiple of 8, by words: what others write there meanwhile shows in the node's word afterwards. */
+/* Copy bytes of a node's text from byte `first` on, a multiple of 8, by words: what others write there meanwhile shows in
+ * the node's word afterwards. */
 static inline bool copy_text(const struct nodes *nodes, struct node *node, uint64_t sizes, uint32_t first, char *to,
                              uint32_t bytes) {
     struct walk walk = {nodes, node, 0};
     const uint64_t offset = rest_bytes(sizes) - node_text_bytes(sizes) + first;
-    for (uint32_t done = 0; done < bytes; done += 8) {
+    for (uint32_t done = 0, end; done < bytes; done = end) {
         const atomic_u64 *from = content(&walk, offset + done);
         if (!from) return false;
-        const uint64_t unit = load_relaxed(from); /* copy_text:text */
-        memcpy(to + done, &unit, bytes - done < 8 ? bytes - done : 8);
+        end = done + REST_BYTES - (uint32_t)((offset + done) % REST_BYTES); /* of what lies in this part */
+        if (end > bytes) end = bytes;
+        for (uint32_t at = done; at < end; at += 8) {
+            const uint64_t unit = load_relaxed(from++); /* copy_text:text */
+            if (end - at >= 8) memcpy(to + at, &unit, 8);
+            else memcpy(to + at, &unit, end - at);
+        }
     }
     return true;
 }

@@ -2,6 +2,7 @@
 #include "core/metrics/exposition.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/buffer.h"
 #include "core/metrics/changes.h"
@@ -90,6 +91,13 @@ static void put_declaration(struct scrape *scrape) {
     lines_put(&scrape->lines, is_openmetrics ? declaration->openmetrics_lines : declaration->text_lines);
 }
 
+enum { AHEAD = 4 };
+
+static void prefetch(const struct node *node) {
+    __builtin_prefetch(node);
+    __builtin_prefetch(node->rest);
+}
+
 /* Put a metric whose declaration was read. */
 static void put_metric(struct scrape *scrape, uint32_t family, const uint64_t *found, uint32_t count) {
     struct lines *lines = &scrape->lines;
@@ -102,11 +110,12 @@ static void put_metric(struct scrape *scrape, uint32_t family, const uint64_t *f
     const size_t above = lines->length;
     if (declaration_is_own(&scrape->declaration)) scrape_own_gauges(scrape, family, found, count);
     else
-        for (uint32_t i = 0; i < count; i++)
-            if (scrape_read(scrape, family, found_index(found[i]))) {
-                scrape->series_count++;
-                put_series(scrape);
-            }
+        for (uint32_t i = 0; i < count; i++) {
+            if (i + AHEAD < count) prefetch(nodes_at(scrape->nodes, found_index(found[i + AHEAD])));
+            if (!scrape_read(scrape, family, found_index(found[i]))) continue;
+            scrape->series_count++;
+            put_series(scrape);
+        }
     if (scrape->created.length) put_created(scrape);
     else if (scrape->wish->names && lines->length == above) lines->length = before; /* nothing of it was asked for */
 }
@@ -210,13 +219,13 @@ static void put_metrics(struct scrape *scrape, const uint64_t *found, uint32_t c
 bool exposition_write(const struct nodes *nodes, const struct exposition_wish *wish, struct exposition *exposition) {
     const uint64_t used = load_acquire(&changes_of(nodes)->used), most = nodes->geometry->node_count;
     const uint32_t room = (uint32_t)(used < most ? used : most);
-    size_t bytes = sizeof(struct scrape), found_bytes = 2 * room * sizeof(uint64_t);
-    struct scrape *scrape = buffer_take(&bytes);
+    size_t found_bytes = 2 * room * sizeof(uint64_t);
+    struct scrape *scrape = malloc(sizeof *scrape);
     uint64_t *found = buffer_take(&found_bytes);
     *exposition = (struct exposition){.text = NULL};
     bool is_done = scrape && found;
     if (is_done) {
-        memset(scrape, 0, sizeof *scrape);
+        memset(scrape, 0, offsetof(struct scrape, declaration)); /* what follows is filled before it is read */
         scrape->nodes = nodes;
         scrape->wish = wish;
         const uint32_t count = find_all(scrape, found, room);
@@ -229,9 +238,10 @@ bool exposition_write(const struct nodes *nodes, const struct exposition_wish *w
         *exposition = (struct exposition){scrape->lines.text, scrape->lines.length, scrape->lines.room,
                                           scrape->metrics,    scrape->series_count, scrape->left_out};
         lines_free(&scrape->created);
+        free(scrape->living);
     }
     buffer_give(found, found_bytes);
-    buffer_give(scrape, bytes);
+    free(scrape);
     if (!is_done) exposition_free(exposition);
     return is_done;
 }

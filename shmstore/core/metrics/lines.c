@@ -38,7 +38,7 @@ void lines_put(struct lines *lines, struct slice slice) {
 
 void lines_put_sample(struct lines *lines, const struct sample_line *sample) {
     const size_t most = (size_t)sample->name.length + sample->suffix.length + sample->labels.length +
-                        sample->last.name.length + sample->last.text.length + sizeof "{,=\"\"} " + DECIMAL_BYTES;
+                        sample->last.name.length + sample->last.text.length + sizeof "{,=\"\"} \n" + DECIMAL_BYTES;
     if (!lines_reserve(lines, most)) return;
     char *to = put(put(lines->text + lines->length, sample->name), sample->suffix);
     if (sample->labels.length || sample->last.name.length) {
@@ -52,18 +52,19 @@ void lines_put_sample(struct lines *lines, const struct sample_line *sample) {
     }
     *to++ = ' ';
     to += decimal_value(to, sample->value);
+    *to++ = '\n';
     lines->length = (size_t)(to - lines->text);
 }
 
 void lines_put_exemplar(struct lines *lines, const struct exemplar_values *exemplar) {
     const struct slice labels = {exemplar->text, exemplar->length};
-    if (!slice_is_in_line(labels) || !lines_reserve(lines, labels.length + sizeof " # {}  " + 2 * DECIMAL_BYTES))
+    if (lines->has_failed || !slice_is_in_line(labels) ||
+        !lines_reserve(lines, labels.length + sizeof " # {}  \n" + 2 * DECIMAL_BYTES))
         return;
-    char *to = put(put(put(lines->text + lines->length, SLICE(" # {")), labels), SLICE("} "));
+    char *to = put(put(put(lines->text + lines->length - 1, SLICE(" # {")), labels), SLICE("} "));
     to += decimal_value(to, exemplar->value);
     *to++ = ' ';
     to += decimal_seconds(to, seconds_of(exemplar->time_ns));
+    *to++ = '\n';
     lines->length = (size_t)(to - lines->text);
 }
-
-void lines_end(struct lines *lines) { lines_put(lines, SLICE("\n")); }

@@ -35,9 +35,9 @@ struct sample_line {
     double value;
 };
 
-/* Put a line without its end, so that an exemplar may follow. */
 void lines_put_sample(struct lines *lines, const struct sample_line *sample);
+
+/* Put an exemplar at the end of the last line. */
 void lines_put_exemplar(struct lines *lines, const struct exemplar_values *exemplar);
-void lines_end(struct lines *lines);
 
 #endif

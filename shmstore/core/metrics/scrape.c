@@ -1,6 +1,8 @@
 /* Reading series and putting their lines; see scrape.h. */
 #include "core/metrics/scrape.h"
 
+#include <stdlib.h>
+
 #include "core/processes/process.h"
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -55,6 +57,11 @@ bool scrape_is_alive(struct scrape *scrape, uint32_t place, uint64_t mark) {
     const uint64_t word = load_acquire(&places[place].word);
     /* An owner has but some bits of the generation: one of long ago has the same. */
     if ((word & 0xff) == PLACE_USED && mark_of(word >> 8) != mark) return false;
+    if (!scrape->living) scrape->living = calloc(nodes->geometry->options.processes, sizeof *scrape->living);
+    if (!scrape->living) {
+        scrape->lines.has_failed = true;
+        return false;
+    }
     struct living *living = &scrape->living[place];
     if (living->mark != mark) {
         const uint32_t owner = (uint32_t)(mark << PLACE_BITS & OWNER_MASK) | place;
@@ -96,5 +103,4 @@ void scrape_put(struct scrape *scrape, enum suffix suffix, struct slice labels, 
     if (exemplar != NO_EXEMPLAR && is_openmetrics &&
         exemplar_get(scrape->nodes, scrape->series.at, (uint32_t)exemplar, &values))
         lines_put_exemplar(lines, &values);
-    lines_end(lines);
 }

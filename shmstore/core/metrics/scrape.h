@@ -33,11 +33,11 @@ struct scrape {
     struct lines created; /* of text 0.0.4, where they follow the other samples of their metric */
     uint32_t metrics, series_count, left_out;
     uint32_t nodes_used;
-    uint32_t wanted; /* a bit for each suffix, of this metric */
+    uint32_t wanted;       /* a bit for each suffix, of this metric */
+    struct living *living; /* one a place, once somebody is asked about */
     struct declaration declaration;
     struct series series;
     char declared[MOST_CONTENT_BYTES]; /* where the declaration lies */
-    struct living living[MAX_PROCESSES];
 };
 
 /* A node of a family, as it was found. Sorted, families stand together. */
