@@ -37,6 +37,7 @@ ROOMS = (
     ),
     ("", "metrics"),
     ("", "coordinator"),
+    ("", "gunicorn"),
     ("cli", "completion exits files units, machine render, meter records survey, question"),
     ("cli.charts", "axis drawing font, raster svg terminal, figure measure png"),
     ("cli.commands", "check doctor gc ls plan plot processes query rm show tail top"),
