@@ -232,6 +232,8 @@ def test_start_by_time_needs_timestamps(name: str) -> None:
         (1000, "another store"),
         (-1, "another store"),
         ([0, 2], "twice"),
+        ((), "expected 'oldest'"),
+        ({}, "expected 'oldest'"),
     ],
 )
 def test_a_start_that_is_none_is_refused(store: EventStore[Tick], start: object, advice: str) -> None:
