@@ -37,6 +37,7 @@ bool drop_error(void) {
 }
 
 PyObject *raise_system_error(struct module_state *state, const char *what) {
+    if (errno == ENOMEM) return PyErr_NoMemory();
     if (errno == EACCES || errno == EPERM)
         return raise_error(
             state, ERROR_ACCESS_DENIED,

@@ -220,9 +220,10 @@ def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: in
         named = _tickets([start], totals, followed)
         return list((oldest | named).items())
     positions = items_of(start)  # a text is not several values
-    if positions is None:
+    tickets = {} if positions is None else _tickets(positions, totals, followed)
+    if not tickets:  # a cursor of no partition would wait for ever
         raise refused("start", start, _START)
-    return list(_tickets(positions, totals, followed).items())
+    return list(tickets.items())
 
 
 def _tickets(positions: Iterable[Any], totals: list[_core.Totals], followed: list[int]) -> dict[int, int]:

@@ -218,9 +218,9 @@ MUTANTS = (
     ),
     Mutant(
         "a forked child makes its own pipes",
-        CURSOR + "a_forked_child_has_a_descriptor_of_its_own",
+        CURSOR + "a_forked_child_has_a_descriptor_of_its_own[asked]",
         "core/waiting/watch.c",
-        {"const bool inherited = watch->pid != getpid();": "const bool inherited = false;"},
+        {"each->pid != watch->pid": "false"},
     ),
     Mutant(
         "a limit counts what was handed over",

@@ -4,9 +4,11 @@ Arguments may be objects of any class, whose methods may do anything; conditions
 from any iterator. Each is tried in a process of its own: bytes that are not mapped any more would end it by a signal.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -152,6 +154,74 @@ def test_a_callable_that_closes_the_store_closes_nobody_elses_file(store: EventS
 
     assert Child(life).wait() == 0
     assert len(store.processes()) == 1
+
+
+@pytest.mark.parametrize("way", ["value", "old default", "appender"])
+def test_a_default_that_was_taken_away_is_not_made_up(store: EventStore[Reading], way: str) -> None:
+    core = shmstore.attach(store.name)._core
+
+    def append(at: Any) -> None:
+        core.append(gateway="gw-1", at=at)
+
+    class Taking:
+        def __index__(self) -> int:
+            core.set_record_type(None)
+            return 1
+
+    class Last(float):
+        def __del__(self) -> None:
+            with suppress(FieldTypeError):
+                append(1)
+
+    core.set_record_type(None, None, None, (..., Last(1.5), ...))
+    appender = core.appender(("gateway", "at", "value"))
+    append(1)
+    appender("gw-1", 1)
+    before = sum(totals.tail for totals in core.totals())
+    with suppress(FieldTypeError):
+        if way == "value":
+            append(Taking())
+        else:
+            core.set_record_type(None)
+        if way == "appender":
+            appender("gw-1", 1)
+    assert sum(totals.tail for totals in core.totals()) == before
+
+
+def test_a_list_of_records_is_seen_by_nobody_before_it_is_full(store: EventStore[Reading]) -> None:
+    def life() -> None:
+        core = shmstore.attach(store.name)._core
+
+        def make(*values: Any) -> tuple[Any, ...]:
+            if values[1] == RECORDS - 1:
+                assert all(list(each) for each in gc.get_objects() if type(each) is list and len(each) == RECORDS)
+            return values
+
+        core.set_record_type(None, make)
+        assert len(core.snapshot().rows()) == RECORDS
+
+    assert Child(life).wait() == 0
+
+
+def test_what_makes_records_may_be_replaced_while_it_works(store: EventStore[Reading]) -> None:
+    def life() -> None:
+        core = shmstore.attach(store.name)._core
+        filled: list[bytes] = []
+
+        def replaced(values: Any) -> Any:
+            core.set_record_type(None)
+            filled.extend(b"\xff" * number for number in range(40, 400))  # where its memory was
+            return values
+
+        core.set_record_type(None, lru_cache(lambda *values: replaced(values)))
+        assert core.snapshot().rows(0, 1) == core.snapshot().rows(0, 1, plain=True)
+        core.set_record_type(None, None, lru_cache(replaced))
+        core.append(("gw-1", 1.5, 1), partition=0)
+        core.set_record_type(None, None, lru_cache(replaced))
+        with pytest.raises(FieldTypeError):
+            core.append((1,), partition=0)
+
+    assert Child(life).wait() == 0
 
 
 @pytest.mark.parametrize("way", ["append", "appender"])

@@ -201,6 +201,12 @@ def test_a_summary_of_nothing(empty: EventStore[Any]) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "no record matches\n")
 
 
+def test_none_of_what_matches_is_not_called_nothing(store: EventStore[Any]) -> None:
+    groups, windows = ["--by", "gateway"], ["--every", "1s"]
+    for more in ([*groups, "--top", "0"], [*groups, "--bottom", "0"], [*windows, "--limit", "0"], ["--limit", "0"]):
+        assert "no record matches" not in inspect("query", store.name, *more).stderr
+
+
 # -- groups
 
 

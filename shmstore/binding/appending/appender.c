@@ -29,7 +29,7 @@ static int stage_left_out(Appender *appender, Py_ssize_t count, unsigned char *r
     }
     for (uint32_t i = (uint32_t)count; i < appender->count; i++) {
         const struct taken *taken = &appender->taken[i];
-        if (!default_of(store, taken->field)) memcpy(record + taken->offset, &now, 8);
+        if (left_out(store, taken->field) == LEFT_NOW) memcpy(record + taken->offset, &now, 8);
         else if (put_default(store, taken->field, record + taken->offset, staging)) return -1;
     }
     return 0;

@@ -83,7 +83,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
 static void cursor_dealloc(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
     PyObject_GC_UnTrack(self);
-    if (cursor->watched.far.fd >= 0) watch_drop(cursor->store->watch, &cursor->watched);
+    if (cursor->store->watch) watch_drop(cursor->store->watch, &cursor->watched); /* also if its pipe was never made */
     Py_XDECREF(cursor->made);
     PyMem_Free(cursor->runs);
     free(cursor->follows);
@@ -296,7 +296,7 @@ static PyObject *cursor_close(PyObject *self, PyObject *unused) {
     if (load_relaxed(&cursor->closed)) Py_RETURN_NONE;
     store_relaxed(&cursor->closed, 1);
     BEGIN_EXCLUSIVE(store);
-    if (cursor->watched.far.fd >= 0) watch_end(store->watch, &cursor->watched);
+    if (store->watch) watch_end(store->watch, &cursor->watched);
     END_EXCLUSIVE();
     if (!store->closed && store->handle.ring.writable) wait_wake(&store->handle.board->news);
     Py_RETURN_NONE;

@@ -157,15 +157,18 @@ static PyObject *columns_item(PyObject *self, Py_ssize_t row) {
     return PyErr_Format(PyExc_IndexError, "row %zd of %llu", row, (unsigned long long)columns->rows);
 }
 
-/* A list of `count` objects, made while the cycle collector is off: it would look at all of them again and again. */
+/* A list of `count` objects, made while the cycle collector is off: it would look at all of them again and again. The list
+ * is hidden until it is full, for making an object may run other code, and that may ask the collector for all lists. */
 static PyObject *make_list(uint64_t count, PyObject *(*make)(void *context, uint64_t at), void *context) {
     int collecting = PyGC_Disable();
     PyObject *list = PyList_New((Py_ssize_t)count);
+    if (list) PyObject_GC_UnTrack(list);
     for (uint64_t i = 0; list && i < count; i++) {
         PyObject *item = make(context, i);
         if (!item) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, item);
     }
+    if (list) PyObject_GC_Track(list);
     if (collecting) PyGC_Enable();
     return list;
 }

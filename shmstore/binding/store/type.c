@@ -15,10 +15,11 @@
 
 /* ---- record types and callbacks ----------------------------------------------------------------------------------- */
 
-static void set(PyObject **member, PyObject *value) {
+/* Returns the old reference; dropping it may run other code, which must find all members set. */
+static PyObject *exchange(PyObject **member, PyObject *value) {
     PyObject *old = *member;
     *member = value && value != Py_None ? Py_NewRef(value) : NULL;
-    Py_XDECREF(old);
+    return old;
 }
 
 static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyObject *keywords) {
@@ -40,24 +41,24 @@ static PyObject *store_set_record_type(PyObject *self, PyObject *arguments, PyOb
         return NULL;
     }
     PyObject *offset = type == Py_None ? NULL : PyObject_GetAttrString(type, "__dictoffset__");
-    store->is_leaf = offset && PyLong_AsLong(offset) == 0;
+    const bool is_leaf = offset && PyLong_AsLong(offset) == 0;
     Py_XDECREF(offset);
     if (PyErr_Occurred()) return NULL;
-    set(&store->record_type, type);
-    set(&store->make, make);
-    set(&store->values_of, values_of);
-    set(&store->defaults, defaults);
-    Py_CLEAR(store->call_names); /* other fields may be left out now */
+    store->is_leaf = is_leaf;
+    PyObject *const old[] = {exchange(&store->record_type, type), exchange(&store->make, make),
+                             exchange(&store->values_of, values_of), exchange(&store->defaults, defaults),
+                             exchange(&store->call_names, NULL)}; /* other fields may be left out now */
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) Py_XDECREF(old[i]);
     Py_RETURN_NONE;
 }
 
 static PyObject *store_set_on_discarded(PyObject *self, PyObject *callback) {
-    set(&((Store *)self)->on_discarded, callback);
+    Py_XDECREF(exchange(&((Store *)self)->on_discarded, callback));
     Py_RETURN_NONE;
 }
 
 static PyObject *store_set_on_capacity_reached(PyObject *self, PyObject *callback) {
-    set(&((Store *)self)->on_capacity_reached, callback);
+    Py_XDECREF(exchange(&((Store *)self)->on_capacity_reached, callback));
     Py_RETURN_NONE;
 }
 

@@ -123,7 +123,8 @@ static PyObject *new_record(Store *store, Py_ssize_t count, bool plain) {
 static PyObject *finish_record(Store *store, PyObject *values, bool plain) {
     if (plain || (!store->make && (!store->record_type || Py_Version < 0x030E0000))) return values;
     if (!store->make) return new_tuple((PyTypeObject *)store->record_type, values);
-    PyObject *record = PyObject_CallObject(store->make, values);
+    PyObject *make = Py_NewRef(store->make), *record = PyObject_CallObject(make, values); /* it may set another */
+    Py_DECREF(make);
     Py_DECREF(values);
     return record;
 }

@@ -139,10 +139,8 @@ static int encode_timestamp(Store *store, uint32_t field, PyObject *value, unsig
     if (Py_TYPE(value) != (PyTypeObject *)store->state->datetime_type)
         return encode_moment(store, field, value, to, row);
     PyObject *since = PyNumber_Subtract(value, store->state->unix_epoch);
-    if (!since) { /* without a zone, or with one that raises */
-        PyErr_Clear();
-        return encode_moment(store, field, value, to, row);
-    }
+    if (!since) /* without a zone, or with one that raises */
+        return drop_error() ? encode_moment(store, field, value, to, row) : -1;
     int64_t parts[3] = {0, 0, 0};
     const char *const names[3] = {"days", "seconds", "microseconds"};
     for (int i = 0; i < 3; i++) {

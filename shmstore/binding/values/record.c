@@ -69,7 +69,7 @@ static int stage_defaults(Store *store, const unsigned char *fields, Py_ssize_t 
     bool given[PARTITION_KEYWORD + 1] = {false};
     for (Py_ssize_t i = 0; i < count; i++) given[fields[i]] = true;
     for (uint32_t i = 0; i < store->handle.geometry.options.field_count; i++)
-        if (!given[i] && default_of(store, i) &&
+        if (!given[i] && left_out(store, i) != LEFT_NOW &&
             put_default(store, i, record + store->handle.geometry.fields[i].offset, staging))
             return -1;
     return 0;
@@ -100,7 +100,9 @@ static int stage_keywords(Store *store, PyObject *const *values, PyObject *names
             return -1;
         }
     }
-    return store->defaults ? stage_defaults(store, fields, count, record, staging) : 0;
+    /* Other code has run since the names were mapped, and may have set other defaults, or none. */
+    const bool is_mapped = names == store->call_names;
+    return store->defaults || !is_mapped ? stage_defaults(store, fields, count, record, staging) : 0;
 }
 
 int stage_record(Store *store, PyObject *given, unsigned char *record, struct staging *staging) {
@@ -111,7 +113,9 @@ int stage_record(Store *store, PyObject *given, unsigned char *record, struct st
     if (by_position && PyTuple_Size(given) == (Py_ssize_t)count) {
         values = Py_NewRef(given);
     } else if (store->values_of) {
-        values = PyObject_CallFunctionObjArgs(store->values_of, given, NULL);
+        PyObject *values_of = Py_NewRef(store->values_of); /* it may set another */
+        values = PyObject_CallFunctionObjArgs(values_of, given, NULL);
+        Py_DECREF(values_of);
         if (!values) return -1;
     }
     if (!values || !PyTuple_Check(values) || PyTuple_Size(values) != (Py_ssize_t)count) {

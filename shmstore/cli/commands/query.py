@@ -68,16 +68,18 @@ def run(args: argparse.Namespace, out: Output) -> int:
         question.warn_of_discarded(store, chosen, out)
         if args.every is not None:
             table = store.windows(args.value, every=args.every, period=args.period, zone=zone, by=args.by, **chosen)
-            printed = Printer(shown_columns(table, args.by), out, zone).print(_windows(table, args))
+            Printer(shown_columns(table, args.by), out, zone).print(_windows(table, args))
+            matching = len(table)
         elif args.by is not None:
             groups = store.group_by(args.by, **chosen)
-            table = _ranked(groups.count() if args.value is None else groups.summary(args.value), args)
-            printed = Printer(shown_columns(table, args.by), out).print(table.iter_rows())
+            table = groups.count() if args.value is None else groups.summary(args.value)
+            Printer(shown_columns(table, args.by), out).print(_ranked(table, args).iter_rows())
+            matching = len(table)
         elif args.value is not None:
-            printed = _print_summary(store, args.value, chosen, out)
+            matching = _print_summary(store, args.value, chosen, out)
         else:
-            printed = _print_records(store, args, chosen, out)
-    if not printed and out.mode is Mode.PEOPLE:
+            matching = _print_records(store, args, chosen, out)
+    if not matching and out.mode is Mode.PEOPLE:
         out.message("no record matches")
     return OK
 

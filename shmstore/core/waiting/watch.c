@@ -182,7 +182,6 @@ void watch_open(struct watch *watch, atomic_u32 *news, bool writable, bool barri
 }
 
 int watch_descriptor(struct watch *watch, struct watched *watched) {
-    const bool inherited = watch->pid != getpid();
     enter(watch);
     struct watched **at = find(watch, watched);
     if (!*at) {
@@ -191,8 +190,8 @@ int watch_descriptor(struct watch *watch, struct watched *watched) {
         *at = watched;
     }
     bool made = true;
-    for (struct watched *each = watch->first; inherited && each; each = each->next) /* these are the parent's */
-        if (each->far.fd >= 0) made = make_pipe(each) && made;
+    for (struct watched *each = watch->first; each; each = each->next)
+        if (each->far.fd >= 0 && each->pid != watch->pid) made = make_pipe(each) && made; /* it is the parent's */
     if (!is_ours(&watched->far) || !is_ours(&watched->near)) made = make_pipe(watched);
     made = made && start(watch);
     const int error = errno;

@@ -2,8 +2,9 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 
@@ -300,3 +301,46 @@ def test_a_refused_value_of_a_series_leaves_nothing(name: str) -> None:
             with pytest.raises(FieldError):
                 add()
             assert traces(series.store) == before
+
+
+class Pressed(tzinfo):
+    """A value of any kind, in whose own code Ctrl-C is pressed once."""
+
+    def __init__(self) -> None:
+        self.presses = 1
+
+    def press(self, answer: Any) -> Any:
+        self.presses -= 1
+        if self.presses == 0:
+            raise KeyboardInterrupt
+        return answer
+
+    def __index__(self) -> int:
+        return cast(int, self.press(1))
+
+    def __float__(self) -> float:
+        return cast(float, self.press(1.5))
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        return cast(timedelta, self.press(timedelta(0)))
+
+    @property
+    def dtype(self) -> Any:
+        return self.press(None)
+
+
+@pytest.mark.parametrize("field", [name for name in WRONG if name not in ("text", "raw")])
+def test_ctrl_c_in_the_code_of_a_value_is_passed_on_and_leaves_nothing(store: EventStore[Full], field: str) -> None:
+    before = traces(store)
+
+    def pressed_in(row: int) -> dict[str, Any]:
+        pressed = Pressed()
+        return good(row) | {field: datetime(2024, 1, 1, tzinfo=pressed) if field == "at" else pressed}
+
+    for append in ONE.values():
+        with pytest.raises(KeyboardInterrupt):
+            append(store, pressed_in(1))
+    for append_many in MANY.values():
+        with pytest.raises(KeyboardInterrupt):
+            append_many(store, [good(0), pressed_in(1)])
+    assert traces(store) == before

@@ -5,6 +5,8 @@ import gc
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -230,6 +232,8 @@ def test_start_by_time_needs_timestamps(name: str) -> None:
         (1000, "another store"),
         (-1, "another store"),
         ([0, 2], "twice"),
+        ((), "expected 'oldest'"),
+        ({}, "expected 'oldest'"),
     ],
 )
 def test_a_start_that_is_none_is_refused(store: EventStore[Tick], start: object, advice: str) -> None:
@@ -696,12 +700,44 @@ def test_a_program_that_closed_the_descriptor_and_has_the_usual_sigpipe_lives(
         assert forked.wait() == 0
 
 
-def test_a_forked_child_has_a_descriptor_of_its_own(store: EventStore[Tick]) -> None:
-    cursor = store.cursor()
+NO_DESCRIPTOR = """
+import resource, select, sys
+import shmstore
+
+with shmstore.attach(sys.argv[1]) as store:
+    refused = store.cursor()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        refused.fileno()
+    except shmstore.TooManyFiles:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    del refused
+    filled = [b"\\xff" * number for number in range(600, 2000, 8) for _ in range(4)]
+    assert not select.select([store.cursor()], [], [], 0)[0]
+    sys.exit(7)
+"""
+
+
+def test_a_cursor_that_got_no_descriptor_leaves_nothing_behind(store: EventStore[Tick]) -> None:
+    spoils_freed_memory = {"PYTHONMALLOC": "debug"}
+    program = [sys.executable, "-c", NO_DESCRIPTOR, store.name]
+    assert subprocess.run(program, env={**os.environ, **spoils_freed_memory}, check=False).returncode == 7
+
+
+@pytest.mark.parametrize("first", ["asked", "another closed"])
+def test_a_forked_child_has_a_descriptor_of_its_own(store: EventStore[Tick], first: str) -> None:
+    cursor, another = store.cursor(), store.cursor()
     fd = cursor.fileno()
+    another.fileno()
 
     def child() -> int:
         os.set_inheritable(fd, False)
+        pipe = os.fstat(fd).st_ino
+        if first == "another closed":
+            another.close()
+        if cursor.fileno() != fd or os.fstat(fd).st_ino == pipe:
+            return 3
         if cursor.fileno() != fd or is_readable(cursor):
             return 1
         fill(store, range(1))
