@@ -678,7 +678,7 @@ class Series:
         labels: int,
         /,
     ) -> None: ...
-    def _become(self, metric: Self, text: bytes, /) -> bool:
+    def _become(self, metric: Self, text: bytes, labelvalues: tuple[str, ...], /) -> bool:
         """Be the series of this text; False when there is no room for it."""
     def _move(self) -> bool:
         """Follow the metric to where it is now, with what was counted."""
@@ -698,6 +698,11 @@ class Series:
     def _family(self) -> int | None: ...
     @property
     def _text(self) -> bytes | None: ...
+    @property
+    def _labelvalues(self) -> tuple[str, ...]: ...
+    @property
+    def _metric(self) -> Self:
+        """The metric that it is of, or itself."""
 
 class Counter(Series):
     """The updates of a counter."""

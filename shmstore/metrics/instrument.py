@@ -24,7 +24,6 @@ class Instrument(_core.Series):
     _documentation: str
     _unit: str
     _labelnames: tuple[str, ...]
-    _labelvalues: tuple[str, ...]
     declaration: Declaration
     registry_name: str
 
@@ -41,7 +40,6 @@ class Instrument(_core.Series):
     ) -> None:
         self._name = checks.full_name(self._type, name, namespace, subsystem, unit)
         self._labelnames = checks.label_names(labelnames, self._reserved_labelnames)
-        self._labelvalues = ()
         self._documentation = documentation
         self._unit = unit
         self._prune_at = _LEAST_PRUNED
@@ -56,7 +54,7 @@ class Instrument(_core.Series):
                 registry.unregister(self)
             raise
         if not self._labelnames:
-            self._begin(self, b"")
+            self._begin(self, b"", ())
 
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
@@ -66,9 +64,9 @@ class Instrument(_core.Series):
 
     # -- children
 
-    def _begin(self, metric: Self, text: bytes) -> bool:
+    def _begin(self, metric: Self, text: bytes, labelvalues: tuple[str, ...]) -> bool:
         """Be a series; False when there is no room for it."""
-        return self._become(metric, text)
+        return self._become(metric, text, labelvalues)
 
     def _labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
         """The child for these label values, in all the ways in which they may be given."""
@@ -91,8 +89,8 @@ class Instrument(_core.Series):
         if (current := self._child(values)) is not None:
             return current
         child = type(self).__new__(type(self))
-        child.__dict__.update(self.__dict__, _labelvalues=values)
-        if not child._begin(self, self._text_of(values)):
+        child.__dict__ = self.__dict__  # one for all: what a child has for itself lies in the core
+        if not child._begin(self, self._text_of(values), values):
             return child  # refused: whoever holds it may try again; it is not kept, so that memory stays bounded
         children = self._all_children()
         if len(children) >= self._prune_at:
@@ -159,12 +157,16 @@ class Instrument(_core.Series):
         return [Metric(self._name, self._documentation, self._type, self._unit)]
 
     def collect(self) -> Iterable[Metric]:
-        """The family with its samples: of all processes, when it is shared."""
+        """The family with its samples, of all processes where they are shared; a child's bear no labels of its own."""
         family = Metric(self._name, self._documentation, self._type, self._unit)
         plain = plain_name(self._name, colons=True)
-        for name, labels, value, about in lines(memory.write([self], True).decode()):
+        own = list(zip(self._labelnames, self._labelvalues, strict=False))
+        for name, written, value, about in lines(memory.write([self], True).decode()):
+            labels = self._named(written)
+            if any(labels.pop(label) != wanted for label, wanted in own):
+                continue
             exemplar = None if about is None else Exemplar(*about)
-            family.add_sample(self._name + name.removeprefix(plain), self._named(labels), value, None, exemplar)
+            family.add_sample(self._name + name.removeprefix(plain), labels, value, None, exemplar)
         return [family]
 
     def _named(self, labels: dict[str, str]) -> dict[str, str]:

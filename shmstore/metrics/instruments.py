@@ -160,31 +160,27 @@ class Info(Instrument):
             self._read()  # refuses: its label values are missing
         text = self._text_of(self._labelvalues)
         known = label_text({name: str(value) for name, value in val.items()}).encode(errors="replace")
-        if self._become(self._metric(), b",".join(filter(None, (text, known)))):
+        if self._become(self._metric, b",".join(filter(None, (text, known))), self._labelvalues):
             self._put(1)
             self._remove_older()
 
-    def _begin(self, metric: Self, text: bytes) -> bool:
+    def _begin(self, metric: Self, text: bytes, labelvalues: tuple[str, ...]) -> bool:
         """Begin with what is known already, or with nothing."""
-        self._of_metric = metric if metric is not self else None
-        known = max(self._versions(text), key=lambda version: version[0], default=(0, text, 0, 0))
-        return self._become(metric, known[1])
+        known = max(metric._versions(text), key=lambda version: version[0], default=(0, text, 0, 0))
+        return self._become(metric, known[1], labelvalues)
 
     def follow(self) -> None:
         super().follow()
         for child in (self, *self._all_children().values()):
             child._remove_older()
 
-    def _metric(self) -> Self:
-        return self._of_metric or self
-
     def _versions(self, text: bytes) -> list[tuple[int, bytes, int, int]]:
         """When it was set, its text, and which series it is, of all that is known of these label values."""
-        if self._family is None and self._metric()._family is None:
+        if self._family is None:
             return []
         return [
             (cells[0][0], found, index, word)
-            for index, word, _, _, found, cells in memory.home.series(self._metric()._family)
+            for index, word, _, _, found, cells in memory.home.series(self._family)
             if cells[0] and (not text or found == text or found.startswith(text + b","))
         ]
 

@@ -99,10 +99,35 @@ static enum node_status refuse(Metrics *metrics, const char *what) {
     return PyErr_WarnFormat(PyExc_RuntimeWarning, 2, text, what, series) ? NODES_DAMAGED : NODES_FULL;
 }
 
+static uint32_t bytes_of(const struct node_wish *wish) {
+    return wish->text_bytes + wish->cells * (uint32_t)sizeof(struct wide);
+}
+
+/* Find or insert a node; where there was no room lately, the whole table is not looked through again. */
+static enum node_status find_or_insert(Metrics *metrics, uint32_t owner, const struct node_wish *wish,
+                                       struct node_at *at, bool *inserted) {
+    struct changes *changes = room_of(metrics);
+    if (metrics->last.is_full && metrics->last.freed == load_relaxed(&changes->freed) &&
+        metrics->last.bytes <= bytes_of(wish)) {
+        const enum node_status status = nodes_find(nodes_of(metrics), &wish->key, at);
+        *inserted = false;
+        if (status != NODES_MISSING) return status;
+        add_relaxed(&changes->refused, 1);
+        return NODES_FULL;
+    }
+    const enum node_status status = nodes_insert(nodes_of(metrics), owner, wish, at, inserted);
+    metrics->last.is_full = status == NODES_FULL;
+    if (metrics->last.is_full) {
+        metrics->last.freed = load_relaxed(&changes->freed);
+        metrics->last.bytes = bytes_of(wish);
+    }
+    return status;
+}
+
 enum node_status insert_node(Metrics *metrics, uint32_t owner, const struct node_wish *wish, struct node_at *at,
                              bool *inserted) {
     const char *what = wish->key.family == NO_FAMILY ? "a metric" : "a series";
-    switch (nodes_insert(nodes_of(metrics), owner, wish, at, inserted)) {
+    switch (find_or_insert(metrics, owner, wish, at, inserted)) {
     case NODES_OK: return NODES_OK;
     case NODES_TOO_LONG:
         add_relaxed(&room_of(metrics)->refused, 1);

@@ -14,6 +14,11 @@ typedef struct {
     bool strict; /* a series that there is no room for is an error */
     bool warned; /* that there is no room */
     struct {
+        uint64_t freed;
+        uint32_t bytes;
+        bool is_full;
+    } last; /* how much was freed when there was no room for so many bytes: until more is, nobody need look again */
+    struct {
         struct handle handle;
         struct metrics metrics;
         void *memory;

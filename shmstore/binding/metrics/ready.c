@@ -119,6 +119,7 @@ static int bind(Series *series) {
         while (status == NODES_MISSING);
     }
     if (status == NODES_OK && moves) bring_along(series, &earlier);
+    else if (status == NODES_FULL && series->metrics == home) series->freed = home->last.freed;
     PyMem_Free((void *)earlier.cells);
     Py_XDECREF((PyObject *)earlier.metrics);
     return status == NODES_OK ? 1 : status == NODES_FULL ? 0 : -1;

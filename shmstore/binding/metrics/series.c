@@ -23,6 +23,19 @@ static int take_bounds(Series *root, PyObject *sequence) {
     return 0;
 }
 
+static int make_children(Series *root) {
+    PyObject *children = PyDict_New();
+    struct recent_child *recent = children ? PyMem_Calloc(RECENT_CHILDREN, sizeof *recent) : NULL;
+    if (recent) {
+        root->children = children;
+        root->recent = recent;
+        return 0;
+    }
+    Py_XDECREF(children);
+    if (!PyErr_Occurred()) PyErr_NoMemory();
+    return -1;
+}
+
 static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     Series *root = (Series *)self;
     struct module_state *state;
@@ -43,13 +56,9 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     if (number > NO_FAMILY || mode < 0 || mode >= GAUGE_MODE_END || labels < 0 || key_bytes < 0 ||
         key_bytes > PyBytes_Size(declaration))
         return PyErr_Format(PyExc_ValueError, "no such declaration: %lu, mode %d", number, mode);
-    PyObject *children = root->children || !labels ? NULL : PyDict_New();
-    if ((labels && !root->children && !children) || (!root->bounds && take_bounds(root, bounds))) {
-        Py_XDECREF(children);
-        return NULL;
-    }
+    if (labels && !root->children && make_children(root)) return NULL;
+    if (!root->bounds && take_bounds(root, bounds)) return NULL;
     PyObject *before = (PyObject *)root->home, *declared_before = root->declaration;
-    if (children) root->children = children;
     root->label_count = labels;
     root->mode = (enum gauge_mode)mode;
     root->declaration = Py_NewRef(declaration);
@@ -70,16 +79,18 @@ static bool is_series(PyObject *object, const Series *of) {
 
 static PyObject *series_become(PyObject *self, PyObject *arguments) {
     Series *series = (Series *)self;
-    PyObject *of, *text;
-    if (!PyArg_ParseTuple(arguments, "OS:become", &of, &text)) return NULL;
+    PyObject *of, *text, *values;
+    if (!PyArg_ParseTuple(arguments, "OSO!:become", &of, &text, &PyTuple_Type, &values)) return NULL;
     PyTypeObject *type = Py_TYPE(self);
     Series *root = type == Py_TYPE(of) ? (Series *)of : NULL;
     if (!root || root->root != root || (series->root && series->root != root))
         return PyErr_Format(PyExc_TypeError, "expected a declared metric of its type, found %R", of);
     if (!series->root && root != series) series->root = (Series *)Py_NewRef(of);
-    PyObject *before = series->text;
+    PyObject *text_before = series->text, *values_before = series->values;
     series->text = Py_NewRef(text);
-    Py_XDECREF(before);
+    series->values = Py_NewRef(values);
+    Py_XDECREF(text_before);
+    Py_XDECREF(values_before);
     series->standing = UNBOUND;
     const int ready = make_ready(series);
     return ready < 0 ? NULL : PyBool_FromLong(ready);
@@ -265,6 +276,18 @@ static PyObject *series_family(PyObject *self, void *unused) {
     return PyLong_FromUnsignedLong(root->family);
 }
 
+static PyObject *series_values(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *values = ((Series *)self)->values;
+    return values ? Py_NewRef(values) : PyTuple_New(0);
+}
+
+static PyObject *series_metric(PyObject *self, void *unused) {
+    (void)unused;
+    Series *root = ((Series *)self)->root;
+    return Py_NewRef(root ? (PyObject *)root : self);
+}
+
 static PyObject *series_text(PyObject *self, void *unused) {
     (void)unused;
     PyObject *text = ((Series *)self)->text;
@@ -279,7 +302,7 @@ static int series_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT((PyObject *)series->home);
     Py_VISIT((PyObject *)series->metrics);
     Py_VISIT(series->children);
-    for (int i = 0; i < RECENT_CHILDREN; i++) {
+    for (int i = 0; series->recent && i < RECENT_CHILDREN; i++) {
         Py_VISIT(series->recent[i].values);
         Py_VISIT(series->recent[i].child);
     }
@@ -290,7 +313,7 @@ static int series_traverse(PyObject *self, visitproc visit, void *arg) {
 static int series_clear(PyObject *self) {
     Series *series = (Series *)self;
     Py_CLEAR(series->children);
-    for (int i = 0; i < RECENT_CHILDREN; i++) {
+    for (int i = 0; series->recent && i < RECENT_CHILDREN; i++) {
         Py_CLEAR(series->recent[i].values);
         Py_CLEAR(series->recent[i].child);
     }
@@ -310,7 +333,9 @@ static void series_dealloc(PyObject *self) {
     }
     if (series->root != series) Py_XDECREF((PyObject *)series->root);
     PyMem_Free(series->bounds);
+    PyMem_Free(series->recent);
     PyMem_Free((void *)series->cells);
+    Py_XDECREF(series->values);
     Py_XDECREF(series->text);
     Py_XDECREF(series->declaration);
     Py_XDECREF((PyObject *)series->metrics);
@@ -325,7 +350,7 @@ static PyMethodDef series_methods[] = {
     {"_declare", series_declare, METH_VARARGS,
      "_declare($self, home, declaration, key_bytes, family, mode, bounds, labels, /)\n--\n\nWhere its series are."},
     {"_become", series_become, METH_VARARGS,
-     "_become($self, metric, text, /)\n--\n\nBe this series of a metric; False when there is no room."},
+     "_become($self, metric, text, labelvalues, /)\n--\n\nBe this series of a metric; False when there is no room."},
     {"_move", series_move, METH_NOARGS, "_move($self)\n--\n\nFollow the metric to where it is now."},
     {"_read", series_read, METH_NOARGS, "_read($self)\n--\n\nIts cells, as (bits, number)."},
     {"_put", series_put, METH_O, "_put($self, value, /)\n--\n\nSet its value."},
@@ -341,6 +366,8 @@ static PyGetSetDef series_properties[] = {
     {"_is_current", series_is_current, NULL, "Is its series still there?", NULL},
     {"_family", series_family, NULL, "The number of its declaration, or None.", NULL},
     {"_text", series_text, NULL, "Its label part.", NULL},
+    {"_labelvalues", series_values, NULL, "The values of its labels.", NULL},
+    {"_metric", series_metric, NULL, "The metric that it is of, or itself.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -22,29 +22,31 @@ struct recent_child {
 };
 
 typedef struct Series {
-    PyObject_HEAD
-        /* Of a root: what is the same for all of its children. */
-        Metrics *home;          /* where its series are, or are to be; NULL before it is declared */
-    PyObject *declaration;      /* bytes, the key first */
-    uint32_t key_bytes, family; /* NO_FAMILY: there was no room to declare it */
-    enum gauge_mode mode;       /* of what is set as a whole, such as states, MOSTRECENT; of what is added to, NONE */
+    PyObject_HEAD struct Series *root; /* its metric; of that itself, uncounted; NULL: it is no series yet */
+
+    /* Of a root: what is the same for all of its children. */
+    Metrics *home;         /* where its series are, or are to be; NULL before it is declared */
+    PyObject *declaration; /* bytes, the key first */
+    uint32_t key_bytes;
+    uint32_t family;      /* NO_FAMILY: there was no room to declare it */
+    enum gauge_mode mode; /* of what is set as a whole, as states are, MOSTRECENT; of what is added to, NOT_A_GAUGE */
     uint32_t cell_count, bound_count;
     double *bounds; /* of the buckets of a histogram */
     Py_ssize_t label_count;
-    PyObject *children; /* dict: label values -> child */
-    struct recent_child recent[RECENT_CHILDREN];
+    PyObject *children;          /* dict: label values -> child */
+    struct recent_child *recent; /* RECENT_CHILDREN, where there are labels */
 
     /* Of a series. */
-    struct Series *root; /* itself (not counted as a reference) or its metric; NULL: it is no series */
-    PyObject *text;      /* bytes: its key */
-    Metrics *metrics;    /* where it is bound, or was refused */
+    PyObject *values; /* of its labels: tuple, or NULL */
+    PyObject *text;   /* bytes: its key; NULL: it has none, as a metric with labels */
+    Metrics *metrics; /* where it is bound, or was refused */
     enum standing standing;
     bool silent; /* a function says its value */
     struct node_at at;
     struct cell_at cell; /* the first; its cell is NULL unless it is BOUND */
     struct wide **cells; /* all, when there are more */
     uint32_t owner;      /* of what each process has for itself: who took it; else 0 */
-    uint64_t mark;       /* of what each process has for itself */
+    uint64_t mark;       /* the same, as cells bear it */
     uint64_t freed;      /* how much was freed when it was refused */
 } Series;
 

@@ -6,6 +6,10 @@
 /* The arguments of a call: a number, and an exemplar where one is taken. False, with an exception: it is called otherwise. */
 static bool take_arguments(const char *called, const char *first, PyObject **amount, PyObject **exemplar,
                            PyObject *const *values, Py_ssize_t count, PyObject *names) {
+    if (count == 1 && !names) { /* as most calls are */
+        *amount = values[0];
+        return true;
+    }
     const Py_ssize_t named = names ? PyTuple_Size(names) : 0, most = exemplar ? 2 : 1;
     if (count > most) {
         PyErr_Format(PyExc_TypeError, "%s() takes at most %zd positional arguments but %zd were given", called, most,

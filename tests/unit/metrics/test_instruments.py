@@ -269,7 +269,7 @@ def test_a_series_that_was_never_declared_is_refused() -> None:
         with pytest.raises((ValueError, AttributeError)):
             bare._read()
         with pytest.raises(TypeError):
-            bare._become(bare, b"")
+            bare._become(bare, b"", ())
         assert bare._children is bare._family is bare._text is None
         assert bare._child(("x",)) is None
         with pytest.raises(AttributeError):
