@@ -53,6 +53,7 @@ class Memory:
     def __init__(self) -> None:
         self.home = _core.Metrics()
         self.is_shared = False
+        self._former: _core.Metrics | None = None
         self.lock = threading.RLock()
         self._all: WeakValueDictionary[int, Placed] = WeakValueDictionary()  # as they were declared
         self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
@@ -77,6 +78,7 @@ class Memory:
             found = [
                 self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
             ]
+            self._former = self.home  # other threads may still be looking there
             self.home, self.is_shared = home, True
             for instrument, key, (family, text) in zip(instruments, keys, found, strict=True):
                 self._place(instrument, key, family, text)

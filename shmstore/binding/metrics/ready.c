@@ -92,19 +92,32 @@ static enum node_status bind_once(Series *series, uint32_t owner, uint64_t since
     return NODES_OK;
 }
 
+/* Where a metric is, and the owner that this process is there; which may take Python code, that moves it. NULL with an exception. */
+static Metrics *take_home(const Series *root, uint32_t *owner) {
+    for (;;) {
+        Metrics *home = (Metrics *)Py_NewRef((PyObject *)root->home);
+        *owner = owner_of(home);
+        if (*owner && home == root->home) return home;
+        Py_DECREF((PyObject *)home);
+        if (!*owner) return NULL;
+    }
+}
+
 /* Bind a series anew. 1, 0: refused, or -1. */
 static int bind(Series *series) {
     Series *root = series->root;
-    const uint32_t owner = owner_of(root->home), cell_count = cells_of(root->home, root);
-    if (!owner) return -1;
+    uint32_t owner;
+    Metrics *home = take_home(root, &owner);
+    if (!home) return -1;
+    const uint32_t cell_count = cells_of(home, root);
     struct wide **cells = cell_count > 1 ? PyMem_Calloc(cell_count, sizeof *cells) : NULL;
     if (cell_count > 1 && !cells) {
+        Py_DECREF((PyObject *)home);
         PyErr_NoMemory();
         return -1;
     }
     /* From here on no Python code runs until all is in place, or refused. */
     const struct earlier earlier = {series->metrics, series->at, series->cell, series->cells};
-    Metrics *home = (Metrics *)Py_NewRef((PyObject *)root->home);
     const bool moves = series->standing == BOUND && earlier.metrics != home && !earlier.metrics->store;
     const uint64_t since =
         moves ? load_relaxed(&nodes_at(nodes_of(earlier.metrics), earlier.at.index)->since) : (uint64_t)now_ns();
