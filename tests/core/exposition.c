@@ -1,4 +1,5 @@
 /* What a scrape prints: each type of metric in both formats, what is asked for, and what of processes comes together. */
+#define _GNU_SOURCE /* for strtok_r */
 #include "declared.h"
 
 #include "core/metrics/exemplars.h"

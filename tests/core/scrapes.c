@@ -1,4 +1,5 @@
 /* Scrapes beside those who update, insert and remove, and of what was damaged. */
+#define _GNU_SOURCE /* for strtok_r */
 #include "declared.h"
 
 #include "core/base/utf8.h"
@@ -59,7 +60,7 @@ static double expect_sound_lines(char *text) {
         char *at = strrchr(line, ' ');
         expect(at && sscanf(at, "%lf", &value) == 1);
         if (sscanf(line, "c%u_total{k=\"%u\"", &metric, &label) == 2)
-            expect((!value || value == amount_of(metric, label)) && at - line == 23 + 40 * label);
+            expect((value == 0 || value == amount_of(metric, label)) && at - line == 23 + 40 * label);
         else if (!strncmp(line, "h_bucket{le=\"+Inf\"}", 19)) bucket = value;
         else if (!strncmp(line, "h_count ", 8)) count = value;
         else if (!strncmp(line, "h_sum ", 6)) sum = value;

@@ -154,7 +154,7 @@ static uint32_t bucket_of(const Series *root, double amount, uint64_t *count) {
 static PyObject *histogram_observe(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Series *histogram = (Series *)self;
     PyObject *given = NULL, *exemplar = NULL;
-    uint64_t observations;
+    uint64_t observations = 0;
     if (!take_arguments("observe", "amount", &given, &exemplar, values, count, names) ||
         is_missing(given, "observe", "amount"))
         return NULL;

@@ -3,6 +3,9 @@
 
 #include "core/metrics/exposition.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* Which metrics are wanted: by the numbers of their declarations, in ascending order. */
 struct selection {
     const uint32_t *taken, *known; /* of those that are not known, what the default registry of other processes has */
