@@ -17,7 +17,7 @@ Done = subprocess.CompletedProcess[str]
 SUPPORT = {"fuzz_questions", "harness", "records", "scanning", "stopping"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
-TOGETHER = {"buffers", "cells", "nodes", "questions", "random_walks", "scrapes", "sharing", "threads"}
+TOGETHER = {"buffers", "cells", "exemplars", "nodes", "questions", "random_walks", "scrapes", "sharing", "threads"}
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 
