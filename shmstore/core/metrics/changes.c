@@ -231,28 +231,29 @@ static void make_change(const struct nodes *nodes, uint64_t change) {
 
 static bool is_announced(uint64_t change) { return change_what(change) != IDLE; }
 
-void nodes_help(const struct nodes *nodes) {
+/* Finish the change that is announced; what is there afterwards. */
+static uint64_t finish(const struct nodes *nodes) {
     const atomic_u64 *shared = &changes_of(nodes)->change;
-    const uint64_t number = change_number(load_acquire(shared));
-    uint64_t change;
-    while (is_announced(change = load_acquire(shared)) && change_number(change) == number) { /* help:change */
+    uint64_t change = load_acquire(shared); /* finish:change */
+    for (const uint64_t number = change_number(change); is_announced(change) && change_number(change) == number;) {
         POINT("change found");
         make_change(nodes, change);
+        change = load_acquire(shared); /* finish:change */
     }
+    return change;
 }
+
+void nodes_help(const struct nodes *nodes) { finish(nodes); }
 
 /* Announce a change, after those that are announced already, and make it. */
 static void announce(const struct nodes *nodes, enum what what, uint32_t index) {
-    atomic_u64 *shared = &changes_of(nodes)->change;
-    uint64_t change;
+    uint64_t change, mine;
     do {
-        nodes_help(nodes);
-        change = load_acquire(shared); /* announce:before */
-    } while (
-        is_announced(change) ||
-        !cas_acq_rel(shared, &change, change_word(change_number(change) + 1, what, index + 1))); /* announce:change */
+        change = finish(nodes);
+        mine = change_word(change_number(change) + 1, what, index + 1);
+    } while (is_announced(change) || !cas_acq_rel(&changes_of(nodes)->change, &change, mine)); /* announce:change */
     POINT("change announced");
-    nodes_help(nodes);
+    finish(nodes);
 }
 
 static void announce_removal(const struct nodes *nodes, uint32_t index) { announce(nodes, REMOVE, index); }

@@ -14,7 +14,7 @@ static void clear_cell(struct wide *cell, struct node *node) {
     const uint32_t generation = node_generation(load_relaxed(&node->word));
     struct halves before;
     do before = (struct halves){load_relaxed(&cell->low), load_relaxed(&cell->high)};
-    while (!cas_acq_rel_wide(cell, before, (struct halves){cell_tag(generation, 0), 0}));
+    while (!cas_acq_rel_wide(cell, before, (struct halves){cell_tag(generation, 0), 0})); /* clear_cell:cell */
 }
 
 /* Write bytes into a node's text, by words: it is ours, but others may still read what it was. */
