@@ -14,7 +14,18 @@ import pytest
 
 from tests.core.conftest import CORE
 from tests.core.explorer import Explorer, Found
-from tests.core.models import history, process, ring_rules, summary, table, totals, waiting
+from tests.core.models import (
+    cell_rules,
+    exemplars,
+    history,
+    node_rules,
+    process,
+    ring_rules,
+    summary,
+    table,
+    totals,
+    waiting,
+)
 from tests.core.operations import CAS, FENCE, LOAD, STORE, Operation, Scenario
 from tests.core.side_by_side import in_processes
 
@@ -26,6 +37,9 @@ MODELS = {
     "table": table,
     "history": history,
     "waiting": waiting,
+    "nodes": node_rules,
+    "cells": cell_rules,
+    "exemplars": exemplars,
 }
 SOURCES = [*CORE.rglob("*.[ch]"), *(CORE.parent / "binding").rglob("*.c")]
 ATOMICS = re.compile(r"\b((?:load|store|cas|add|or|fence)_(?:relaxed|acquire|release|acq_rel))")

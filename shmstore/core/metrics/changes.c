@@ -158,14 +158,14 @@ static bool is_still(const struct nodes *nodes, uint64_t change) {
 /* Is there another live node with the key of the one to be inserted? [4] */
 static void decide_insertion(const struct nodes *nodes, uint64_t change) {
     struct node *node = nodes_at(nodes, change_node(change) - 1);
-    uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&node->identity)))); /* decide:first */
+    uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&node->identity))));
     for (uint32_t left = MOST_CHAINED; is_node(nodes, at) && left; left--) {
         struct node *other = nodes_at(nodes, (uint32_t)at - 1);
-        if (node_state(load_acquire(&other->word)) == NODE_LIVE && has_key_of(nodes, other, node)) { /* decide:word */
+        if (node_state(load_acquire(&other->word)) == NODE_LIVE && has_key_of(nodes, other, node)) {
             go_on(nodes, change, IDLE);
             return;
         }
-        at = linked(load_acquire(&other->link)); /* decide:next */
+        at = linked(load_acquire(&other->link));
     }
     POINT("insertion decided");
     go_on(nodes, change, LINK);
@@ -195,7 +195,7 @@ static void link_node(const struct nodes *nodes, uint64_t change) {
 
 /* Is the node removed? It may have been taken out, and used again, before this was announced [5]. */
 static void decide_removal(const struct nodes *nodes, uint64_t change) {
-    const uint64_t word = load_acquire(&nodes_at(nodes, change_node(change) - 1)->word); /* decide:removed */
+    const uint64_t word = load_acquire(&nodes_at(nodes, change_node(change) - 1)->word);
     go_on(nodes, change, node_state(word) == NODE_REMOVED ? UNLINK : IDLE);
 }
 
@@ -205,12 +205,12 @@ static void unlink_node(const struct nodes *nodes, uint64_t change) {
     struct node *node = nodes_at(nodes, self - 1);
     const uint64_t word = load_acquire(&node->word); /* unlink_node:word */
     atomic_u64 *place = chain_of(nodes, load_relaxed(&node->identity));
-    uint64_t link = load_acquire(place); /* unlink_node:first */
+    uint64_t link = load_acquire(place); /* unlink_node:place */
     for (uint32_t left = MOST_CHAINED; linked(link) != self && is_node(nodes, linked(link)) && left; left--) {
         place = &nodes_at(nodes, linked(link) - 1)->link;
-        link = load_acquire(place); /* unlink_node:next */
+        link = load_acquire(place); /* unlink_node:place */
     }
-    const uint64_t next = link_to(linked(load_acquire(&node->link)), change_number(change)); /* unlink_node:behind */
+    const uint64_t next = link_to(linked(load_relaxed(&node->link)), change_number(change));
     if (!is_still(nodes, change)) return;
     if (node_state(word) == NODE_REMOVED) {
         if (linked(link) == self) cas_release(place, &link, next); /* unlink_node:link */

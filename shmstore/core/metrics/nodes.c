@@ -43,7 +43,7 @@ static void fill(const struct nodes *nodes, uint32_t index, const struct node_wi
 
 /* Did this insertion put its node into the table? It may have been removed since. */
 static bool was_inserted(const struct nodes *nodes, uint32_t index, uint64_t claimed) {
-    return load_acquire(&nodes_at(nodes, index)->word) != claimed; /* was_inserted:word */
+    return load_relaxed(&nodes_at(nodes, index)->word) != claimed;
 }
 
 enum node_status nodes_insert(const struct nodes *nodes, uint32_t owner, const struct node_wish *wish,

@@ -27,7 +27,7 @@
  *     again meanwhile: begin anew. A node that stays in the chain is met by everybody, as what stands behind it does not change.
  *
  * Pairs: claim:node with free_node:node (whoever claims a node sees that nobody has anything to do with it); go_on:change with
- * help:change (what is announced is written, and what the changes before it did); link_node:chain with nodes_find:first and
+ * finish:change (what is announced is written, and what the changes before it did); link_node:chain with nodes_find:first and
  * nodes_find:next (the key, the text and the cells of a node in a chain); link_node:live with nodes_find:word and nodes_next:word
  * (the same, for those who come by number); claim:fence with nodes_find:again, nodes_text:again and nodes_cell:again (what was
  * read of a node is of the generation of its word); changes_claim:part with last_part:word (a part that is seen shows what its
