@@ -1,6 +1,7 @@
 /* The node table of a metrics segment: inserted once, found by all, removed whole, whoever stops or dies on the way. */
 #include "metrics_world.h"
 
+#include "core/metrics/changes.h"
 #include "core/metrics/check_nodes.h"
 
 #include <pthread.h>
@@ -260,6 +261,40 @@ CASE(two_who_stand_still_in_the_same_change_do_it_once) {
             finish(b);
             expect_equal(is_there(world, long_text), !removes);
             expect_sound_nodes(world, removes ? 40 : 40 + LONG_NODES);
+            free_world(world);
+        }
+}
+
+static struct node_at found(const struct world *world, const char *text) {
+    const struct node_key key = key_of(text);
+    struct node_at at;
+    expect_equal(nodes_find(&world->nodes, &key, &at), NODES_OK);
+    return at;
+}
+
+CASE(whoever_stands_still_in_a_change_that_is_over_takes_no_step_of_it) {
+    for (int removes = 0; removes < 2; removes++)
+        for (int passes = 0; passes < 2; passes++) {
+            struct world *world = make_busy_world(removes);
+            struct node_at at = {0};
+            if (removes) at = found(world, long_text);
+            struct doing doing = {world, 2, long_text, removes}, other = {world, 3, "another", removes};
+            struct stalled *late = start(do_it, &doing, "change found");
+            if (passes) move_on(late, "change found"); /* it is decided */
+            nodes_help(&world->nodes);
+            if (!removes) {
+                at = found(world, long_text);
+                remove_text(world, long_text);
+            }
+            store_relaxed(&changes_of(&world->nodes)->hint, at.index);
+            if (removes) expect_equal(insert(world, 3, "another", 2).index, at.index);
+            struct stalled *now = start(do_it, &other, removes ? "node removed" : "node filled");
+            const uint64_t word = load_relaxed(&nodes_at(&world->nodes, at.index)->word);
+            expect_equal(node_state(word), removes ? NODE_REMOVED : NODE_CLAIMED);
+            finish(late); /* it goes on to insert again, or has nothing left to do */
+            expect_equal(load_relaxed(&nodes_at(&world->nodes, at.index)->word), word);
+            finish(now);
+            expect_equal(check_nodes(&world->nodes, tell, NULL), 0);
             free_world(world);
         }
 }

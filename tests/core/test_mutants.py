@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.broken_blocks import BLOCKS
+from tests.core.broken_metrics import METRICS
 from tests.core.conftest import TESTS, Build
 from tests.core.mutant import Mutant
 from tests.core.side_by_side import Together, chosen
@@ -431,6 +432,7 @@ MUTANTS = (
         {"struct processes *sibling = owner ? sibling_of(table, owner) : NULL;": "struct processes *sibling = NULL;"},
     ),
     *BLOCKS,
+    *METRICS,
 )
 
 
