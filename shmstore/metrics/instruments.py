@@ -17,7 +17,30 @@ from shmstore.public import PACKAGE
 Mode = Literal["all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"]
 
 
-class Counter(Instrument, _core.Counter):
+class _Number:
+    """A number of a series, by the names that tests of programs ask for it with: ``counter._value.get()``."""
+
+    def __init__(self, get: Callable[[], float]) -> None:
+        self.get = get
+
+
+class _OneNumber(Instrument):
+    @property
+    def _value(self) -> _Number:
+        return _Number(lambda: sum(number for _, number in self._read()))
+
+
+class _Observed(Instrument):
+    @property
+    def _sum(self) -> _Number:
+        return _Number(lambda: sum(total for _, total in self._read()))
+
+    @property
+    def _count(self) -> _Number:
+        return _Number(lambda: sum(count for count, _ in self._read()))
+
+
+class Counter(_OneNumber, _core.Counter):
     """Counts events, or adds up amounts: it never falls."""
 
     _type = "counter"
@@ -34,7 +57,7 @@ class Counter(Instrument, _core.Counter):
         return ExceptionCounter(self, exception)
 
 
-class Gauge(Instrument, _core.Gauge):
+class Gauge(_OneNumber, _core.Gauge):
     """A value that goes up and down; `multiprocess_mode` says how those of several processes become one."""
 
     _type = "gauge"
@@ -81,7 +104,7 @@ class Gauge(Instrument, _core.Gauge):
                 self._functions.pop(gauge, None)
 
 
-class Summary(Instrument, _core.Summary):
+class Summary(_Observed, _core.Summary):
     """Counts observations and adds them up."""
 
     _type = "summary"
@@ -92,7 +115,7 @@ class Summary(Instrument, _core.Summary):
         return Timer(self, "observe")
 
 
-class Histogram(Instrument, _core.Histogram):
+class Histogram(_Observed, _core.Histogram):
     """Counts observations by buckets and adds them up."""
 
     _type = "histogram"

@@ -1,6 +1,9 @@
 /* Writing an exposition: one call, without the GIL, for all series of all processes. */
 #include "binding/metrics/write.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "core/metrics/exposition.h"
 
 #include <stdlib.h>

@@ -39,6 +39,24 @@ def test_a_counter_adds_up(registry: metrics.CollectorRegistry) -> None:
     assert number(counter) == 0
 
 
+@pytest.mark.parametrize("library", BOTH)
+def test_programs_find_numbers_where_they_look_for_them(library: Library) -> None:
+    registry = library.CollectorRegistry()
+    counter = library.Counter("c", "C", ["a"], registry=registry)
+    counter.labels("x").inc(3)
+    gauge = library.Gauge("g", "G", registry=registry)
+    gauge.set(4)
+    summary = library.Summary("s", "S", registry=registry)
+    summary.observe(5)
+    histogram = library.Histogram("h", "H", registry=registry)
+    histogram.observe(6)
+    assert [counter.labels("x")._value.get(), gauge._value.get()] == [3, 4]
+    assert [summary._count.get(), summary._sum.get(), histogram._sum.get()] == [1, 5, 6]
+    (family,) = counter.labels("x").collect()
+    assert [(s.name, s.labels) for s in family.samples] == [("c_total", {}), ("c_created", {})]
+    assert (counter._name, counter._labelnames, counter.labels("x")._labelvalues) == ("c", ("a",), ("x",))
+
+
 def test_a_gauge_goes_up_and_down_and_is_set(registry: metrics.CollectorRegistry) -> None:
     gauge = metrics.Gauge("g", "G", registry=registry)
     gauge.inc()
