@@ -93,8 +93,8 @@ bool make_update(const struct handle *who, const struct found *found, enum updat
     case OBSERVE: return cell_add(&found->cell, UNIT, 1);
     case RAISE_OWN:
         return own_take(&found->cell, &found->dead,
-                        mark_of(load_relaxed(&processes_place(&who->ring, place)->word) >> 8), (uint64_t)getpid(),
-                        FOLD_SUM) &&
+                        mark_of(place_generation(load_relaxed(&processes_place(&who->ring, place)->word))),
+                        (uint64_t)getpid(), FOLD_SUM) &&
                cell_add(&found->cell, 1, 0);
     case SET_LATEST: return cell_set_latest(&found->cell, (double)(number * UNIT), number);
     default: {
