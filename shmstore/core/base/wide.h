@@ -25,8 +25,11 @@ struct halves {
     uint64_t low, high;
 };
 
-/* Not always inlined, as not every x86-64 has it by default; acquire and release. */
-#ifdef __x86_64__
+/* Not always inlined, as not every x86-64 has it by default; clang would inline it all the same, and then call a library for it.
+ * Acquire and release. */
+#if defined(__x86_64__) && defined(__clang__)
+__attribute__((target("cx16"), noinline))
+#elif defined(__x86_64__)
 __attribute__((target("cx16")))
 #endif
 static inline bool
