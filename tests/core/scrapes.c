@@ -94,6 +94,24 @@ CASE(scrapes_beside_updates_and_removals_have_whole_lines_of_what_was_there) {
     free_world(busy.world);
 }
 
+static void scrape(void *argument) {
+    expect_scrape(argument, &as_text, "# HELP g Of g.\n# TYPE g gauge\ng{k=\"stays\"} 0.0\n");
+}
+
+CASE(a_series_that_is_used_again_while_it_is_read_is_not_printed) {
+    struct world *world = make_world(SERIES, 0);
+    const uint32_t family = declare(world, "g", METRIC_GAUGE, GAUGE_MOSTRECENT, "");
+    const struct node_at at = series(world, family, NO_PLACE, "k=\"old\"", 1);
+    series(world, family, NO_PLACE, "k=\"stays\"", 1);
+    struct stalled *stalled = start(scrape, world, "cells read");
+    expect(nodes_remove(&world->nodes, at));
+    store_relaxed(&changes_of(&world->nodes)->hint, at.index);
+    expect_equal(series(world, family, NO_PLACE, "k=\"new\"", 1).index, at.index);
+    expect(!has_returned(stalled));
+    finish(stalled);
+    free_world(world);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------------------------ */
 
 /* Memory of just this size, so that a byte too many is found. */

@@ -11,6 +11,7 @@ import pytest
 
 from tests.core.broken_blocks import BLOCKS
 from tests.core.broken_metrics import METRICS
+from tests.core.broken_scrapes import SCRAPES
 from tests.core.conftest import TESTS, Build
 from tests.core.mutant import Mutant
 from tests.core.side_by_side import Together, chosen
@@ -433,6 +434,7 @@ MUTANTS = (
     ),
     *BLOCKS,
     *METRICS,
+    *SCRAPES,
 )
 
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/point.h"
 #include "core/processes/process.h"
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -40,9 +41,10 @@ bool scrape_read(struct scrape *scrape, uint32_t family, uint32_t index) {
     series->since = load_relaxed(&node->since);
     series->labels = (struct slice){series->text, key_bytes};
     const bool is_own = declaration_is_own(&scrape->declaration);
-    const bool is_read = node_cells(sizes) == cells && key_bytes <= sizeof series->text &&
-                         (is_own ? read_own(scrape, node) : read_cells(scrape, node, cells)) &&
-                         copy_text(nodes, node, sizes, 0, series->text, key_bytes) && slice_is_in_line(series->labels);
+    bool is_read = node_cells(sizes) == cells && key_bytes <= sizeof series->text &&
+                   (is_own ? read_own(scrape, node) : read_cells(scrape, node, cells));
+    POINT("cells read");
+    is_read = is_read && copy_text(nodes, node, sizes, 0, series->text, key_bytes) && slice_is_in_line(series->labels);
     fence_acquire();
     if (load_relaxed(&node->word) != series->at.word) return false; /* removed meanwhile */
     scrape->left_out += !is_read;
