@@ -65,7 +65,7 @@ class Build:
         """Run the cases of one C file, or one case."""
         command = [*self.launcher, program or self.folder / "core_tests"]
         options = ["--seed", str(seed), "--effort", str(EFFORT_PERCENT[self.kind]), what]
-        return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        return subprocess.run([*command, *options], capture_output=True, text=True, errors="replace", check=False)
 
 
 def launcher(kind: str, folder: Path) -> Sequence[str]:
