@@ -36,6 +36,7 @@ ROOMS = (
         "exposition instruments, middleware serving",
     ),
     ("", "metrics"),
+    ("", "prometheus_client_bridge"),
     ("", "coordinator"),
     ("", "gunicorn"),
     ("cli", "completion exits files units, machine render, meter records survey, question"),
