@@ -643,6 +643,10 @@ class Metrics:
         """
     def remove(self, node: int, word: int, /) -> bool:
         """Remove a series as it was found; False when it was removed already."""
+    def remove_text(self, family: int, text: bytes, own: bool, /) -> int:
+        """Remove a series by its text; with `own`, that of each process. Returns how many there were."""
+    def remove_all(self, family: int, /) -> None:
+        """Remove every series of a declaration."""
     def inherit(self) -> None:
         """In a forked child: what private memory holds now is the parent's, and does not move to a segment."""
     def write(

@@ -120,7 +120,7 @@ class Instrument(_core.Series):
             raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
         values = tuple(map(str, labelvalues))
         self._all_children().pop(values, None)
-        self._remove_where(lambda found: found == values)
+        memory.remove(self, self._text_of(values))
 
     def remove_by_labels(self, labels: Mapping[str, str]) -> None:
         """Remove all series that have these labels, for all processes."""
@@ -136,7 +136,8 @@ class Instrument(_core.Series):
     def clear(self) -> None:
         """Remove all series, for all processes."""
         if self._labelnames:
-            self._remove_where(lambda found: True)
+            self._all_children().clear()
+            memory.clear(self)
 
     def _remove_where(self, is_wanted: Callable[[tuple[str, ...]], bool]) -> None:
         children = self._all_children()

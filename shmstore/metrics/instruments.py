@@ -187,6 +187,11 @@ class Info(Instrument):
             self._put(1)
             self._remove_older()
 
+    def remove(self, *labelvalues: object) -> None:
+        super().remove(*labelvalues)  # what was never set
+        values = tuple(map(str, labelvalues))
+        self._remove_where(lambda found: found == values)
+
     def _begin(self, metric: Self, text: bytes, labelvalues: tuple[str, ...]) -> bool:
         """Begin with what is known already, or with nothing."""
         known = max(metric._versions(text), key=lambda version: version[0], default=(0, text, 0, 0))

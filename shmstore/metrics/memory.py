@@ -108,6 +108,17 @@ class Memory:
         others = known is not None
         return self.home.write(openmetrics, _ascending(taken), _ascending(known or ()), others, plain, Settings.created)
 
+    def remove(self, instrument: Placed, text: bytes) -> None:
+        """Remove a series of an instrument, for all processes."""
+        if instrument._family is not None:
+            own = self.is_shared and instrument.declaration.mode not in ("", "mostrecent")
+            self.home.remove_text(instrument._family, text, own)
+
+    def clear(self, instrument: Placed) -> None:
+        """Remove all series of an instrument, for all processes."""
+        if instrument._family is not None:
+            self.home.remove_all(instrument._family)
+
     def forked(self) -> None:
         """In a forked child: what was counted so far is the parent's."""
         self.lock = threading.RLock()

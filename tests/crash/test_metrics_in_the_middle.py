@@ -106,6 +106,8 @@ CALLS: dict[str, Call] = {
     "Metrics.declare": lambda t: t.home.declare(b"new", 3),
     "Metrics.series": lambda t: t.home.series(t.counter._family),
     "Metrics.remove": lambda t: [t.home.remove(at[0], at[1]) for at in t.home.series(t.parent._family)],
+    "Metrics.remove_text": lambda t: t.home.remove_text(t.gauge._family, b"", True),
+    "Metrics.remove_all": lambda t: t.home.remove_all(t.parent._family),
     "Metrics.inherit": lambda t: t.home.inherit(),
     "Metrics.counts": lambda t: t.home.counts(),
     "Metrics.write": lambda t: t.home.write(True, b"", b"", True, iter([b"x"]), True),

@@ -235,6 +235,38 @@ static PyObject *metrics_remove(PyObject *self, PyObject *arguments) {
     return PyBool_FromLong(nodes_remove(nodes_of(metrics), (struct node_at){index, word}));
 }
 
+static bool remove_text(const struct nodes *nodes, const struct node_key *key) {
+    struct node_at at;
+    return nodes_find(nodes, key, &at) == NODES_OK && nodes_remove(nodes, at);
+}
+
+static PyObject *metrics_remove_text(PyObject *self, PyObject *arguments) {
+    Metrics *metrics = (Metrics *)self;
+    const struct nodes *nodes = nodes_of(metrics);
+    unsigned family;
+    Py_buffer text;
+    int own;
+    unsigned long removed = 0;
+    if (!PyArg_ParseTuple(arguments, "Iy*p:remove_text", &family, &text, &own)) return NULL;
+    struct node_key key = {family, NO_PLACE, text.buf, (uint32_t)text.len};
+    const bool is_open = !check_metrics(metrics) && text.len <= UINT16_MAX;
+    if (is_open && !own) removed = remove_text(nodes, &key);
+    if (is_open && own)
+        for (key.place = 0; key.place < nodes->geometry->options.processes; key.place++)
+            removed += remove_text(nodes, &key);
+    PyBuffer_Release(&text);
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLong(removed);
+}
+
+static PyObject *metrics_remove_all(PyObject *self, PyObject *argument) {
+    Metrics *metrics = (Metrics *)self;
+    const unsigned long family = PyLong_AsUnsignedLong(argument);
+    if ((family == (unsigned long)-1 && PyErr_Occurred()) || check_metrics(metrics)) return NULL;
+    if (family >= NO_FAMILY) return PyErr_Format(PyExc_IndexError, "declaration %lu of %d", family, NO_FAMILY);
+    remove_family(metrics, (uint32_t)family);
+    Py_RETURN_NONE;
+}
+
 static PyObject *metrics_counts(PyObject *self, PyObject *unused) {
     (void)unused;
     Metrics *metrics = (Metrics *)self;
@@ -303,6 +335,10 @@ static void metrics_dealloc(PyObject *self) {
         "series($self, family, /)\n--\n\nEvery series of a declaration, as (node, word, place, since, text, cells).")  \
     METHOD("remove", metrics_remove, VARARGS,                                                                          \
            "remove($self, node, word, /)\n--\n\nRemove a series as it was found; False when it was removed already.")  \
+    METHOD("remove_text", metrics_remove_text, VARARGS,                                                                \
+           "remove_text($self, family, text, own, /)\n--\n\nRemove a series by its text; says how many there were.")   \
+    METHOD("remove_all", metrics_remove_all, O,                                                                        \
+           "remove_all($self, family, /)\n--\n\nRemove every series of a declaration.")                                \
     METHOD("inherit", metrics_inherit, NOARGS,                                                                         \
            "inherit($self)\n--\n\nIn a forked child: what private memory holds now is its parent's.")                  \
     METHOD("write", metrics_write, VARARGS,                                                                            \

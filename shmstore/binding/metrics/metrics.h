@@ -53,7 +53,7 @@ enum node_status insert_node(Metrics *metrics, uint32_t owner, const struct node
 /* What a cell of private memory held when this process was forked; zeros: it was not there. */
 struct cell_value inherited_cell(const Metrics *metrics, struct node_at at, const struct wide *cell);
 
-/* Remove all nodes of a family; what has no family is the declaration itself. */
+/* Remove all series of a declaration. */
 void remove_family(const Metrics *metrics, uint32_t family);
 
 extern PyType_Spec metrics_spec;

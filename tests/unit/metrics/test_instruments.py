@@ -2,6 +2,7 @@
 
 import gc
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -306,3 +307,36 @@ def test_a_full_table_refuses_warns_once_and_takes_again() -> None:
     with pytest.raises(RuntimeError, match="no room"):
         for i in range(count + 1):
             strict.declare(b"%d" % i, len(b"%d" % i))
+
+
+def test_information_is_removed_by_its_labels(registry: metrics.CollectorRegistry) -> None:
+    info = metrics.Info("i", "I", ["a"], registry=registry)
+    info.labels("1").info({"version": "1"})
+    info.labels("2")
+    info.remove("1")
+    assert [text for _, _, _, _, text, _ in memory.home.series(info._family)] == [b'a="2"']
+    info.remove("2")
+    info.labels("3").info({"version": "1"})
+    info.clear()
+    assert memory.home.series(info._family) == []
+
+
+def test_threads_lose_no_update_while_others_remove_and_make_series(registry: metrics.CollectorRegistry) -> None:
+    counter = metrics.Counter("c", "C", ["a"], registry=registry)
+    histogram = metrics.Histogram("h", "H", ["a"], buckets=(1, 2), registry=registry)
+
+    def work(number: int) -> None:
+        for i in range(3000):
+            counter.labels("kept").inc()
+            histogram.labels("kept").observe(i % 3)
+            counter.labels(f"{number}").inc()
+            if i % 50 == 0:
+                counter.remove(f"{number}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert number(counter.labels("kept")) == 12_000
+    assert sum(count for count, _ in cells(histogram.labels("kept"))) == 12_000
