@@ -628,6 +628,7 @@ class Metrics:
     """Where series live: memory of this process alone, or a metrics segment.
 
     A series that there is no room for is refused: counted, and warned of once; with `strict` it raises SeriesTableFull.
+    Of a store that is attached for reading, all may be read; what writes raises ReadOnlyStore.
     """
 
     def __new__(cls, store: Store | None = None, *, strict: bool = False) -> Metrics: ...
@@ -639,7 +640,8 @@ class Metrics:
         self, family: int | None, /
     ) -> list[tuple[int, int, int | None, int, bytes, list[tuple[int, float] | None]]]:
         """Every series of a declaration: its node, the node's word, the place of the process that has it for itself,
-        when it began (or, of such a process, the pid), its text, and its cells, each as (52 bits, number).
+        when it began (or, of such a process, the pid), its text, and its cells, each as (52 bits, number). With None,
+        every declaration.
         """
     def remove(self, node: int, word: int, /) -> bool:
         """Remove a series as it was found; False when it was removed already."""

@@ -26,6 +26,16 @@ def look(name: str) -> EventStore[Any]:
         ) from None
 
 
+def look_at_metrics(name: str) -> Handle:
+    """A segment of metrics, attached in the same way. Raises WrongKind for a store."""
+    try:
+        return handle.attach(name, kind="metrics", read_only=True)
+    except WrongKind:
+        raise WrongKind(
+            f"{name!r} holds records, and this verb is for metrics; `shmstore-inspect show {name}` describes records"
+        ) from None
+
+
 def look_at_any(name: str) -> EventStore[Any] | Handle:
     """The same for a segment of any kind: an EventStore where it is a store."""
     return open_any(name, read_only=True)

@@ -24,7 +24,7 @@ from tests.helpers.segments import METRICS, fill_metrics, path, set_word
 
 LIMIT_S = 30.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(shmstore.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
-ANY_KIND = ("ls", "show", "processes", "check")
+ANY_KIND = ("ls", "show", "metrics", "processes", "check")
 OF_RECORDS = ("top", "tail", "query", "plot")
 NODES = 2 * METRICS["capacity"] + 512
 VICTIM = """

@@ -16,11 +16,15 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Text, Timestamp, errors
+from shmstore import EventStore, Key, Record, Text, Timestamp, _core, errors
 from shmstore.cli import coordinator, inspect
 from shmstore.cli.commands import COMMANDS
 from shmstore.events.options import Creation
+from shmstore.metrics.declaration import Declaration
 from shmstore.records import fields
+from shmstore.segments import segment
+from shmstore.segments.handle import Handle
+from tests.helpers.segments import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = {
@@ -54,7 +58,10 @@ NOT_RUN = {
     "docker run --ipc=container:NAME": "Docker is the reader's",
 }
 # Those that go on until they are interrupted, as the guides say.
-ENDLESS = ("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders")
+ENDLESS = (
+    *("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders"),
+    "shmstore-inspect metrics web http_requests --watch",
+)
 # Other stores of the machine may be unhealthy, which is what this one is for.
 ABOUT_ALL_STORES = {"shmstore-inspect doctor": {0, 5}}
 
@@ -71,6 +78,15 @@ def store(name: str) -> Iterator[EventStore[Order]]:
     with shmstore.create(name, Order, capacity=100, partitions=2) as store:
         store.append(gateway="gw-1", id="o-1", value=12.5)
         yield store
+
+
+@pytest.fixture
+def metrics(name: str) -> Iterator[Handle]:
+    declared = Declaration("counter", "http_requests", "Requests.").packed(b"http_requests", "", "default")
+    with Handle(segment.create(f"{name}-metrics", (), METRICS)) as metrics:
+        _core.Metrics(metrics.core).declare(declared, len(b"http_requests"))
+        yield metrics
+        segment.unlink(metrics.name)
 
 
 def blocks(language: str, text: str = EVERYTHING) -> list[str]:
@@ -105,8 +121,9 @@ def spans(text: str) -> list[str]:
 
 
 def renamed(text: str, name: str) -> str:
-    """The same with a store's name that no other run has."""
-    return re.sub(r"""(?<=["' ])orders(?=["' -]|$)""", name, text, flags=re.M)
+    """The same with names of a store and of metrics that no other run has."""
+    text = re.sub(r"""(?<=["' ])orders(?=["' -]|$)""", name, text, flags=re.M)
+    return re.sub(r"(?<=metrics )web(?= |$)", f"{name}-metrics", text, flags=re.M)
 
 
 # -- Python
@@ -198,6 +215,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command not in NOT_RUN])
+@pytest.mark.usefixtures("metrics")
 def test_every_command_runs(store: EventStore[Order], command: str, tmp_path: Path) -> None:
     line = renamed(command, store.name)
     if line.startswith("shmstore-inspect rm") and "--force" not in line:

@@ -212,7 +212,7 @@ static PyObject *series_object(const struct nodes *nodes, struct node_at at) {
 static PyObject *metrics_series(PyObject *self, PyObject *argument) {
     Metrics *metrics = (Metrics *)self;
     const struct nodes *nodes = nodes_of(metrics);
-    const unsigned long family = PyLong_AsUnsignedLong(argument);
+    const unsigned long family = argument == Py_None ? NO_FAMILY : PyLong_AsUnsignedLong(argument);
     if ((family == (unsigned long)-1 && PyErr_Occurred()) || check_metrics(metrics)) return NULL;
     PyObject *list = PyList_New(0);
     struct node_at at;
@@ -229,7 +229,8 @@ static PyObject *metrics_remove(PyObject *self, PyObject *arguments) {
     Metrics *metrics = (Metrics *)self;
     unsigned index;
     number word;
-    if (!PyArg_ParseTuple(arguments, "IK:remove", &index, &word) || check_metrics(metrics)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "IK:remove", &index, &word)) return NULL;
+    if (metrics->store && check_writable(metrics->store)) return NULL;
     if (index >= nodes_of(metrics)->geometry->node_count)
         return PyErr_Format(PyExc_IndexError, "node %u of %u", index, nodes_of(metrics)->geometry->node_count);
     return PyBool_FromLong(nodes_remove(nodes_of(metrics), (struct node_at){index, word}));
@@ -285,7 +286,7 @@ static int use_store(Metrics *metrics, PyObject *object) {
     }
     metrics->store = (Store *)Py_NewRef(object);
     metrics->metrics = &metrics->store->metrics;
-    return check_writable(metrics->store);
+    return check_open(metrics->store);
 }
 
 static PyObject *metrics_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
@@ -332,7 +333,8 @@ static void metrics_dealloc(PyObject *self) {
            "when there is no room.")                                                                                   \
     METHOD(                                                                                                            \
         "series", metrics_series, O,                                                                                   \
-        "series($self, family, /)\n--\n\nEvery series of a declaration, as (node, word, place, since, text, cells).")  \
+        "series($self, family, /)\n--\n\nEvery series of a declaration, as (node, word, place, since, text, cells). "  \
+        "With None, every declaration.")                                                                               \
     METHOD("remove", metrics_remove, VARARGS,                                                                          \
            "remove($self, node, word, /)\n--\n\nRemove a series as it was found; False when it was removed already.")  \
     METHOD("remove_text", metrics_remove_text, VARARGS,                                                                \

@@ -51,6 +51,7 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
         PyErr_Clear();
         return PyErr_Format(PyExc_TypeError, "expected Metrics, found %R", home);
     }
+    if (((Metrics *)home)->store && check_writable(((Metrics *)home)->store)) return NULL;
     const unsigned long number = family == Py_None ? NO_FAMILY : PyLong_AsUnsignedLong(family);
     if (PyErr_Occurred()) return NULL;
     if (number > NO_FAMILY || mode < 0 || mode >= GAUGE_MODE_END || labels < 0 || key_bytes < 0 ||

@@ -3,7 +3,7 @@
 import argparse
 from typing import Protocol
 
-from shmstore.cli.commands import check, doctor, gc, ls, plan, plot, processes, query, rm, show, tail, top
+from shmstore.cli.commands import check, doctor, gc, ls, metrics, plan, plot, processes, query, rm, show, tail, top
 from shmstore.cli.render import Output
 
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "tail": tail,
     "query": query,
     "plot": plot,
+    "metrics": metrics,
     "processes": processes,
     "check": check,
     "plan": plan,
