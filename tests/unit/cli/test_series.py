@@ -22,7 +22,7 @@ class Series(_core.Series):
         found = home.declare(text, len(key))
         assert found is not None
         self._declare(home, text, len(key), found[0], 9 * (declared.kind == "gauge"), declared.buckets, 0)
-        assert self._become(self, b"")
+        assert self._become(self, b"", ())
 
 
 @pytest.fixture
