@@ -1,24 +1,47 @@
-"""What do metrics that all workers share cost, against prometheus_client in its multiprocess mode?"""
+"""What do metrics cost that all processes share, against prometheus_client in its multiprocess mode?"""
 
+import importlib
 import os
 import secrets
-import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
-from harness import FORK, medians, nanoseconds
-from report import Row, at_most, main
+from harness import medians, nanoseconds, pin, sleep_until, worker
+from report import Row, at_least, at_most, main, within
 
 import shmstore
 from shmstore import metrics
 
-CALLS = 10_000
-ROUNDS = 101
+PEER = "prometheus_client, multiprocess mode"
+CALLS = 5_000
 SERIES = 1_000
-DEAD = 50  # workers that have ended before a scrape
-LABELS = ("GET", "/", "200")
+GAUGES = 10  # of these: what each worker has for itself, and what is left of it when it is dead
+FEW_DEAD = 50
+
+
+@contextmanager
+def shared(series: int) -> Iterator[None]:
+    """The metrics of this process and its children are shared, in a segment that is removed at the end."""
+    name = f"shmstore-bench-{os.getpid()}-{secrets.token_hex(3)}"
+    metrics.configure(name, series=series)
+    try:
+        yield
+    finally:
+        shmstore.unlink(name)
+
+
+@contextmanager
+def peer() -> Iterator[Any]:
+    """prometheus_client in its multiprocess mode, which it takes from the environment when it is imported."""
+    with tempfile.TemporaryDirectory(prefix="shmstore-bench-") as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        importlib.import_module("prometheus_client.multiprocess")
+        yield importlib.import_module("prometheus_client")
 
 
 def inc(child: Any) -> None:
@@ -41,78 +64,175 @@ def set_to(gauge: Any) -> None:
         gauge.set(0.3)
 
 
-UPDATES: dict[str, tuple[Callable[[Any], None], float | None]] = {
-    "child.inc()": (inc, 0.05),
-    'counter.labels("GET", "/", "200").inc()': (labels_and_inc, 0.07),
-    "histogram.observe(x)": (observe, 0.05),
-    "gauge.set(x)": (set_to, None),
-}
+def updates(smoke: bool, client: Any) -> Iterator[Row]:
+    """One process that counts."""
+    measures: dict[tuple[str, str], Callable[[], float]] = {}
+    for who, library in (("ours", metrics), ("peer", client)):
+        registry = library.CollectorRegistry()
+        counter = library.Counter("requests", "Requests.", ["method", "path", "status"], registry=registry)
+        histogram = library.Histogram("latency_seconds", "Latency.", registry=registry)
+        gauge = library.Gauge("busy", "Busy.", registry=registry)
+        measures["inc", who] = partial(nanoseconds, inc, counter.labels("GET", "/", "200"))
+        measures["labels", who] = partial(nanoseconds, labels_and_inc, counter)
+        measures["observe", who] = partial(nanoseconds, observe, histogram)
+        measures["set", who] = partial(nanoseconds, set_to, gauge)
+    ns = {what: figure / CALLS for what, figure in medians(1 if smoke else 61, measures).items()}
+    for what, call, bar in (
+        ("inc", "child.inc()", at_most(0.05)),
+        ("labels", 'counter.labels("GET", "/", "200").inc()', at_most(0.07)),
+        ("observe", "histogram.observe(x)", at_most(0.05)),
+        ("set", "gauge.set(x)", None),
+    ):
+        yield Row(call, ns[what, "ours"], "ns", ns[what, "peer"], bar, PEER)
 
 
-def made(library: Any) -> dict[str, Any]:
-    """One instrument for each update, and a counter of many series."""
-    counter = library.Counter("requests", "Requests", ["method", "route", "status"])
-    return {
-        "child.inc()": counter.labels(*LABELS),
-        'counter.labels("GET", "/", "200").inc()': counter,
-        "histogram.observe(x)": library.Histogram("latency", "Latency"),
-        "gauge.set(x)": library.Gauge("busy", "Busy"),
-        "series": library.Counter("series", "Many series", ["number"]),
-    }
+def count(connection: Connection, inc: Callable[[], object]) -> None:
+    """A process that counts as often as it is told, from one moment on, and tells when it began and ended."""
+    while True:
+        calls, moment = connection.recv()
+        inc()  # the first call of a process takes its place
+        sleep_until(moment)
+        start = time.perf_counter_ns()
+        for _ in range(calls):
+            inc()
+        connection.send((start, time.perf_counter_ns()))
 
 
-def count_all(*counters: Any) -> None:
-    """What each worker does before it ends: it counts in every series."""
-    for counter in counters:
-        for number in range(SERIES):
-            counter.labels(str(number)).inc()
+def count_at_once(connections: list[Connection], calls: int) -> float:
+    """Calls a second, of all processes together."""
+    moment = time.monotonic() + 0.02
+    for connection in connections:
+        connection.send((calls, moment))
+    starts, ends = zip(*(connection.recv() for connection in connections), strict=True)
+    return len(connections) * calls * 1e9 / (max(ends) - min(starts))
 
 
-def by_hand(numbers: list[float]) -> bytes:
-    """As many lines of doubles, as a program would write them that has nothing else to do."""
-    return "".join([f'series_total{{number="{at}"}} {number!r}\n' for at, number in enumerate(numbers)]).encode()
+def processes(smoke: bool, client: Any) -> Iterator[Row]:
+    """Several processes that count into one series. Each round is of about the same time for both."""
+    calls, peers_calls, rounds = (100, 100, 1) if smoke else (500_000, 25_000, 9)
+    for number in (2, 4):
+        ours_in, peers_in = metrics.CollectorRegistry(), client.CollectorRegistry()
+        ours = metrics.Counter(f"by_{number}", "Counted at once.", registry=ours_in)
+        peers = client.Counter(f"by_{number}", "Counted at once.", registry=client.CollectorRegistry())
+        client.multiprocess.MultiProcessCollector(peers_in)
+        with group(number, ours.inc) as we, group(number, peers.inc) as they:
+            per_second = medians(
+                rounds, {"ours": partial(count_at_once, we, calls), "peer": partial(count_at_once, they, peers_calls)}
+            )
+        for registry, each in ((ours_in, calls), (peers_in, peers_calls)):
+            counted = number * (each + 1) * (rounds + 1)
+            if (found := registry.get_sample_value(f"by_{number}_total")) != counted:
+                raise RuntimeError(f"{counted} were counted, {found} are shown")
+        rates = {who: figure / 1e6 for who, figure in per_second.items()}
+        yield Row(
+            f"{number} processes, one series",
+            *(rates["ours"], "M/s", rates["peer"], at_least(15), "nothing lost; the peer has a value a process"),
+        )
+
+
+@contextmanager
+def group(number: int, inc: Callable[[], object]) -> Iterator[list[Connection]]:
+    """Processes that wait to count."""
+    if number == 0:
+        yield []
+        return
+    with group(number - 1, inc) as others, worker(count, inc, cpu=number - 1) as one:
+        yield [*others, one]
+
+
+class Served:
+    """The metrics of an application whose workers come and go, and a scrape of them."""
+
+    def __init__(self, library: Any, series: int) -> None:
+        self.library = library
+        self.series = series
+        self.registry = library.CollectorRegistry()
+        self.counter = library.Counter("served", "Requests.", ["path"], registry=self.registry)
+        self.gauge = library.Gauge("held", "Bytes.", ["pool"], registry=self.registry, multiprocess_mode="sum")
+
+    def count(self) -> None:
+        """What a worker does."""
+        for number in range(self.series - GAUGES):
+            self.counter.labels(f"/path/{number}").inc()
+        for number in range(GAUGES):
+            self.gauge.labels(str(number)).set(1.5)
+
+    def live_and_die(self, workers: int) -> None:
+        """As many workers, one after the other; nobody is told of their end."""
+        for _ in range(workers):
+            if not (pid := os.fork()):
+                try:
+                    self.count()
+                finally:
+                    os._exit(0)
+            os.waitpid(pid, 0)
+
+    def check(self, workers: int) -> None:
+        """Nothing is lost of what they counted."""
+        found = [self.registry.get_sample_value("served_total", {"path": f"/path/{n}"}) for n in (0, SERIES // 2)]
+        if found != [workers] * 2 or self.registry.get_sample_value("held", {"pool": "0"}) != 1.5 * workers:
+            raise RuntimeError(f"{workers} workers have counted, {found} are shown")
+
+
+def written_by_hand(values: list[float], labels: list[str]) -> bytes:
+    """What a program writes that has its numbers in a list of its own."""
+    return "".join([f'served_total{{path="{x}"}} {v!r}\n' for x, v in zip(labels, values, strict=True)]).encode()
+
+
+def scrapes(smoke: bool, client: Any) -> Iterator[Row]:
+    """Scrapes of all processes, when many have died."""
+    few, many, rounds = (2, 4, 1) if smoke else (FEW_DEAD, 1_000, 11)
+    ours, peers = Served(metrics, SERIES), Served(client, SERIES)
+    peers_in = client.CollectorRegistry()
+    client.multiprocess.MultiProcessCollector(peers_in)
+    for served in (ours, peers):
+        served.live_and_die(few)
+    ours.check(few)
+    values = [float(number) for number in range(SERIES)]
+    labels = [f"/path/{number}" for number in range(SERIES)]
+    scrape = partial(nanoseconds, metrics.generate_latest, ours.registry)
+    ms = medians(
+        rounds,
+        {
+            "ours": scrape,
+            "peer": partial(nanoseconds, client.generate_latest, peers_in),
+            "hand": partial(nanoseconds, written_by_hand, values, labels),
+        },
+    )
+    ms = {who: figure / 1e6 for who, figure in ms.items()}
+    what, nodes = f"scrape of {SERIES:,} series", nodes_used()
+    yield Row(f"{what} after {few} dead workers", ms["ours"], "ms", ms["peer"], at_most(0.02), PEER)
+    yield Row(f"{what}, against f-strings", ms["ours"], "ms", ms["hand"], at_most(2), "over numbers in a list")
+    ours.live_and_die(many - few)
+    ours.check(many)
+    later = medians(rounds * 10, {"ours": scrape})["ours"] / 1e6
+    note = f"against ours after {few}; {nodes_used() - nodes:+,.0f} nodes"
+    yield Row(f"{what} after {many:,} dead workers", later, "ms", ms["ours"], at_most(1.1), note)
+
+
+def nodes_used() -> float:
+    found = [line.split()[1] for line in metrics.generate_latest().split(b"\n") if b"metrics_nodes_used " in line]
+    return float(found[-1])
+
+
+def many_series(smoke: bool) -> Iterator[Row]:
+    """A scrape of very many series."""
+    series, rounds = (1_000, 1) if smoke else (100_000, 15)
+    registry = metrics.CollectorRegistry()
+    counter = metrics.Counter("many", "Many.", ["path"], registry=registry)
+    for number in range(series):
+        counter.labels(f"/path/{number}").inc(number / 8)
+    ms = medians(rounds, {"ours": partial(nanoseconds, metrics.generate_latest, registry)})["ours"] / 1e6
+    yield Row(f"scrape of {series:,} series", ms, "ms", bar=within(100))
 
 
 def rows(smoke: bool) -> Iterator[Row]:
-    folder = tempfile.mkdtemp()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the peer is imported
-    import prometheus_client
-    from prometheus_client.multiprocess import MultiProcessCollector
-
-    name = f"shmstore-bench-{os.getpid()}-{secrets.token_hex(3)}"
-    rounds = 3 if smoke else ROUNDS
-    try:
-        metrics.configure(name, series=4 * SERIES)
-        ours, theirs = made(metrics), made(prometheus_client)
-        for what, (update, bar) in UPDATES.items():
-            figures = medians(
-                rounds,
-                {"ours": partial(nanoseconds, update, ours[what]), "peer": partial(nanoseconds, update, theirs[what])},
-            )
-            ns = {who: figure / CALLS for who, figure in figures.items()}
-            yield Row(what, ns["ours"], "ns", ns["peer"], bar and at_most(bar), "prometheus_client")
-        for _ in range(2 if smoke else DEAD):
-            worker = FORK.Process(target=count_all, args=(ours["series"], theirs["series"]))
-            worker.start()
-            worker.join()
-        registry = prometheus_client.CollectorRegistry()
-        MultiProcessCollector(registry)
-        restricted = metrics.REGISTRY.restricted_registry(["series_total"])
-        numbers = [float(number) for number in range(SERIES)]
-        scrapes = {
-            "ours": partial(nanoseconds, metrics.generate_latest, restricted),
-            "peer": partial(nanoseconds, prometheus_client.generate_latest, registry),
-            "by hand": partial(nanoseconds, by_hand, numbers),
-        }
-        found = {who: figure / 1e6 for who, figure in medians(min(rounds, 11), scrapes).items()}
-        question = f"scrape of {SERIES:,} series after {DEAD} dead workers"
-        yield Row(question, found["ours"], "ms", found["peer"], at_most(0.02), "prometheus_client")
-        yield Row(
-            f"scrape of {SERIES:,} series", found["ours"], "ms", found["by hand"], at_most(2), "a formatter by hand"
-        )
-    finally:
-        shmstore.unlink(name)
-        shutil.rmtree(folder)
+    pin(0)
+    with peer() as client, shared(series=10_000 if smoke else 110_000):
+        yield from updates(smoke, client)
+        yield from processes(smoke, client)
+        yield from scrapes(smoke, client)
+        yield from many_series(smoke)
 
 
 if __name__ == "__main__":
