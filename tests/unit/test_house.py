@@ -33,7 +33,7 @@ ROOMS = (
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "
-        "exposition instruments, middleware serving",
+        "exposition instruments, core middleware serving",
     ),
     ("", "metrics"),
     ("", "prometheus_client_bridge"),
