@@ -159,7 +159,7 @@ static bool is_still(const struct nodes *nodes, uint64_t change) {
 static void decide_insertion(const struct nodes *nodes, uint64_t change) {
     struct node *node = nodes_at(nodes, change_node(change) - 1);
     uint64_t at = linked(load_acquire(chain_of(nodes, load_relaxed(&node->identity))));
-    for (uint32_t left = MOST_CHAINED; is_node(nodes, at) && left; left--) {
+    for (uint32_t left = most_chained(nodes); is_node(nodes, at) && left; left--) {
         struct node *other = nodes_at(nodes, (uint32_t)at - 1);
         if (node_state(load_acquire(&other->word)) == NODE_LIVE && has_key_of(nodes, other, node)) {
             go_on(nodes, change, IDLE);
@@ -206,7 +206,7 @@ static void unlink_node(const struct nodes *nodes, uint64_t change) {
     const uint64_t word = load_acquire(&node->word); /* unlink_node:word */
     atomic_u64 *place = chain_of(nodes, load_relaxed(&node->identity));
     uint64_t link = load_acquire(place); /* unlink_node:place */
-    for (uint32_t left = MOST_CHAINED; linked(link) != self && is_node(nodes, linked(link)) && left; left--) {
+    for (uint32_t left = most_chained(nodes); linked(link) != self && is_node(nodes, linked(link)) && left; left--) {
         place = &nodes_at(nodes, linked(link) - 1)->link;
         link = load_acquire(place); /* unlink_node:place */
     }

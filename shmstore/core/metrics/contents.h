@@ -9,8 +9,13 @@
 enum {
     REST_BYTES = sizeof((struct node *)0)->rest,
     MOST_PARTS = 64,
-    MOST_CHAINED = 1 << 20, /* a walk along a chain that takes more steps is in a circle */
+    MOST_CHAINED = 1 << 20,
 };
+
+/* A walk along a chain that takes more steps is in a circle. */
+static inline uint32_t most_chained(const struct nodes *nodes) {
+    return nodes->geometry->node_count < MOST_CHAINED ? nodes->geometry->node_count : MOST_CHAINED;
+}
 
 /* Is this number + 1 one of a node? Anything else is damage. */
 static inline bool is_node(const struct nodes *nodes, uint64_t node_plus_1) {

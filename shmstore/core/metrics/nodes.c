@@ -5,7 +5,10 @@
 #include "core/metrics/changes.h"
 #include "core/metrics/contents.h"
 
-enum { MOST_TRIES = 1 << 10 /* others were faster each time; more are damage */ };
+enum {
+    MOST_TRIES = 1 << 10, /* others were faster each time; more are damage */
+    MOST_SPOILT = 1 << 14 /* steps, by changes of others */
+};
 
 /* ---- inserting --------------------------------------------------------------------------------------------------- */
 
@@ -89,9 +92,8 @@ static bool has_key(const struct nodes *nodes, struct node *node, const struct n
 
 enum look { FOUND, NOT_FOUND, CHANGED, LOST /* for more steps than are left */ };
 
-static enum look follow_chain(const struct nodes *nodes, const struct node_key *key, struct node_at *found,
-                              uint32_t *left) {
-    const uint64_t identity = identity_of(key);
+static enum look follow_chain(const struct nodes *nodes, const struct node_key *key, uint64_t identity,
+                              struct node_at *found, uint32_t *left) {
     atomic_u64 *chain = chain_of(nodes, identity);
     uint64_t at = linked(load_acquire(chain)); /* nodes_find:first */
     while (at) {
@@ -114,9 +116,10 @@ static enum look follow_chain(const struct nodes *nodes, const struct node_key *
 }
 
 enum node_status nodes_find(const struct nodes *nodes, const struct node_key *key, struct node_at *found) {
-    uint32_t left = MOST_CHAINED; /* also for tries that changes of others spoil */
+    const uint64_t identity = identity_of(key);
+    uint32_t left = MOST_SPOILT + most_chained(nodes);
     enum look look;
-    while ((look = follow_chain(nodes, key, found, &left)) == CHANGED) cpu_relax();
+    while ((look = follow_chain(nodes, key, identity, found, &left)) == CHANGED) cpu_relax();
     return look == FOUND ? NODES_OK : look == NOT_FOUND ? NODES_MISSING : NODES_DAMAGED;
 }
 
