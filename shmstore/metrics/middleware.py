@@ -81,7 +81,7 @@ class _Middleware:
 class _Request:
     """One request, from its beginning until its response has ended, failed or been given up."""
 
-    __slots__ = ("_began_s", "_method", "_middleware", "_request", "_respond", "has_ended", "status")
+    __slots__ = ("_began_s", "_method", "_middleware", "_request", "_respond", "_route", "has_ended", "status")
 
     def __init__(self, middleware: _Middleware, request: Any, method: str, respond: Any) -> None:
         self._middleware = middleware
@@ -89,9 +89,16 @@ class _Request:
         self._request = request
         self._method = _METHODS.get(method, _OTHER_METHOD)
         self.status: str | None = None
+        self._route: str | None = None
         self.has_ended = False
         middleware.metrics.in_flight.inc()
         self._began_s = perf_counter()
+
+    def route(self) -> str:
+        """As it is found when the response starts, or else when the request fails: Flask forgets it soon after."""
+        if self._route is None:
+            self._route = self._middleware.route_of(self._request)
+        return self._route
 
     def end(self, status: str) -> None:
         """Count it, with the status that was started or else this one; does nothing the second time."""
@@ -101,22 +108,20 @@ class _Request:
         seconds = perf_counter() - self._began_s
         metrics = self._middleware.metrics
         metrics.in_flight.dec()
-        route = self._middleware.route_of(self._request)
+        route = self.route()
         metrics.seconds.labels(self._method, route).observe(seconds)
         metrics.total.labels(self._method, route, self.status or status).inc()
 
     def count_exception(self, error: BaseException) -> None:
         """It left the application."""
-        middleware = self._middleware
-        route = middleware.route_of(self._request)
-        middleware.metrics.exceptions.labels(self._method, route, type(error).__name__).inc()
+        self._middleware.metrics.exceptions.labels(self._method, self.route(), type(error).__name__).inc()
 
 
 class WSGIMiddleware(_Middleware):
     """A WSGI application whose requests are counted.
 
     app       the application
-    route     says the route of a request by its environ once the application has handled it; None counts it as
+    route     says the route of a request by its environ, once the response starts; None counts it as
               `unknown`. Without this function it is what Flask and Bottle have matched.
     registry  where the metrics are declared
 
@@ -154,6 +159,7 @@ class _WSGIRequest(_Request):
     def start(self, status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
         self._write = self._respond(status, headers, *failure)
         self.status = intern(status[:3])
+        self.route()
         return self.write
 
     def write(self, chunk: bytes) -> object:
@@ -255,7 +261,7 @@ class ASGIMiddleware(_Middleware):
     """An ASGI application whose HTTP requests are counted; websockets and lifespan pass through.
 
     app       the application
-    route     says the route of a request by its scope once the application has handled it; None counts it as
+    route     says the route of a request by its scope, once the response starts; None counts it as
               `unknown`. Without this function it is what FastAPI has matched, `scope["route"].path`.
     registry  where the metrics are declared
 
@@ -300,6 +306,7 @@ class _ASGIRequest(_Request):
         kind = message["type"]
         if kind == "http.response.start":
             self.status = intern(str(message["status"]))
+            self.route()
         await self._respond(message)
         if kind == "http.response.body" and not message.get("more_body", False):
             self.end(_FAILED)
