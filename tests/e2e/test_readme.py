@@ -131,13 +131,13 @@ def renamed(text: str, name: str) -> str:
 
 def files() -> dict[str, str]:
     """The examples that are files of their own, by their name."""
-    named = ((re.match(r"# (\w+\.py)\n", text), text) for text in blocks("python"))
+    named = ((re.match(r"# ([\w.]+\.py)\n", text), text) for text in blocks("python"))
     return {found[1]: text for found, text in named if found}
 
 
 def session(guide: str) -> str:
     """All other examples of a guide, one after the other."""
-    return "\n".join(text for text in blocks("python", GUIDES[guide]) if not re.match(r"# \w+\.py\n", text))
+    return "\n".join(text for text in blocks("python", GUIDES[guide]) if not re.match(r"# [\w.]+\.py\n", text))
 
 
 def checked(source: str) -> str:
