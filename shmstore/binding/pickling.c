@@ -11,16 +11,21 @@ static const struct {
     [TYPE_APPENDER] = {"an appender",
                        "send the store itself, by which the receiver attaches to it, and make the appender there"},
     [TYPE_COLUMNS] = {"the inside of a snapshot", "send the snapshot itself"},
+    [TYPE_SERIES] = {"a metric", "declare it alike in the receiver, and share both by metrics.configure"},
     [TYPE_PROGRAM] = {"a compiled expression", "send the expression itself"},
 };
 
 PyObject *refuse_pickling(PyObject *self, PyObject *unused) {
     (void)unused;
-    struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
-    if (!state) return NULL;
+    PyTypeObject *of = Py_TYPE(self);
+    struct module_state *state;
+    while (!(state = PyType_GetModuleState(of))) { /* a subclass that Python code has made */
+        PyErr_Clear();
+        of = PyType_GetSlot(of, Py_tp_base);
+    }
     const char *what = "the inside of a store", *send = "send the store itself, by which the receiver attaches to it";
     for (enum type type = 0; type < TYPE_COUNT; type++) {
-        if (state->types[type] != Py_TYPE(self) || !kinds[type].what) continue;
+        if (state->types[type] != of || !kinds[type].what) continue;
         what = kinds[type].what;
         send = kinds[type].send;
     }

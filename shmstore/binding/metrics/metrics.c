@@ -56,6 +56,8 @@ struct cell_value inherited_cell(const Metrics *metrics, struct node_at at, cons
     if (at.index >= count || offset >= count * sizeof node) return (struct cell_value){0, 0};
     memcpy(&node, metrics->own.inherited + at.index * sizeof node, sizeof node);
     if (load_relaxed(&node.word) != at.word) return (struct cell_value){0, 0};
+    if (load_relaxed(&node.since) != load_relaxed(&nodes_at(nodes_of(metrics), at.index)->since))
+        return (struct cell_value){0, 0}; /* the child began it again */
     memcpy(&halves, metrics->own.inherited + offset, sizeof halves);
     return (struct cell_value){halves.low & CELL_MASK, number_of(halves.high)};
 }
@@ -169,6 +171,11 @@ static PyObject *metrics_declare(PyObject *self, PyObject *arguments) {
     bool inserted;
     PyObject *result = NULL;
     if (!PyArg_ParseTuple(arguments, "y*n:declare", &text, &key_bytes)) return NULL;
+    if (key_bytes < 0 || key_bytes > text.len) {
+        PyErr_Format(PyExc_ValueError, "a key of %zd bytes in a text of %zd", key_bytes, text.len);
+        PyBuffer_Release(&text);
+        return NULL;
+    }
     const struct node_wish wish = {
         {NO_FAMILY, NO_PLACE, text.buf, (uint32_t)key_bytes}, (uint32_t)text.len, 1, (uint64_t)now_ns()};
     const uint32_t owner = owner_of(metrics);
