@@ -73,8 +73,9 @@ def configure(
         except BaseException:
             mapped.close()
             raise
-        core.reap()
         _Shared.name, _Shared.mapped, _Shared.core = name, mapped, core
+        core.reap()
+        memory.follow()
 
 
 def _made_or_found(name: str, options: _core.Options, mode: int, group: str | int | None) -> "Segment":

@@ -7,7 +7,7 @@ from shmstore import _core
 from shmstore.metrics import checks
 from shmstore.metrics.declaration import Declaration
 from shmstore.metrics.families import Exemplar, Metric
-from shmstore.metrics.memory import memory
+from shmstore.metrics.memory import memory, run_all
 from shmstore.metrics.registry import REGISTRY, CollectorRegistry
 from shmstore.metrics.text import label_pairs, label_text, lines, plain_name
 
@@ -49,12 +49,12 @@ class Instrument(_core.Series):
             registry.register(self)
         try:
             memory.declare(self)
+            if not self._labelnames:
+                self._begin(self, b"", ())
         except BaseException:
             if registry is not None:
                 registry.unregister(self)
             raise
-        if not self._labelnames:
-            self._begin(self, b"", ())
 
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
@@ -100,6 +100,7 @@ class Instrument(_core.Series):
         other = children.setdefault(values, child)
         if other is not child and not other._is_current:
             children[values] = other = child
+        other._move()  # whoever has moved the metric meanwhile did not find it
         return other
 
     def _text_of(self, values: tuple[str, ...]) -> bytes:
@@ -143,9 +144,10 @@ class Instrument(_core.Series):
         children = self._all_children()
         for values in [values for values in list(children) if is_wanted(values)]:
             children.pop(values, None)
-        for index, word, _, _, text, _ in memory.home.series(self._family) if self._family is not None else ():
-            if is_wanted(self._values_in(text)):
-                memory.home.remove(index, word)
+        with memory.lock:  # the number of the family is one of this home
+            for index, word, _, _, text, _ in memory.home.series(self._family) if self._family is not None else ():
+                if is_wanted(self._values_in(text)):
+                    memory.home.remove(index, word)
 
     def _values_in(self, text: bytes) -> tuple[str, ...]:
         """The label values in the text of a series."""
@@ -181,8 +183,7 @@ class Instrument(_core.Series):
 
     def follow(self) -> None:
         """Move to where the metrics of this process are now."""
-        for child in (self, *self._all_children().values()):
-            child._move()
+        run_all(child._move for child in (self, *self._all_children().values()))
 
     # -- exemplars
 

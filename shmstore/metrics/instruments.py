@@ -204,11 +204,11 @@ class Info(Instrument):
 
     def _versions(self, text: bytes) -> list[tuple[int, bytes, int, int]]:
         """When it was set, its text, and which series it is, of all that is known of these label values."""
-        if self._family is None:
-            return []
+        with memory.lock:  # the number of the family is one of this home
+            every = memory.home.series(self._family) if self._family is not None else ()
         return [
             (cells[0][0], found, index, word)
-            for index, word, _, _, found, cells in memory.home.series(self._family)
+            for index, word, _, _, found, cells in every
             if cells[0] and (not text or found == text or found.startswith(text + b","))
         ]
 
@@ -216,9 +216,10 @@ class Info(Instrument):
         """Remove all but the latest, of whichever process."""
         if self._text is None:
             return
-        versions = sorted(self._versions(self._text_of(self._labelvalues)))
-        for _, _, index, word in versions[:-1]:
-            memory.home.remove(index, word)
+        with memory.lock:
+            versions = sorted(self._versions(self._text_of(self._labelvalues)))
+            for _, _, index, word in versions[:-1]:
+                memory.home.remove(index, word)
 
 
 for _class in (Counter, Gauge, Summary, Histogram, Enum, Info, Instrument):

@@ -7,7 +7,7 @@ a number behind the name, in the order in which they were declared.
 import os
 import threading
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from operator import itemgetter
 from typing import Protocol
@@ -71,7 +71,7 @@ class Memory:
             self._all[next(self._numbers)] = instrument
 
     def move(self, home: _core.Metrics) -> None:
-        """Move all instruments to a segment, with what this process has counted; or none, with a ValueError."""
+        """Let all instruments have their series in a segment; or none, with an error. Then they are to follow."""
         with self.lock:
             instruments = [instrument for _, instrument in sorted(self._all.items(), key=itemgetter(0))]
             keys = [self._key(instrument) for instrument in instruments]
@@ -82,42 +82,39 @@ class Memory:
             self.home, self.is_shared = home, True
             for instrument, key, (family, text) in zip(instruments, keys, found, strict=True):
                 self._place(instrument, key, family, text)
-            for instrument in instruments:
-                instrument.follow()
+
+    def follow(self) -> None:
+        """Bring along what this process has counted; a series that is refused keeps no other from it."""
+        with self.lock:
+            run_all(instrument.follow for instrument in list(self._all.values()))
 
     def write(self, instruments: Iterable[Placed], openmetrics: bool, names: Iterable[str] | None = None) -> bytes:
         """What instruments have, as lines of an exposition; with `names`, only samples of these names."""
-        taken = []
-        for instrument in instruments:
+        found = list(instruments)
+        for instrument in found:
             instrument.refresh()
-            taken.append(instrument._family)
-        return self._write(openmetrics, taken, None, names)
+        with self.lock:  # a number is one of the home that it was given by
+            home, taken = self.home, [instrument._family for instrument in found]
+        return _write(home, openmetrics, taken, None, names)
 
     def write_others(self, openmetrics: bool, names: Iterable[str] | None = None) -> bytes:
         """What only other processes have declared in the default registry, and the state of the segment."""
-        return self._write(openmetrics, [], [instrument._family for instrument in list(self._all.values())], names)
-
-    def _write(
-        self,
-        openmetrics: bool,
-        taken: Iterable[int | None],
-        known: Iterable[int | None] | None,
-        names: Iterable[str] | None,
-    ) -> bytes:
-        plain = None if names is None else [plain_name(name, colons=True).encode() for name in names]
-        others = known is not None
-        return self.home.write(openmetrics, _ascending(taken), _ascending(known or ()), others, plain, Settings.created)
+        with self.lock:
+            home, known = self.home, [instrument._family for instrument in list(self._all.values())]
+        return _write(home, openmetrics, [], known, names)
 
     def remove(self, instrument: Placed, text: bytes) -> None:
         """Remove a series of an instrument, for all processes."""
-        if instrument._family is not None:
-            own = self.is_shared and instrument.declaration.mode not in ("", "mostrecent")
-            self.home.remove_text(instrument._family, text, own)
+        with self.lock:
+            if instrument._family is not None:
+                own = self.is_shared and instrument.declaration.mode not in ("", "mostrecent")
+                self.home.remove_text(instrument._family, text, own)
 
     def clear(self, instrument: Placed) -> None:
         """Remove all series of an instrument, for all processes."""
-        if instrument._family is not None:
-            self.home.remove_all(instrument._family)
+        with self.lock:
+            if instrument._family is not None:
+                self.home.remove_all(instrument._family)
 
     def forked(self) -> None:
         """In a forked child: what was counted so far is the parent's."""
@@ -161,6 +158,30 @@ class Memory:
         for number, other in list(named.items()):
             if other is instrument:
                 del named[number]
+
+
+def run_all(steps: Iterable[Callable[[], object]]) -> None:
+    """Run all steps, whichever fail; then raise the first error."""
+    first: BaseException | None = None
+    for step in steps:
+        try:
+            step()
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _write(
+    home: _core.Metrics,
+    openmetrics: bool,
+    taken: Iterable[int | None],
+    known: Iterable[int | None] | None,
+    names: Iterable[str] | None,
+) -> bytes:
+    plain = None if names is None else [plain_name(name, colons=True).encode() for name in names]
+    others = known is not None
+    return home.write(openmetrics, _ascending(taken), _ascending(known or ()), others, plain, Settings.created)
 
 
 def _ascending(families: Iterable[int | None]) -> "array[int]":

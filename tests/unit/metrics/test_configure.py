@@ -287,6 +287,57 @@ def test_strict_metrics_raise_where_there_is_no_room(name: str) -> None:
     alone(action)
 
 
+def test_what_there_is_room_for_moves_though_strict_metrics_raise(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        last = metrics.Counter("last", "C", registry=None)
+        for i in range(2_000):
+            counter.labels(str(i)).inc()
+        with pytest.raises(errors.SeriesTableFull, match="no room"):
+            metrics.configure(name, series=1, processes=2, strict=True)
+        metrics.configure(name, series=1, processes=2)
+        with pytest.raises(errors.InvalidOption, match="already"):
+            metrics.configure(f"{name}-other")
+        moved = len([series for series in numbers(name) if series.startswith('c{a="')])
+        assert moved > 1
+        counter.clear()
+        last.inc()
+        assert last._read() == [(0, 1.0)] and numbers(name)["last{}"] == 1
+
+    alone(action)
+
+
+def test_a_child_that_is_made_while_its_metric_moves_moves_too(name: str) -> None:
+    class Slow(metrics.Counter):
+        def _begin(self, metric: Any, text: bytes, labelvalues: tuple[str, ...]) -> bool:
+            is_there = super()._begin(metric, text, labelvalues)
+            if labelvalues:
+                metrics.configure(name, series=100)  # as another thread may
+            return is_there
+
+    def action() -> None:
+        Slow("c", "C", ["a"], registry=None).labels("1").inc()
+
+    alone(action)
+    assert numbers(name)['c{a="1"}'] == 1
+
+
+def test_a_counter_that_a_forked_child_resets_moves_as_it_is(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", registry=None)
+        counter.inc(5)
+
+        def worker() -> None:
+            counter.reset()
+            counter.inc(2)
+            metrics.configure(name, series=100)
+
+        assert Child(worker).wait() == 0
+
+    alone(action)
+    assert numbers(name)["c{}"] == 2
+
+
 def test_the_wrong_name_is_refused_with_the_call_that_fits(name: str) -> None:
     class Event(shmstore.Record):
         value: float

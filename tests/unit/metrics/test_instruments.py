@@ -1,7 +1,9 @@
 """Instruments in private memory: how they are made, called and refused; side by side with prometheus_client."""
 
+import copy
 import gc
 import math
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import prometheus_client
 import pytest
 
-from shmstore import _core, metrics
+from shmstore import _core, errors, metrics
 from shmstore.metrics.memory import memory
 
 Library = Any
@@ -280,6 +282,49 @@ def test_nothing_half_made_remains(registry: metrics.CollectorRegistry) -> None:
     gc.collect()
     assert memory.home.counts()[1] == free
     metrics.Counter("d", "C", registry=registry)
+
+
+def test_a_metric_is_neither_copied_nor_pickled(registry: metrics.CollectorRegistry) -> None:
+    counter = metrics.Counter("c", "C", ["a"], registry=registry)
+    for refused in (counter, counter.labels("1")):
+        for send in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(errors.NotPicklable, match="a metric lives in this process alone"):
+                send(refused)
+
+
+def test_a_label_value_that_is_no_text_is_removed_as_it_is_stored(registry: metrics.CollectorRegistry) -> None:
+    counter = metrics.Counter("c", "C", ["a"], registry=registry)
+    for value in ("\ud800", 'a\0\n\r\u2028\\"', ""):
+        counter.labels(value).inc()
+        counter.remove(value)
+        assert number(counter.labels(value)) == 0
+
+
+def test_a_metric_whose_series_is_refused_may_be_made_again(
+    registry: metrics.CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(metrics.Counter, "_begin", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            metrics.Counter("c", "C", registry=registry)
+    metrics.Counter("c", "C", registry=registry).inc()
+
+
+def test_a_key_that_is_longer_than_its_text_is_refused() -> None:
+    for key_bytes in (-1, 2):
+        with pytest.raises(ValueError, match="a text of 1"):
+            _core.Metrics().declare(b"x", key_bytes)
+
+
+def test_removing_and_writing_wait_until_all_metrics_have_moved(registry: metrics.CollectorRegistry) -> None:
+    counter = metrics.Counter("c", "C", ["a"], registry=registry)
+    for call in (counter.clear, counter.collect, lambda: memory.write_others(False)):
+        thread = threading.Thread(target=call)
+        with memory.lock:  # as a move holds it
+            thread.start()
+            thread.join(0.1)
+            assert thread.is_alive()
+        thread.join()
 
 
 def test_a_series_that_was_never_declared_is_refused() -> None:
