@@ -134,7 +134,7 @@ class _Metric:
         if (shared := getattr(self, "_shared", None)) is None:
             return  # another thread declares it right now
         client = import_module("prometheus_client.metrics")
-        shows_created = vars(client)["_use_created"]
+        shows_created = vars(client).get("_use_created", True)
         for family in shared.collect():
             for sample in family.samples:
                 suffix = sample.name.removeprefix(self._name)

@@ -172,6 +172,42 @@ def test_helpers_and_children_work_as_they_did(name: str) -> None:
     alone(action)
 
 
+def test_classes_of_a_program_inherit(name: str) -> None:
+    class Doubled(peer.Counter):
+        def __init__(self, name: str, documentation: str, labelnames: tuple[str, ...] = (), **more: Any) -> None:
+            super().__init__(name, documentation, labelnames, **more)
+            self.factor = 2
+
+        def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
+            super().inc(self.factor * amount, exemplar)
+
+    def action() -> None:
+        prometheus_client_bridge.install(name, series=100)
+        counter = Doubled("c", "C", ("a",))
+        alone(lambda: counter.labels("x").inc(2))
+        counter.labels("x").inc()
+        assert samples()['c_total{"a": "x"}'] == 6
+
+    alone(action)
+
+
+def test_children_that_are_refused_or_removed_elsewhere_are_not_kept(name: str) -> None:
+    def action() -> None:
+        prometheus_client_bridge.install(name, series=500)
+        counter = peer.Counter("c", "C", ["a"])
+        with pytest.warns(RuntimeWarning, match="a series is refused"):
+            for number in range(2000):
+                counter.labels(str(number)).inc()
+        room = sum(key.startswith("c_total") for key in samples())
+        assert 500 <= room == len(counter._metrics) < 2000
+        alone(counter.clear)
+        for number in range(2000, 3000):
+            counter.labels(str(number)).inc()
+        assert len(counter._metrics) < room + 1000 and sum(key.startswith("c_total") for key in samples()) == 1000
+
+    alone(action)
+
+
 @pytest.mark.parametrize(
     "call",
     [
