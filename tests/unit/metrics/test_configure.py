@@ -1,5 +1,6 @@
 """Metrics of several processes in one segment: what was counted before moves along, and forks count once."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -21,6 +22,7 @@ def alone(action: Action) -> None:
     """Run it in a process of its own, as metrics are configured once a process."""
 
     def run() -> int:
+        gc.collect()  # instruments of other tests would move as well
         action()
         return 0
 
