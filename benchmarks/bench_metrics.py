@@ -15,7 +15,7 @@ from harness import medians, nanoseconds, pin, sleep_until, worker
 from report import Row, at_least, at_most, main, within
 
 import shmstore
-from shmstore import metrics
+from shmstore import metrics, prometheus_client_bridge
 
 PEER = "prometheus_client, multiprocess mode"
 CALLS = 5_000
@@ -84,6 +84,39 @@ def updates(smoke: bool, client: Any) -> Iterator[Row]:
         ("set", "gauge.set(x)", None),
     ):
         yield Row(call, ns[what, "ours"], "ns", ns[what, "peer"], bar, PEER)
+
+
+def bridged(connection: Connection, name: str) -> None:
+    """A process whose prometheus_client counts through the bridge, whenever it is told, and tells how long it took."""
+    prometheus_client_bridge.install(name)
+    client = importlib.import_module("prometheus_client")
+    child = client.Counter("requests", "Requests.", ["method", "path", "status"]).labels("GET", "/", "200")
+    connection.send(name)
+    while True:
+        connection.recv()
+        connection.send(nanoseconds(inc, child))
+
+
+def bridge(smoke: bool, client: Any) -> Iterator[Row]:
+    """prometheus_client's own child, with shared cells behind it."""
+    name = f"shmstore-bench-{os.getpid()}-{secrets.token_hex(3)}"
+    peers = client.Counter("alone", "Requests.", ["method", "path", "status"], registry=None)
+    with worker(bridged, name, cpu=0, fresh=True) as other:
+        other.recv()
+        try:
+            measures = {
+                "ours": partial(told, other),
+                "peer": partial(nanoseconds, inc, peers.labels("GET", "/", "200")),
+            }
+            ns = {who: figure / CALLS for who, figure in medians(1 if smoke else 61, measures).items()}
+        finally:
+            shmstore.unlink(name)
+    yield Row("child.inc() through the bridge", ns["ours"], "ns", ns["peer"], at_most(0.5), PEER)
+
+
+def told(connection: Connection) -> float:
+    connection.send(None)
+    return float(connection.recv())
 
 
 def count(connection: Connection, inc: Callable[[], object]) -> None:
@@ -230,6 +263,7 @@ def rows(smoke: bool) -> Iterator[Row]:
     pin(0)
     with peer() as client, shared(series=10_000 if smoke else 110_000):
         yield from updates(smoke, client)
+        yield from bridge(smoke, client)
         yield from processes(smoke, client)
         yield from scrapes(smoke, client)
         yield from many_series(smoke)
