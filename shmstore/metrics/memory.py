@@ -192,4 +192,10 @@ _SET = ("info", "stateset")
 """Kinds that are set as a whole: the latest counts."""
 
 memory = Memory()
-os.register_at_fork(after_in_child=lambda: memory.forked())
+# A fork waits until other threads have configured: a child would go on with half of it, and with locks of imports that
+# no thread of its own ever releases.
+os.register_at_fork(
+    before=lambda: memory.lock.acquire(),
+    after_in_parent=lambda: memory.lock.release(),
+    after_in_child=lambda: memory.forked(),
+)

@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,6 +324,23 @@ def test_a_child_that_is_made_while_its_metric_moves_moves_too(name: str) -> Non
 
     alone(action)
     assert numbers(name)['c{a="1"}'] == 1
+
+
+def test_a_fork_waits_until_another_thread_has_configured() -> None:
+    is_held, is_done = threading.Event(), threading.Event()
+
+    def configuring() -> None:
+        with memory.lock:  # as configure holds it
+            is_held.set()
+            time.sleep(0.2)
+            is_done.set()
+
+    thread = threading.Thread(target=configuring)
+    thread.start()
+    is_held.wait()
+    with Child(lambda: 0 if is_done.is_set() and memory.lock.acquire(timeout=5) else 1) as child:
+        assert child.wait() == 0
+    thread.join()
 
 
 def test_a_counter_that_a_forked_child_resets_moves_as_it_is(name: str) -> None:
