@@ -73,7 +73,7 @@ CASE(of_a_removed_series_no_exemplar_is_shown) {
     expect(put(world, 1, at, 0, 5) && nodes_remove(&world->nodes, at));
     struct node_at later = at;
     for (uint32_t i = 0; i < world->geometry.node_count; i++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof text, "later %u", i);
         later = insert(world, 1, text, 1);
         if (later.index == at.index) break;

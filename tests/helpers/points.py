@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 import shmstore
-from shmstore.events import store as store_module
+from shmstore.segments import mapping
 
 EXIT = 0  # in place of a signal: end by _exit, which runs no handler either
 EXIT_CODE = 3
@@ -39,7 +39,7 @@ class Points:
 
     def attach(self, name: str) -> "shmstore.EventStore[Any]":
         """Attach to a store by the core with points; children forked from now on may use the handle too."""
-        with mock.patch.object(store_module, "_core", self._core):
+        with mock.patch.object(mapping, "_core", self._core):
             return shmstore.attach(name)
 
     def arm(self, point: str, arrival: int = 1, number: int = signal.SIGKILL) -> None:

@@ -76,6 +76,12 @@ class Promises(Ledger):
     def returned(self, source: int) -> int:
         return self.owed(source, 0, self.began(source))
 
+    def newest(self, source: int) -> tuple[int, int] | None:
+        """From the one word of the append that began last: its writer may be killed between any two."""
+        number = self.began(source) - 1
+        word = self._returned[source * self._appends + number] if number >= 0 else 0
+        return (number, word - 1) if word > 0 else None
+
     def owed(self, source: int, first: int, end: int) -> int:
         words = self._returned[source * self._appends + first : source * self._appends + end]
         return sum(map(bool, words))

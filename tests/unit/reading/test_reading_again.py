@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -208,6 +209,8 @@ def test_a_thread_that_reads_while_a_handler_runs_has_the_cursor_to_itself(store
 def test_gaps_that_are_met_while_others_are_told_are_told_once(store: EventStore[Number], fails: bool) -> None:
     """Also when there is no memory to tell all of them."""
     testcapi = pytest.importorskip("_testcapi")
+    if fails and sys.version_info >= (3, 12):
+        pytest.skip("since 3.12 the collector runs between two instructions of Python, never in the middle of a call")
     cursor = store.cursor()._core
 
     def clear_and_read() -> None:
