@@ -3,17 +3,6 @@
 
 #include <unistd.h>
 
-static enum fold fold_of(enum gauge_mode mode) {
-    switch (mode) {
-    case GAUGE_ALL:
-    case GAUGE_LIVEALL: return FOLD_PID;
-    case GAUGE_SUM: return FOLD_SUM;
-    case GAUGE_MIN: return FOLD_LEAST;
-    case GAUGE_MAX: return FOLD_GREATEST;
-    default: return FOLD_NOTHING;
-    }
-}
-
 static uint32_t cells_of(const Metrics *metrics, const Series *root) {
     return is_own(metrics, root->mode) ? 2 : root->cell_count;
 }
@@ -63,7 +52,8 @@ static bool take_own(Series *series, uint32_t owner) {
     const struct handle *handle = series->metrics->metrics->handle;
     const struct cell_at second = cell_of(series, 1);
     series->mark = mark_of(load_relaxed(&processes_place(&handle->ring, owner_place(owner))->word) >> 8);
-    if (!own_take(&series->cell, &second, series->mark, (uint64_t)getpid(), fold_of(series->root->mode))) return false;
+    if (!own_take(&series->cell, &second, series->mark, (uint64_t)getpid(), gauge_fold(series->root->mode)))
+        return false;
     series->owner = owner | OWNER_ENTERED;
     return true;
 }
