@@ -1,5 +1,6 @@
 """Sharing the metrics of a process with all others of an application, through a segment."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -91,14 +92,10 @@ def _made_or_found(name: str, options: _core.Options, mode: int, group: str | in
     )
 
 
-def _tell_differences(found: "Segment", options: _core.Options) -> None:
-    has = _core.read_header(found.buffer).options
+def _tell_differences(found: "Segment", options: Mapping[str, object]) -> None:
+    has: Mapping[str, object] = _core.read_header(found.buffer).options
     names = {"capacity": "series", "exemplars": "exemplars", "processes": "processes"}
-    differences = [
-        f"{names[key]} is {has[key]}, not {options[key]}"  # type: ignore[literal-required]
-        for key in names
-        if has[key] != options[key]  # type: ignore[literal-required]
-    ]
+    differences = [f"{names[key]} is {has[key]}, not {options[key]}" for key in names if has[key] != options[key]]
     if differences:
         warn(
             f"metrics {found.name!r} exist and keep their size: {'; '.join(differences)}; ask for what they have, or "
