@@ -16,7 +16,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -106,9 +106,9 @@ def stop_processes(before: set[psutil.Process]) -> list[str]:
     _, left = psutil.wait_procs(processes() - before, GRACE_S)
     words = []
     for process in left:
-        with process.oneshot():
+        with suppress(psutil.NoSuchProcess), process.oneshot():  # it may end at last
             words.append(f"process {process.pid} ({' '.join(process.cmdline()) or process.name()}, {process.status()})")
-        process.kill()
+            process.kill()
     psutil.wait_procs(left, GRACE_S)
     return words
 

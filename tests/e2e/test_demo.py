@@ -40,10 +40,15 @@ def running_demo(name: str, *arguments: str) -> Iterator["subprocess.Popen[str]"
             process.kill()
 
 
+def command(process: psutil.Process) -> str:
+    """Its command line; empty when it has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 def worker(process: "subprocess.Popen[str]", role: str) -> psutil.Process:
-    (found,) = (
-        child for child in psutil.Process(process.pid).children() if f"demo.{role}" in " ".join(child.cmdline())
-    )
+    (found,) = (child for child in psutil.Process(process.pid).children() if f"demo.{role}" in command(child))
     return found
 
 
@@ -99,7 +104,7 @@ def test_a_worker_that_dies_unasked_fails_it(name: str) -> None:
 
 def test_workers_do_not_outlive_it(name: str) -> None:
     with running_demo(name) as process:
-        workers = [each for each in psutil.Process(process.pid).children() if "coordinator" not in each.cmdline()[2]]
+        workers = [each for each in psutil.Process(process.pid).children() if "coordinator" not in command(each)]
         process.kill()
         _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
