@@ -714,6 +714,10 @@ class Counter(Series):
     """The updates of a counter."""
 
     def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None: ...
+    def _raise(self, incarnation: int, count: int, unit: float, /) -> None:
+        """Bring it up to a count, in units, of an incarnation of a place, whoever has brought it up before. A counter
+        is raised or incremented, not both.
+        """
 
 class Gauge(Series):
     """The updates of a gauge."""

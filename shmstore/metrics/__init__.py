@@ -25,6 +25,7 @@ from shmstore.metrics.families import (
 )
 from shmstore.metrics.instruments import Counter, Enum, Gauge, Histogram, Info, Summary
 from shmstore.metrics.middleware import ASGIMiddleware, WSGIMiddleware
+from shmstore.metrics.process import PROCESS_COLLECTOR, ProcessCollector
 from shmstore.metrics.registry import (
     REGISTRY,
     Collector,
@@ -32,6 +33,7 @@ from shmstore.metrics.registry import (
     DuplicateTimeseries,
     RestrictedRegistry,
 )
+from shmstore.metrics.runtime import GC_COLLECTOR, PLATFORM_COLLECTOR, GCCollector, PlatformCollector
 from shmstore.metrics.serving import make_asgi_app, make_wsgi_app, start_http_server
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "DuplicateTimeseries",
     "Enum",
     "Exemplar",
+    "GCCollector",
+    "GC_COLLECTOR",
     "Gauge",
     "GaugeHistogramMetricFamily",
     "GaugeMetricFamily",
@@ -54,6 +58,10 @@ __all__ = [
     "Info",
     "InfoMetricFamily",
     "Metric",
+    "PLATFORM_COLLECTOR",
+    "PROCESS_COLLECTOR",
+    "PlatformCollector",
+    "ProcessCollector",
     "REGISTRY",
     "RestrictedRegistry",
     "Sample",

@@ -70,7 +70,7 @@ def configure(
         mapped = _made_or_found(name, options, mode, group)
         try:
             core = mapped.open_core()
-            memory.move(_core.Metrics(core, strict=bool(strict)))
+            memory.move(_core.Metrics(core, strict=bool(strict)), core)
         except BaseException:
             mapped.close()
             raise

@@ -4,7 +4,7 @@ What instruments have is written in C, in one pass over the series of all proces
 is written here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ def generate_latest(registry: Collector = REGISTRY, *, openmetrics: bool = False
             parts.append(memory.write(list(found), openmetrics, names))
         else:
             families = (family for collector in found for family in collector.collect())
-            parts += [_family_text(_restricted(family, names), openmetrics).encode() for family in families]
+            parts += [_family_text(family, openmetrics).encode() for family in _restricted(families, names)]
     if of is REGISTRY and memory.is_shared:
         parts.append(memory.write_others(openmetrics, names))
     return b"".join([*parts, _EOF] if openmetrics else parts)
@@ -52,12 +52,16 @@ def _is_instrument(collector: Any) -> bool:
     return isinstance(collector, Instrument) and type(collector).collect is Instrument.collect
 
 
-def _restricted(family: Metric, names: set[str] | None) -> Metric:
+def _restricted(families: Iterable[Metric], names: set[str] | None) -> Iterator[Metric]:
+    """Of each family the samples of these names; without any, nothing of it."""
     if names is None:
-        return family
-    restricted = Metric(family.name, family.documentation, family.type)
-    restricted.samples = [sample for sample in family.samples if sample.name in names]
-    return restricted
+        yield from families
+        return
+    for family in families:
+        if samples := [sample for sample in family.samples if sample.name in names]:
+            restricted = Metric(family.name, family.documentation, family.type)
+            restricted.samples = samples
+            yield restricted
 
 
 def _family_text(family: Metric, openmetrics: bool) -> str:

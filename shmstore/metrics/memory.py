@@ -53,11 +53,18 @@ class Memory:
     def __init__(self) -> None:
         self.home = _core.Metrics()
         self.is_shared = False
+        self._store: _core.Store | None = None
         self._former: _core.Metrics | None = None
         self.lock = threading.RLock()
         self._all: WeakValueDictionary[int, Placed] = WeakValueDictionary()  # as they were declared
         self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
         self._numbers = count()
+
+    @property
+    def open_store(self) -> _core.Store | None:
+        """What stands on the segment that series are in; None: there is none, or its name has gone."""
+        store = self._store
+        return None if store is None or store.closed or store.unlinked else store
 
     def declare(self, instrument: Placed) -> None:
         """Give an instrument its place; raises ValueError when its name is declared otherwise already."""
@@ -70,7 +77,7 @@ class Memory:
                 raise
             self._all[next(self._numbers)] = instrument
 
-    def move(self, home: _core.Metrics) -> None:
+    def move(self, home: _core.Metrics, store: _core.Store) -> None:
         """Let all instruments have their series in a segment; or none, with an error. Then they are to follow."""
         with self.lock:
             instruments = [instrument for _, instrument in sorted(self._all.items(), key=itemgetter(0))]
@@ -79,7 +86,7 @@ class Memory:
                 self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
             ]
             self._former = self.home  # other threads may still be looking there
-            self.home, self.is_shared = home, True
+            self.home, self.is_shared, self._store = home, True, store
             for instrument, key, (family, text) in zip(instruments, keys, found, strict=True):
                 self._place(instrument, key, family, text)
 

@@ -46,6 +46,18 @@ METRICS = (
         {"clear_cell(cell, walk.node);": "clear_cell(cell, node);"},
     ),
     Mutant(
+        "of a count only what is new is added",
+        "a_count_that_many_bring_up_is_added_once",
+        "metrics/cells.c",
+        {"(count - bits) & mask : count": "count : count"},
+    ),
+    Mutant(
+        "an incarnation of before is known already",
+        "a_count_that_is_late_is_known_already",
+        "metrics/cells.c",
+        {"if (!is_first && is_before(": "if (is_same && is_before("},
+    ),
+    Mutant(
         "the value of the dead is added to those of the dead before it is taken away",
         "whoever_dies_while_it_takes_over_has_the_dead_counted_once",
         "metrics/cells.c",

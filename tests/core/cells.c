@@ -184,6 +184,66 @@ CASE(numbers_of_changes_wrap) {
     }
 }
 
+/* ---- what the kernel counts, by whoever looks ---------------------------------------------------------------------- */
+
+static void *raise_many(void *argument) {
+    const struct setting *raising = argument;
+    double last = 0;
+    seed_thread(raising->seed);
+    for (uint64_t count = 1; count <= 200 * effort; count += random_number(3)) {
+        expect(cell_raise(&raising->cell, 7, count, 0.5));
+        const struct cell_value value = value_of(raising->cell);
+        expect(value.number == 0.5 * (double)(uint32_t)value.bits);
+        expect(value.number >= last && value.number >= 0.5 * (double)count);
+        last = value.number;
+    }
+    expect(cell_raise(&raising->cell, 7, 200 * effort, 0.5));
+    return NULL;
+}
+
+CASE(a_count_that_many_bring_up_is_added_once) {
+    struct cell_at cell;
+    struct world *world = world_with_series(&cell, 1);
+    struct setting raisings[THREADS];
+    pthread_t threads[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        raisings[i] = (struct setting){cell, i + 1, 0};
+        if (pthread_create(&threads[i], NULL, raise_many, &raisings[i])) fail("no thread");
+    }
+    for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    expect(value_of(cell).number == 0.5 * (double)(200 * effort));
+    free_world(world);
+}
+
+CASE(a_count_that_is_late_is_known_already) {
+    static const uint64_t last = (1 << 20) - 1, most = UINT32_MAX;
+    static const struct {
+        uint64_t incarnation, count;
+        double number;
+    } raisings[] = {
+        {1 << 19, 3, 3},
+        {1 << 19, 2, 3},
+        {1 << 19, 3, 3},
+        {(1 << 19) + 1, 4, 7},
+        {1 << 19, 9, 7},
+        {(1 << 19) + 1, 5, 8},
+        {last, most, 8.0 + most},
+        {last, most + 3, 11.0 + most},
+        {last, most, 11.0 + most},
+        {last + 1, 1, 12.0 + most},
+        {last, most + 9, 12.0 + most},
+        {last + 2, 0, 12.0 + most},
+        {last + 2, 1, 13.0 + most},
+    };
+    struct cell_at cell;
+    struct world *world = world_with_series(&cell, 1);
+    for_each(raising, raisings) {
+        expect(cell_raise(&cell, raising.incarnation, raising.count, 1));
+        expect(value_of(cell).number == raising.number);
+    }
+    free_world(world);
+}
+
 /* ---- what each process has for itself ----------------------------------------------------------------------------- */
 
 enum { FIRST = 1, SECOND, THIRD }; /* marks; the first and the second die */

@@ -33,7 +33,7 @@ ROOMS = (
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "
-        "exposition instruments, core middleware serving",
+        "exposition instruments, core middleware process runtime serving",
     ),
     ("", "metrics"),
     ("", "prometheus_client_bridge"),

@@ -97,6 +97,19 @@ static PyObject *counter_inc(PyObject *self, PyObject *const *values, Py_ssize_t
     return add((Series *)self, 0, amount, 0) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *counter_raise(PyObject *self, PyObject *arguments) {
+    Series *series = (Series *)self;
+    number incarnation, count;
+    double unit;
+    if (!PyArg_ParseTuple(arguments, "KKd:raise", &incarnation, &count, &unit)) return NULL;
+    int ready = 1;
+    BEGIN_EXCLUSIVE(self);
+    while (ready > 0 && !(at_hand(series) && cell_raise(&series->cell, incarnation, count, unit)))
+        ready = make_ready(series);
+    END_EXCLUSIVE();
+    return ready < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *gauge_add(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names,
                            const char *called, double sign) {
     Series *gauge = (Series *)self;
@@ -192,6 +205,8 @@ static PyObject *summary_observe(PyObject *self, PyObject *const *values, Py_ssi
 
 static PyMethodDef counter_methods[] = {
     UPDATE("inc", counter_inc, "($self, /, amount=1, exemplar=None)\n--\n\nIncrement by the given amount."),
+    {"_raise", counter_raise, METH_VARARGS,
+     "_raise($self, incarnation, count, unit, /)\n--\n\nBring it up to a count of an incarnation."},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef gauge_methods[] = {

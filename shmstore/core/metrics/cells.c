@@ -3,7 +3,27 @@
 
 #include "core/base/point.h"
 
-enum { MOST_LOOKS = 1 << 20 };
+enum { MOST_LOOKS = 1 << 20, COUNT_BITS = 32, INCARNATION_BITS = 20 };
+
+/* Is `value` before, by so many low bits? */
+static bool is_before(uint64_t value, uint64_t other, uint32_t bits) { return (value - other) >> (bits - 1) & 1; }
+
+bool cell_raise(const struct cell_at *at, uint64_t incarnation, uint64_t count, double unit) {
+    const uint64_t mask = (UINT64_C(1) << COUNT_BITS) - 1;
+    struct halves before;
+    double more;
+    do {
+        if (!cell_load(at, &before)) return false;
+        const uint64_t bits = before.low & CELL_MASK, last = bits >> COUNT_BITS;
+        const bool is_first = !bits && !before.high;
+        const bool is_same = !is_first && !((incarnation - last) & ((1 << INCARNATION_BITS) - 1));
+        if (!is_first &&
+            is_before(is_same ? count : incarnation, is_same ? bits : last, is_same ? COUNT_BITS : INCARNATION_BITS))
+            return true;
+        more = (double)(is_same ? (count - bits) & mask : count);
+    } while (!cell_swap(at, before, incarnation << COUNT_BITS | (count & mask), number_of(before.high) + more * unit));
+    return true;
+}
 
 bool cell_read(const struct wide *cell, struct cell_value *value) {
     for (uint32_t looks = MOST_LOOKS; looks; looks--) {

@@ -13,6 +13,7 @@
  *   a process's own value             mark of its incarnation, 0: none        the value
  *   values of the dead, beside it     mark of the last one that is in it      their sum, or least, or greatest
  *   or the pid, beside it             mark of the incarnation                 its pid
+ *   counted by whoever looks          incarnation (20 bits) | its count (32)  what all incarnations counted
  *
  * 1. Update: load the cell, then the node's word. If it is not the one that was found, the series was removed: nothing is done.
  *    Else one wide CAS. The tag changes before a cell is used again, so a late update of an older series fails (unless that was
@@ -25,6 +26,9 @@
  *    threads of one process help each other. [own_take]
  * 4. Whoever reads such a series reads the own value first: if those of the dead bear its mark, it is in them already. Where the
  *    pid is kept, it counts only with the same mark.
+ * 5. What the kernel counts of a process, anybody may bring here while the process lives, and it once more when it ends. The cell
+ *    says how far the count of which incarnation of the place is in the number; one CAS adds what is new, so that nothing is added
+ *    twice and the number never falls. What is late, of an incarnation or a count of before, is known already. [cell_raise]
  *
  * Pairs: cell_swap:cell (acquire and release) with cell_read:tag and cell_load:tag (whoever sees a cell that is used again sees
  * that its series was removed), and with cell_read:number and own_read:again (the dead hold a value whose mark has gone). */
@@ -98,6 +102,10 @@ static inline bool cell_set_latest(const struct cell_at *at, double number, uint
     } while (!cell_swap(at, before, time_us, number));
     return true;
 }
+
+/* Bring the number up to a count, in units, of an incarnation of a place [5]. Both are told apart from what was by their low
+ * bits: from one half of their range to the other is before, or after. */
+bool cell_raise(const struct cell_at *at, uint64_t incarnation, uint64_t count, double unit);
 
 /* Read a cell, both halves of one moment; whether it is still of the series, the caller asks afterwards. False: it changes
  * all the time, or is damaged. */
