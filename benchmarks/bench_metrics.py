@@ -214,7 +214,7 @@ def written_by_hand(values: list[float], labels: list[str]) -> bytes:
 
 def scrapes(smoke: bool, client: Any) -> Iterator[Row]:
     """Scrapes of all processes, when many have died."""
-    few, many, rounds = (2, 4, 1) if smoke else (FEW_DEAD, 1_000, 11)
+    few, many, rounds = (2, 4, 1) if smoke else (FEW_DEAD, 5_000, 11)
     ours, peers = Served(metrics, SERIES), Served(client, SERIES)
     peers_in = client.CollectorRegistry()
     client.multiprocess.MultiProcessCollector(peers_in)
