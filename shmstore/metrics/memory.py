@@ -61,10 +61,9 @@ class Memory:
         self._numbers = count()
 
     @property
-    def open_store(self) -> _core.Store | None:
-        """What stands on the segment that series are in; None: there is none, or its name has gone."""
-        store = self._store
-        return None if store is None or store.closed or store.unlinked else store
+    def store(self) -> _core.Store | None:
+        """What stands on the segment in which series are; None: they are in private memory."""
+        return None if self._store is None or self._store.closed else self._store
 
     def declare(self, instrument: Placed) -> None:
         """Give an instrument its place; raises ValueError when its name is declared otherwise already."""

@@ -159,7 +159,7 @@ def _look_at_all(proc: str) -> tuple[list[_Look], float | None]:
     Raises OSError when the kernel does not even tell of this process.
     """
     own = _look(proc, "self")
-    if (store := memory.open_store) is None:
+    if (store := memory.store) is None:
         return [own], own.cpu_ticks * _TICK_S
     try:
         seen = list(_seen(store, proc, own))
@@ -206,7 +206,7 @@ def _made() -> Counter:
 
 def _say_farewell() -> None:
     """At the end of a process: what it has used since somebody looked."""
-    store = memory.open_store
+    store = memory.store
     if store is None or not any(isinstance(collector, ProcessCollector) for collector in REGISTRY.collectors()):
         return
     with suppress(OSError, ShmStoreError):

@@ -107,7 +107,7 @@ def _tell() -> None:
 
 def _counts() -> dict[str, list[float]]:
     """By what is counted, for each generation; empty where there is no room for them."""
-    if memory.open_store is None:
+    if memory.store is None:
         stats = gc.get_stats()
         return {key: [float(stat[key]) for stat in stats] for key in _COUNTED}
     try:
@@ -130,7 +130,7 @@ def _families(counts: dict[str, list[float]]) -> list[Metric]:
 
 def _say_farewell() -> None:
     """At the end of a process: what its collector has done since it was asked."""
-    if memory.open_store is None or not any(isinstance(found, GCCollector) for found in REGISTRY.collectors()):
+    if memory.store is None or not any(isinstance(found, GCCollector) for found in REGISTRY.collectors()):
         return
     with suppress(ShmStoreError):
         _tell()

@@ -41,6 +41,8 @@ threading.Thread(target=lambda: (sys.stdin.read(), done.set())).start()
 while not done.wait(0.001):
     hits.labels("/busy").inc(5)
 """
+OF_PROCESSES = ("process_", "python_")
+GC_COUNTS = ("objects_collected", "objects_uncollectable", "collections")
 
 
 class Reading(shmstore.Record):
@@ -85,7 +87,11 @@ def objects(*arguments: str) -> list[dict[str, Any]]:
 
 
 def test_every_series_is_an_object(counting: Counting) -> None:
-    rows = [row for row in objects(counting.name) if row["labels"] != {"path": "/busy"}]
+    every = [row for row in objects(counting.name) if row["labels"] != {"path": "/busy"}]
+    told = [row for row in every if row["metric"].startswith(OF_PROCESSES)]
+    rows = [row for row in every if row not in told]
+    assert told[0].items() > {"metric": "process_cpu_seconds", "type": "counter", "labels": {"place": "0"}}.items()
+    assert {row["metric"] for row in told[1:]} <= {f"python_gc_{what}" for what in GC_COUNTS}
     buckets = {"1.0": 1, "2.0": 2, "+Inf": 3}
     assert rows == [
         {"metric": "hits", "type": "counter", "labels": {"path": "/"}, "value": 3},
@@ -116,7 +122,8 @@ def test_one_metric_is_asked_for_by_its_name_or_that_of_a_sample(counting: Count
 def test_the_exposition_is_that_of_a_worker(counting: Counting) -> None:
     lines = inspect(counting.name, "--prometheus").stdout.splitlines(keepends=True)
     moving = ('hits_total{path="/busy"}', 'hits_created{path="/busy"}', "shmstore_metrics_nodes_used ")
-    scraped = [line for line in counting.scraped if not line.startswith(moving)]
+    custom = tuple(above + name for above in ("# HELP ", "# TYPE ", "") for name in OF_PROCESSES)
+    scraped = [line for line in counting.scraped if not line.startswith(moving + custom)]
     assert [line for line in lines if not line.startswith(moving)] == scraped
     assert any(line.startswith('hits_total{path="/busy"}') for line in lines)
 
