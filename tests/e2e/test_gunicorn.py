@@ -4,18 +4,27 @@ import http.client
 import os
 import re
 import signal
-import threading
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 import shmstore
+from tests.helpers.effort import cases
+from tests.helpers.killed_workers import ORDERS, is_replaced, is_whole, kill, kill_workers, workers_of
 from tests.helpers.served import APPLICATION, Gunicorn, Samples
 
-KILLS = 10  # of each kind of workers
-ORDERS = "orders_total{a}"
+KILLS = cases(full=25, sample=10)  # of workers of one master
+QUIET: Samples = {"http_requests_in_flight{}": 1, "gunicorn_requests_in_flight{}": 1}  # the scrape itself
+
+PLANTED = {  # what is replaced in the application, by what, and what is said then
+    "a request is counted twice": ('labels("a").inc()', 'labels("a").inc(2)', "are counted"),
+    "a request in two is not counted": ('labels("a").inc()', 'labels("a").inc(time.time_ns() % 2)', "are counted"),
+    "an observation has another value": ("sizes.observe(5)", "sizes.observe(50)", "not whole"),
+    "an answer is no exposition": ("return exposition(", "return b'{', *exposition(", "failed"),
+    "workers share nothing": ("", "", "are counted|have fallen"),
+}
 
 
 def configuration(name: str, **options: object) -> str:
@@ -23,20 +32,17 @@ def configuration(name: str, **options: object) -> str:
     return f"from shmstore.gunicorn import *\nshare_metrics({name!r}{named})\n"
 
 
-def is_whole(samples: Samples) -> bool:
-    """Whether the count of a histogram is that of its buckets, and its sum fits them."""
-    count = samples["sizes_count{}"]
-    return count == samples["sizes_bucket{+Inf}"] == samples["sizes_bucket{10.0}"] and samples["sizes_bucket{1.0}"] == 0
+def told(server: Gunicorn, expected: Samples) -> Samples:
+    """Scrape until these samples are there: what a worker counts after its answer, or after an end, may come late."""
+    samples = Samples()
 
+    def is_told() -> bool:
+        samples.clear()
+        samples.update(server.scrape())
+        return {key: samples.get(key) for key in expected} == expected
 
-def workers_of(server: Gunicorn) -> list[int]:
-    return [child.pid for child in psutil.Process(server.pid).children()]
-
-
-def is_replaced(server: Gunicorn, worker: int) -> bool:
-    """Has the master reaped it, and begun another of the two?"""
-    workers = workers_of(server)
-    return worker not in workers and len(workers) == 2
+    server.until(is_told)
+    return samples
 
 
 @pytest.mark.parametrize(
@@ -57,16 +63,16 @@ def test_any_worker_tells_what_all_have_counted(tmp_path: Path, name: str, argum
         used = server.ask(30)
         server.get("/fails")
         for _ in range(4):
-            samples = server.scrape()
-            assert samples[ORDERS] == before + 30 and is_whole(samples)
-            assert samples["http_requests_total{GET,/,200}"] == 30
-            assert samples["http_requests_total{GET,/fails,500}"] == 1
-            assert samples["http_exceptions_total{GET,/fails,KeyError}"] == 1
-            assert samples["http_requests_in_flight{}"] == 1  # the scrape itself
+            counted: Samples = {
+                "http_requests_total{GET,/,200}": 30,
+                "http_requests_total{GET,/fails,500}": 1,
+                "http_exceptions_total{GET,/fails,KeyError}": 1,
+                "gunicorn_requests_total{500}": 1,
+            }
+            samples = told(server, {ORDERS: before + 30, **counted, **QUIET})
+            assert is_whole(samples)
             assert samples["gunicorn_requests_total{200}"] >= 30
-            assert samples["gunicorn_requests_total{500}"] == 1
             assert samples["gunicorn_request_duration_seconds_count{}"] >= 31
-            assert samples["gunicorn_requests_in_flight{}"] == 1
         assert used <= set(workers_of(server))
         assert server.stop() == 0
     assert name not in os.listdir("/dev/shm")
@@ -88,73 +94,47 @@ def test_new_workers_of_a_reload_go_on_counting(tmp_path: Path, name: str) -> No
         server.send(signal.SIGHUP)
         server.until(lambda: not before & set(workers_of(server)))
         assert not before & server.ask(10)
-        server.until(lambda: server.value("gunicorn_worker_exits_total{stopped}") == 2)
-        samples = server.scrape()
-        assert samples[ORDERS] == 20 and samples["gunicorn_workers{}"] == 2
+        told(server, {ORDERS: 20, "gunicorn_worker_exits_total{stopped}": 2, "gunicorn_workers{}": 2})
 
 
-class Load:
-    """Requests from several threads, each counted when it begins and when it is answered."""
-
-    def __init__(self, server: Gunicorn) -> None:
-        self.begun = self.answered = 0
-        self._server = server
-        self._lock = threading.Lock()
-        self._stopping = False
-        self._threads = [threading.Thread(target=self._run) for _ in range(3)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self) -> None:
-        while not self._stopping:
-            with self._lock:
-                self.begun += 1
-            try:
-                self._server.get()
-            except (OSError, http.client.HTTPException):
-                continue  # its worker was killed
-            with self._lock:
-                self.answered += 1
-
-    def stop(self) -> None:
-        self._stopping = True
-        for thread in self._threads:
-            thread.join()
-
-
+@pytest.mark.parametrize("turn", range(cases(full=10, sample=1)))
 @pytest.mark.parametrize("arguments", [(), ("--worker-class", "gthread", "--threads", "2", "--preload")], ids=" ".join)
-def test_killed_workers_lose_nothing_and_fail_no_scrape(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
+def test_killed_workers_lose_nothing_and_fail_no_scrape(
+    tmp_path: Path, name: str, arguments: tuple[str, ...], turn: int, scorecard: Callable[..., None]
+) -> None:
     with Gunicorn(tmp_path, configuration(name, coordinator=True), *arguments) as server:
-        load = Load(server)
-        try:
-            last: Samples = {}
-            for kill in range(KILLS):
-                workers = workers_of(server)
-                victim = workers[kill % len(workers)]
-                os.kill(victim, signal.SIGKILL)
-                answered = load.answered
-                samples = server.scrape()
-                begun = load.begun
-                assert answered <= samples.get(ORDERS, 0) <= begun and is_whole(samples)
-                fallen = [key for key in last if re.search("_total|_count|_bucket", key) and samples[key] < last[key]]
-                assert fallen == []
-                last = samples
-                server.until(partial(is_replaced, server, victim))
-        finally:
-            load.stop()
-        server.until(lambda: server.value("gunicorn_workers{}") == 2)
-        samples = server.scrape()
-        assert load.answered <= samples[ORDERS] <= load.begun
-        assert samples["gunicorn_worker_exits_total{killed}"] == KILLS
-        assert samples["http_requests_in_flight{}"] == samples["gunicorn_requests_in_flight{}"] == 1
+        found = kill_workers(server, KILLS)
+    scorecard(18, kills=found.kills, scrapes=found.scrapes, failed_scrapes=found.failed_scrapes, wrong=len(found.wrong))
+    assert found.wrong == [] and found.kills == KILLS
+    assert found.answered > 0
+
+
+@pytest.mark.parametrize("error", PLANTED)
+def test_an_error_in_what_is_counted_is_found(
+    tmp_path: Path, name: str, error: str, scorecard: Callable[..., None]
+) -> None:
+    right, wrong, says = PLANTED[error]
+    application, hooks = APPLICATION, ""
+    if right:
+        assert right in application
+        application, hooks = application.replace(right, wrong), configuration(name)
+    with Gunicorn(tmp_path, hooks, application=application) as server:
+        found = kill_workers(server, 30)
+    assert re.search(says, "\n".join(found.wrong))
+    scorecard(18, planted=error)
 
 
 def test_a_worker_that_takes_too_long_is_counted_as_such(tmp_path: Path, name: str) -> None:
-    with Gunicorn(tmp_path, configuration(name), "--timeout", "1") as server:
-        with pytest.raises((OSError, http.client.HTTPException, AssertionError)):
-            server.get("/hang")
-        server.until(lambda: server.value("gunicorn_worker_exits_total{timeout}") == 1)
-        assert server.value("http_exceptions_total{GET,/hang,SystemExit}") == 1
+    with Gunicorn(tmp_path, configuration(name), "--timeout", "2") as server:
+
+        def is_counted() -> bool:
+            """A worker that does not run for a while is killed before it can count, and its master counts it so."""
+            with pytest.raises((OSError, http.client.HTTPException, AssertionError)):
+                server.get("/hang")
+            return server.value("http_exceptions_total{GET,/hang,SystemExit}") >= 1
+
+        server.until(is_counted)
+        server.until(lambda: server.value("gunicorn_worker_exits_total{timeout}") >= 1)
 
 
 def test_two_masters_of_one_name_count_together(tmp_path: Path, name: str) -> None:
@@ -168,8 +148,7 @@ def test_two_masters_of_one_name_count_together(tmp_path: Path, name: str) -> No
         assert name in os.listdir("/dev/shm")  # the newer master has it
         used = server.ask(10)
         assert used <= {child.pid for child in newer.children()}
-        samples = server.scrape()
-        assert samples[ORDERS] == 30 and samples["gunicorn_workers{}"] == 2
+        told(server, {ORDERS: 30, "gunicorn_workers{}": 2})
         newer.terminate()
         newer.wait(30)
     assert name not in os.listdir("/dev/shm")
@@ -192,11 +171,11 @@ def test_no_hook_is_needed(tmp_path: Path, name: str) -> None:
     application = f"{APPLICATION}\nmetrics.configure({name!r}, series=200)\n"
     with Gunicorn(tmp_path, "", application=application) as server:
         server.ask(10)
-        os.kill(workers_of(server)[0], signal.SIGKILL)
-        server.until(lambda: len(workers_of(server)) == 2)
+        victim = workers_of(server)[0]
+        kill(victim)
+        server.until(lambda: is_replaced(server, victim))
         server.ask(10)
-        samples = server.scrape()
-        assert samples[ORDERS] == 20 and samples["http_requests_in_flight{}"] == 1
+        told(server, {ORDERS: 20, "http_requests_in_flight{}": 1})
     shmstore.unlink(name)
 
 

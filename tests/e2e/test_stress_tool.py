@@ -46,6 +46,17 @@ def test_the_seed_repeats_what_is_done_to_whom() -> None:
     assert first == same != other
 
 
+def test_metrics_hold_while_workers_of_gunicorn_are_killed() -> None:
+    done = stress("--gunicorn", "3")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith("Everything held.\n")
+    assert (
+        re.search(r"^killed +3 workers", done.stdout, re.MULTILINE) and "scraped     6 times, 0 failed" in done.stdout
+    )
+    [name] = re.findall(r"^metrics (\S+),", done.stdout)
+    assert list(SHM.glob(f"*{name}*")) == []
+
+
 @pytest.mark.parametrize("error", ["torn", "lost", "doubled", "foreign"])
 def test_a_planted_error_is_found(error: str) -> None:
     done = stress("--seconds", "10", "--kill-rate", "0", "--processes", "5", "--plant", error)
@@ -71,7 +82,14 @@ def test_a_signal_ends_it_and_nothing_is_left() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--seconds", "soon"], ["--processes", "1"], ["--kill-rate", "-1"], ["--layout", "heap"], ["--capacity", "1"]],
+    [
+        ["--seconds", "soon"],
+        ["--processes", "1"],
+        ["--kill-rate", "-1"],
+        ["--layout", "heap"],
+        ["--capacity", "1"],
+        ["--gunicorn", "0"],
+    ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     done = stress(*arguments)

@@ -44,6 +44,9 @@ _TEXT = """
   ends ≥ 24, removed = 0, warnings = 0
 17 signals do not break operations, and end long questions
   signals ≥ 500, long_questions_ended ≥ 3, violations = 0
+18 metrics stay exact and scrapeable while workers die
+  kills ≥ 500 (a sample: 20), scrapes ≥ 1_000 (a sample: 40), failed_scrapes = 0, wrong = 0
+  workers of gunicorn under load; after each kill a scrape in both formats, read by prometheus_client and promtool
 19 looking and asking do not disturb
   looks ≥ 6, bytes_changed = 0
 20 numbers wrap safely

@@ -19,10 +19,11 @@ from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
 from stress.processes import Processes
 from stress.shared import PLANTS, Shared, Word
+from stress.workers import kill_workers
 from tests.helpers.points import points
 
 _PROCESSES, _CAPACITY = within(units.whole, 5, 200), within(units.whole, 1000, 10**9)
-_KILL_RATE = within(float, 0, 200, " kills a second")
+_KILL_RATE, _KILLS = within(float, 0, 200, " kills a second"), within(units.whole, 1, 10**6)
 
 _READERS, _COORDINATORS = 2, 2
 _SPARE_PLACES = 16  # of processes that died and are not repaired yet
@@ -33,7 +34,11 @@ _TURN_S, _LINE_S = 0.002, 1.0
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
-    return guard("tools/stress", lambda end: _stress(args, end))
+    return guard("tools/stress", lambda end: (_stress_workers if args.gunicorn else _stress)(args, end))
+
+
+def _stress_workers(args: argparse.Namespace, end: ExitStack) -> int:
+    return _verdict(kill_workers(args.gunicorn, end), f"--gunicorn {args.gunicorn}")
 
 
 def _stress(args: argparse.Namespace, end: ExitStack) -> int:
@@ -56,10 +61,14 @@ def _stress(args: argparse.Namespace, end: ExitStack) -> int:
     wrong = _run(args, roles, store, end)
     end.close()
     wrong += [f"{path} is left behind" for path in Path("/dev/shm").glob(f"*{name}*")]
+    return _verdict(wrong, _words(args))
+
+
+def _verdict(wrong: list[str], words: str) -> int:
+    """Say what did not hold in a run that was asked for in these words."""
     for each in wrong:
         print(f"WRONG  {each}")
-    failure = f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {_words(args)}"
-    print(failure if wrong else "Everything held.")
+    print(f"{len(wrong)} things did NOT hold. To repeat it: tools/stress {words}" if wrong else "Everything held.")
     return FAILURE if wrong else OK
 
 
@@ -160,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--capacity", type=_CAPACITY, default=8000, metavar="N", help="of the store, in records (default: 8000)")
     add("--points", action="store_true", help="let every second writer die at a named point of a core built for that")
     add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
+    add("--gunicorn", type=_KILLS, metavar="N", help="kill so many workers of a gunicorn that share metrics, instead")
     return parser
 
 
