@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from hashlib import sha256
 from mmap import mmap
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -38,6 +39,7 @@ __all__ = [
 
 _NAME: Final = "SHMSTORE_METRICS"
 _MOST_CHARACTERS: Final = 200
+_DIGEST_CHARACTERS: Final = 8
 _GROUP_MODE: Final = 0o660
 _FAREWELL_S: Final = 2.0  # for workers that were killed because they did not stop
 _LOOK_AGAIN_S: Final = 0.02
@@ -74,6 +76,7 @@ def share_metrics(name: str | None = None, *, coordinator: bool = False, unlink:
     """In gunicorn.conf.py: how metrics are shared, where it is not as usual.
 
     name         of the segment; without one that of the environment's SHMSTORE_METRICS, or the name of the process
+                 (`--name`), or that of the application with a digest of its directory and user behind it
     coordinator  whether the master repairs the dead at once, also those that are not its workers
     unlink       whether the segment is removed when the last master of this name ends as it should
     options      those of `metrics.configure`: series=, exemplars=, processes=, mode=, group=, strict=
@@ -175,9 +178,18 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def _name(cfg: Any) -> str:
-    """What was asked for, or the name of the process, as far as a segment may be called so."""
-    name = _Shared.name or os.environ.get(_NAME)
-    return name or re.sub(r"[^A-Za-z0-9._-]+", "-", cfg.proc_name)[:_MOST_CHARACTERS]
+    """What was asked for, or the name of the process, as far as a segment may be called so.
+
+    An application that has no name is called as its module, as many are: what tells it from others is added.
+    """
+    if name := _Shared.name or os.environ.get(_NAME):
+        return name
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", cfg.proc_name)
+    if cfg.settings["proc_name"].get() is not None:
+        return name[:_MOST_CHARACTERS]
+    # The same after a reload, USR2 and a restart; `uid` is that of the workers, in the master too.
+    digest = sha256(os.fsencode(f"{cfg.chdir}\0{cfg.proc_name}\0{cfg.uid}")).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: _MOST_CHARACTERS - _DIGEST_CHARACTERS - 1]}-{digest}"
 
 
 def _configure(cfg: Any) -> None:

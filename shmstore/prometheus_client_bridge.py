@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final
 from weakref import WeakValueDictionary
 
 from shmstore import metrics
+from shmstore.arguments.calls import warn
 from shmstore.errors import InvalidCall
 from shmstore.metrics.memory import memory
 from shmstore.metrics.text import label_pairs, lines
@@ -246,6 +247,8 @@ def _numbers(shared: Any) -> list[float]:
 
 
 def _replace(client: Any) -> None:
+    base = import_module("prometheus_client.metrics").MetricWrapperBase
+    base.__init__ = _telling(base.__init__, tuple(getattr(client, ours.__name__) for ours in _REPLACED))
     for ours in _REPLACED:
         theirs = getattr(client, ours.__name__)
         for base in reversed(ours.__mro__[:-1]):
@@ -283,6 +286,24 @@ def _declaring(original: Callable[..., None], default: Any, instrument: Callable
     return declare
 
 
+def _telling(original: Callable[..., None], shared: tuple[type, ...]) -> Callable[..., None]:
+    """Tells once of each class that brings values of its own, which no bridge can know of."""
+    told = set()
+
+    @wraps(original)
+    def declare(self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        kind = type(self)
+        if not isinstance(self, shared) and kind not in told:
+            told.add(kind)
+            warn(
+                f"{kind.__module__}.{kind.__qualname__} is a metric of this process alone, as it inherits from none of "
+                f"{', '.join(theirs.__name__ for theirs in shared)}; let it inherit from one of them to share it"
+            )
+
+    return declare
+
+
 def _unregistering(original: Callable[[Any, Any], None], default: Any) -> Callable[[Any, Any], None]:
     @wraps(original)
     def unregister(self: Any, collector: Any) -> None:
@@ -316,7 +337,8 @@ def _replace_multiprocess(client: Any, multiprocess: Any) -> None:
 
     multiprocess.MultiProcessCollector.__init__ = __init__
     multiprocess.MultiProcessCollector.collect = collect
-    multiprocess.mark_process_dead = mark_process_dead
+    # Its code is replaced, not its name: hooks may have imported it already.
+    multiprocess.mark_process_dead.__code__ = mark_process_dead.__code__
 
 
 # -- what other processes alone have declared

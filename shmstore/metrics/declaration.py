@@ -19,6 +19,7 @@ _VERSION: Final = 1
 _PREFIX: Final = struct.Struct("<4B2H")
 _LENGTH: Final = struct.Struct("<I")
 _CREATED: Final = 1
+_MOST_ITEMS: Final = 0xFFFF
 _BEGIN: Final = ("counter", "histogram", "summary")  # of which it is told when a series began
 _OLD_KIND: Final = {"info": "gauge", "stateset": "gauge"}
 _OLD_SUFFIX: Final = {"counter": "_total", "info": "_info"}
@@ -44,6 +45,9 @@ class Declaration:
     def packed(self, key: bytes, mode: str, registry: str) -> bytes:
         """As it is stored behind its key; `mode` is what its series are kept by."""
         items = [number_text(bound) for bound in self.buckets] or [escaped(state) for state in self.states]
+        if len(items) > _MOST_ITEMS:
+            what = "buckets" if self.buckets else "states"
+            raise ValueError(f"the {self.kind} {self.name!r} has {len(items)} {what}; at most {_MOST_ITEMS} are stored")
         number = 1 + MODES.index(mode) if mode else 0
         texts = [self._old_lines(), self._lines(), plain_name(self.name, colons=True), *items, self._known(registry)]
         prefix = _PREFIX.pack(_VERSION, KINDS[self.kind], number, _CREATED * (self.kind in _BEGIN), len(items), 0)

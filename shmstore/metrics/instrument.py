@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from shmstore import _core
+from shmstore.errors import InvalidCall
 from shmstore.metrics import checks
 from shmstore.metrics.declaration import Declaration
 from shmstore.metrics.families import Exemplar, Metric
@@ -38,6 +39,8 @@ class Instrument(_core.Series):
         registry: CollectorRegistry | None = REGISTRY,
         **declared: Any,
     ) -> None:
+        if "declaration" in self.__dict__:
+            raise InvalidCall(f"{self} is declared already; declare another metric instead of calling __init__ again")
         self._name = checks.full_name(self._type, name, namespace, subsystem, unit)
         self._labelnames = checks.label_names(labelnames, self._reserved_labelnames)
         self._documentation = documentation

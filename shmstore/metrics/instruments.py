@@ -75,7 +75,7 @@ class Gauge(_OneNumber, _core.Gauge):
     ) -> None:
         if multiprocess_mode not in MODES:
             raise ValueError(f"Invalid multiprocess mode: {multiprocess_mode}")
-        self._functions: dict[Gauge, Callable[[], float]] = {}
+        self._functions: dict[Gauge, Callable[[], float]] = self.__dict__.get("_functions", {})
         super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, mode=multiprocess_mode)
 
     def set_to_current_time(self) -> None:

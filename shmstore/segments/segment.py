@@ -8,6 +8,7 @@ import errno
 import grp
 import os
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -34,6 +35,10 @@ _RESERVE_BYTES: Final = 1 << 20
 _NAMES_SHOWN: Final = 5
 _NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)  # a symbolic link, directory, socket, device
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+_importing: Final = threading.RLock()
+# A fork waits for an import of another thread: in the child nobody would ever finish it, or free the locks it holds.
+os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
 class SegmentInfo(NamedTuple):
@@ -240,8 +245,9 @@ def _open(name: str, *, writable: bool) -> "Segment":
 def _mapped(name: str, fd: int, *, writable: bool) -> "Segment":
     """Map the whole file of `fd`, which is the segment's from now on. Raises OSError, with `fd` closed."""
     try:
-        # Imported here: multiprocessing takes as long as all of shmstore, and much of shmstore does not map a segment.
-        from shmstore.segments.mapping import Segment
+        with _importing:
+            # Not at the top: multiprocessing takes as long as all of shmstore, and much of it does not map a segment.
+            from shmstore.segments.mapping import Segment
     except BaseException:
         os.close(fd)
         raise

@@ -19,7 +19,8 @@ def alone(action: Callable[[Any, Any], None], proc_name: str) -> None:
     def run() -> int:
         from shmstore import gunicorn  # its metrics are declared here, and not for other tests
 
-        configuration = SimpleNamespace(proc_name=proc_name, gid=os.getegid())
+        given = {"proc_name": SimpleNamespace(get=lambda: proc_name)}
+        configuration = SimpleNamespace(proc_name=proc_name, gid=os.getegid(), settings=given)
         server = SimpleNamespace(cfg=configuration, WORKERS={}, log=logging.getLogger("gunicorn"))
         action(gunicorn, server)
         return 0
@@ -69,6 +70,29 @@ def test_the_segment_is_called_as_asked_or_as_the_process(name: str, monkeypatch
     alone(by_environment, "application:app")
     alone(by_configuration, "application:app")
     assert not [left for left in os.listdir("/dev/shm") if left.startswith(name)]
+
+
+def test_an_application_without_a_name_is_told_from_others_of_its_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHMSTORE_METRICS", raising=False)
+
+    def action(gunicorn: Any, server: Any) -> None:
+        from gunicorn.config import Config
+
+        def called(**settings: Any) -> str:
+            configuration = Config()
+            for setting, value in {"default_proc_name": "app:app", **settings}.items():
+                configuration.set(setting, value)
+            return str(gunicorn._name(configuration))
+
+        here = called(chdir="/")
+        assert here == called(chdir="/")
+        assert here.startswith("app-app-")
+        others = {"chdir": "/tmp"}, {"chdir": "/", "user": os.geteuid() + 1}, {"default_proc_name": "app:other"}
+        assert len({here, *(called(**other) for other in others)}) == 4
+        assert called(chdir="/", proc_name="orders") == "orders"
+        assert len(called(default_proc_name="a" * 300)) == len(called(proc_name="a" * 300)) == 200
+
+    alone(action, "p")
 
 
 @pytest.mark.parametrize(

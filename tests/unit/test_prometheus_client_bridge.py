@@ -12,6 +12,7 @@ from typing import Any
 import prometheus_client as peer
 import pytest
 from prometheus_client import multiprocess
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -191,6 +192,27 @@ def test_classes_of_a_program_inherit(name: str) -> None:
     alone(action)
 
 
+def test_a_class_with_values_of_its_own_is_told_of(name: str) -> None:
+    class Own(MetricWrapperBase):
+        _type = "gauge"
+
+        def _metric_init(self) -> None:
+            self.value = 0
+
+        def _child_samples(self) -> list[Any]:
+            return []
+
+    def action() -> None:
+        prometheus_client_bridge.install(name, series=100)
+        with pytest.warns(UserWarning, match="Own is a metric of this process alone") as told:
+            Own("first", "F", ("a",)).labels("x")
+            Own("second", "S")
+            peer.Counter("c", "C", ("a",)).labels("x").inc()
+        assert len(told) == 1
+
+    alone(action)
+
+
 def test_children_that_are_refused_or_removed_elsewhere_are_not_kept(name: str) -> None:
     def action() -> None:
         prometheus_client_bridge.install(name, series=500)
@@ -281,6 +303,7 @@ def test_what_other_processes_alone_declare_is_shown(name: str) -> None:
 
 def test_programs_that_were_made_for_the_directory_of_files(name: str, tmp_path: Path) -> None:
     def action() -> None:
+        imported_before = multiprocess.mark_process_dead
         prometheus_client_bridge.install(name, series=100)
         peer.Counter("c", "C").inc()
         other = peer.Counter("other", "O", registry=None)
@@ -288,6 +311,7 @@ def test_programs_that_were_made_for_the_directory_of_files(name: str, tmp_path:
         registry = peer.CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+        imported_before(os.getpid())  # type: ignore[no-untyped-call]
         found = samples(registry)
         assert (found["c_total{}"], found["other_total{}"]) == (1, 2)
 

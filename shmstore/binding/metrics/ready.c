@@ -142,9 +142,11 @@ int make_ready(Series *series) {
         series->cell.cell = NULL;
     }
     if (series->standing == DETACHED) return 0;
-    if (series->standing == REFUSED && series->metrics == root->home &&
-        series->freed == load_relaxed(&room_of(root->home)->freed))
+    if (series->standing == REFUSED && series->metrics == root->home && !root->home->strict &&
+        series->freed == load_relaxed(&room_of(root->home)->freed)) {
+        add_relaxed(&room_of(root->home)->refused, 1); /* an update that is lost */
         return 0;
+    }
     return bind(series);
 }
 

@@ -112,7 +112,8 @@ static PyObject *series_move(PyObject *self, PyObject *unused) {
 static PyObject *series_read(PyObject *self, PyObject *unused) {
     (void)unused;
     Series *series = (Series *)self;
-    if (!at_hand(series) && make_ready(series) < 0) return NULL;
+    const bool is_lost = series->standing == REFUSED; /* reading it is no update that needs room */
+    if (!is_lost && !at_hand(series) && make_ready(series) < 0) return NULL;
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list && at_hand(series) && i < series->root->cell_count; i++) {
         struct cell_value value = {0, 0};

@@ -92,9 +92,11 @@ int ensure_entered(Store *store) {
     case ENTER_FULL:
         raise_error(
             store->state, ERROR_PROCESS_TABLE_FULL,
-            "all %u places of the process table are taken by live processes; end one, attach read-only, or create "
-            "the store with a larger processes=",
-            store->handle.geometry.options.processes);
+            "all %u places of the process table are taken by live processes; end one, %s with a larger processes=",
+            store->handle.geometry.options.processes,
+            store->handle.geometry.options.kind == SEGMENT_METRICS
+                ? "or remove the segment (shmstore-inspect rm) and configure the metrics"
+                : "attach read-only, or create the store");
         return -1;
     default: raise_system_error(store->state, "entering the process table"); return -1;
     }

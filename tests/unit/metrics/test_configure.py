@@ -400,3 +400,86 @@ def test_metrics_whose_name_was_removed_are_made_anew(name: str) -> None:
 
     alone(action)
     assert numbers(name) == {"c{}": 1.0}
+
+
+def test_each_update_that_is_lost_is_counted(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        metrics.configure(name, series=1, processes=2, exemplars=0)
+        _, free, _, _ = memory.home.counts()
+        with pytest.warns(RuntimeWarning, match="no room"):
+            children = [counter.labels(str(i)) for i in range(free + 1)]
+        before = memory.home.counts()[2]
+        for _ in range(5):
+            children[-1].inc()
+        assert children[-1]._read() == []
+        assert memory.home.counts()[2] == before + 5
+
+    alone(action)
+
+
+def test_a_strict_series_that_was_refused_raises_each_time(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        children = [counter.labels(str(i)) for i in range(2_000)]
+        for child in children:
+            child.inc()
+        with pytest.raises(errors.SeriesTableFull, match="no room"):
+            metrics.configure(name, series=1, processes=2, strict=True)
+        lost = next(child for child in children if not child._is_current)
+        for _ in range(3):
+            with pytest.raises(errors.SeriesTableFull, match="no room"):
+                lost.inc()
+
+    alone(action)
+
+
+def test_a_full_process_table_is_told_of_in_words_of_metrics(name: str) -> None:
+    def first() -> None:
+        metrics.configure(name, series=10, processes=1)
+        metrics.Counter("c", "C", registry=None).inc()
+        alone(second)
+
+    def second() -> None:
+        with pytest.raises(errors.ProcessTableFull, match=r"configure the metrics with a larger processes="):
+            metrics.Counter("d", "D", registry=None).inc()
+
+    alone(first)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"series": 1.5}, {"series": 0}, {"exemplars": -1}, {"processes": "many"}, {"mode": "0o600"}, {"group": 1.5}]
+)
+def test_odd_options_are_refused(name: str, odd: dict[str, Any]) -> None:
+    def action() -> None:
+        with pytest.raises(errors.InvalidOption, match=next(iter(odd))):
+            metrics.configure(name, **odd)
+        assert not memory.is_shared
+
+    alone(action)
+
+
+def test_odd_names_are_refused() -> None:
+    def action() -> None:
+        for odd in ("", "a/b", "..", None, 7, b"name"):
+            with pytest.raises(errors.InvalidName):
+                metrics.configure(odd)  # type: ignore[arg-type]
+
+    alone(action)
+
+
+def test_a_function_is_asked_in_its_own_process_alone(name: str) -> None:
+    def action() -> None:
+        metrics.configure(name, series=10)
+        values = iter((3, 4))
+        gauge = metrics.Gauge("g", "G", multiprocess_mode="livesum")
+        gauge.set_function(lambda: next(values))
+        assert b"\ng 3.0\n" in metrics.generate_latest()
+        assert seen_from_outside() == 3  # what it said last, and it is not asked
+        assert b"\ng 4.0\n" in metrics.generate_latest()
+        assert seen_from_outside() == 4
+
+    def seen_from_outside() -> float:
+        return next(value for series, value in numbers(name).items() if series.startswith("g{}"))
+
+    alone(action)

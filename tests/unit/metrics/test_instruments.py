@@ -385,3 +385,18 @@ def test_threads_lose_no_update_while_others_remove_and_make_series(registry: me
         thread.join()
     assert number(counter.labels("kept")) == 12_000
     assert sum(count for count, _ in cells(histogram.labels("kept"))) == 12_000
+
+
+def test_a_metric_is_declared_once() -> None:
+    gauge = metrics.Gauge("g", "G", registry=None)
+    gauge.set_function(lambda: 7)
+    with pytest.raises(errors.InvalidCall, match="declared already"):
+        gauge.__init__("other", "O", registry=None)  # type: ignore[misc]
+    assert [sample.value for family in gauge.collect() for sample in family.samples] == [7]
+
+
+def test_more_items_than_are_stored_are_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="has 65537 buckets; at most 65535"):
+        metrics.Histogram("h", "H", buckets=range(65_536), registry=None)
+    with pytest.raises(ValueError, match="has 65536 states; at most 65535"):
+        metrics.Enum("e", "E", states=[str(i) for i in range(65_536)], registry=None)

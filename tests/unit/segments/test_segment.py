@@ -3,6 +3,8 @@
 import errno
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -316,3 +318,36 @@ def test_a_segment_whose_descriptor_was_closed_closes_quietly(name: str) -> None
     assert made.is_linked()
     made.close()
     segment.unlink(name)
+
+
+def test_a_fork_waits_until_another_thread_has_imported_what_maps(name: str) -> None:
+    """A child whose parent's other thread holds the lock of an import could never import the same itself."""
+    program = """
+import os, signal, sys, threading, time
+from shmstore.segments import segment
+
+begins = threading.Event()
+
+class Slow:
+    def find_spec(self, module, path=None, target=None):
+        if module == "shmstore.segments.mapping":
+            begins.set()
+            time.sleep(0.3)
+
+assert "shmstore.segments.mapping" not in sys.modules
+sys.meta_path.insert(0, Slow())
+options = {"kind": "metrics", "capacity": 10, "exemplars": 0, "processes": 2}
+thread = threading.Thread(target=lambda: segment.create(sys.argv[1], [], options).close())
+thread.start()
+assert begins.wait(60)
+if not (child := os.fork()):
+    signal.alarm(20)
+    from shmstore.segments.mapping import Segment
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+thread.join()
+segment.unlink(sys.argv[1])
+print(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, encoding="utf-8")
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
