@@ -1,4 +1,4 @@
-"""A real gunicorn on a socket in a folder, with an application whose requests are counted."""
+"""Real servers on a socket in a folder: gunicorn, with an application whose requests are counted, and others."""
 
 import http.client
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 30.0
@@ -59,41 +60,26 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class Gunicorn:
-    """A master and its workers, from `with` to its end; `configuration` is that of gunicorn.conf.py."""
+class Server:
+    """A server and its workers, from `with` to its end. `command` is a Python module that listens at `socket`."""
 
-    def __init__(
-        self, folder: Path, configuration: str, *arguments: str, application: str = APPLICATION, workers: int = 2
-    ) -> None:
+    def __init__(self, folder: Path, *command: str, answers: str = "/metrics", **environment: str) -> None:
         self.folder = folder
         self._socket = folder / "socket"
-        (folder / "application.py").write_text(application)
-        (folder / "gunicorn.conf.py").write_text(configuration)
-        self._command = [
-            *(sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"unix:{self._socket}"),
-            *(
-                "--workers",
-                str(workers),
-                "--pid",
-                "pid",
-                "--graceful-timeout",
-                "5",
-                "--no-control-socket",
-                *arguments,
-                "application:app",
-            ),
-        ]
+        self._command = [sys.executable, "-m", *command]
+        self._answers = answers
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
 
     def __enter__(self) -> Self:
         self.log = open(self.folder / "log", "a+")  # closed at the end of the with block
         self._master = subprocess.Popen(
             self._command,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=self._environment,
             stdout=self.log,
             stderr=self.log,
         )
-        self.until(lambda: self._socket.exists() and bool(self.get("/metrics")))
+        self.until(lambda: self._socket.exists() and bool(self.get(self._answers)))
         return self
 
     def __exit__(
@@ -129,16 +115,20 @@ class Gunicorn:
         self._master.kill()
         self._master.wait()
 
-    def get(self, path: str = "/", **headers: str) -> bytes:
+    def request(self, path: str, **headers: str) -> tuple[int, bytes]:
         """One request on a connection of its own. Raises OSError or HTTPException when there is no answer."""
         connection = _Connection(str(self._socket))
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
-            body = answer.read()
+            return answer.status, answer.read()
         finally:
             connection.close()
-        assert answer.status == (500 if path == "/fails" else 200), body
+
+    def get(self, path: str = "/", **headers: str) -> bytes:
+        """The same, for an answer that is as it should be."""
+        status, body = self.request(path, **headers)
+        assert status == (500 if path == "/fails" else 200), body
         return body
 
     def ask(self, times: int) -> set[int]:
@@ -147,10 +137,11 @@ class Gunicorn:
 
     def scrape(self) -> Samples:
         """All samples, as another library reads them: `name{label values}`."""
-        text = self.get("/metrics", Accept="application/openmetrics-text").decode()
+        text = self.get(self._answers, Accept="application/openmetrics-text").decode()
+        reader = openmetrics_parser if text.endswith("# EOF\n") else parser  # not every application negotiates
         return {
             f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
-            for family in text_string_to_metric_families(text)
+            for family in reader.text_string_to_metric_families(text)
             for sample in family.samples
         }
 
@@ -170,3 +161,16 @@ class Gunicorn:
             assert self._master.poll() is None, self.said()
             assert time.monotonic() < limit, self.said()
             time.sleep(0.02)
+
+
+class Gunicorn(Server):
+    """A master and its workers; `configuration` is that of gunicorn.conf.py."""
+
+    def __init__(
+        self, folder: Path, configuration: str, *arguments: str, application: str = APPLICATION, workers: int = 2
+    ) -> None:
+        (folder / "application.py").write_text(application)
+        (folder / "gunicorn.conf.py").write_text(configuration)
+        command = ("gunicorn", "--config", "gunicorn.conf.py", "--bind", f"unix:{folder / 'socket'}", "--pid", "pid")
+        options = ("--workers", str(workers), "--graceful-timeout", "5", "--no-control-socket", *arguments)
+        super().__init__(folder, *command, *options, "application:app")
