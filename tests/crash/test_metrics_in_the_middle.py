@@ -130,6 +130,7 @@ CALLS: dict[str, Call] = {
     "Series._metric": lambda t: t.counter._metric,
     "Series._text": lambda t: t.counter._text,
     "Counter.inc": lambda t: (t.counter.inc(), t.counter.inc(Number(1), {"a": "b"}), t.parent.labels("x").inc()),
+    "Counter._raise": lambda t: t.counter._raise(1, 2, Number(1)),
     "Gauge.inc": lambda t: t.gauge.inc(amount=Number(1)),
     "Gauge.dec": lambda t: t.gauge.dec(Number(1)),
     "Gauge.set": lambda t: (t.gauge.set("1.5"), t.gauge.set(Number(1))),
