@@ -78,6 +78,22 @@ static PyObject *metrics_inherit(PyObject *self, PyObject *unused) {
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
+bool goes_on_without_a_place(Metrics *metrics) {
+    PyObject *full = metrics->state->errors[ERROR_PROCESS_TABLE_FULL], *type, *error, *trace;
+    if (metrics->strict || !PyErr_ExceptionMatches(full)) return false;
+    add_relaxed(&room_of(metrics)->refused, 1);
+    PyErr_Fetch(&type, &error, &trace);
+    int raised = 0;
+    if (!metrics->warned) {
+        metrics->warned = true;
+        raised = PyErr_WarnFormat(PyExc_RuntimeWarning, 2, "this process counts into nothing: %S", error);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return !raised;
+}
+
 uint32_t owner_of(const Metrics *metrics) {
     if (!metrics->store) return PRIVATE_OWNER;
     const struct processes *processes = &metrics->store->handle.processes;

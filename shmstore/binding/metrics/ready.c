@@ -98,7 +98,7 @@ static int bind(Series *series) {
     Series *root = series->root;
     uint32_t owner;
     Metrics *home = take_home(root, &owner);
-    if (!home) return -1;
+    if (!home) return root->home && goes_on_without_a_place(root->home) ? 0 : -1;
     const uint32_t cell_count = cells_of(home, root);
     struct wide **cells = cell_count > 1 ? PyMem_Calloc(cell_count, sizeof *cells) : NULL;
     if (cell_count > 1 && !cells) {

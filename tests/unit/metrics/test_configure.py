@@ -2,10 +2,12 @@
 
 import gc
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -434,15 +436,36 @@ def test_a_strict_series_that_was_refused_raises_each_time(name: str) -> None:
     alone(action)
 
 
-def test_a_full_process_table_is_told_of_in_words_of_metrics(name: str) -> None:
-    def first() -> None:
-        metrics.configure(name, series=10, processes=1)
-        metrics.Counter("c", "C", registry=None).inc()
-        alone(second)
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_process_without_a_place_counts_into_nothing(name: str, strict: bool) -> None:
+    full = r"configure the metrics with a larger processes="
 
-    def second() -> None:
-        with pytest.raises(errors.ProcessTableFull, match=r"configure the metrics with a larger processes="):
-            metrics.Counter("d", "D", registry=None).inc()
+    def first() -> None:
+        metrics.configure(name, series=10, processes=1, strict=strict)
+        registry = metrics.CollectorRegistry()
+        counter = metrics.Counter("c", "C", ["kind"], registry=registry)
+        counter.labels("known").inc()
+        alone(partial(second, counter))
+        assert registry.get_sample_value("c_total", {"kind": "known"}) == 2
+
+    def second(counter: metrics.Counter) -> None:
+        counter.labels("known").inc()  # which needs no place
+        with pytest.raises(errors.ProcessTableFull, match=full):
+            metrics.Counter("d", "D", registry=None)
+        if strict:
+            with pytest.raises(errors.ProcessTableFull, match=full):
+                counter.labels("new")
+            return
+        with pytest.warns(RuntimeWarning, match=full):
+            lost = counter.labels("new")
+        before = refused()
+        lost.inc()
+        lost.inc()
+        assert refused() == before + 2
+
+    def refused() -> float:
+        found = re.search(rb"^shmstore_metrics_series_refused_total (.*)$", metrics.generate_latest(), re.M)
+        return float(found[1]) if found else 0
 
     alone(first)
 
