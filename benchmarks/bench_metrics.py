@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -259,6 +259,56 @@ def many_series(smoke: bool) -> Iterator[Row]:
     yield Row(f"scrape of {series:,} series", ms, "ms", bar=within(100))
 
 
+def answers(environ: dict[str, str], start_response: Callable[..., object]) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+
+
+async def answers_async(scope: dict[str, str], receive: Any, send: Callable[..., Any]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def serve(app: Any) -> None:
+    """What a WSGI server does with requests, one after the other."""
+    for _ in range(CALLS):
+        chunks = app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda status, headers: None)
+        for _ in chunks:
+            pass
+        if hasattr(chunks, "close"):
+            chunks.close()
+
+
+def serve_async(app: Any) -> None:
+    """What an ASGI server does with requests; none of them waits for anything."""
+
+    async def send(message: object) -> None:
+        pass
+
+    for _ in range(CALLS):
+        with suppress(StopIteration):
+            app({"type": "http", "method": "GET", "path": "/"}, None, send).send(None)
+
+
+def middleware(smoke: bool) -> Iterator[Row]:
+    """What it costs a request that it is counted."""
+    registry = metrics.CollectorRegistry()
+    measures: dict[str, Callable[[], float]] = {}
+    interfaces: tuple[tuple[str, Any, Callable[[Any], None], Any], ...] = (
+        ("WSGI", answers, serve, metrics.WSGIMiddleware),
+        ("ASGI", answers_async, serve_async, metrics.ASGIMiddleware),
+    )
+    for interface, app, server, counting in interfaces:
+        measures[interface] = partial(nanoseconds, server, app)
+        measures[f"{interface}, counted"] = partial(
+            nanoseconds, server, counting(app, lambda request: "/orders", registry=registry)
+        )
+    us = {what: figure / CALLS / 1000 for what, figure in medians(1 if smoke else 41, measures).items()}
+    for interface in ("WSGI", "ASGI"):
+        cost = us[f"{interface}, counted"] - us[interface]
+        yield Row(f"{interface} middleware, a request", cost, "us", bar=within(5))
+
+
 def rows(smoke: bool) -> Iterator[Row]:
     pin(0)
     with peer() as client, shared(series=10_000 if smoke else 110_000):
@@ -267,6 +317,7 @@ def rows(smoke: bool) -> Iterator[Row]:
         yield from processes(smoke, client)
         yield from scrapes(smoke, client)
         yield from many_series(smoke)
+        yield from middleware(smoke)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,8 @@ CASE(a_count_that_many_bring_up_is_added_once) {
 }
 
 CASE(a_count_that_is_late_is_known_already) {
-    static const uint64_t last = (1 << 20) - 1, most = UINT32_MAX;
+    enum { last = (1 << 20) - 1 };
+    static const uint32_t most = UINT32_MAX;
     static const struct {
         uint64_t incarnation, count;
         double number;
@@ -228,10 +229,10 @@ CASE(a_count_that_is_late_is_known_already) {
         {1 << 19, 9, 7},
         {(1 << 19) + 1, 5, 8},
         {last, most, 8.0 + most},
-        {last, most + 3, 11.0 + most},
+        {last, UINT64_C(3) + most, 11.0 + most},
         {last, most, 11.0 + most},
         {last + 1, 1, 12.0 + most},
-        {last, most + 9, 12.0 + most},
+        {last, UINT64_C(9) + most, 12.0 + most},
         {last + 2, 0, 12.0 + most},
         {last + 2, 1, 13.0 + most},
     };
