@@ -88,6 +88,23 @@ class SetsTheOlder(Cells):
         return True
 
 
+class BringsUpAllAgain(Cells):
+    """What is in the number already is not added once more."""
+
+    def bring_up(self, cell: str, incarnation: int, count: int) -> Program:
+        done = False
+        while not done:
+            before = yield from self.load(cell)
+            done = yield from self.swap(cell, before, 10 * incarnation + count, before.number + count)
+
+
+class BringsUpTheOlder(Cells):
+    """A count, or an incarnation, of before is known already."""
+
+    def is_late(self, last: int, known: int, incarnation: int, count: int) -> bool:
+        return False
+
+
 class TakesBeforeItFolds(Cells):
     """The value of the dead is added to those of the dead before it is taken away."""
 
@@ -178,6 +195,8 @@ BROKEN = {
     LooksBeforeItLoads: "an update is late",
     ReadsOnce: "a reader meets updates",
     SetsTheOlder: "two set",
+    BringsUpAllAgain: "two bring up what they see",
+    BringsUpTheOlder: "what is brought up is of one before",
     TakesBeforeItFolds: "whoever takes over dies",
     FoldsWithoutAMark: "whoever takes over dies",
     FoldsNothing: "whoever takes over dies",

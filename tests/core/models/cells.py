@@ -78,6 +78,25 @@ class Cells:
             if done:
                 return True
 
+    # [5] What anybody counts of a process.
+
+    def bring_up(self, cell: str, incarnation: int, count: int) -> Program:
+        """The bits are the incarnation and its count, of one digit each."""
+        while True:
+            before = yield from self.load(cell)
+            if before is None:
+                return False
+            last, known = divmod(before.bits, 10)
+            if self.is_late(last, known, incarnation, count):
+                return True
+            more = count - known if incarnation == last else count
+            done = yield from self.swap(cell, before, 10 * incarnation + count, before.number + more)
+            if done:
+                return True
+
+    def is_late(self, last: int, known: int, incarnation: int, count: int) -> bool:
+        return incarnation < last or (incarnation == last and count < known)
+
     def read(self, cell: str) -> Program:
         """Returns the 52 bits and the number."""
         while True:
@@ -147,6 +166,15 @@ class Cells:
 
     def sets(self, time: int) -> Program:
         yield from self.set_latest("own", -time, time)
+
+    def brings_up(self, *counts: tuple[int, int]) -> Program:
+        for incarnation, count in counts:
+            yield from self.bring_up("own", incarnation, count)
+
+    def reads_twice(self) -> Program:
+        _, first = yield from self.read("own")
+        _, second = yield from self.read("own")
+        require(first <= second, f"{first} has fallen to {second}")
 
     def reads(self, factor: int) -> Program:
         bits, number = yield from self.read("own")
@@ -222,6 +250,12 @@ def scenarios(model: type[Cells] = Cells) -> Mapping[str, Scenario]:
         own, dead = values["own"], values["dead"]
         require((own, dead) == (Cell(0, 2, 6), Cell(0, 1, 5)), f"own is {own}, dead {dead}")
 
+    def all_of_one_is_in(values: Mapping[Any, Any], _results: Sequence[Any]) -> None:
+        require(values["own"] == Cell(0, 13, 3), f"3 were counted, and {values['own']} is there")
+
+    def later_is_in(values: Mapping[Any, Any], _results: Sequence[Any]) -> None:
+        require(values["own"] in (Cell(0, 21, 1), Cell(0, 21, 6)), f"1 was counted last, and {values['own']} is there")
+
     def nothing(_values: Mapping[Any, Any], _results: Sequence[Any]) -> None:
         pass
 
@@ -230,6 +264,12 @@ def scenarios(model: type[Cells] = Cells) -> Mapping[str, Scenario]:
         "a reader meets updates": cells.scenario(cells.adds, cells.adds, lambda: cells.reads(2), at_rest=all_are_there),
         "two set": cells.scenario(
             lambda: cells.sets(1), lambda: cells.sets(2), lambda: cells.reads(-1), at_rest=latest_is_there
+        ),
+        "two bring up what they see": cells.scenario(
+            lambda: cells.brings_up((1, 1), (1, 3)), lambda: cells.brings_up((1, 2)), at_rest=all_of_one_is_in
+        ),
+        "what is brought up is of one before": cells.scenario(
+            lambda: cells.brings_up((1, 5)), lambda: cells.brings_up((2, 1)), cells.reads_twice, at_rest=later_is_in
         ),
         "an update is late": cells.scenario(cells.adds, cells.uses_again_and_adds, at_rest=later_is_alone),
         "a reader is late": cells.scenario(
