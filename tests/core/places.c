@@ -161,11 +161,11 @@ CASE(a_full_table_refuses_until_somebody_dies) {
     kill_and_wait(first);
 }
 
-CASE(the_places_of_the_dead_are_taken_before_free_ones) {
+CASE(free_places_are_taken_before_those_of_the_dead) {
     struct store *store = make_shared_store(3);
     die_in(enter_and_append, store, "tail moved");
-    expect_equal(enter(store) & 0xfff, 0);
-    expect_equal(place_of(store, 1) & 0xff, PLACE_FREE);
+    expect_equal(enter(store) & 0xfff, 1);
+    expect_equal(place_of(store, 0) & 0xff, PLACE_USED);
 }
 
 CASE(a_place_is_reused_without_end_and_its_generation_wraps) {

@@ -159,11 +159,10 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
     if (fd < 0) return ENTER_FAILED;
     uint32_t count = table->ring->geometry->options.processes;
     enum enter_status status = ENTER_FULL;
-    /* The places of the dead first: so they do not add up where nobody reaps. */
-    for (int pass = 0; status == ENTER_FULL && pass < 2; pass++)
+    for (int pass = 0; status == ENTER_FULL && pass < 2; pass++) /* free places first; then those whose holder died */
         for (uint32_t index = 0; index < count; index++) {
             uint64_t word = load_acquire(&processes_place(table->ring, index)->word);
-            if ((place_state(word) == PLACE_FREE) != (pass == 1)) continue;
+            if ((place_state(word) == PLACE_FREE) != (pass == 0)) continue;
             if (!lock_place(fd, index)) {
                 if (locks_held_by_another(errno)) continue;
                 status = ENTER_FAILED; /* there are no such locks here */

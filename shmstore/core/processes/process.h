@@ -5,9 +5,9 @@
  *    one private mapping of a page (PROT_NONE): a program may close and reuse every descriptor it has, as daemons do, and
  *    the lock stays. The kernel drops it when the process dies, however it dies, or runs another program; it keeps it while
  *    the process is stopped, and is right across pid namespaces; pids and start times are shown to people and decide nothing.
- * 2. Entering: lock a place whose lock its dead holder lost, or else a free one, and its repair byte as well. A dead holder's
+ * 2. Entering: lock a free place, or one whose lock its dead holder lost, and its repair byte as well. A dead holder's
  *    claims are swept first (sweep), then the generation rises: words that bear an older generation than their place
- *    are settled already. So the dead hold no more places than have lived at once, though nobody reaps them. The generation's low 9 bits are never 0, so that no owner is 0: ring_append refuses that one.
+ *    are settled already. The generation's low 9 bits are never 0, so that no owner is 0: ring_append refuses that one.
  * 3. Owner (in slot words) = place index | generation's low 9 bits. Dead means: the place bears another generation or is
  *    not in use, or nobody holds its lock. In this order a place that is being taken over can only look alive too long.
  * 4. Repair: lock the repair byte of the place, which says nothing about life; if nobody holds the place, sweep, free it;
