@@ -436,6 +436,37 @@ def test_a_strict_series_that_was_refused_raises_each_time(name: str) -> None:
     alone(action)
 
 
+def test_what_the_dead_leave_does_not_grow_with_their_number(name: str) -> None:
+    def action() -> None:
+        registry = metrics.CollectorRegistry()
+        counter = metrics.Counter("c", "C", registry=registry)
+        gauges = [
+            metrics.Gauge(f"g_{mode}", "G", registry=registry, multiprocess_mode=mode)
+            for mode in ("all", "sum", "max", "mostrecent", "livesum")
+        ]
+        metrics.configure(name, series=1000, processes=64)
+
+        def work() -> None:
+            counter.inc()
+            for gauge in gauges:
+                gauge.set(2)
+
+        def nodes_used() -> int:
+            nodes, free, *_ = memory.home.counts()
+            return nodes - free
+
+        used = []
+        for number in range(1, 41):
+            with Child(work) as child:
+                assert child.wait() == 0
+            used.append(nodes_used())
+            assert registry.get_sample_value("c_total") == number
+            assert registry.get_sample_value("g_sum") == 2 * number
+        assert used[5] == used[-1] and registry.get_sample_value("g_livesum") in (0, None)
+
+    alone(action)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_process_without_a_place_counts_into_nothing(name: str, strict: bool) -> None:
     full = r"configure the metrics with a larger processes="
