@@ -68,15 +68,18 @@ def configure(
                 "with the same name"
             )
         mapped = _made_or_found(name, options, mode, group)
+        core = None
         try:
             core = mapped.open_core()
             memory.move(_core.Metrics(core, strict=bool(strict)), core)
-        except BaseException:
-            mapped.close()
-            raise
-        _Shared.name, _Shared.mapped, _Shared.core = name, mapped, core
+        finally:
+            # Whatever a signal handler raised on the way: where the instruments have gone there, they are shared.
+            if core is None or memory.store is not core:
+                mapped.close()
+            else:
+                _Shared.name, _Shared.mapped, _Shared.core = name, mapped, core
+                memory.follow()
         core.reap()
-        memory.follow()
 
 
 def _made_or_found(name: str, options: _core.Options, mode: int, group: str | int | None) -> "Segment":

@@ -100,7 +100,7 @@ class Gauge(_OneNumber, _core.Gauge):
     def refresh(self) -> None:
         for gauge, function in list(self._functions.items()):
             gauge._put(float(function()))
-            if not gauge._is_current:
+            if gauge is not self and not gauge._is_current:  # the metric itself may find room later
                 self._functions.pop(gauge, None)
 
 

@@ -8,9 +8,10 @@ import os
 import threading
 from array import array
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from shmstore import _core
@@ -86,8 +87,8 @@ class Memory:
             ]
             self._former = self.home  # other threads may still be looking there
             self.home, self.is_shared, self._store = home, True, store
-            for instrument, key, (family, text) in zip(instruments, keys, found, strict=True):
-                self._place(instrument, key, family, text)
+            places = zip(instruments, keys, found, strict=True)
+            run_all(partial(_insist, self._place, instrument, key, *where) for instrument, key, where in places)
 
     def follow(self) -> None:
         """Bring along what this process has counted; a series that is refused keeps no other from it."""
@@ -176,6 +177,15 @@ def run_all(steps: Iterable[Callable[[], object]]) -> None:
             first = first or error
     if first is not None:
         raise first
+
+
+def _insist(step: Callable[..., object], *arguments: Any) -> None:
+    """Run a step once more when a signal handler has raised in it, and then raise that."""
+    try:
+        step(*arguments)
+    except BaseException:
+        step(*arguments)
+        raise
 
 
 def _write(

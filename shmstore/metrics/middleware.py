@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from shmstore.metrics.instruments import Counter, Gauge, Histogram
+from shmstore.metrics.memory import memory
 from shmstore.metrics.registry import REGISTRY, CollectorRegistry
 from shmstore.public import PACKAGE
 
@@ -54,9 +55,10 @@ class _Metrics:
 
     @classmethod
     def of(cls, registry: CollectorRegistry) -> "_Metrics":
-        if registry not in cls._of:
-            cls._of[registry] = cls(registry)
-        return cls._of[registry]
+        with memory.lock:
+            if registry not in cls._of:
+                cls._of[registry] = cls(registry)
+            return cls._of[registry]
 
 
 class _Middleware:

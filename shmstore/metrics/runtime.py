@@ -97,8 +97,12 @@ def _counters() -> dict[str, Counter]:
 def _tell() -> None:
     """Add to the shared counters what is new."""
     with memory.lock:
-        counters, now, told = _counters(), gc.get_stats(), _Told.counts
-        _Told.counts = now
+        counters = _counters()
+        while True:
+            told, now = _Told.counts, gc.get_stats()
+            if _Told.counts is told:  # else a signal handler has told meanwhile
+                _Told.counts = now
+                break
         for number, (stats, before) in enumerate(zip(now, told, strict=True)):
             for key, counter in counters.items():
                 if more := stats[key] - before.get(key, 0):

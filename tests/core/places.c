@@ -168,6 +168,33 @@ CASE(free_places_are_taken_before_those_of_the_dead) {
     expect_equal(place_of(store, 0) & 0xff, PLACE_USED);
 }
 
+static int asks[2], answers[2];
+
+static void have_it_freed(const char *name) {
+    char byte = 0;
+    if (strcmp(name, "places looked at")) return;
+    at_point = NULL;
+    expect(write(asks[1], &byte, 1) == 1 && read(answers[0], &byte, 1) == 1);
+}
+
+CASE(a_place_that_is_freed_while_they_are_looked_at_is_taken) {
+    struct store *store = make_shared_store(1);
+    char byte;
+    die_in(enter_and_append, store, "tail moved");
+    expect(!pipe(asks) && !pipe(answers));
+    const pid_t child = fork();
+    if (!child) {
+        if (read(asks[0], &byte, 1) != 1) _exit(1);
+        reap_first(store);
+        _exit(write(answers[1], &byte, 1) != 1);
+    }
+    at_point = have_it_freed;
+    expect_equal(enter(store) & 0xfff, 0);
+    at_point = NULL;
+    expect_end(child, 0);
+    for (int end = 0; end < 2; end++) expect(!close(asks[end]) && !close(answers[end]));
+}
+
 CASE(a_place_is_reused_without_end_and_its_generation_wraps) {
     struct store *store = make_shared_store(1);
     uint32_t before = 0;

@@ -78,22 +78,6 @@ static PyObject *metrics_inherit(PyObject *self, PyObject *unused) {
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
-bool goes_on_without_a_place(Metrics *metrics) {
-    PyObject *full = metrics->state->errors[ERROR_PROCESS_TABLE_FULL], *type, *error, *trace;
-    if (metrics->strict || !PyErr_ExceptionMatches(full)) return false;
-    add_relaxed(&room_of(metrics)->refused, 1);
-    PyErr_Fetch(&type, &error, &trace);
-    int raised = 0;
-    if (!metrics->warned) {
-        metrics->warned = true;
-        raised = PyErr_WarnFormat(PyExc_RuntimeWarning, 2, "this process counts into nothing: %S", error);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(trace);
-    return !raised;
-}
-
 uint32_t owner_of(const Metrics *metrics) {
     if (!metrics->store) return PRIVATE_OWNER;
     const struct processes *processes = &metrics->store->handle.processes;
@@ -196,6 +180,12 @@ static PyObject *metrics_declare(PyObject *self, PyObject *arguments) {
         {NO_FAMILY, NO_PLACE, text.buf, (uint32_t)key_bytes}, (uint32_t)text.len, 1, (uint64_t)now_ns()};
     const uint32_t owner = owner_of(metrics);
     enum node_status status = owner ? insert_node(metrics, owner, &wish, &at, &inserted) : NODES_DAMAGED;
+    if (status == NODES_OK && !inserted &&
+        !metrics->store) { /* of a metric that is being deallocated: it takes its own along */
+        remove_family(metrics, at.index);
+        nodes_remove(nodes_of(metrics), at);
+        status = insert_node(metrics, owner, &wish, &at, &inserted);
+    }
     if (status == NODES_FULL) result = Py_NewRef(Py_None);
     else if (status == NODES_OK) {
         PyObject *found = text_object(nodes_of(metrics), at);
@@ -264,6 +254,8 @@ static bool remove_text(const struct nodes *nodes, const struct node_key *key) {
     return nodes_find(nodes, key, &at) == NODES_OK && nodes_remove(nodes, at);
 }
 
+static int check_removal(const Metrics *metrics) { return metrics->store ? check_writable(metrics->store) : 0; }
+
 static PyObject *metrics_remove_text(PyObject *self, PyObject *arguments) {
     Metrics *metrics = (Metrics *)self;
     const struct nodes *nodes = nodes_of(metrics);
@@ -273,9 +265,9 @@ static PyObject *metrics_remove_text(PyObject *self, PyObject *arguments) {
     unsigned long removed = 0;
     if (!PyArg_ParseTuple(arguments, "Iy*p:remove_text", &family, &text, &own)) return NULL;
     struct node_key key = {family, NO_PLACE, text.buf, (uint32_t)text.len};
-    const bool is_open = !check_metrics(metrics) && text.len <= UINT16_MAX;
-    if (is_open && !own) removed = remove_text(nodes, &key);
-    if (is_open && own)
+    const bool may = !check_removal(metrics) && text.len <= UINT16_MAX;
+    if (may && !own) removed = remove_text(nodes, &key);
+    if (may && own)
         for (key.place = 0; key.place < nodes->geometry->options.processes; key.place++)
             removed += remove_text(nodes, &key);
     PyBuffer_Release(&text);
@@ -285,7 +277,7 @@ static PyObject *metrics_remove_text(PyObject *self, PyObject *arguments) {
 static PyObject *metrics_remove_all(PyObject *self, PyObject *argument) {
     Metrics *metrics = (Metrics *)self;
     const unsigned long family = PyLong_AsUnsignedLong(argument);
-    if ((family == (unsigned long)-1 && PyErr_Occurred()) || check_metrics(metrics)) return NULL;
+    if ((family == (unsigned long)-1 && PyErr_Occurred()) || check_removal(metrics)) return NULL;
     if (family >= NO_FAMILY) return PyErr_Format(PyExc_IndexError, "declaration %lu of %d", family, NO_FAMILY);
     remove_family(metrics, (uint32_t)family);
     Py_RETURN_NONE;

@@ -45,10 +45,6 @@ static inline int check_metrics(const Metrics *metrics) { return metrics->store 
 /* The owner that this process claims nodes as; it enters the process table for that. 0, with an exception: it cannot. */
 uint32_t owner_of(const Metrics *metrics);
 
-/* An update failed for want of a place in the process table: count it as refused, warn once, and forget the exception; false where
- * that, or another exception, is to be raised. */
-bool goes_on_without_a_place(Metrics *metrics);
-
 /* Find or insert a node. Says OK, or FULL when it was refused: it is counted, and warned of once, unless that is an error. Any
  * other status comes with an exception. No Python code runs before it is OK. */
 enum node_status insert_node(Metrics *metrics, uint32_t owner, const struct node_wish *wish, struct node_at *at,

@@ -31,7 +31,10 @@ static enum node_status declare_again(Series *root, uint32_t owner) {
     const struct node_wish wish = {
         {NO_FAMILY, NO_PLACE, text, root->key_bytes}, (uint32_t)bytes, 1, (uint64_t)now_ns()};
     const enum node_status status = insert_node(home, owner, &wish, &at, &inserted);
-    if (status == NODES_OK) root->family = at.index;
+    if (status == NODES_OK) {
+        root->family = at.index;
+        root->declared = at.word;
+    }
     return status;
 }
 
@@ -91,6 +94,24 @@ static Metrics *take_home(const Series *root, uint32_t *owner) {
         Py_DECREF((PyObject *)home);
         if (!*owner) return NULL;
     }
+}
+
+/* There is no home for want of a place in the process table: count the series as refused, warn once, and forget the exception;
+ * false where that, or another exception, is to be raised. */
+static bool goes_on_without_a_place(Metrics *metrics) {
+    PyObject *full = metrics->state->errors[ERROR_PROCESS_TABLE_FULL], *type, *error, *trace;
+    if (metrics->strict || !PyErr_ExceptionMatches(full)) return false;
+    add_relaxed(&room_of(metrics)->refused, 1);
+    PyErr_Fetch(&type, &error, &trace);
+    int raised = 0;
+    if (!metrics->warned) {
+        metrics->warned = true;
+        raised = PyErr_WarnFormat(PyExc_RuntimeWarning, 2, "this process counts into nothing: %S", error);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return !raised;
 }
 
 /* Bind a series anew. 1, 0: refused, or -1. */

@@ -54,8 +54,9 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     if (((Metrics *)home)->store && check_writable(((Metrics *)home)->store)) return NULL;
     const unsigned long number = family == Py_None ? NO_FAMILY : PyLong_AsUnsignedLong(family);
     if (PyErr_Occurred()) return NULL;
-    if (number > NO_FAMILY || mode < 0 || mode >= GAUGE_MODE_END || labels < 0 || key_bytes < 0 ||
-        key_bytes > PyBytes_Size(declaration))
+    const struct nodes *nodes = nodes_of((Metrics *)home);
+    if ((number != NO_FAMILY && number >= nodes->geometry->node_count) || mode < 0 || mode >= GAUGE_MODE_END ||
+        labels < 0 || key_bytes < 0 || key_bytes > PyBytes_Size(declaration))
         return PyErr_Format(PyExc_ValueError, "no such declaration: %lu, mode %d", number, mode);
     if (labels && !root->children && make_children(root)) return NULL;
     if (!root->bounds && take_bounds(root, bounds)) return NULL;
@@ -65,6 +66,7 @@ static PyObject *series_declare(PyObject *self, PyObject *arguments) {
     root->declaration = Py_NewRef(declaration);
     root->key_bytes = (uint32_t)key_bytes;
     root->family = (uint32_t)number;
+    root->declared = number == NO_FAMILY ? 0 : load_acquire(&nodes_at(nodes, root->family)->word);
     root->root = root;
     root->home = (Metrics *)Py_NewRef(home);
     Py_XDECREF(declared_before);
@@ -329,9 +331,11 @@ static void series_dealloc(PyObject *self) {
     series_clear(self);
     /* What nobody can reach any more leaves private memory; what is shared stays. */
     if (series->home && series->root == series && !series->home->store && series->family != NO_FAMILY) {
-        struct node_at at = {series->family, load_acquire(&nodes_at(nodes_of(series->home), series->family)->word)};
-        remove_family(series->home, series->family);
-        nodes_remove(nodes_of(series->home), at);
+        const struct node_at at = {series->family, series->declared};
+        if (nodes_is(nodes_of(series->home), at)) { /* else another metric has its name by now */
+            remove_family(series->home, series->family);
+            nodes_remove(nodes_of(series->home), at);
+        }
     }
     if (series->root != series) Py_XDECREF((PyObject *)series->root);
     PyMem_Free(series->bounds);

@@ -29,6 +29,7 @@ typedef struct Series {
     PyObject *declaration; /* bytes, the key first */
     uint32_t key_bytes;
     uint32_t family;      /* NO_FAMILY: there was no room to declare it */
+    uint64_t declared;    /* the word of its node */
     enum gauge_mode mode; /* of what is set as a whole, as states are, MOSTRECENT; of what is added to, NOT_A_GAUGE */
     uint32_t cell_count, bound_count;
     double *bounds; /* of the buckets of a histogram */

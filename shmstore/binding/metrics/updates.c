@@ -51,11 +51,13 @@ static PyObject *exemplar_text(PyObject *self, PyObject *exemplar) {
     return NULL;
 }
 
+/* The update is done. One that cannot be kept, as this process finds no place, is left out. */
 static void leave_exemplar(Series *series, uint32_t cell, double value, PyObject *labels) {
     struct exemplar_values values = {.value = value, .time_ns = now_ns(), .length = (uint32_t)PyBytes_Size(labels)};
     memcpy(values.text, PyBytes_AsString(labels), values.length);
     const uint32_t owner = owner_of(series->metrics);
     if (owner && at_hand(series)) exemplar_put(nodes_of(series->metrics), owner, series->at, cell, &values);
+    else if (!owner && PyErr_ExceptionMatches(series->metrics->state->errors[ERROR_PROCESS_TABLE_FULL])) PyErr_Clear();
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------------------- */

@@ -159,10 +159,11 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
     if (fd < 0) return ENTER_FAILED;
     uint32_t count = table->ring->geometry->options.processes;
     enum enter_status status = ENTER_FULL;
-    for (int pass = 0; status == ENTER_FULL && pass < 2; pass++) /* free places first; then those whose holder died */
+    /* Free places first; then any: those whose holder died, and those that were freed meanwhile. */
+    for (int pass = 0; status == ENTER_FULL && pass < 2; pass++) {
         for (uint32_t index = 0; index < count; index++) {
             uint64_t word = load_acquire(&processes_place(table->ring, index)->word);
-            if ((place_state(word) == PLACE_FREE) != (pass == 0)) continue;
+            if (pass == 0 && place_state(word) != PLACE_FREE) continue;
             if (!lock_place(fd, index)) {
                 if (locks_held_by_another(errno)) continue;
                 status = ENTER_FAILED; /* there are no such locks here */
@@ -174,6 +175,8 @@ static enum enter_status enter_locked(struct processes *table, const struct iden
             locks_set(fd, FIRST_REPAIR_LOCK + index, F_UNLCK);
             break;
         }
+        POINT("places looked at");
+    }
     const int why = errno;
     locks_close(table, fd);
     errno = why;

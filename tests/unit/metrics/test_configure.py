@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import errors, metrics
+from shmstore import _core, errors, metrics
 from shmstore.metrics.memory import memory
 from shmstore.segments import segment
+from shmstore.segments.handle import attach
 from tests.helpers.processes import Child, Gate
 
 Action = Callable[[], None]
@@ -436,6 +437,62 @@ def test_a_strict_series_that_was_refused_raises_each_time(name: str) -> None:
     alone(action)
 
 
+def test_a_handler_that_raises_while_metrics_move_leaves_them_shared(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def action() -> None:
+        registry = metrics.CollectorRegistry()
+        counters = [metrics.Counter(f"c{number}", "C", ["kind"], registry=registry) for number in range(3)]
+        place, calls = type(memory)._place, []
+
+        def interrupted(*arguments: Any) -> None:
+            calls.append(arguments)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            place(*arguments)
+
+        monkeypatch.setattr(type(memory), "_place", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            metrics.configure(name, series=10)
+        for counter in counters:
+            counter.labels("a").inc()
+        assert sorted(numbers(name).values()) == [1, 1, 1]
+        metrics.configure(name, series=10)
+
+    alone(action)
+
+
+def test_what_is_attached_for_reading_only_removes_no_series(name: str) -> None:
+    def action() -> None:
+        metrics.configure(name, series=10)
+        metrics.Counter("c", "C", registry=None).inc()
+
+    alone(action)
+    with attach(name, kind="metrics", read_only=True) as handle:
+        home = _core.Metrics(handle.core)
+        for remove in (lambda: home.remove_text(0, b"", False), lambda: home.remove_all(0)):
+            with pytest.raises(errors.ReadOnlyStore):
+                remove()
+
+
+def test_the_function_of_a_gauge_that_finds_room_later_is_asked_again(name: str) -> None:
+    def action() -> None:
+        metrics.configure(name, series=1)
+        registry = metrics.CollectorRegistry()
+        filling = metrics.Gauge("filling", "F", ["n"], registry=None)
+        with pytest.warns(RuntimeWarning, match="no room"):
+            for number in range(2000):
+                filling.labels(str(number)).set(1)
+        metrics.Gauge("other", "O", registry=registry, multiprocess_mode="livesum").set_function(lambda: 7)
+        metrics.generate_latest(registry)
+        assert registry.get_sample_value("other") is None
+        filling.clear()
+        metrics.generate_latest(registry)
+        assert registry.get_sample_value("other") == 7
+
+    alone(action)
+
+
 def test_what_the_dead_leave_does_not_grow_with_their_number(name: str) -> None:
     def action() -> None:
         registry = metrics.CollectorRegistry()
@@ -480,7 +537,7 @@ def test_a_process_without_a_place_counts_into_nothing(name: str, strict: bool) 
         assert registry.get_sample_value("c_total", {"kind": "known"}) == 2
 
     def second(counter: metrics.Counter) -> None:
-        counter.labels("known").inc()  # which needs no place
+        counter.labels("known").inc(1, {"trace": "x"})  # which needs no place; its exemplar is left out
         with pytest.raises(errors.ProcessTableFull, match=full):
             metrics.Counter("d", "D", registry=None)
         if strict:

@@ -5,6 +5,7 @@ import gc
 import math
 import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -400,3 +401,18 @@ def test_more_items_than_are_stored_are_refused_in_words() -> None:
         metrics.Histogram("h", "H", buckets=range(65_536), registry=None)
     with pytest.raises(ValueError, match="has 65536 states; at most 65535"):
         metrics.Enum("e", "E", states=[str(i) for i in range(65_536)], registry=None)
+
+
+def test_a_metric_takes_the_name_of_one_that_is_being_deallocated() -> None:
+    made: list[metrics.Counter] = []
+
+    def take_over(_: object) -> None:
+        made.append(metrics.Counter("dying", "D", registry=None))
+        made[0].inc()
+
+    dying = metrics.Counter("dying", "D", registry=None)
+    dying.inc(3)
+    watching = weakref.ref(dying, take_over)
+    del dying
+    made[0].inc()
+    assert watching() is None and made[0]._value.get() == 2

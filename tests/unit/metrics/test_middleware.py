@@ -2,7 +2,10 @@
 
 import asyncio
 import io
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 from wsgiref.handlers import SimpleHandler
@@ -12,6 +15,7 @@ from wsgiref.validate import validator
 import pytest
 
 from shmstore.metrics import ASGIMiddleware, CollectorRegistry, WSGIMiddleware
+from tests.helpers.processes import LIMIT_S
 
 HEADERS = [("Content-Type", "text/plain")]
 
@@ -379,3 +383,21 @@ def test_a_request_that_is_cancelled_ends(registry: CollectorRegistry) -> None:
     asyncio.run(cancelled())
     assert in_flight(registry) == 0
     assert counted(registry, "http_exceptions") == {("GET", "unknown", "CancelledError"): 1}
+
+
+def test_threads_that_wrap_applications_at_once_share_the_metrics_of_a_registry() -> None:
+    threads, registries = 4, [CollectorRegistry() for _ in range(100)]
+    barrier = threading.Barrier(threads)
+
+    def wrap(_: int) -> None:
+        for registry in registries:
+            barrier.wait(LIMIT_S)
+            WSGIMiddleware(lambda environ, start_response: [], registry=registry)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(wrap, range(threads)))
+    finally:
+        sys.setswitchinterval(before)

@@ -11,6 +11,7 @@ import pytest
 
 from shmstore import metrics
 from shmstore.errors import SeriesTableFull
+from shmstore.metrics import runtime
 from shmstore.metrics.families import Metric
 from tests.helpers.namespaces import in_pid_namespace, needs_namespaces
 from tests.helpers.processes import Child, eventually, shared_numbers
@@ -250,5 +251,35 @@ def test_a_full_table_leaves_out_what_has_no_room_and_shows_the_rest(name: str) 
         assert metrics.REGISTRY.get_sample_value(CPU) is None
         assert value_of("process_open_fds") > 0
         assert b"process_max_fds" in metrics.generate_latest()
+
+    alone(action)
+
+
+def test_a_signal_handler_that_scrapes_amid_a_scrape_counts_collections_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def action() -> None:
+        metrics.configure(name, series=100)
+        metrics.generate_latest()
+        stats, collections, calls = gc.get_stats(), 0, 0
+
+        def interrupted() -> list[dict[str, int]]:
+            nonlocal calls, collections
+            calls += 1
+            seen = collections
+            if calls == 1:  # between the look at what is told and what is new
+                collections = 5
+                metrics.generate_latest()
+            return [{**stat, "collections": stat["collections"] + seen} for stat in stats]
+
+        def shown() -> float:
+            found = metrics.REGISTRY.get_sample_value("python_gc_collections_total", {"generation": "0"})
+            assert found is not None
+            return found
+
+        monkeypatch.setattr(runtime._Told, "counts", stats)
+        before = runtime._counters()["collections"].labels("0")._value.get()
+        monkeypatch.setattr(gc, "get_stats", interrupted)
+        assert shown() == before + 5
 
     alone(action)
