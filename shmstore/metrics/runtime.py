@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from shmstore.errors import ShmStoreError
 from shmstore.metrics.families import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -78,7 +78,7 @@ class GCCollector:
 class _Told:
     """What of this process is in the counters already, or was its parent's."""
 
-    counts: list[dict[str, int]] = [{}, {}, {}]  # noqa: RUF012  # replaced, never changed
+    counts: ClassVar[list[dict[str, int]]] = [{}, {}, {}]  # replaced, never changed
 
     @classmethod
     def renew(cls) -> None:

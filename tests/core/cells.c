@@ -50,6 +50,16 @@ struct setting {
     uint64_t seed, latest;
 };
 
+/* Threads that do this to one cell, each with a setting of its own. */
+static void run_many(void *(*does)(void *), struct cell_at cell, struct setting settings[THREADS]) {
+    pthread_t threads[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        settings[i] = (struct setting){cell, i + 1, 0};
+        if (pthread_create(&threads[i], NULL, does, &settings[i])) fail("no thread");
+    }
+    for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+}
+
 static void *set_many(void *argument) {
     struct setting *setting = argument;
     seed_thread(setting->seed);
@@ -67,16 +77,10 @@ CASE(of_values_that_many_set_the_latest_stays) {
     struct cell_at cell;
     struct world *world = world_with_series(&cell, 1);
     struct setting settings[THREADS];
-    pthread_t threads[THREADS];
     uint64_t latest = 0;
-    for (uint32_t i = 0; i < THREADS; i++) {
-        settings[i] = (struct setting){cell, i + 1, 0};
-        if (pthread_create(&threads[i], NULL, set_many, &settings[i])) fail("no thread");
-    }
-    for (uint32_t i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
+    run_many(set_many, cell, settings);
+    for (uint32_t i = 0; i < THREADS; i++)
         if (settings[i].latest > latest) latest = settings[i].latest;
-    }
     expect_equal(value_of(cell).bits, latest);
     expect(cell_set_latest(&cell, 1, latest - 1));
     expect(value_of(cell).number == -(double)latest);
@@ -205,12 +209,7 @@ CASE(a_count_that_many_bring_up_is_added_once) {
     struct cell_at cell;
     struct world *world = world_with_series(&cell, 1);
     struct setting raisings[THREADS];
-    pthread_t threads[THREADS];
-    for (uint32_t i = 0; i < THREADS; i++) {
-        raisings[i] = (struct setting){cell, i + 1, 0};
-        if (pthread_create(&threads[i], NULL, raise_many, &raisings[i])) fail("no thread");
-    }
-    for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    run_many(raise_many, cell, raisings);
     expect(value_of(cell).number == 0.5 * (double)(200 * effort));
     free_world(world);
 }
