@@ -1,4 +1,5 @@
-/* Planning, formatting and validating a segment. Nothing here trusts a shared byte twice. */
+/* Planning, formatting and validating a segment. Nothing here trusts a shared
+ * byte twice. */
 #include "core/base/layout.h"
 #include "core/base/utf8.h"
 
@@ -37,7 +38,8 @@ const struct kind_range kind_ranges[KIND_END] = {
     [KIND_KEY] = {0, UINT32_MAX},
 };
 
-/* The stored size and copying unit of a field; false when kind or size is not allowed. */
+/* The stored size and copying unit of a field; false when kind or size is not
+ * allowed. */
 static bool field_storage(const struct field_spec *spec, struct field *field) {
     field->kind = spec->kind;
     field->size = spec->size;
@@ -133,14 +135,17 @@ static enum plan_status plan_options(struct geometry *g, struct refusal *why) {
         !bounded(why, "keys", o->keys, g->key_field == NO_FIELD ? 0 : 1, MAX_KEYS))
         return PLAN_BAD_OPTION;
     if (o->rule == RULE_KEY && g->key_field == NO_FIELD) {
-        refuse(why, NO_FIELD, "partitioning by key needs a field of kind Key, and this schema has none");
+        refuse(why, NO_FIELD,
+               "partitioning by key needs a field of kind Key, and this schema has "
+               "none");
         return PLAN_BAD_OPTION;
     }
     return PLAN_OK;
 }
 
-/* A question about a window reads a summary a block, and the records of two blocks a partition: sizes that grow with the
- * root of the slots keep both small. */
+/* A question about a window reads a summary a block, and the records of two
+ * blocks a partition: sizes that grow with the root of the slots keep both
+ * small. */
 static void plan_blocks(struct geometry *g) {
     g->block_slots = LEAST_BLOCK_SLOTS;
     while (g->block_slots * g->block_slots < 4 * g->slots) g->block_slots *= 2;
@@ -169,7 +174,8 @@ static void place_slots(struct geometry *g) {
     }
 }
 
-/* A series takes one node, or two where it has buckets or long labels; what is declared takes some more. */
+/* A series takes one node, or two where it has buckets or long labels; what is
+ * declared takes some more. */
 static enum plan_status plan_metrics(struct geometry *g, struct refusal *why) {
     const struct options *o = &g->options;
     if (!bounded(why, "series", o->capacity, 1, MAX_SERIES) ||
@@ -190,6 +196,50 @@ static enum plan_status plan_metrics(struct geometry *g, struct refusal *why) {
     return PLAN_OK;
 }
 
+static void plan_table(struct geometry *g, uint64_t keys) {
+    /* A process that dies between reserving a cell and publishing it loses the
+   * cell: one spare for each place. */
+    g->cell_count = keys + g->options.processes;
+    g->bucket_count = 8;
+    while (g->bucket_count < 2 * g->cell_count) g->bucket_count *= 2;
+    g->cell_bytes = 8 + round_up(g->key_bytes, 8);
+}
+
+static void plan_reciprocal(struct geometry *g, uint64_t partitions) {
+    g->slots = (g->options.capacity + partitions - 1) / partitions;
+    g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
+}
+
+static enum plan_status plan_streams(struct geometry *g, struct refusal *why) {
+    const struct options *o = &g->options;
+    if (!bounded(why, "partitions", o->logs, 1, MAX_PARTITIONS) ||
+        !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) ||
+        !bounded(why, "capacity", o->capacity, 1, o->logs * (uint64_t)(MAX_LOG_SLOTS - MAX_PROCESSES - ROOM_SLOTS)) ||
+        !bounded(why, "data_bytes", o->data_bytes, 1, MAX_DATA_BYTES) ||
+        !bounded(why, "streams", o->streams, 1, MAX_STREAMS) || !bounded(why, "fields", o->field_count, 0, 0) ||
+        !bounded(why, "partitions that are rings", o->partitions, 0, 0))
+        return PLAN_BAD_OPTION;
+    g->key_field = g->time_field = NO_FIELD;
+    g->key_bytes = MAX_STREAM_NAME_BYTES;
+    plan_table(g, o->streams);
+    plan_reciprocal(g, o->logs);
+    g->log_slots = (uint32_t)g->slots + o->processes + ROOM_SLOTS;
+    g->id_buckets = 8;
+    while (g->id_buckets < 4 * g->slots) g->id_buckets *= 2; /* a chain of an event costs an id that is new a line of memory */
+    g->event_bytes =
+        round_up(sizeof(struct event_slot) + MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + o->data_bytes, CACHE_LINE);
+    g->ids_base = round_up(g->slots * 8, CACHE_LINE);
+    g->events_base = round_up(g->ids_base + g->id_buckets * UINT64_C(8), CACHE_LINE);
+    g->partition_bytes = g->events_base + g->log_slots * g->event_bytes;
+    g->name_buckets_offset = g->processes_offset + o->processes * sizeof(struct place);
+    g->name_cells_offset = g->name_buckets_offset + round_up(g->bucket_count * 8, 128);
+    g->logs_offset = g->name_cells_offset + round_up(g->cell_count * g->cell_bytes, 128);
+    g->streams_offset = g->logs_offset + o->logs * sizeof(struct log);
+    g->log_slots_offset = g->streams_offset + g->cell_count * sizeof(struct stream);
+    g->total_bytes = round_up(g->log_slots_offset + o->logs * g->partition_bytes, 4096);
+    return PLAN_OK;
+}
+
 enum plan_status layout_plan(const struct options *options, const struct field_spec *specs, struct geometry *g,
                              struct refusal *why) {
     memset(g, 0, sizeof *g);
@@ -200,32 +250,30 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     if (!bounded(why, "the kind of the segment", options->kind, SEGMENT_EVENTS, SEGMENT_KIND_END - 1))
         return PLAN_BAD_OPTION;
     if (options->kind == SEGMENT_METRICS) return plan_metrics(g, why);
+    if (options->kind == SEGMENT_STREAMS) return plan_streams(g, why);
     enum plan_status status = plan_fields(specs, g, why);
     if (status == PLAN_OK) status = plan_options(g, why);
     if (status != PLAN_OK) return status;
 
-    g->slots = (options->capacity + options->partitions - 1) / options->partitions;
-    g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
+    plan_reciprocal(g, options->partitions);
     plan_blocks(g);
     place_slots(g);
 
     g->buckets_offset = g->processes_offset + options->processes * sizeof(struct place);
-    if (g->key_field != NO_FIELD) {
-        /* A process that dies between reserving a cell and publishing it loses the cell: one spare for each place. */
-        g->cell_count = (uint64_t)options->keys + options->processes;
-        g->bucket_count = 8;
-        while (g->bucket_count < 2 * g->cell_count) g->bucket_count *= 2;
-        g->cell_bytes = 8 + round_up(g->key_bytes, 8);
-    }
+    if (g->key_field != NO_FIELD) plan_table(g, options->keys);
     g->cells_offset = g->buckets_offset + round_up(g->bucket_count * 8, 128);
     g->partitions_offset = g->cells_offset + round_up(g->cell_count * g->cell_bytes, 128);
     g->summaries_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
     g->slots_offset = round_up(
         g->summaries_offset + options->partitions * g->block_count * g->summary_count * sizeof(struct summary), 128);
-    /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay below 2^62 */
+    /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay
+   * below 2^62 */
     g->total_bytes = round_up(g->slots_offset + options->partitions * g->partition_bytes, 4096);
     return PLAN_OK;
 }
+
+static const uint64_t feature_of[SEGMENT_KIND_END] = {
+    [SEGMENT_METRICS] = FEATURE_METRICS, [SEGMENT_STREAMS] = FEATURE_STREAMS};
 
 void layout_format(void *memory, const struct geometry *g, const struct field_spec *specs, const uint8_t store_id[16],
                    int64_t created_ns) {
@@ -242,15 +290,16 @@ void layout_format(void *memory, const struct geometry *g, const struct field_sp
     header.board_offset = g->board_offset;
     header.history_offset = g->history_offset;
     header.processes_offset = g->processes_offset;
-    header.buckets_offset = g->buckets_offset; /* or, these five, what metrics have there */
+    header.buckets_offset = g->buckets_offset; /* or, these five, what the other kinds have there */
     header.cells_offset = g->cells_offset;
     header.partitions_offset = g->partitions_offset;
     header.summaries_offset = g->summaries_offset;
     header.slots_offset = g->slots_offset;
-    if (g->options.kind != SEGMENT_EVENTS) header.incompatible = FEATURE_METRICS;
+    header.incompatible = feature_of[g->options.kind];
     if (g->options.field_count) memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
     header.checksum = fnv1a(&header, offsetof(struct header, checksum));
-    /* All other bytes of an empty store are zero. The magic goes last: a half-written header is nobody's. */
+    /* All other bytes of an empty store are zero. The magic goes last: a
+   * half-written header is nobody's. */
     memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic,
            sizeof header - sizeof header.magic);
     fence_release();
@@ -281,11 +330,12 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
         refuse(why, NO_FIELD, "its byte order mark is %08x; this machine's is %08x", h->byte_order, BYTE_ORDER_MARK);
         return HEADER_OTHER_ABI;
     }
-    if (h->abi_major != ABI_MAJOR || h->incompatible & ~FEATURE_METRICS) {
+    const uint64_t known = FEATURE_METRICS | FEATURE_STREAMS;
+    if (h->abi_major != ABI_MAJOR || h->incompatible & ~known) {
         refuse(why, NO_FIELD,
-               "its format is %u.%u with required features %llx; this package reads %d.x with %llx at most",
-               h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR,
-               (unsigned long long)FEATURE_METRICS);
+               "its format is %u.%u with required features %llx; this package "
+               "reads %d.x with %llx at most",
+               h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR, (unsigned long long)known);
         return HEADER_OTHER_ABI;
     }
     uint64_t checksum = fnv1a(h, offsetof(struct header, checksum));
@@ -294,7 +344,7 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
                (unsigned long long)h->checksum, (unsigned long long)checksum);
         return HEADER_DAMAGED;
     }
-    if ((h->options.kind == SEGMENT_EVENTS) != !(h->incompatible & FEATURE_METRICS)) {
+    if (h->options.kind >= SEGMENT_KIND_END || h->incompatible != feature_of[h->options.kind]) {
         refuse(why, -1, "the header says kind %u, and required features %llx", h->options.kind,
                (unsigned long long)h->incompatible);
         return HEADER_DAMAGED;

@@ -1,0 +1,241 @@
+/* Appending to streams, and deleting them; see streams.h, and for numbers in
+ * brackets log.h. */
+#include "core/base/point.h"
+#include "core/streams/chains.h"
+#include "core/streams/seek.h"
+#include "core/streams/streams.h"
+
+#include <stdlib.h>
+
+/* Whoever has tried so often has found bytes that no protocol leaves. */
+enum { MOST_TRIES = 1 << 24, FEW = 16 };
+
+/* One append on its way. */
+struct attempt {
+    const struct log_view *log;
+    struct streams *streams;
+    struct stream *stream;
+    uint32_t number; /* of the stream */
+    const struct event_wish *events;
+    uint32_t count;
+    enum event_kind kind;
+    uint64_t expected, now_ns;
+    uint64_t *versions;
+    uint32_t *claimed;  /* a slot for each event */
+    uint32_t *replaced; /* of the slots that get the tickets, those that had an event */
+    uint32_t kept;      /* events of streams with a reserve that were kept so far */
+    /* at one moment: */
+    struct log_moment moment;
+    uint64_t newest;     /* number of versions */
+    uint64_t before;     /* slot of the newest + 1 */
+    uint32_t new_events; /* those whose ids are not there yet */
+};
+
+enum decision { GO_ON, AGAIN, REFUSED };
+
+/* ---- deciding [3]
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static bool is_as_expected(const struct attempt *a, uint64_t deleted) {
+    const bool exists = a->newest && deleted != a->newest + 1;
+    switch (a->expected) {
+    case EXPECT_ANY: return true;
+    case EXPECT_NO_STREAM: return !exists;
+    case EXPECT_EXISTS: return exists;
+    default: return a->newest == a->expected + 1;
+    }
+}
+
+/* Which of the events are there already, and is the stream as expected? */
+static enum decision decide(struct attempt *a, enum stream_status *status) {
+    a->newest = load_acquire(&a->stream->newest.low);
+    a->before = load_acquire(&a->stream->newest.high);
+    const uint64_t deleted = load_acquire(&a->stream->deleted);
+    a->new_events = 0;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct piece *id = &a->events[i].pieces[1];
+        const uint64_t hash = load_relaxed(&log_slot(a->log, a->claimed[i])->id_hash);
+        const bool known = id->count && chains_find(a->log, a->moment.tail, a->number, id, hash, &a->versions[i]);
+        if (!known) a->versions[i] = a->newest + a->new_events++;
+    }
+    *status = STREAM_DONE;
+    if (deleted == STREAM_CLOSED) *status = a->kind == EVENT ? STREAM_DELETED : STREAM_DONE;
+    else if (!a->new_events) return log_is_at(a->log, a->moment) ? REFUSED : AGAIN; /* all done before: not refused */
+    else if (!is_as_expected(a, deleted)) *status = STREAM_CONFLICT;
+    else if (a->kind == EVENT || a->kind == HARD_DELETION || (a->newest && deleted != a->newest + 1)) return GO_ON;
+    a->new_events = 0;
+    return log_is_at(a->log, a->moment) ? REFUSED : AGAIN;
+}
+
+/* ---- making way [6, 7]
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static bool is_reserved(const struct attempt *a, const struct event_slot *slot) {
+    const uint64_t origin = load_relaxed(&slot->origin);
+    if (origin_stream(origin) >= a->log->geometry->cell_count || origin_kind(origin) != EVENT) return false;
+    const struct stream *stream = a->log->streams + origin_stream(origin);
+    const uint64_t reserve = load_relaxed(&stream->reserve);
+    if (__builtin_expect(!reserve, 1)) return false;
+    const uint64_t version = load_relaxed(&slot->version), newest = load_relaxed(&stream->newest.low);
+    return version + reserve >= newest &&
+           !log_has_expired(stream, version, newest, load_relaxed(&slot->time_ns), a->now_ns);
+}
+
+/* See what has the places of the tickets that come next. What a stream has in
+ * reserve is kept; where that is not the first, those before it are discarded
+ * without an event in their place. */
+static enum decision make_way(struct attempt *a) {
+    for (uint32_t i = 0; i < a->new_events; i++) {
+        const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
+        const uint32_t slot = seen ? linked_slot(seen) : NO_SLOT;
+        a->replaced[i] = NO_SLOT;
+        if (slot >= a->log->geometry->log_slots) continue;
+        const struct event_slot *event = log_slot(a->log, slot);
+        if (!slot_has(load_acquire(&event->word), ticket - a->log->geometry->slots)) continue;
+        a->replaced[i] = slot;
+        if (!is_reserved(a, event) || a->kept > a->log->geometry->slots) continue;
+        a->kept++;
+        log_announce(a->log, a->moment, i ? CHANGE_TAKE : CHANGE_KEEP, i ? NO_SLOT : slot, 1);
+        return AGAIN;
+    }
+    return GO_ON;
+}
+
+/* ---- writing
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* What does not depend on the moment. */
+static void fill(const struct attempt *a, uint32_t i) {
+    const struct event_wish *event = &a->events[i];
+    const struct piece *pieces = event->pieces;
+    struct event_slot *slot = log_slot(a->log, a->claimed[i]);
+    const uint64_t hash = pieces[1].count ? chains_hash(a->number, &pieces[1]) : 0;
+    if (hash) __builtin_prefetch((const void *)log_chain(a->log, hash), 1);
+    slots_fill(slot, pieces);
+    store_relaxed(&slot->origin, event_origin(a->number, a->kind, pieces[0].count, pieces[1].count, event->flags));
+    store_relaxed(&slot->sizes, (uint64_t)pieces[3].count << 32 | pieces[2].count);
+    store_relaxed(&slot->id_hash, hash);
+}
+
+/* The rest, for this moment. Returns the slot of the first new event. */
+static uint32_t write(const struct attempt *a) {
+    struct landmark before = seek_landmark(a->log, a->number, a->before, a->newest);
+    uint64_t time_ns = before.time_ns > a->now_ns ? before.time_ns : a->now_ns, ticket = a->moment.tail;
+    uint32_t first = NO_SLOT;
+    struct event_slot *last = NULL;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (a->versions[i] < a->newest) continue; /* it is there already */
+        struct event_slot *slot = log_slot(a->log, a->claimed[i]);
+        store_relaxed(&slot->version, a->versions[i]);
+        seek_link(a->log, a->number, a->newest, &before, a->claimed[i]);
+        if (!last) store_relaxed(&slot->links, (load_relaxed(&slot->links) & 0xffffffff) | a->before << 32);
+        store_relaxed(&slot->time_ns, time_ns);
+        store_relaxed(&slot->position, ticket);
+        store_relaxed(&slot->id_next, ticket_link(ticket, a->claimed[i]));
+        store_relaxed(&slot->batch, 0);
+        if (last) store_relaxed(&last->batch, a->claimed[i] + UINT64_C(1));
+        else first = a->claimed[i];
+        last = slot;
+        ticket++;
+    }
+    return first;
+}
+
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static enum stream_status attempt(struct attempt *a, struct stream_answer *answer) {
+    enum stream_status status;
+    for (int tries = 0; tries < MOST_TRIES; tries++) {
+        if (!log_tidy(a->log, &a->moment)) break;
+        enum decision decision = decide(a, &status);
+        if (decision == GO_ON) decision = make_way(a);
+        if (decision == AGAIN) continue;
+        *answer = (struct stream_answer){a->newest, a->moment.tail, decision == GO_ON ? a->new_events : 0};
+        if (decision == REFUSED) return status;
+        const uint32_t first = write(a);
+        POINT("before announcing");
+        if (log_announce(a->log, a->moment, CHANGE_APPEND, first, a->new_events)) return STREAM_DONE;
+    }
+    return STREAM_DAMAGED;
+}
+
+/* Have the lines at hand that the next append of this process writes, and looks at first. */
+static void fetch_ahead(const struct attempt *a) {
+    const char *spare = a->replaced[0] == NO_SLOT ? NULL : (const char *)log_slot(a->log, a->replaced[0]);
+    for (int line = 1; spare && line < 4; line++) __builtin_prefetch(spare + line * CACHE_LINE, 1);
+    const uint64_t next = load_relaxed(log_order(a->log, a->moment.tail + a->new_events));
+    if (next && linked_slot(next) < a->log->geometry->log_slots)
+        __builtin_prefetch(log_slot(a->log, linked_slot(next)), 1);
+}
+
+/* What was claimed and not used, and what the append discarded, are for the
+ * next. */
+static void give_back(const struct attempt *a, struct spares *spares, uint32_t owner, uint32_t appended) {
+    for (uint32_t i = 0; i < appended; i++)
+        if (a->replaced[i] != NO_SLOT) slots_give_back(a->log, spares, owner, a->replaced[i]);
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!appended || a->versions[i] < a->newest) slots_give_back(a->log, spares, owner, a->claimed[i]);
+}
+
+static enum stream_status run(struct streams *streams, struct attempt *a, struct stream_answer *answer) {
+    struct handle *handle = streams->handle;
+    const uint32_t owner = processes_owner(&handle->processes) & OWNER_MASK,
+                   number = streams_log_of(streams, a->number);
+    const struct log_view log = streams_log(streams, number);
+    struct spares *spares = &streams->spares[number];
+    uint32_t few[2 * FEW], *slots = few;
+    if (!owner) return STREAM_NOT_ENTERED;
+    if (a->count > log.geometry->slots) return STREAM_TOO_MANY;
+    if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) return STREAM_NO_MEMORY;
+    a->log = &log;
+    a->stream = streams_at(streams, a->number);
+    a->claimed = slots;
+    a->replaced = slots + a->count;
+    *answer = (struct stream_answer){0};
+    enum stream_status status = STREAM_DAMAGED;
+    switch (slots_claim(&log, spares, owner, a->count, a->claimed)) {
+    case SLOTS_OK:
+        for (uint32_t i = 0; i < a->count; i++) fill(a, i);
+        status = attempt(a, answer);
+        give_back(a, spares, owner, answer->appended);
+        if (answer->appended == 1) fetch_ahead(a);
+        if (answer->appended) handle_count(handle, answer->appended, (int64_t)a->now_ns);
+        break;
+    case SLOTS_NO_MEMORY: status = STREAM_NO_MEMORY; break;
+    case SLOTS_DAMAGED: break;
+    }
+    if (slots != few) free(slots);
+    return status;
+}
+
+enum stream_status streams_append(struct streams *streams, uint32_t stream, const struct event_wish *events,
+                                  uint32_t count, uint64_t expected, uint64_t now_ns, uint64_t *versions,
+                                  struct stream_answer *answer) {
+    struct attempt a = {.number = stream,
+                        .events = events,
+                        .count = count,
+                        .kind = EVENT,
+                        .expected = expected,
+                        .now_ns = now_ns,
+                        .versions = versions};
+    return run(streams, &a, answer);
+}
+
+enum stream_status streams_delete(struct streams *streams, uint32_t stream, bool for_ever, uint64_t expected,
+                                  uint64_t now_ns, struct stream_answer *answer) {
+    static const struct event_wish nothing = {.flags = 0};
+    uint64_t version;
+    struct attempt a = {.number = stream,
+                        .events = &nothing,
+                        .count = 1,
+                        .kind = for_ever ? HARD_DELETION : SOFT_DELETION,
+                        .expected = expected,
+                        .now_ns = now_ns,
+                        .versions = &version};
+    return run(streams, &a, answer);
+}

@@ -1,0 +1,54 @@
+/* Looking an id up; numbers in brackets are the sentences of log.h. */
+#include "core/streams/chains.h"
+
+#include <string.h>
+
+uint64_t chains_hash(uint32_t stream, const struct piece *id) {
+    const unsigned char *from = id->bytes;
+    uint64_t hash = (stream + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15) ^ id->count;
+    for (size_t left = id->count; left;) {
+        const size_t count = left < 8 ? left : 8;
+        uint64_t word = 0;
+        memcpy(&word, from, count);
+        hash = (hash ^ word) * UINT64_C(0xbf58476d1ce4e5b9);
+        hash ^= hash >> 32;
+        from += count;
+        left -= count;
+    }
+    return hash;
+}
+
+/* Is this the id of the event in a slot? It follows the type. */
+static bool has_id(const struct event_slot *slot, uint64_t origin, const struct piece *id) {
+    const uint32_t at = origin_type_bytes(origin);
+    const unsigned char *bytes = id->bytes;
+    if (origin_id_bytes(origin) != id->count || at > MAX_EVENT_TYPE_BYTES || id->count > MAX_EVENT_ID_BYTES)
+        return false;
+    for (size_t i = 0; i < id->count; i++) {
+        const uint64_t word = load_relaxed(slot->text + (at + i) / 8);
+        if ((unsigned char)(word >> 8 * ((at + i) % 8)) != bytes[i]) return false;
+    }
+    return true;
+}
+
+/* How many tickets ago a link was made. */
+static uint64_t age(uint64_t tail, uint64_t link) { return (tail + 1 - (link >> 24)) & TICKET_MASK; }
+
+bool chains_find(const struct log_view *log, uint64_t tail, uint32_t stream, const struct piece *id, uint64_t hash,
+                 uint64_t *version) {
+    uint64_t link = load_acquire(log_chain(log, hash)), passed = 0;
+    /* What is older than all slots, or not older than what led to it, was discarded, or kept and has moved to the front [9]. */
+    while (link && age(tail, link) > passed && age(tail, link) <= log->geometry->slots &&
+           linked_slot(link) < log->geometry->log_slots) {
+        const struct event_slot *slot = log_slot(log, linked_slot(link));
+        const uint64_t word = load_acquire(&slot->word), origin = load_relaxed(&slot->origin);
+        if (slot_state(word) != SLOT_PUBLISHED || !links_ticket(link, word >> 24)) return false;
+        if (load_relaxed(&slot->id_hash) == hash && origin_stream(origin) == stream && has_id(slot, origin, id)) {
+            *version = load_relaxed(&slot->version);
+            return true;
+        }
+        passed = age(tail, link);
+        link = load_relaxed(&slot->id_next);
+    }
+    return false;
+}

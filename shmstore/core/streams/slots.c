@@ -1,0 +1,173 @@
+/* Claiming, filling, reading and freeing slots; numbers in brackets are the
+ * sentences of log.h. */
+#include "core/streams/slots.h"
+
+#include "core/base/point.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SPARES = 1024, MOST_TAKES = 1 << 24 };
+
+/* ---- claiming [1]
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static bool claim(const struct log_view *log, uint32_t slot, uint32_t owner) {
+    atomic_u64 *shared = &log_slot(log, slot)->word;
+    uint64_t word = load_acquire(shared);
+    return slot_state(word) == SLOT_FREE &&
+           cas_acq_rel(shared, &word, slot_bears(word >> 24, owner, SLOT_CLAIMED)); /* claim:word */
+}
+
+/* Look for a free slot, from the hint on. Not again before one has been freed
+ * since all were found taken. */
+static uint32_t claim_free(const struct log_view *log, struct spares *spares, uint32_t owner) {
+    const uint64_t freed = load_acquire(&log->log->freed) + 1, count = log->geometry->log_slots;
+    if (spares->freed == freed) return NO_SLOT;
+    uint64_t at = load_relaxed(&log->log->hint) % count;
+    for (uint64_t looked = 0; looked < count; looked++, at = at + 1 < count ? at + 1 : 0)
+        if (claim(log, (uint32_t)at, owner)) {
+            store_relaxed(&log->log->hint, at + 1);
+            POINT("slot claimed");
+            return (uint32_t)at;
+        }
+    spares->freed = freed;
+    return NO_SLOT;
+}
+
+/* [7] Take the slot of the oldest event, unless another does first. */
+static enum slot_status take(const struct log_view *log, uint32_t owner, uint32_t *slot) {
+    struct log_moment moment;
+    *slot = NO_SLOT;
+    if (!log_tidy(log, &moment)) return SLOTS_DAMAGED;
+    const uint64_t seen = load_acquire(log_order(log, moment.tail));
+    const uint32_t oldest = seen ? linked_slot(seen) : NO_SLOT;
+    if (log_announce(log, moment, CHANGE_TAKE, NO_SLOT, 1) && oldest < log->geometry->log_slots &&
+        claim(log, oldest, owner))
+        *slot = oldest;
+    return SLOTS_OK;
+}
+
+static void forget_those_of_another(struct spares *spares, uint32_t owner) {
+    if (spares->owner != owner) spares->count = 0;
+    spares->owner = owner;
+}
+
+static bool make_room(struct spares *spares, uint32_t count) {
+    if (count <= spares->room) return true;
+    uint32_t *slots = realloc(spares->slots, 2 * (size_t)count * sizeof *slots);
+    if (!slots) return false;
+    spares->slots = slots;
+    spares->room = 2 * count;
+    return true;
+}
+
+enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
+                             uint32_t *claimed) {
+    forget_those_of_another(spares, owner);
+    if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
+    for (int tries = 0; spares->count < count; tries++) {
+        uint32_t slot = claim_free(log, spares, owner);
+        if (slot == NO_SLOT && (tries == MOST_TAKES || take(log, owner, &slot) != SLOTS_OK)) return SLOTS_DAMAGED;
+        if (slot != NO_SLOT) spares->slots[spares->count++] = slot;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        claimed[i] = spares->slots[spares->count - 1 - i];
+        const uint64_t word = load_acquire(&log_slot(log, claimed[i])->word); /* what is written next follows it */
+        if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return SLOTS_DAMAGED;
+    }
+    spares->count -= count;
+    return SLOTS_OK;
+}
+
+static void free_slot(const struct log_view *log, uint32_t slot, uint32_t owner) {
+    atomic_u64 *shared = &log_slot(log, slot)->word;
+    uint64_t word = load_acquire(shared);
+    if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return;
+    if (cas_acq_rel(shared, &word, slot_bears(word >> 24, 0, SLOT_FREE))) /* free_slot:word */
+        add_relaxed(&log->log->freed, 1);
+    POINT("slot freed");
+}
+
+void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot) {
+    if (spares->count < MOST_SPARES && make_room(spares, spares->count + 1)) spares->slots[spares->count++] = slot;
+    else free_slot(log, slot, owner);
+}
+
+void slots_leave(const struct log_view *log, struct spares *spares, uint32_t owner) {
+    if (spares->owner == owner)
+        while (spares->count) free_slot(log, spares->slots[--spares->count], owner);
+    free(spares->slots);
+    *spares = (struct spares){0};
+}
+
+void slots_sweep(const struct log_view *log, uint32_t owner) {
+    struct log_moment moment;
+    if (!log_tidy(log, &moment)) return;
+    for (uint32_t slot = 0; slot < log->geometry->log_slots; slot++) free_slot(log, slot, owner);
+}
+
+/* ---- contents
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/* Words go on where the piece before has ended: little-endian, as all machines that cells are built for. */
+void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]) {
+    atomic_u64 *to = slot->text;
+    uint64_t word = 0;
+    unsigned held = 0; /* bits of `word` */
+    fence_release();   /* slots_fill:fence: the claim is seen before any byte of what is written now */
+    for (int i = 0; i < PIECES; i++) {
+        const unsigned char *from = pieces[i].bytes;
+        size_t left = pieces[i].count;
+        uint64_t part;
+        for (; left >= 8; left -= 8, from += 8) {
+            memcpy(&part, from, 8);
+            store_relaxed(to++, word | part << held);
+            word = held ? part >> (64 - held) : 0;
+        }
+        if (!left) continue;
+        part = 0;
+        memcpy(&part, from, left);
+        word |= part << held;
+        if (held + 8 * left >= 64) {
+            store_relaxed(to++, word);
+            word = held ? part >> (64 - held) : 0;
+        }
+        held = (held + 8 * (unsigned)left) % 64;
+    }
+    if (held) store_relaxed(to, word);
+}
+
+size_t slots_text_bytes(const struct log_view *log, const struct event_head *head) {
+    const uint64_t most = log->geometry->event_bytes - sizeof(struct event_slot);
+    const uint64_t bytes =
+        origin_type_bytes(head->origin) + origin_id_bytes(head->origin) + (head->sizes >> 32) + (uint32_t)head->sizes;
+    return bytes < most ? bytes : most;
+}
+
+bool slots_read(const struct log_view *log, uint32_t index, struct event_head *head, void *text, size_t room) {
+    struct event_slot *slot = log_slot(log, index);
+    head->word = load_acquire(&slot->word); /* slots_read:word */
+    if (slot_state(head->word) != SLOT_PUBLISHED) return false;
+    head->origin = load_relaxed(&slot->origin);
+    head->version = load_relaxed(&slot->version);
+    head->position = load_relaxed(&slot->position);
+    head->links = load_relaxed(&slot->links);
+    head->jump = load_relaxed(&slot->jump);
+    head->jump_of_jump = load_relaxed(&slot->jump_of_jump);
+    head->time_ns = load_relaxed(&slot->time_ns);
+    head->id_next = load_relaxed(&slot->id_next);
+    head->id_hash = load_relaxed(&slot->id_hash);
+    head->sizes = load_relaxed(&slot->sizes);
+    size_t bytes = slots_text_bytes(log, head);
+    if (bytes > room) bytes = room;
+    unsigned char *to = text;
+    for (size_t at = 0; at < bytes; at += 8) {
+        const uint64_t word = load_relaxed(slot->text + at / 8); /* slots_read:text */
+        memcpy(to + at, &word, bytes - at < 8 ? bytes - at : 8);
+    }
+    fence_acquire();                                /* slots_read:fence */
+    return load_relaxed(&slot->word) == head->word; /* slots_read:again */
+}

@@ -1,0 +1,57 @@
+/* The slots of a log: claiming them, filling them, reading them, freeing what
+ * the dead had. See log.h, sentences 1, 7 and 10. */
+#ifndef SHMSTORE_SLOTS_H
+#define SHMSTORE_SLOTS_H
+
+#include "core/streams/log.h"
+
+/* Slots that this process has claimed and does not use, of one log. */
+struct spares {
+    uint32_t owner; /* whose they are: a forked child has another, and none of these */
+    uint32_t count, room;
+    uint32_t *slots;
+    uint64_t freed; /* as it was when no slot was free */
+};
+
+enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_DAMAGED };
+
+/* Claim `count` slots: from the spares, or free ones, or else by taking the
+ * oldest events. What was claimed when that fails is among the spares. */
+enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
+                             uint32_t *claimed);
+
+/* A slot that this owner has claimed and does not use becomes a spare, or free.
+ */
+void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot);
+
+/* Free all spares of this process: it leaves. */
+void slots_leave(const struct log_view *log, struct spares *spares, uint32_t owner);
+
+/* [10] Free all that an owner which is gone had claimed. */
+void slots_sweep(const struct log_view *log, uint32_t owner);
+
+/* What an event is made of, as the caller has it: in this order, one after
+ * another. */
+struct piece {
+    const void *bytes;
+    size_t count;
+};
+enum { PIECES = 4 /* type, id, metadata, data */ };
+
+/* Write the text of a claimed slot. */
+void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]);
+
+/* A copy of the words that describe an event. */
+struct event_head {
+    uint64_t word, origin, version, position, links, jump, jump_of_jump, time_ns, id_next, id_hash, sizes;
+};
+
+/* Copy what describes the event in a slot, and up to `room` bytes of its text.
+ * False when it changed meanwhile, or has no event. */
+bool slots_read(const struct log_view *log, uint32_t slot, struct event_head *head, void *text, size_t room);
+
+/* Bytes of an event's text, as they are told by what describes it; at most what
+ * a slot holds. */
+size_t slots_text_bytes(const struct log_view *log, const struct event_head *head);
+
+#endif

@@ -1,0 +1,111 @@
+/* Streams on a handle: their state, reading them, and what belongs to all; see
+ * streams.h. */
+#include "core/streams/streams.h"
+
+#include <stdlib.h>
+
+enum { MOST_LOOKS = 1 << 16 };
+
+struct log_view streams_log(const struct streams *streams, uint32_t number) {
+    const struct handle *handle = streams->handle;
+    const struct geometry *g = &handle->geometry;
+    unsigned char *memory = handle->ring.memory;
+    return (struct log_view){
+        .geometry = g,
+        .log = (struct log *)(void *)(memory + g->logs_offset) + number,
+        .slots = memory + g->log_slots_offset + number * g->partition_bytes,
+        .streams = (struct stream *)(void *)(memory + g->streams_offset),
+    };
+}
+
+static void sweep(const void *context, uint32_t owner) {
+    const struct streams *streams = context;
+    for (uint32_t number = 0; number < streams->handle->geometry.options.logs; number++) {
+        const struct log_view log = streams_log(streams, number);
+        slots_sweep(&log, owner);
+    }
+}
+
+bool streams_on(struct streams *streams, struct handle *handle) {
+    *streams = (struct streams){handle, calloc(handle->geometry.options.logs, sizeof *streams->spares)};
+    if (!streams->spares) return false;
+    handle->processes.claims = (struct claims){sweep, streams};
+    return true;
+}
+
+void streams_leave(struct streams *streams) {
+    const uint32_t owner = processes_owner(&streams->handle->processes) & OWNER_MASK;
+    for (uint32_t number = 0; streams->spares && number < streams->handle->geometry.options.logs; number++) {
+        const struct log_view log = streams_log(streams, number);
+        slots_leave(&log, &streams->spares[number], owner);
+    }
+    free(streams->spares);
+    streams->spares = NULL;
+}
+
+void streams_truncate(const struct streams *streams, uint32_t number, uint64_t before) {
+    struct stream *stream = streams_at(streams, number);
+    const uint64_t versions = load_acquire(&stream->newest.low), to = before < versions ? before : versions;
+    uint64_t seen = load_relaxed(&stream->truncated);
+    while (seen < to && !cas_acq_rel(&stream->truncated, &seen, to)) {} /* streams_truncate:raise */
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+void streams_state(const struct streams *streams, uint32_t number, uint64_t now_ns, struct stream_state *state) {
+    const struct stream *stream = streams_at(streams, number);
+    uint64_t lost, expired;
+    for (int looks = 0;; looks++) { /* the ledger counts before `lost` is raised:
+                                     both of one moment, or another look */
+        lost = load_acquire(&stream->lost);
+        expired = load_acquire(&stream->expired);
+        if (load_acquire(&stream->lost) == lost || looks == MOST_LOOKS) break;
+    }
+    const uint64_t versions = load_acquire(&stream->newest.low), deleted = load_acquire(&stream->deleted),
+                   most = load_relaxed(&stream->most_events), lifetime = load_relaxed(&stream->most_ns);
+    const uint32_t could_not_be_read = (uint32_t)expired;
+    uint64_t first = larger(lost, load_relaxed(&stream->truncated));
+    *state = (struct stream_state){.versions = versions,
+                                   .lost = lost,
+                                   .discarded = lost > could_not_be_read ? lost - could_not_be_read : 0,
+                                   .exists = versions && deleted != STREAM_CLOSED && deleted != versions + 1,
+                                   .closed = deleted == STREAM_CLOSED};
+    if (state->closed) first = versions;
+    else if (deleted) first = larger(first, deleted - 1);
+    if (most && versions > most) first = larger(first, versions - most);
+    if (first > versions) first = versions; /* appended since */
+    if (lifetime && now_ns > lifetime) first = streams_find_time(streams, number, first, versions, now_ns - lifetime);
+    state->first = first;
+}
+
+enum find_status streams_read(const struct streams *streams, uint32_t number, uint64_t version, uint32_t slot,
+                              struct event_head *head, void *text, size_t room) {
+    const struct log_view log = streams_log(streams, streams_log_of(streams, number));
+    for (int looks = 0; looks < MOST_LOOKS; looks++) {
+        if (slots_read(&log, slot, head, text, room))
+            if (origin_stream(head->origin) == number && head->version == version && origin_kind(head->origin) == EVENT)
+                return FIND_OK;
+        if (version < load_acquire(&streams_at(streams, number)->lost)) return FIND_LOST;
+    }
+    return FIND_DAMAGED;
+}
+
+enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t number, uint64_t ticket,
+                                       struct event_head *head, void *text, size_t room) {
+    const struct log_view log = streams_log(streams, number);
+    const uint64_t tail = streams_tail(streams, number);
+    if (ticket >= tail) return TICKET_NOT_YET;
+    for (int looks = 0; looks < MOST_LOOKS; looks++) {
+        if (streams_tail(streams, number) > ticket + log.geometry->slots) return TICKET_LAPPED;
+        const uint64_t link = load_acquire(log_order(&log, ticket)); /* streams_read_ticket:order */
+        if (!links_ticket(link, ticket)) continue;                   /* the next ticket of this place is on its way */
+        if (linked_slot(link) >= log.geometry->log_slots) return TICKET_NONE;
+        if (!slots_read(&log, linked_slot(link), head, text, room) || !slot_has(head->word, ticket)) continue;
+        return head->position == ticket ? TICKET_EVENT : TICKET_NONE; /* kept ones were told of at their own */
+    }
+    return TICKET_LAPPED;
+}
+
+uint64_t streams_tail(const struct streams *streams, uint32_t number) {
+    return load_acquire(&streams_log(streams, number).log->tail); /* streams_tail:tail */
+}
