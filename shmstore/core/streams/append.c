@@ -33,6 +33,22 @@ struct attempt {
 
 enum decision { GO_ON, AGAIN, REFUSED };
 
+/* ---- what the processor is told of before it is needed ------------------------------------------------------------------ */
+
+enum { AHEAD = 6 };
+
+/* The first lines of a slot that is written soon. */
+static void fetch_slot(const struct log_view *log, uint32_t slot, int first_line) {
+    const char *at = (const char *)log_slot(log, slot);
+    for (int line = first_line; line < 4; line++) __builtin_prefetch(at + line * CACHE_LINE, 1);
+}
+
+/* The event that gives way to a ticket. */
+static void fetch_replaced(const struct log_view *log, uint64_t ticket) {
+    const uint64_t seen = load_relaxed(log_order(log, ticket));
+    if (seen && linked_slot(seen) < log->geometry->log_slots) __builtin_prefetch(log_slot(log, linked_slot(seen)), 1);
+}
+
 /* ---- deciding [3]
  * -----------------------------------------------------------------------------------------------------
  */
@@ -91,6 +107,7 @@ static enum decision make_way(struct attempt *a) {
         const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
         const uint32_t slot = seen ? linked_slot(seen) : NO_SLOT;
         a->replaced[i] = NO_SLOT;
+        if (a->new_events > 1) fetch_replaced(a->log, ticket + AHEAD);
         if (slot >= a->log->geometry->log_slots) continue;
         const struct event_slot *event = log_slot(a->log, slot);
         if (!slot_has(load_acquire(&event->word), ticket - a->log->geometry->slots)) continue;
@@ -155,22 +172,13 @@ static enum stream_status attempt(struct attempt *a, struct stream_answer *answe
         enum decision decision = decide(a, &status);
         if (decision == GO_ON) decision = make_way(a);
         if (decision == AGAIN) continue;
-        *answer = (struct stream_answer){a->newest, a->moment.tail, decision == GO_ON ? a->new_events : 0};
+        *answer = (struct stream_answer){a->newest, decision == GO_ON ? a->new_events : 0, a->moment.tail};
         if (decision == REFUSED) return status;
         const uint32_t first = write(a);
         POINT("before announcing");
         if (log_announce(a->log, a->moment, CHANGE_APPEND, first, a->new_events)) return STREAM_DONE;
     }
     return STREAM_DAMAGED;
-}
-
-/* Have the lines at hand that the next append of this process writes, and looks at first. */
-static void fetch_ahead(const struct attempt *a) {
-    const char *spare = a->replaced[0] == NO_SLOT ? NULL : (const char *)log_slot(a->log, a->replaced[0]);
-    for (int line = 1; spare && line < 4; line++) __builtin_prefetch(spare + line * CACHE_LINE, 1);
-    const uint64_t next = load_relaxed(log_order(a->log, a->moment.tail + a->new_events));
-    if (next && linked_slot(next) < a->log->geometry->log_slots)
-        __builtin_prefetch(log_slot(a->log, linked_slot(next)), 1);
 }
 
 /* What was claimed and not used, and what the append discarded, are for the
@@ -200,10 +208,16 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     enum stream_status status = STREAM_DAMAGED;
     switch (slots_claim(&log, spares, owner, a->count, a->claimed)) {
     case SLOTS_OK:
-        for (uint32_t i = 0; i < a->count; i++) fill(a, i);
+        for (uint32_t i = 0; i < a->count; i++) {
+            if (i + AHEAD < a->count) fetch_slot(&log, a->claimed[i + AHEAD], 0);
+            fill(a, i);
+        }
         status = attempt(a, answer);
         give_back(a, spares, owner, answer->appended);
-        if (answer->appended == 1) fetch_ahead(a);
+        if (answer->appended == 1) { /* what the next append needs first */
+            if (a->replaced[0] != NO_SLOT) fetch_slot(&log, a->replaced[0], 1);
+            fetch_replaced(&log, a->moment.tail + 1);
+        }
         if (answer->appended) handle_count(handle, answer->appended, (int64_t)a->now_ns);
         break;
     case SLOTS_NO_MEMORY: status = STREAM_NO_MEMORY; break;

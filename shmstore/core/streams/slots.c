@@ -69,7 +69,10 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
     if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
     for (int tries = 0; spares->count < count; tries++) {
         uint32_t slot = claim_free(log, spares, owner);
-        if (slot == NO_SLOT && (tries == MOST_TAKES || take(log, owner, &slot) != SLOTS_OK)) return SLOTS_DAMAGED;
+        if (slot == NO_SLOT) {
+            if (tries == MOST_TAKES || take(log, owner, &slot) != SLOTS_OK) return SLOTS_DAMAGED;
+            if (slot != NO_SLOT) spares->freed++; /* what was freed is ours: no reason to look again */
+        }
         if (slot != NO_SLOT) spares->slots[spares->count++] = slot;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -57,8 +57,8 @@ enum stream_status {
 
 struct stream_answer {
     uint64_t versions; /* that the stream had, on STREAM_CONFLICT */
-    uint64_t position; /* ticket of the first event that was appended */
-    uint32_t appended; /* how many were */
+    uint32_t appended; /* how many events were appended */
+    uint64_t position; /* ticket of the first of them */
 };
 
 /* Append events, all or none, with consecutive versions. An event whose id the
