@@ -152,7 +152,7 @@ static uint32_t write(const struct attempt *a) {
         if (!last) store_relaxed(&slot->links, (load_relaxed(&slot->links) & 0xffffffff) | a->before << 32);
         store_relaxed(&slot->time_ns, time_ns);
         store_relaxed(&slot->position, ticket);
-        store_relaxed(&slot->id_next, ticket_link(ticket, a->claimed[i]));
+        store_relaxed(&slot->id_next, chain_link(ticket, load_relaxed(&slot->id_hash), a->claimed[i]));
         store_relaxed(&slot->batch, 0);
         if (last) store_relaxed(&last->batch, a->claimed[i] + UINT64_C(1));
         else first = a->claimed[i];

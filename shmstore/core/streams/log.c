@@ -100,16 +100,18 @@ static bool put(const struct log_view *log, uint64_t change, uint64_t ticket, ui
     return true;
 }
 
-/* Make a slot the first of the chain of its id, for as long as its word is the
- * one it has before its change [9]. */
-static void chain(const struct log_view *log, struct event_slot *slot, uint64_t word, uint64_t link) {
-    atomic_u64 *first = log_chain(log, load_relaxed(&slot->id_hash));
-    uint64_t was = load_acquire(first); /* chain:first, before the word: a later event of the
-                              chain shows that it has changed */
-    uint64_t next = load_relaxed(&slot->id_next);
-    if (was == link || load_acquire(&slot->word) != word) return; /* chain:word */
-    if (next != was) cas_acq_rel(&slot->id_next, &next, was);     /* chain:next */
+/* Make a slot the first of the chain of its id, for as long as its word is the one it has before its change [9]. */
+static void chain(const struct log_view *log, uint32_t index, uint64_t word, uint64_t ticket) {
+    struct event_slot *slot = log_slot(log, index);
+    const uint64_t hash = load_relaxed(&slot->id_hash);
+    atomic_u64 *first = log_chain(log, hash);
+    uint64_t was =
+        load_acquire(first); /* chain:first, before the word: a later event of the chain shows that it has changed */
+    uint64_t next = load_relaxed(&slot->id_next), link = chain_link(ticket, hash, index);
+    if ((was & ~CHAIN_END) == link || load_acquire(&slot->word) != word) return; /* chain:word */
+    if (next != was) cas_acq_rel(&slot->id_next, &next, was);                    /* chain:next */
     POINT("chain led on");
+    if (!was || chain_age(was, ticket) > log->geometry->slots) link |= CHAIN_END;
     cas_acq_rel(first, &was, link); /* chain:slot */
     POINT("chained");
 }
@@ -120,7 +122,7 @@ static bool append_one(const struct log_view *log, uint64_t change, uint64_t tic
     uint64_t word = load_acquire(&slot->word); /* append_one:word */
     if (slot_has(word, ticket)) return true;
     if (!put(log, change, ticket, index, slot_owner(word))) return false;
-    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, slot, word, ticket_link(ticket, index));
+    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);
     if (!is_announced(log, change)) return false;
     cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* append_one:publish */
     POINT("published");
@@ -159,7 +161,7 @@ static bool finish_keep(const struct log_view *log, uint64_t change, uint64_t ti
     uint64_t seen = load_acquire(order), word = slot_bears(ticket - log->geometry->slots, 0, SLOT_PUBLISHED);
     if (links_ticket(seen, ticket)) return true; /* finish_keep:order */
     if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))
-        chain(log, slot, word, ticket_link(ticket, index));
+        chain(log, index, word, ticket);
     if (!is_announced(log, change)) return false;
     cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* finish_keep:word */
     POINT("kept");
