@@ -109,7 +109,10 @@ PyObject *header_object(struct module_state *state, const struct header *header,
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
 /* What the kinds of segment are called. */
-extern const char *const kind_names[SEGMENT_KIND_END];
+/* The kinds of segments that Python has objects for: those before streams. */
+enum { KNOWN_KINDS = SEGMENT_STREAMS };
+extern const char *const kind_names[KNOWN_KINDS];
+#define UNKNOWN_KIND "it holds streams, which this version of shmstore does not open"
 
 /* The end of every tp_dealloc. */
 static inline void free_object(PyObject *self) {

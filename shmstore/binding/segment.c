@@ -50,8 +50,8 @@ static int parse_kind(struct module_state *state, PyObject *options, uint16_t *k
     }
     if (!item) return -1;
     const bool is_text = PyUnicode_Check(item);
-    while (is_text && *kind < SEGMENT_KIND_END && PyUnicode_CompareWithASCIIString(item, kind_names[*kind])) ++*kind;
-    const int failed = !is_text || *kind == SEGMENT_KIND_END;
+    while (is_text && *kind < KNOWN_KINDS && PyUnicode_CompareWithASCIIString(item, kind_names[*kind])) ++*kind;
+    const int failed = !is_text || *kind == KNOWN_KINDS;
     PyObject *text = failed ? shown(state, item) : NULL;
     if (text)
         raise_error(state, ERROR_INVALID_OPTION, "kind is %U; it must be '%s' or '%s'", text,
@@ -155,7 +155,10 @@ static int open_header(struct module_state *state, const Py_buffer *buffer, stru
                        struct geometry *geometry) {
     struct refusal why;
     switch (layout_open(buffer->buf, (uint64_t)buffer->len, header, geometry, &why)) {
-    case HEADER_OK: return 0;
+    case HEADER_OK:
+        if (header->options.kind < KNOWN_KINDS) return 0;
+        raise_error(state, ERROR_ABI_MISMATCH, "%s; use the shmstore that made it", UNKNOWN_KIND);
+        break;
     case HEADER_FOREIGN:
         raise_error(state, ERROR_NOT_A_STORE,
                     "these bytes are not a shmstore segment: %s; it belongs to another program", why.text);

@@ -17,7 +17,7 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"GroupTallies", "labels counts tallies"},
     {"WindowTallies", "labels panes counts tallies"}};
 
-const char *const kind_names[SEGMENT_KIND_END] = {"events", "metrics"};
+const char *const kind_names[KNOWN_KINDS] = {"events", "metrics"};
 
 int add_shapes(PyObject *module, struct module_state *state) {
     PyObject *collections = PyImport_ImportModule("collections");

@@ -317,7 +317,9 @@ MUTANTS = (
         "a kind comes with its required feature",
         "a_kind_and_its_required_feature_come_together",
         "base/layout.c",
-        {"if ((h->options.kind == SEGMENT_EVENTS) != !(h->incompatible & FEATURE_METRICS)) {": "if (checksum == 77) {"},
+        {
+            "if (h->options.kind >= SEGMENT_KIND_END || h->incompatible != feature_of[h->options.kind]) {": "if (checksum == 77) {"
+        },
     ),
     Mutant(
         "a header does not promise more than is there",

@@ -10,6 +10,11 @@ static int open_bytes(Store *store, int fd, const char *path, bool writable) {
     const struct opening opening = {.fd = fd, .path = path, .writable = writable, .has_threads = FREE_THREADED};
     switch (handle_open(&store->handle, store->view.buf, (uint64_t)store->view.len, &opening, &why)) {
     case OPEN_OK:
+        if (store->handle.geometry.options.kind >= KNOWN_KINDS) {
+            handle_close(&store->handle);
+            raise_error(store->state, ERROR_ABI_MISMATCH, UNUSABLE, UNKNOWN_KIND);
+            break;
+        }
         store->mapped = true;
         if (has_metrics(store)) metrics_on(&store->metrics, &store->handle);
         return 0;
