@@ -14,7 +14,7 @@ from tests.core.side_by_side import Together, chosen
 
 Done = subprocess.CompletedProcess[str]
 
-SUPPORT = {"fuzz_questions", "harness", "records", "scanning", "stopping"}
+SUPPORT = {"fuzz_questions", "harness", "records", "scanning", "stopping", "streams_world"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
 TOGETHER = {"buffers", "cells", "exemplars", "nodes", "questions", "random_walks", "scrapes", "sharing", "threads"}

@@ -305,8 +305,7 @@ struct event_slot {
     atomic_u64 jump;         /* an earlier version: see seek.c */
     atomic_u64 jump_of_jump; /* the one that its `jump` leads to */
     atomic_u64 time_ns;
-    atomic_u64 id_next; /* the next of its chain: ticket + 1 (40 bits) | slot (24
-                         bits), or 0 */
+    atomic_u64 id_next; /* the next of its chain: a link of log.h, or 0 */
     atomic_u64 id_hash;
     atomic_u64 sizes;  /* bytes of data (32 bits) | of metadata (32 bits) */
     atomic_u64 batch;  /* events that are appended with it (32 bits, of the first)

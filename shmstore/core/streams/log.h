@@ -93,24 +93,30 @@ static inline enum slot_state slot_state(uint64_t word) { return (enum slot_stat
 static inline uint32_t slot_owner(uint64_t word) { return (uint32_t)(word >> 3) & OWNER_MASK; }
 static inline bool slot_has(uint64_t word, uint64_t ticket) { return word == slot_bears(ticket, 0, SLOT_PUBLISHED); }
 
-/* A place of `order`: ticket + 1 | slot; 0: nothing yet. */
-static inline uint64_t ticket_link(uint64_t ticket, uint32_t slot) { return ((ticket + 1) & TICKET_MASK) << 24 | slot; }
-static inline uint32_t linked_slot(uint64_t link) { return (uint32_t)link & 0xffffff; }
-static inline bool links_ticket(uint64_t link, uint64_t ticket) { return link >> 24 == ((ticket + 1) & TICKET_MASK); }
+/* A place of `order`: ticket (40 bits) | 1 | slot (23 bits); 0: nothing yet. */
+#define TICKET_LINK (UINT64_C(1) << 23)
+static inline uint64_t ticket_link(uint64_t ticket, uint32_t slot) {
+    return (ticket & TICKET_MASK) << 24 | TICKET_LINK | slot;
+}
+static inline uint32_t linked_slot(uint64_t link) { return (uint32_t)(link & (TICKET_LINK - 1)); }
+static inline bool links_ticket(uint64_t link, uint64_t ticket) {
+    return link >> 23 == ((ticket & TICKET_MASK) << 1 | 1);
+}
 
-/* A link of a chain: ticket + 1 (36 bits) | nothing is behind it (1 bit) | 5 bits of the hash | slot (22 bits). So most ids that
+/* A link of a chain: ticket (35 bits) | 1 | nothing is behind it (1 bit) | 5 bits of the hash | slot (22 bits). So most ids that
  * are not there are told without a look at a slot. */
-enum { CHAIN_TICKET_SHIFT = 28 };
+enum { CHAIN_TICKET_SHIFT = 29 };
+#define CHAIN_LINK (UINT64_C(1) << 28)
 #define CHAIN_END (UINT64_C(1) << 27)
 static inline uint64_t chain_link(uint64_t ticket, uint64_t hash, uint32_t slot) {
-    return (ticket + 1) << CHAIN_TICKET_SHIFT | hash >> 59 << 22 | slot;
+    return ticket << CHAIN_TICKET_SHIFT | CHAIN_LINK | hash >> 59 << 22 | slot;
 }
 static inline uint32_t chain_slot(uint64_t link) { return (uint32_t)link & MAX_LOG_SLOTS; }
 static inline bool chain_has_hash(uint64_t link, uint64_t hash) { return (link >> 22 & 31) == hash >> 59; }
 
-/* How many tickets before `ticket` a link was made; both count modulo 2^36. */
+/* How many tickets before `ticket` a link was made; both count modulo 2^35. */
 static inline uint64_t chain_age(uint64_t link, uint64_t ticket) {
-    return (ticket + 1 - (link >> CHAIN_TICKET_SHIFT)) & UINT64_MAX >> CHAIN_TICKET_SHIFT;
+    return (ticket - (link >> CHAIN_TICKET_SHIFT)) & UINT64_MAX >> CHAIN_TICKET_SHIFT;
 }
 
 static inline uint64_t change_word_of(uint64_t tail, enum change_what what, uint32_t slot) {
