@@ -318,7 +318,9 @@ MUTANTS = (
         "a_kind_and_its_required_feature_come_together",
         "base/layout.c",
         {
-            "if (h->options.kind >= SEGMENT_KIND_END || h->incompatible != feature_of[h->options.kind]) {": "if (checksum == 77) {"
+            "if (h->options.kind >= SEGMENT_KIND_END || h->incompatible != feature_of[h->options.kind]) {": (
+                "if (checksum == 77) {"
+            )
         },
     ),
     Mutant(
