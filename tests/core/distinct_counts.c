@@ -1,5 +1,5 @@
 /* Distinct counts, and what is asked about groups of pairs, against sorted values: few and many, numbers and texts. */
-#include "streams.h"
+#include "numbers.h"
 
 #include "core/questions/order/distinct.h"
 #include "core/questions/order/group_values.h"
@@ -7,7 +7,7 @@
 static struct distinct distinct;
 
 /* Distinct numbers of a stream: those in order that differ from the one before, and NaN. */
-static uint64_t distinct_of(const struct stream *stream) {
+static uint64_t distinct_of(const struct numbers *stream) {
     union number *sorted;
     const uint64_t count = sorted_numbers(stream, &sorted);
     uint64_t different = count > 0, nan = 0;
@@ -19,7 +19,7 @@ static uint64_t distinct_of(const struct stream *stream) {
 }
 
 /* One pass over a stream. */
-static enum pass go_over(const struct stream *stream) {
+static enum pass go_over(const struct numbers *stream) {
     struct piece piece = {.rows = 0};
     while (next_piece(stream, &piece)) distinct_add(&distinct, stream->lane, &piece.lanes, piece.mask, piece.rows);
     return distinct_end_pass(&distinct);
@@ -28,7 +28,7 @@ static enum pass go_over(const struct stream *stream) {
 static void every_shape(uint64_t count) {
     for (enum shape shape = 0; shape < SHAPES; shape++)
         for_each(lane, LANES) for (int masked = 0; masked < 2; masked++) {
-            struct stream stream = make_stream(shape, lane, count, masked);
+            struct numbers stream = make_stream(shape, lane, count, masked);
             uint64_t passes = 1;
             distinct_begin(&distinct);
             while (go_over(&stream) == PASS_AGAIN) passes++;
@@ -45,7 +45,7 @@ CASE(few_numbers) {
 CASE(more_numbers_than_the_table_holds) { every_shape(300000 * effort / 100); }
 
 CASE(a_table_just_full) {
-    struct stream stream = make_stream(ONE, LANE_UINT, DISTINCT_WORDS, false);
+    struct numbers stream = make_stream(ONE, LANE_UINT, DISTINCT_WORDS, false);
     for (uint64_t i = 0; i < stream.count; i++) stream.numbers[i].u = i; /* among them the one with hash 0 */
     for (uint64_t count = DISTINCT_WORDS * 3 / 4 - 2; count < DISTINCT_WORDS * 3 / 4 + 4; count++) {
         uint64_t passes = 1;
@@ -60,7 +60,7 @@ CASE(a_table_just_full) {
 
 CASE(numbers_that_all_change_between_passes) {
     uint64_t passes = 0;
-    struct stream stream;
+    struct numbers stream;
     distinct_begin(&distinct);
     do {
         stream = make_stream(BITS, LANE_INT, passes % 2 ? 1000 : 400000, false);
@@ -150,7 +150,7 @@ CASE(each_group_has_its_own_answers) {
     static const uint32_t CELLS[] = {0, 1, 2, 70000, UINT32_MAX};
     const uint64_t counts[] = {0, 1, 100, 60000 * effort / 100};
     for (enum shape shape = 0; shape < SHAPES; shape++) for_each(lane, LANES) for_each(count, counts) {
-            struct stream all = make_stream(shape, lane, count, count % 8);
+            struct numbers all = make_stream(shape, lane, count, count % 8);
             uint32_t *cells = calloc(count + 1, sizeof *cells);
             struct piece piece = {.rows = 0};
             struct pairs pairs;
@@ -163,7 +163,7 @@ CASE(each_group_has_its_own_answers) {
             expect_equal(pairs_sort(&pairs), PAIRS_OK);
             expect_equal(pairs_of(&pairs, 3).count, 0);
             for_each(cell, CELLS) {
-                struct stream one = make_stream(ONE, lane, count, false);
+                struct numbers one = make_stream(ONE, lane, count, false);
                 one.count = 0;
                 for (uint64_t i = 0; i < count; i++)
                     if (cells[i] == cell && (!all.mask || all.mask[i])) one.numbers[one.count++] = all.numbers[i];

@@ -1,6 +1,6 @@
 /* Quantiles against those of sorted numbers: all lanes and shapes, few and many, and records that change between
  * passes. */
-#include "streams.h"
+#include "numbers.h"
 
 #include "core/questions/order/quantile.h"
 #include "core/questions/order/sort.h"
@@ -9,13 +9,13 @@ static const double WANTED[MAX_QUANTILES] = {0.5, 0,   1,   0.25, 0.75, 0.01, 0.
                                              0.1, 0.3, 0.7, 0.9,  1e-9, 0.6,  0.05, 0.5};
 static struct quantiles quantiles;
 
-static void add_stream(const struct stream *stream) {
+static void add_stream(const struct numbers *stream) {
     struct piece piece = {.rows = 0};
     while (next_piece(stream, &piece)) quantiles_add(&quantiles, stream->lane, &piece.lanes, piece.mask, piece.rows);
 }
 
 /* Ask for the first `wanted` quantiles; returns the passes it took. */
-static uint32_t ask(const struct stream *stream, uint32_t wanted) {
+static uint32_t ask(const struct numbers *stream, uint32_t wanted) {
     quantiles_begin(&quantiles, WANTED, wanted);
     do add_stream(stream);
     while (quantiles_end_pass(&quantiles) == PASS_AGAIN);
@@ -37,7 +37,7 @@ static void expect_quantile(uint32_t i, enum lane lane, const union number *sort
     expect(found->fraction == rank - (double)low);
 }
 
-static void expect_exact(const struct stream *stream, uint32_t wanted) {
+static void expect_exact(const struct numbers *stream, uint32_t wanted) {
     union number *sorted;
     const uint64_t count = sorted_numbers(stream, &sorted);
     for (uint32_t i = 0; i < wanted; i++) expect_quantile(i, stream->lane, sorted, count);
@@ -47,7 +47,7 @@ static void expect_exact(const struct stream *stream, uint32_t wanted) {
 static void every_shape(uint64_t count, uint32_t wanted, uint32_t most_passes) {
     for (enum shape shape = 0; shape < SHAPES; shape++)
         for_each(lane, LANES) for (int masked = 0; masked < 2; masked++) {
-            struct stream stream = make_stream(shape, lane, count, masked);
+            struct numbers stream = make_stream(shape, lane, count, masked);
             const uint32_t passes = ask(&stream, wanted);
             if (passes > most_passes)
                 fail("shape %d, lane %d, %llu numbers: %u passes", shape, lane, (unsigned long long)count, passes);
@@ -67,7 +67,7 @@ CASE(all_quantiles_of_many_numbers) { every_shape(200000 * effort / 100, MAX_QUA
 
 /* The same numbers in every run: how many passes they take is then no matter of chance. */
 CASE(a_million_numbers_take_two_passes) {
-    struct stream stream = make_stream(ONE, LANE_FLOAT, 1000000, false);
+    struct numbers stream = make_stream(ONE, LANE_FLOAT, 1000000, false);
     for (int turns = 1; turns <= 8; turns += 7) {
         for (uint64_t i = 0; i < stream.count; i++)
             stream.numbers[i].f = (double)(i % (uint64_t)turns * 1000) + (double)(mixed(i) >> 11) / 0x1p53;
@@ -86,7 +86,7 @@ CASE(numbers_that_change_between_passes) {
         const enum lane lane = LANES[random_number(3)];
         const uint32_t wanted = 1 + (uint32_t)random_number(MAX_QUANTILES), changes = (uint32_t)random_number(9);
         bool was_settled[MAX_QUANTILES] = {false};
-        struct stream stream = {.count = 0};
+        struct numbers stream = {.count = 0};
         enum pass pass = PASS_AGAIN;
         quantiles_begin(&quantiles, WANTED, wanted);
         while (pass == PASS_AGAIN) {
@@ -111,7 +111,7 @@ CASE(numbers_that_change_between_passes) {
 }
 
 CASE(all_records_go_between_two_passes) {
-    struct stream stream = make_stream(EVEN, LANE_INT, 2 * QUANTILE_VALUES, false);
+    struct numbers stream = make_stream(EVEN, LANE_INT, 2 * QUANTILE_VALUES, false);
     quantiles_begin(&quantiles, WANTED, 2);
     add_stream(&stream);
     expect_equal(quantiles_end_pass(&quantiles), PASS_AGAIN);
@@ -124,7 +124,7 @@ CASE(numbers_that_flee_at_every_pass_are_settled_in_the_end) {
         uint32_t passes = 0;
         quantiles_begin(&quantiles, WANTED, MAX_QUANTILES);
         do {
-            struct stream stream = make_stream(BITS, lane, 2 * QUANTILE_VALUES, false);
+            struct numbers stream = make_stream(BITS, lane, 2 * QUANTILE_VALUES, false);
             for (uint64_t i = 0; i < stream.count; i++) { /* far away from those of the pass before */
                 const uint64_t away = (passes * 37 % 97 * 1000000 + i) * 1000;
                 if (lane == LANE_FLOAT) stream.numbers[i].f = (double)away;

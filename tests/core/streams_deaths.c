@@ -59,6 +59,14 @@ static struct doing doing_of(struct world *world, enum append_kind kind) {
                           .expected = kind == CONDITIONAL || kind == DELETING ? 0 : EXPECT_ANY};
 }
 
+/* Whoever claims next looks at the victim's slot first. */
+static void aim_at_its_claim(const struct world *world) {
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (uint32_t slot = 0; slot < log.geometry->log_slots; slot++)
+        if (slot_owner(load_relaxed(&log_slot(&log, slot)->word)) == world->users[VICTIM].owner)
+            store_relaxed(&log.log->hint, slot);
+}
+
 /* How many events of the victim's first seed can be read. */
 static uint64_t count_its(const struct world *world, uint64_t seed) {
     const struct stream_state state = state_of(world, STREAM, 0);
@@ -94,6 +102,7 @@ CASE(whoever_dies_anywhere_leaves_its_append_made_once_or_not_at_all) {
             reached += died;
             if (others == 1) add_event(world, 2, STREAM, 2); /* somebody else finishes it */
             if (others == 2) work(world, 1);
+            aim_at_its_claim(world);
             replace(world, VICTIM);
             expect_sound_streams(world);
             expect_once(world, (enum append_kind)kind);

@@ -111,12 +111,12 @@ static uint32_t steps_to(const struct world *world, uint64_t version) {
     const struct log_view log = streams_log(streams, streams_log_of(streams, STREAM));
     uint64_t slot = load_relaxed(&stream_of(world, STREAM)->newest.high);
     for (uint32_t steps = 0;; steps++) {
-        struct event_head head;
-        if (!slots_read(&log, (uint32_t)slot - 1, &head, NULL, 0)) fail("no event after %u steps", steps);
-        expect(head.version >= version);
-        if (head.version == version) return steps;
-        const bool jumps = head.jump >= version && head.jump < head.version;
-        slot = jumps ? head.links & UINT32_MAX : head.links >> 32;
+        struct event_facts facts;
+        if (!slots_read(&log, (uint32_t)slot - 1, &facts, NULL, 0)) fail("no event after %u steps", steps);
+        expect(facts.version >= version);
+        if (facts.version == version) return steps;
+        const bool jumps = facts.jump >= version && facts.jump < facts.version;
+        slot = jumps ? facts.links & UINT32_MAX : facts.links >> 32;
     }
 }
 
@@ -211,15 +211,15 @@ CASE(each_ticket_has_the_event_that_was_appended_by_it_or_none) {
             seeds[doing.answer.position + i] = wanted[i].seed;
         for (uint64_t ticket = tail < 40 ? 0 : tail - 40; ticket < tail + 40; ticket++) {
             unsigned char text[EVENT_TEXT_BYTES];
-            struct event_head head;
+            struct event_facts facts;
             const uint64_t now = streams_tail(streams, 0);
-            switch (streams_read_ticket(streams, 0, ticket, &head, text, sizeof text)) {
+            switch (streams_read_ticket(streams, 0, ticket, &facts, text, sizeof text)) {
             case TICKET_LAPPED: expect(ticket + 20 < now); break;
             case TICKET_NOT_YET: expect(ticket >= now); break;
             case TICKET_NONE: expect(!seeds[ticket] && ticket < now); break;
             case TICKET_EVENT:
-                if (origin_kind(head.origin) == EVENT)
-                    expect_equal(expect_whole_event(world, &head, text).seed, seeds[ticket]);
+                if (origin_kind(facts.origin) == EVENT)
+                    expect_equal(expect_whole_event(world, &facts, text).seed, seeds[ticket]);
                 else expect(!seeds[ticket]);
             }
         }

@@ -111,32 +111,32 @@ uint64_t add_event(struct world *world, uint32_t user, uint32_t stream, uint64_t
     return add_with_id(world, user, stream, seed, NO_ID);
 }
 
-struct event_seen expect_whole_event(const struct world *world, const struct event_head *head,
+struct event_seen expect_whole_event(const struct world *world, const struct event_facts *facts,
                                      const unsigned char *text) {
     unsigned char whole[EVENT_TEXT_BYTES];
     struct event_wish wish;
-    struct event_seen seen = {.position = head->position, .time_ns = head->time_ns};
+    struct event_seen seen = {.position = facts->position, .time_ns = facts->time_ns};
     const struct log_view log = streams_log(&world->users[0].streams, 0);
-    const size_t type = origin_type_bytes(head->origin), id = origin_id_bytes(head->origin);
-    expect(type + id + (uint32_t)head->sizes + 8 <= EVENT_TEXT_BYTES);
-    memcpy(&seen.seed, text + type + id + (uint32_t)head->sizes, 8);
+    const size_t type = origin_type_bytes(facts->origin), id = origin_id_bytes(facts->origin);
+    expect(type + id + (uint32_t)facts->sizes + 8 <= EVENT_TEXT_BYTES);
+    memcpy(&seen.seed, text + type + id + (uint32_t)facts->sizes, 8);
     if (id) memcpy(&seen.id, text + type, 8);
     make_event((struct wanted){seen.seed, seen.id}, whole, &wish);
     for (int i = 0; i < PIECES; i++)
-        expect_equal(wish.pieces[i].count, ((const size_t[]){type, id, (uint32_t)head->sizes, head->sizes >> 32})[i]);
-    expect(!memcmp(text, whole, slots_text_bytes(&log, head)));
-    expect_equal(origin_flags(head->origin), wish.flags);
+        expect_equal(wish.pieces[i].count, ((const size_t[]){type, id, (uint32_t)facts->sizes, facts->sizes >> 32})[i]);
+    expect(!memcmp(text, whole, slots_text_bytes(&log, facts)));
+    expect_equal(origin_flags(facts->origin), wish.flags);
     return seen;
 }
 
 enum find_status look(const struct world *world, uint32_t stream, uint64_t version, struct event_seen *seen) {
     const struct streams *streams = &world->users[0].streams;
     unsigned char text[EVENT_TEXT_BYTES];
-    struct event_head head;
+    struct event_facts facts;
     uint32_t slot;
     enum find_status status = streams_find(streams, stream, version, 1, &slot);
-    if (status == FIND_OK) status = streams_read(streams, stream, version, slot, &head, text, sizeof text);
-    if (status == FIND_OK) *seen = expect_whole_event(world, &head, text);
+    if (status == FIND_OK) status = streams_read(streams, stream, version, slot, &facts, text, sizeof text);
+    if (status == FIND_OK) *seen = expect_whole_event(world, &facts, text);
     return status;
 }
 

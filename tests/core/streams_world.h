@@ -69,7 +69,7 @@ struct event_seen {
 };
 enum find_status look(const struct world *world, uint32_t stream, uint64_t version, struct event_seen *seen);
 /* Expect that a copied event is whole. */
-struct event_seen expect_whole_event(const struct world *world, const struct event_head *head,
+struct event_seen expect_whole_event(const struct world *world, const struct event_facts *facts,
                                      const unsigned char *text);
 
 struct stream_state state_of(const struct world *world, uint32_t stream, uint64_t now_ns);

@@ -17,7 +17,18 @@ Done = subprocess.CompletedProcess[str]
 SUPPORT = {"fuzz_questions", "harness", "records", "scanning", "stopping", "streams_world"}
 SUITES = sorted({path.stem for path in TESTS.glob("*.c")} - SUPPORT)
 # In the others no two threads run, and ThreadSanitizer has nothing to see.
-TOGETHER = {"buffers", "cells", "exemplars", "nodes", "questions", "random_walks", "scrapes", "sharing", "threads"}
+TOGETHER = {
+    "buffers",
+    "cells",
+    "exemplars",
+    "nodes",
+    "questions",
+    "random_walks",
+    "scrapes",
+    "sharing",
+    "streams_threads",
+    "threads",
+}
 RUNS = [(kind, suite) for kind in KINDS for suite in SUITES if kind != "thread" or suite in TOGETHER]
 
 

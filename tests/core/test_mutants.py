@@ -12,6 +12,7 @@ import pytest
 from tests.core.broken_blocks import BLOCKS
 from tests.core.broken_metrics import METRICS
 from tests.core.broken_scrapes import SCRAPES
+from tests.core.broken_streams import STREAMS
 from tests.core.conftest import TESTS, Build
 from tests.core.mutant import Mutant
 from tests.core.side_by_side import Together, chosen
@@ -439,6 +440,7 @@ MUTANTS = (
     *BLOCKS,
     *METRICS,
     *SCRAPES,
+    *STREAMS,
 )
 
 

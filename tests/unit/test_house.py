@@ -50,7 +50,7 @@ DOORS = {room for room, _ in ROOMS} - FLOOR_OF.keys()  # an __init__ that import
 
 # The same for the rooms of the core: a file includes headers of its own room, and of those before a comma to its left.
 CORE_ROOMS = (
-    "base, ring waiting, processes, store, metrics questions/batches, questions/programs questions/order, "
+    "base, ring waiting, processes, store, metrics streams questions/batches, questions/programs questions/order, "
     "questions/tallies, questions"
 )
 CORE_FLOOR_OF = {room: floor for floor, rooms in enumerate(CORE_ROOMS.split(",")) for room in rooms.split()}

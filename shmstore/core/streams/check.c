@@ -83,36 +83,36 @@ static const char *fault_of_claim(const struct checking *c, uint32_t owner) {
 }
 
 /* Is its id found, and found here? */
-static const char *fault_of_id(const struct checking *c, const struct event_head *head, const unsigned char *text) {
-    const struct piece id = {text + origin_type_bytes(head->origin), origin_id_bytes(head->origin)};
-    const uint32_t stream = origin_stream(head->origin);
+static const char *fault_of_id(const struct checking *c, const struct event_facts *facts, const unsigned char *text) {
+    const struct piece id = {text + origin_type_bytes(facts->origin), origin_id_bytes(facts->origin)};
+    const uint32_t stream = origin_stream(facts->origin);
     uint64_t version;
     if (!id.count || c->unfinished) return NULL; /* in the middle of a change a chain may end early */
-    if (head->id_hash != chains_hash(stream, &id)) return "has the hash of another id";
-    if (!chains_find(&c->log, c->moment.tail, stream, &id, head->id_hash, &version))
+    if (facts->id_hash != chains_hash(stream, &id)) return "has the hash of another id";
+    if (!chains_find(&c->log, c->moment.tail, stream, &id, facts->id_hash, &version))
         return "has an id that is not found";
-    return version == head->version ? NULL : "has the id of another version";
+    return version == facts->version ? NULL : "has the id of another version";
 }
 
 static const char *fault_of_event(const struct checking *c, uint32_t slot, uint64_t word) {
     unsigned char text[MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES];
     const struct geometry *g = c->log.geometry;
-    struct event_head head;
+    struct event_facts facts;
     if (!is_settled(c, word >> 24)) return ticket_age(c, word >> 24) <= g->slots || c->unfinished ? NULL : "is too old";
-    if (!slots_read(&c->log, slot, &head, text, sizeof text)) return "cannot be read";
-    const uint32_t stream = origin_stream(head.origin);
+    if (!slots_read(&c->log, slot, &facts, text, sizeof text)) return "cannot be read";
+    const uint32_t stream = origin_stream(facts.origin);
     const uint64_t link = load_acquire(log_order(&c->log, c->moment.tail - ticket_age(c, word >> 24)));
     if (!links_ticket(link, word >> 24) || linked_slot(link) != slot) return "is not where its ticket leads";
     if (stream >= g->cell_count || streams_log_of(c->streams, stream) != c->number)
         return "has an event of no stream here";
-    if (origin_kind(head.origin) > HARD_DELETION) return "has an event of no kind";
-    if (origin_type_bytes(head.origin) > MAX_EVENT_TYPE_BYTES || origin_id_bytes(head.origin) > MAX_EVENT_ID_BYTES ||
-        (head.sizes >> 32) + (uint32_t)head.sizes > g->options.data_bytes)
+    if (origin_kind(facts.origin) > HARD_DELETION) return "has an event of no kind";
+    if (origin_type_bytes(facts.origin) > MAX_EVENT_TYPE_BYTES || origin_id_bytes(facts.origin) > MAX_EVENT_ID_BYTES ||
+        (facts.sizes >> 32) + (uint32_t)facts.sizes > g->options.data_bytes)
         return "has a larger event than there is room";
-    if (ticket_age(c, head.position) < ticket_age(c, word >> 24)) return "was appended after its ticket";
+    if (ticket_age(c, facts.position) < ticket_age(c, word >> 24)) return "was appended after its ticket";
     const uint64_t versions = load_acquire(&c->log.streams[stream].newest.low);
-    if (head.version + (origin_kind(head.origin) == EVENT) > versions) return "has a version beyond the newest";
-    return fault_of_id(c, &head, text);
+    if (facts.version + (origin_kind(facts.origin) == EVENT) > versions) return "has a version beyond the newest";
+    return fault_of_id(c, &facts, text);
 }
 
 static const char *fault_of_slot(struct checking *c, uint64_t slot) {
@@ -147,10 +147,10 @@ static const char *fault_of_chain(struct checking *c, uint64_t number) {
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static bool is_at(const struct checking *c, uint32_t stream, uint64_t version, uint64_t slot_plus_1,
-                  struct event_head *head) {
+                  struct event_facts *facts) {
     if (!slot_plus_1 || slot_plus_1 > c->log.geometry->log_slots) return false;
-    return slots_read(&c->log, (uint32_t)slot_plus_1 - 1, head, NULL, 0) && origin_stream(head->origin) == stream &&
-           origin_kind(head->origin) == EVENT && head->version == version;
+    return slots_read(&c->log, (uint32_t)slot_plus_1 - 1, facts, NULL, 0) && origin_stream(facts->origin) == stream &&
+           origin_kind(facts->origin) == EVENT && facts->version == version;
 }
 
 /* Follow the links from the newest event to the oldest that is not lost. Jumps lead to what they say, unless that is lost. */
@@ -158,16 +158,16 @@ static const char *fault_of_links(struct checking *c, uint32_t number, uint64_t 
     const struct stream *stream = c->log.streams + number;
     uint64_t at = load_acquire(&stream->newest.high), time_ns = UINT64_MAX;
     for (uint64_t version = versions; version > load_acquire(&stream->lost) && c->left; c->left--) {
-        struct event_head head, far;
-        if (!is_at(c, number, --version, at, &head))
+        struct event_facts facts, far;
+        if (!is_at(c, number, --version, at, &facts))
             return version < load_acquire(&stream->lost) ? NULL : "has a version that links do not lead to";
-        if (head.time_ns > time_ns) return "has an event that is newer than the next";
-        if (head.jump > version || head.jump_of_jump > head.jump) return "has a jump ahead";
-        if (head.jump >= load_acquire(&stream->lost) && head.jump < version &&
-            !is_at(c, number, head.jump, head.links & UINT32_MAX, &far) && head.jump >= load_acquire(&stream->lost))
+        if (facts.time_ns > time_ns) return "has an event that is newer than the next";
+        if (facts.jump > version || facts.jump_of_jump > facts.jump) return "has a jump ahead";
+        if (facts.jump >= load_acquire(&stream->lost) && facts.jump < version &&
+            !is_at(c, number, facts.jump, facts.links & UINT32_MAX, &far) && facts.jump >= load_acquire(&stream->lost))
             return "has a jump to somewhere else";
-        time_ns = head.time_ns;
-        at = head.links >> 32;
+        time_ns = facts.time_ns;
+        at = facts.links >> 32;
     }
     return NULL;
 }

@@ -143,34 +143,34 @@ void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]) {
     if (held) store_relaxed(to, word);
 }
 
-size_t slots_text_bytes(const struct log_view *log, const struct event_head *head) {
+size_t slots_text_bytes(const struct log_view *log, const struct event_facts *facts) {
     const uint64_t most = log->geometry->event_bytes - sizeof(struct event_slot);
-    const uint64_t bytes =
-        origin_type_bytes(head->origin) + origin_id_bytes(head->origin) + (head->sizes >> 32) + (uint32_t)head->sizes;
+    const uint64_t bytes = origin_type_bytes(facts->origin) + origin_id_bytes(facts->origin) + (facts->sizes >> 32) +
+                           (uint32_t)facts->sizes;
     return bytes < most ? bytes : most;
 }
 
-bool slots_read(const struct log_view *log, uint32_t index, struct event_head *head, void *text, size_t room) {
+bool slots_read(const struct log_view *log, uint32_t index, struct event_facts *facts, void *text, size_t room) {
     struct event_slot *slot = log_slot(log, index);
-    head->word = load_acquire(&slot->word); /* slots_read:word */
-    if (slot_state(head->word) != SLOT_PUBLISHED) return false;
-    head->origin = load_relaxed(&slot->origin);
-    head->version = load_relaxed(&slot->version);
-    head->position = load_relaxed(&slot->position);
-    head->links = load_relaxed(&slot->links);
-    head->jump = load_relaxed(&slot->jump);
-    head->jump_of_jump = load_relaxed(&slot->jump_of_jump);
-    head->time_ns = load_relaxed(&slot->time_ns);
-    head->id_next = load_relaxed(&slot->id_next);
-    head->id_hash = load_relaxed(&slot->id_hash);
-    head->sizes = load_relaxed(&slot->sizes);
-    size_t bytes = slots_text_bytes(log, head);
+    facts->word = load_acquire(&slot->word); /* slots_read:word */
+    if (slot_state(facts->word) != SLOT_PUBLISHED) return false;
+    facts->origin = load_relaxed(&slot->origin);
+    facts->version = load_relaxed(&slot->version);
+    facts->position = load_relaxed(&slot->position);
+    facts->links = load_relaxed(&slot->links);
+    facts->jump = load_relaxed(&slot->jump);
+    facts->jump_of_jump = load_relaxed(&slot->jump_of_jump);
+    facts->time_ns = load_relaxed(&slot->time_ns);
+    facts->id_next = load_relaxed(&slot->id_next);
+    facts->id_hash = load_relaxed(&slot->id_hash);
+    facts->sizes = load_relaxed(&slot->sizes);
+    size_t bytes = slots_text_bytes(log, facts);
     if (bytes > room) bytes = room;
     unsigned char *to = text;
     for (size_t at = 0; at < bytes; at += 8) {
         const uint64_t word = load_relaxed(slot->text + at / 8); /* slots_read:text */
         memcpy(to + at, &word, bytes - at < 8 ? bytes - at : 8);
     }
-    fence_acquire();                                /* slots_read:fence */
-    return load_relaxed(&slot->word) == head->word; /* slots_read:again */
+    fence_acquire();                                 /* slots_read:fence */
+    return load_relaxed(&slot->word) == facts->word; /* slots_read:again */
 }

@@ -42,16 +42,16 @@ enum { PIECES = 4 /* type, id, metadata, data */ };
 void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]);
 
 /* A copy of the words that describe an event. */
-struct event_head {
+struct event_facts {
     uint64_t word, origin, version, position, links, jump, jump_of_jump, time_ns, id_next, id_hash, sizes;
 };
 
 /* Copy what describes the event in a slot, and up to `room` bytes of its text.
  * False when it changed meanwhile, or has no event. */
-bool slots_read(const struct log_view *log, uint32_t slot, struct event_head *head, void *text, size_t room);
+bool slots_read(const struct log_view *log, uint32_t slot, struct event_facts *facts, void *text, size_t room);
 
 /* Bytes of an event's text, as they are told by what describes it; at most what
  * a slot holds. */
-size_t slots_text_bytes(const struct log_view *log, const struct event_head *head);
+size_t slots_text_bytes(const struct log_view *log, const struct event_facts *facts);
 
 #endif

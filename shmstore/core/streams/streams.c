@@ -79,11 +79,12 @@ void streams_state(const struct streams *streams, uint32_t number, uint64_t now_
 }
 
 enum find_status streams_read(const struct streams *streams, uint32_t number, uint64_t version, uint32_t slot,
-                              struct event_head *head, void *text, size_t room) {
+                              struct event_facts *facts, void *text, size_t room) {
     const struct log_view log = streams_log(streams, streams_log_of(streams, number));
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
-        if (slots_read(&log, slot, head, text, room))
-            if (origin_stream(head->origin) == number && head->version == version && origin_kind(head->origin) == EVENT)
+        if (slots_read(&log, slot, facts, text, room))
+            if (origin_stream(facts->origin) == number && facts->version == version &&
+                origin_kind(facts->origin) == EVENT)
                 return FIND_OK;
         if (version < load_acquire(&streams_at(streams, number)->lost)) return FIND_LOST;
     }
@@ -91,7 +92,7 @@ enum find_status streams_read(const struct streams *streams, uint32_t number, ui
 }
 
 enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t number, uint64_t ticket,
-                                       struct event_head *head, void *text, size_t room) {
+                                       struct event_facts *facts, void *text, size_t room) {
     const struct log_view log = streams_log(streams, number);
     const uint64_t tail = streams_tail(streams, number);
     if (ticket >= tail) return TICKET_NOT_YET;
@@ -100,8 +101,8 @@ enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t n
         const uint64_t link = load_acquire(log_order(&log, ticket)); /* streams_read_ticket:order */
         if (!links_ticket(link, ticket)) continue;                   /* the next ticket of this place is on its way */
         if (linked_slot(link) >= log.geometry->log_slots) return TICKET_NONE;
-        if (!slots_read(&log, linked_slot(link), head, text, room) || !slot_has(head->word, ticket)) continue;
-        return head->position == ticket ? TICKET_EVENT : TICKET_NONE; /* kept ones were told of at their own */
+        if (!slots_read(&log, linked_slot(link), facts, text, room) || !slot_has(facts->word, ticket)) continue;
+        return facts->position == ticket ? TICKET_EVENT : TICKET_NONE; /* kept ones were told of at their own */
     }
     return TICKET_LAPPED;
 }

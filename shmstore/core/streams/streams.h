@@ -108,13 +108,13 @@ uint64_t streams_find_time(const struct streams *streams, uint32_t stream, uint6
 /* Copy one event that streams_find has found. FIND_LOST: it was overwritten
  * since. */
 enum find_status streams_read(const struct streams *streams, uint32_t stream, uint64_t version, uint32_t slot,
-                              struct event_head *head, void *text, size_t room);
+                              struct event_facts *facts, void *text, size_t room);
 
 /* What has a ticket: an event that was appended by it, none, or it was passed
  * by since. */
 enum ticket_status { TICKET_EVENT, TICKET_NONE, TICKET_LAPPED, TICKET_NOT_YET };
 enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t log, uint64_t ticket,
-                                       struct event_head *head, void *text, size_t room);
+                                       struct event_facts *facts, void *text, size_t room);
 
 /* The next ticket of a log; all below it are decided. */
 uint64_t streams_tail(const struct streams *streams, uint32_t log);

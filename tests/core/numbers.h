@@ -1,6 +1,6 @@
 /* Streams of numbers of many shapes for the tests of what is asked about them, and how they come in batches. */
-#ifndef SHMSTORE_TESTS_STREAMS_H
-#define SHMSTORE_TESTS_STREAMS_H
+#ifndef SHMSTORE_TESTS_NUMBERS_H
+#define SHMSTORE_TESTS_NUMBERS_H
 
 #include "harness.h"
 
@@ -44,15 +44,15 @@ static inline union number shaped(enum shape shape, enum lane lane, uint64_t at)
     return (union number){.i = (int64_t)real};
 }
 
-struct stream {
+struct numbers {
     enum lane lane;
     uint64_t count;
     union number *numbers;
     uint8_t *mask; /* NULL: all */
 };
 
-static inline struct stream make_stream(enum shape shape, enum lane lane, uint64_t count, bool masked) {
-    struct stream stream = {lane, count, calloc(count + 1, sizeof *stream.numbers), NULL};
+static inline struct numbers make_stream(enum shape shape, enum lane lane, uint64_t count, bool masked) {
+    struct numbers stream = {lane, count, calloc(count + 1, sizeof *stream.numbers), NULL};
     if (masked) stream.mask = calloc(count + 1, 1);
     if (!stream.numbers || (masked && !stream.mask)) fail("no memory");
     for (uint64_t i = 0; i < count; i++) {
@@ -62,7 +62,7 @@ static inline struct stream make_stream(enum shape shape, enum lane lane, uint64
     return stream;
 }
 
-static inline void free_stream(struct stream stream) {
+static inline void free_stream(struct numbers stream) {
     free(stream.numbers);
     free(stream.mask);
 }
@@ -76,7 +76,7 @@ struct piece {
 };
 
 /* The next batch; false at the end. Begin with a piece of zeros. */
-static inline bool next_piece(const struct stream *stream, struct piece *piece) {
+static inline bool next_piece(const struct numbers *stream, struct piece *piece) {
     piece->first += piece->rows;
     if (piece->first == stream->count) return false;
     const uint64_t rest = stream->count - piece->first;
@@ -106,7 +106,7 @@ static inline int compare_floats(const void *a, const void *b) {
 }
 
 /* The numbers that the mask lets through and that are not NaN, in order; how many. */
-static inline uint64_t sorted_numbers(const struct stream *stream, union number **sorted) {
+static inline uint64_t sorted_numbers(const struct numbers *stream, union number **sorted) {
     static int (*const compare[])(const void *, const void *) = {compare_ints, compare_uints, compare_floats};
     uint64_t count = 0;
     if (!(*sorted = calloc(stream->count + 1, sizeof **sorted))) fail("no memory");

@@ -1,0 +1,93 @@
+"""The rules of streams, each broken: mutants for test_mutants.py."""
+
+from tests.core.mutant import Mutant
+
+STREAMS = (
+    Mutant(
+        "what is overwritten is told as lost before its slot is given up",
+        "versions_count_from_0_and_the_newest_are_read_back",
+        "streams/log.c",
+        {"raise(&stream->lost, version + 1); /* discard:lost */": ""},
+    ),
+    Mutant(
+        "what nobody could read any more is no loss",
+        "what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss",
+        "streams/log.c",
+        {"count_expired(stream, &slot->word, ticket);": "{}"},
+    ),
+    Mutant(
+        "an event is in the chain of its id",
+        "an_id_is_appended_once_for_as_long_as_its_event_has_its_slot",
+        "streams/log.c",
+        {"if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);": ""},
+    ),
+    Mutant(
+        "and at its front when it is kept",
+        "what_a_stream_has_in_reserve_is_not_overwritten_by_others",
+        "streams/log.c",
+        {
+            "if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))": (
+                "if (!index && !word)"
+            )
+        },
+    ),
+    Mutant(
+        "a reserve is of the newest versions",
+        "what_a_stream_has_in_reserve_is_not_overwritten_by_others",
+        "streams/append.c",
+        {"return version + reserve >= newest &&": "return version + 1 >= newest + reserve &&"},
+    ),
+    Mutant(
+        "what was done before is not refused",
+        "what_was_done_before_is_no_conflict",
+        "streams/append.c",
+        {"else if (!a->new_events) return": "else if (a->new_events > a->count) return"},
+    ),
+    Mutant(
+        "an append is made under its condition",
+        "an_append_is_made_if_its_stream_is_as_expected",
+        "streams/append.c",
+        {"default: return a->newest == a->expected + 1;": "default: return true;"},
+    ),
+    Mutant(
+        "a change that is announced is finished before the claims of the dead are freed",
+        "whoever_dies_anywhere_leaves_its_append_made_once_or_not_at_all",
+        "streams/slots.c",
+        {"if (!log_tidy(log, &moment)) return;": "(void)moment;"},
+    ),
+    Mutant(
+        "only the claims of the dead are freed",
+        "whoever_dies_anywhere_leaves_its_append_made_once_or_not_at_all",
+        "streams/slots.c",
+        {
+            "if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return;": (
+                "if (slot_state(word) != SLOT_CLAIMED || !owner) return;"
+            )
+        },
+    ),
+    Mutant(
+        "whoever leaves frees what it does not use",
+        "whoever_leaves_gives_back_what_it_had_claimed",
+        "streams/slots.c",
+        {"while (spares->count) free_slot(log, spares->slots[--spares->count], owner);": "spares->count = 0;"},
+    ),
+    Mutant(
+        "where two jumps are equally long the next takes both",
+        "any_of_10000_versions_is_found_in_few_steps",
+        "streams/seek.c",
+        {"if (doubled && far.links & 0xffffffff) {": "if (doubled && !far.version && far.links & 0xffffffff) {"},
+    ),
+    Mutant(
+        "no more versions are given up than there are",
+        "what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss",
+        "streams/streams.c",
+        {"to = before < versions ? before : versions;": "to = before + 0 * versions;"},
+    ),
+    Mutant(
+        "whoever copied an event looks again whether it is the same",
+        "threads_that_append_to_the_same_streams_get_every_version_once",
+        "streams/slots.c",
+        {"return load_relaxed(&slot->word) == facts->word; /* slots_read:again */": "return true;"},
+        by_race=True,
+    ),
+)
