@@ -169,16 +169,19 @@ static bool finish_keep(const struct log_view *log, uint64_t change, uint64_t ti
     return true;
 }
 
-static void finish(const struct log_view *log, uint64_t change, uint64_t tail) {
+/* False: it can never be finished, and is announced still. That is damage. */
+static bool finish(const struct log_view *log, uint64_t change, uint64_t tail) {
     const uint64_t tickets = (change_tail(change) - tail) & TICKET_MASK;
     const enum change_what what = change_what_of(change);
     bool done = false;
+    if (tickets > log->geometry->slots) return !is_announced(log, change);
     if (what == CHANGE_TAKE) done = put(log, change, tail, NO_SLOT, 0);
-    else if (change_slot(change) >= log->geometry->log_slots) return; /* damage */
+    else if (change_slot(change) >= log->geometry->log_slots) return !is_announced(log, change);
     else if (what == CHANGE_APPEND) done = finish_append(log, change, tail, tickets);
     else if (what == CHANGE_KEEP) done = finish_keep(log, change, tail);
     if (done) cas_acq_rel(&log->log->tail, &tail, tail + tickets); /* finish:tail */
     POINT("finished");
+    return done || !is_announced(log, change);
 }
 
 /* ---- announcing
@@ -192,7 +195,7 @@ bool log_tidy(const struct log_view *log, struct log_moment *moment) {
         if (!is_announced(log, change)) continue;                /* else the tail is that before it, or that after it */
         *moment = (struct log_moment){change, tail};
         if (change_tail(change) == (tail & TICKET_MASK)) return true;
-        finish(log, change, tail);
+        if (!finish(log, change, tail)) return false;
     }
     return false;
 }

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SPARES = 1024, MOST_TAKES = 1 << 24 };
+enum {
+    MOST_SPARES = 1024,
+    MOST_LOST = 1 << 16,
+    MOST_LAPS = 8
+}; /* of takes that got no slot: as many at least, and laps */
 
 /* ---- claiming [1]
  * ---------------------------------------------------------------------------------------------------
@@ -70,7 +74,9 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
     for (int tries = 0; spares->count < count; tries++) {
         uint32_t slot = claim_free(log, spares, owner);
         if (slot == NO_SLOT) {
-            if (tries == MOST_TAKES || take(log, owner, &slot) != SLOTS_OK) return SLOTS_DAMAGED;
+            if ((uint64_t)tries > count + MOST_LOST + MOST_LAPS * (uint64_t)log->geometry->log_slots ||
+                take(log, owner, &slot) != SLOTS_OK)
+                return SLOTS_DAMAGED;
             if (slot != NO_SLOT) spares->freed++; /* what was freed is ours: no reason to look again */
         }
         if (slot != NO_SLOT) spares->slots[spares->count++] = slot;

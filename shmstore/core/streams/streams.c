@@ -82,11 +82,12 @@ enum find_status streams_read(const struct streams *streams, uint32_t number, ui
                               struct event_facts *facts, void *text, size_t room) {
     const struct log_view log = streams_log(streams, streams_log_of(streams, number));
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
-        if (slots_read(&log, slot, facts, text, room))
-            if (origin_stream(facts->origin) == number && facts->version == version &&
-                origin_kind(facts->origin) == EVENT)
-                return FIND_OK;
+        const bool whole = slots_read(&log, slot, facts, text, room);
+        if (whole && origin_stream(facts->origin) == number && facts->version == version &&
+            origin_kind(facts->origin) == EVENT)
+            return FIND_OK;
         if (version < load_acquire(&streams_at(streams, number)->lost)) return FIND_LOST;
+        if (whole) break; /* else it was kept meanwhile */
     }
     return FIND_DAMAGED;
 }

@@ -1,0 +1,82 @@
+/* A segment of streams whose bytes anybody may have changed: whatever they are, each operation ends soon, and inside it. */
+#define _GNU_SOURCE
+#include "streams_world.h"
+
+#include <time.h>
+
+enum { STREAMS = 4, MOST_SECONDS = 10 /* under a slow sanitizer, too */ };
+
+static void ignore(void *context, const char *text) {
+    (void)context;
+    expect(strlen(text) < 240);
+}
+
+static void work_on(struct world *world) {
+    struct timespec before, after;
+    const struct wanted events[] = {{random_number(1000), 1 + random_number(9)}, {random_number(1000), NO_ID}};
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (uint32_t stream = 0; stream < STREAMS; stream++) {
+        const struct streams *streams = &world->users[stream].streams;
+        unsigned char text[EVENT_TEXT_BYTES];
+        struct event_facts facts;
+        uint32_t slots[8];
+        struct doing doing = {.world = world,
+                              .user = stream,
+                              .stream = stream,
+                              .count = (uint32_t)random_number(3),
+                              .events = events,
+                              .expected = EXPECT_ANY};
+        do_it(&doing);
+        expect(doing.status <= STREAM_DAMAGED);
+        const struct stream_state state = state_of(world, stream, 1000);
+        streams_truncate(streams, stream, random_number(3));
+        if (streams_find(streams, stream, state.first, 3, slots) == FIND_OK)
+            streams_read(streams, stream, state.first, slots[0], &facts, text, sizeof text);
+        streams_find_time(streams, stream, state.first, state.versions, random_number(99));
+        for (uint64_t ticket = 0; ticket < 40; ticket += 3)
+            streams_read_ticket(streams, 0, streams_tail(streams, 0) - ticket, &facts, text, sizeof text);
+    }
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    slots_sweep(&log, world->users[4].owner);
+    check_streams(&world->users[0].streams, ignore, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    expect(after.tv_sec - before.tv_sec < MOST_SECONDS);
+}
+
+static struct world *make_used_world(void) {
+    struct world *world = make_world((struct shape){.capacity = 9, .streams = STREAMS});
+    store_relaxed(&stream_of(world, 1)->reserve, 2);
+    for (uint64_t i = 0; i < 40; i++)
+        add_with_id(world, (uint32_t)random_number(USERS), (uint32_t)random_number(STREAMS), i, random_number(9));
+    return world;
+}
+
+CASE(a_change_of_nonsense_harms_nothing_else_and_ends_soon) {
+    static const uint64_t ahead[] = {0, 1, 2, 9, 10, 1000, TICKET_MASK};
+    for (uint32_t what = 0; what < 4; what++) for_each(tickets, ahead) for (uint32_t slot = 0; slot < 90; slot += 4) {
+            struct world *world = make_used_world();
+            const struct log_view log = streams_log(&world->users[0].streams, 0);
+            const uint64_t tail = load_relaxed(&log.log->tail) + tickets;
+            store_relaxed(&log.log->change, change_word_of(tail, (enum change_what)what, slot > 80 ? NO_SLOT : slot));
+            if (slot % 8) store_relaxed(&log_slot(&log, slot % 78)->batch, slot % 78 + 1); /* a circle */
+            work_on(world);
+            free_world(world);
+        }
+}
+
+CASE(no_change_of_any_bytes_of_streams_leads_outside_the_segment_or_round_for_ever) {
+    for (uint64_t i = 0; i < 3 * effort; i++) {
+        struct world *world = make_used_world();
+        const uint64_t first = world->geometry.logs_offset, bytes = world->geometry.total_bytes - first;
+        for (uint64_t changes = 1 + random_number(40); changes; changes--) {
+            const uint64_t at = first + random_number(bytes / 8) * 8;
+            uint64_t value = random_number(2) ? random_number(UINT64_MAX) : random_number(100), old;
+            memcpy(&old, world->memory + at, 8);
+            if (random_number(2)) value = old ^ UINT64_C(1) << random_number(64);
+            memcpy(world->memory + at, &value, 8);
+            if (!random_number(10)) work_on(world);
+        }
+        work_on(world);
+        free_world(world);
+    }
+}
