@@ -15,15 +15,18 @@
 Any other process: `shmstore.attach("orders")`.
 """
 
+from shmstore._core import Event
 from shmstore.coordinator import Coordinator
 from shmstore.errors import (
     AbiMismatch,
     AccessDenied,
     DamagedSegment,
+    EventTooLarge,
     FieldError,
     FieldTypeError,
     InvalidCall,
     InvalidCapacity,
+    InvalidEvent,
     InvalidName,
     InvalidOption,
     InvalidSchema,
@@ -41,8 +44,12 @@ from shmstore.errors import (
     StoreExists,
     StoreNotFound,
     StoreUnlinked,
+    StreamDeleted,
+    StreamTableFull,
+    StreamTruncated,
     SystemRefused,
     TooManyFiles,
+    WrongExpectedVersion,
     WrongKind,
 )
 from shmstore.events.series import Series, series
@@ -75,10 +82,15 @@ from shmstore.records.fields import (
 )
 from shmstore.records.record import Record
 from shmstore.records.schema import Schema
+from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
+from shmstore.streams.reading import Reading
+from shmstore.streams.store import StreamStore, attach_streams, create_streams, open_streams
+from shmstore.streams.stream import Retention, Stream
 from shmstore.tables.column import Column
 from shmstore.tables.table import Table
 
 __all__ = [
+    "ANY",
     "AbiMismatch",
     "AccessDenied",
     "Bool",
@@ -87,7 +99,11 @@ __all__ = [
     "Coordinator",
     "Cursor",
     "DamagedSegment",
+    "EXISTS",
+    "Event",
     "EventStore",
+    "EventTooLarge",
+    "ExpectedVersion",
     "Expression",
     "FieldError",
     "FieldTypeError",
@@ -102,12 +118,15 @@ __all__ = [
     "Int8",
     "InvalidCall",
     "InvalidCapacity",
+    "InvalidEvent",
     "InvalidName",
     "InvalidOption",
     "InvalidSchema",
     "Key",
     "KeyTableFull",
     "NOW",
+    "NO_STREAM",
+    "NewEvent",
     "NoSpace",
     "NotAStore",
     "NotPicklable",
@@ -116,7 +135,9 @@ __all__ = [
     "ProcessTableFull",
     "Query",
     "ReadOnlyStore",
+    "Reading",
     "Record",
+    "Retention",
     "Schema",
     "SchemaMismatch",
     "Series",
@@ -128,6 +149,11 @@ __all__ = [
     "StoreExists",
     "StoreNotFound",
     "StoreUnlinked",
+    "Stream",
+    "StreamDeleted",
+    "StreamStore",
+    "StreamTableFull",
+    "StreamTruncated",
     "Summary",
     "SystemRefused",
     "Table",
@@ -138,12 +164,16 @@ __all__ = [
     "UInt32",
     "UInt64",
     "UInt8",
+    "WrongExpectedVersion",
     "WrongKind",
     "attach",
+    "attach_streams",
     "create",
+    "create_streams",
     "field",
     "list_stores",
     "open",
+    "open_streams",
     "series",
     "unlink",
 ]

@@ -5,7 +5,7 @@ A *position* is one integer for (partition, ticket): ``ticket * partitions + par
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Required, Self, TypeAlias, TypedDict, Unpack, final
+from typing import Any, Final, Literal, NamedTuple, Required, Self, TypeAlias, TypedDict, TypeVar, Unpack, final
 
 from typing_extensions import Buffer
 
@@ -78,19 +78,25 @@ class Options(TypedDict, total=False):
     A header has each that its kind has, and `plan` needs all of these but `kind`, which is "events" when left out.
     """
 
-    kind: Literal["events", "metrics"]
-    capacity: Required[int]  # records; of metrics, series
+    kind: Literal["events", "metrics", "streams"]
+    capacity: Required[int]  # records; of metrics, series; of streams, events
     processes: Required[int]
-    # of events
+    # of events, and of streams
     partitions: int
+    # of events
     layout: int
     rule: int
     keys: int
     # of metrics
     exemplars: int
+    # of streams
+    data_bytes: int  # most of one event, with its metadata
+    streams: int
 
 class Plan(NamedTuple):
-    """Where everything lies in a segment of given fields and options. Metrics have no slots and no records."""
+    """Where everything lies in a segment of given fields and options. Metrics have no slots and no records; of streams,
+    `record_bytes` is what an event takes.
+    """
 
     size: int
     slots: int
@@ -175,6 +181,40 @@ class MetricsRoom(NamedTuple):
     exemplars: int
     refused: int
 
+class StreamsRoom(NamedTuple):
+    """What a streams segment holds (best-effort): names that are taken, streams that exist, events that have a slot,
+    and tickets that were handed out.
+    """
+
+    names: int
+    streams: int
+    events: int
+    tickets: int
+
+class StreamState(NamedTuple):
+    """How a stream is at some instant of the call.
+
+    `versions` is how many there ever were, `first` the first that can be read (`versions` when none can), those below
+    `lost` were overwritten, of which `discarded` could still be read by then. It `exists` when it was appended to since
+    it was last deleted, and is `closed` when it was deleted for ever.
+    """
+
+    versions: int
+    first: int
+    lost: int
+    discarded: int
+    exists: bool
+    closed: bool
+
+class Retention(NamedTuple):
+    """How much of a stream is kept: at most so many events, no older than so long; 0: without limit. Its newest
+    `reserve` events are not overwritten by those of other streams.
+    """
+
+    events: int
+    age_ns: int
+    reserve: int
+
 _Number: TypeAlias = int | float
 _Value: TypeAlias = int | float | str | bytes | None
 """Of a field: a Timestamp as an int of ns, a Key as its text, None when its text is lost."""
@@ -223,8 +263,8 @@ class WindowTallies(NamedTuple):
 def plan(fields: Sequence[tuple[str, int, int]], options: Options) -> Plan:
     """The layout of a segment before it exists.
 
-    Metrics have no fields. Raises InvalidCapacity (a limit), InvalidSchema (fields) and InvalidOption (another kind),
-    naming what was asked and what is allowed.
+    Metrics and streams have no fields. Raises InvalidCapacity (a limit), InvalidSchema (fields) and InvalidOption
+    (another kind), naming what was asked and what is allowed.
     """
 
 def format(
@@ -483,7 +523,8 @@ class Cursor:
 class Store(_Asked):
     """A segment of any kind over mapped bytes. Holds a buffer export of `buffer` until `close`.
 
-    What is of records raises WrongKind on a metrics segment, and `metrics_room` on a store: see the headings.
+    What is of records raises WrongKind on a segment of another kind, as `metrics_room` and `streams_room` do on a
+    store.
     """
 
     def __init__(
@@ -584,6 +625,8 @@ class Store(_Asked):
         """One per partition (of records)."""
     def metrics_room(self) -> MetricsRoom:
         """What a metrics segment holds, and has room for. Reads all of its nodes."""
+    def streams_room(self) -> StreamsRoom:
+        """What a streams segment holds. Looks at all of its streams."""
     def header(self) -> Header: ...
     def plan(self) -> Plan: ...
     def places(self) -> list[Place]:
@@ -735,3 +778,93 @@ class Summary(Series):
     """The updates of a summary."""
 
     def observe(self, amount: float) -> None: ...
+
+class Streams:
+    """What all streams of a store have in common.
+
+    `encode` turns data or metadata, which it calls by the name that is given, into bytes of JSON; `id_text` turns an
+    event id that is no str into one; `new_event` is the tuple type of (data, type, event_id, metadata) in a batch;
+    `expected` stands for any version, for none, and for some.
+    """
+
+    store: Final[Store]
+    def __new__(
+        cls,
+        store: Store,
+        *,
+        encode: Callable[[Any, str], bytes],
+        id_text: Callable[[Any], str],
+        new_event: type[tuple[Any, ...]],
+        expected: tuple[object, object, object],
+    ) -> Streams: ...
+    def stream(self, type: type[_AnyStream], name: str, /) -> _AnyStream:
+        """The stream of this name. It need not exist. Raises InvalidName."""
+    def names(self, prefix: str, /) -> list[str]:
+        """The names of all streams that exist and begin with this, in the order of their first appends."""
+    def count(self) -> int:
+        """How many streams exist."""
+
+class Stream:
+    """One stream. Nothing is made of it before something is appended."""
+
+    name: Final[str]
+    streams: Final[Streams]
+    def append(
+        self,
+        data: Any,
+        *,
+        type: str | None = None,
+        expected_version: object = ...,
+        event_id: object = None,
+        metadata: Any = None,
+    ) -> int:
+        """Append one event and return its version. Nothing is left behind when it is refused."""
+    def append_events(self, events: Iterable[Any], expected_version: object, /) -> list[int]:
+        """Append many with consecutive versions, all or none, and return their versions."""
+    def delete_events(self, for_ever: bool, expected_version: object, /) -> None:
+        """Delete the stream: its versions go on with the next append, or never."""
+    def truncate_before(self, version: int, /) -> None:
+        """Give up all versions below."""
+    def set_retention(self, events: int, age_ns: int, reserve: int, /) -> None:
+        """How much is kept, as in Retention; -1 leaves it as it is."""
+    def get_retention(self) -> Retention: ...
+    def state(self) -> StreamState: ...
+    @property
+    def version(self) -> int:
+        """The version of its newest event, also of one that cannot be read any more; -1 when there never was one."""
+    def find_time(self, time_ns: int, /) -> int:
+        """The first version that can be read whose event is not older; that of the next event when there is none."""
+    def block(self, first: int, count: int, /) -> list[Event] | int:
+        """The events from this version on, at most so many and not more than 65,536; or, when the first cannot be read
+        any more, the first version that can.
+
+        Raises StreamDeleted, DamagedSegment.
+        """
+
+_AnyStream = TypeVar("_AnyStream", bound=Stream)
+
+@final
+class Event:
+    """One event of a stream: a private copy, which stays as it is."""
+
+    stream: Final[str]
+    version: Final[int]
+    position: Final[int]
+    event_id: Final[str | None]
+    type: Final[str | None]
+    timestamp: Final[int]
+    def __new__(
+        cls,
+        stream: str,
+        version: int,
+        position: int,
+        event_id: str | None,
+        type: str | None,
+        data: Any,
+        metadata: Any,
+        timestamp: int,
+    ) -> Event: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def metadata(self) -> Any: ...

@@ -3,7 +3,7 @@
     ShmStoreError (Exception)
     │
     │   a request that cannot be met
-    ├── InvalidName (ValueError)             a store's name is not of the form [A-Za-z0-9._-]{1,200}
+    ├── InvalidName (ValueError)             the name of a store, [A-Za-z0-9._-]{1,200}, or of a stream, is wrong
     ├── InvalidSchema (ValueError)           a record declaration cannot be stored
     ├── InvalidOption (ValueError)           an option has a value that is not allowed
     │   └── InvalidCapacity                  a size is zero, negative or beyond a limit of the format
@@ -18,7 +18,7 @@
     ├── SystemRefused (OSError)              the system lacks, or forbids, something that a store needs
     ├── AccessDenied (PermissionError)       the segment's mode keeps this user out
     ├── NotAStore (ValueError)               the bytes are another program's
-    ├── WrongKind (ValueError)               the segment holds metrics where a store was expected, or the reverse
+    ├── WrongKind (ValueError)               the segment holds something else: records, streams or metrics
     ├── AbiMismatch (ValueError)             made by an incompatible version or byte order
     ├── SchemaMismatch (ValueError)          the segment's fields are not those asked for
     ├── DamagedSegment (ValueError)          the header's checksum, sizes or offsets do not hold
@@ -27,10 +27,18 @@
     ├── FieldError (ValueError)              a value or a field's name does not fit the schema; `.field` names it
     │   └── FieldTypeError (TypeError)       ... it is of the wrong type, is missing or is unknown
     │
+    │   a stream
+    ├── InvalidEvent (ValueError)            an event cannot be stored: its type, id, metadata or data
+    │   └── EventTooLarge                    its data and metadata take more bytes than the store has for them
+    ├── WrongExpectedVersion (RuntimeError)  the stream is at another version; `.expected`, `.actual`
+    ├── StreamTruncated (LookupError)        versions that were asked for are gone; `.first` is there
+    ├── StreamDeleted (RuntimeError)         the stream was deleted for ever
+    │
     │   a store in use
     ├── KeyTableFull (RuntimeError)          no room for a new key; known keys go on working
     ├── ProcessTableFull (RuntimeError)      no room for another process; readers do not need any
     ├── SeriesTableFull (RuntimeError)       no room for another series of metrics that are strict
+    ├── StreamTableFull (RuntimeError)       no room for another stream; known streams go on working
     ├── PartitionStalled (RuntimeError)      live writers hold every slot that an append could take
     ├── ReadOnlyStore (PermissionError)      the store was attached for reading only
     ├── StoreClosed (ValueError)             used after `close`
@@ -46,7 +54,7 @@ class ShmStoreError(Exception):
 
 
 class InvalidName(ShmStoreError, ValueError):
-    """A store's name is not of the form [A-Za-z0-9._-]{1,200}."""
+    """A store's name is not of the form [A-Za-z0-9._-]{1,200}, or a stream's does not take 1 to 255 bytes of UTF-8."""
 
 
 class InvalidSchema(ShmStoreError, ValueError):
@@ -110,7 +118,7 @@ class NotAStore(ShmStoreError, ValueError):
 
 
 class WrongKind(ShmStoreError, ValueError):
-    """The segment holds metrics where a store was expected, or the reverse."""
+    """The segment holds something else than was expected: records, streams or metrics."""
 
 
 class AbiMismatch(ShmStoreError, ValueError):
@@ -140,12 +148,65 @@ class FieldTypeError(FieldError, TypeError):
     """A value is of the wrong type, or a field is missing or unknown."""
 
 
+class InvalidEvent(ShmStoreError, ValueError):
+    """An event cannot be stored. The message names the part of it and what was found there."""
+
+
+class EventTooLarge(InvalidEvent):
+    """The data and metadata of an event take `size` bytes; the store has room for `limit` in each event."""
+
+    def __init__(self, size: int, limit: int, message: str) -> None:
+        super().__init__(size, limit, message)
+        self.size, self.limit = size, limit
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
+class WrongExpectedVersion(ShmStoreError, RuntimeError):
+    """A stream is not as an append expected, so nothing was appended.
+
+    `stream` is its name, `expected` what was asked for, and `actual` the version of its newest event, -1 when there is
+    none.
+    """
+
+    def __init__(self, stream: str, expected: object, actual: int, message: str) -> None:
+        super().__init__(stream, expected, actual, message)
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
+class StreamTruncated(ShmStoreError, LookupError):
+    """Versions that were asked for are gone: overwritten, truncated, too old or deleted.
+
+    `stream` is the name of the stream, `version` the first that is missing, and `first` the first that can still be
+    read: the version that the next event will have, when none can.
+    """
+
+    def __init__(self, stream: str, version: int, first: int, message: str) -> None:
+        super().__init__(stream, version, first, message)
+        self.stream, self.version, self.first = stream, version, first
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
+
+
+class StreamDeleted(ShmStoreError, RuntimeError):
+    """The stream was deleted for ever: it cannot be read, and nothing can be appended to it."""
+
+
 class KeyTableFull(ShmStoreError, RuntimeError):
     """There is no room for a new key; known keys go on working."""
 
 
 class SeriesTableFull(ShmStoreError, RuntimeError):
     """There is no room for another series. Only metrics that are configured with strict=True raise this."""
+
+
+class StreamTableFull(ShmStoreError, RuntimeError):
+    """There is no room for the name of another stream; known streams go on working."""
 
 
 class ProcessTableFull(ShmStoreError, RuntimeError):

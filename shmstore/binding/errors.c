@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidSchema",    "InvalidOption",   "InvalidCapacity",  "NotAStore",      "WrongKind",
-    "AbiMismatch",      "DamagedSegment",  "FieldError",       "FieldTypeError", "KeyTableFull",
-    "ProcessTableFull", "SeriesTableFull", "PartitionStalled", "ReadOnlyStore",  "StoreClosed",
-    "StoreUnlinked",    "TooManyFiles",    "SystemRefused",    "AccessDenied",   "NotPicklable"};
+    "InvalidName",   "InvalidSchema",    "InvalidOption",   "InvalidCapacity",  "NotAStore",
+    "WrongKind",     "AbiMismatch",      "DamagedSegment",  "FieldError",       "FieldTypeError",
+    "KeyTableFull",  "ProcessTableFull", "SeriesTableFull", "StreamTableFull",  "WrongExpectedVersion",
+    "StreamDeleted", "InvalidEvent",     "EventTooLarge",   "PartitionStalled", "ReadOnlyStore",
+    "StoreClosed",   "StoreUnlinked",    "TooManyFiles",    "SystemRefused",    "AccessDenied",
+    "NotPicklable"};
 
 int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");
@@ -27,6 +29,12 @@ PyObject *raise_error(struct module_state *state, enum error error, const char *
     va_start(arguments, format);
     PyErr_FormatV(state->errors[error], format, arguments);
     va_end(arguments);
+    return NULL;
+}
+
+PyObject *raise_error_of(struct module_state *state, enum error error, PyObject *values) {
+    if (values) PyErr_SetObject(state->errors[error], values);
+    Py_XDECREF(values);
     return NULL;
 }
 

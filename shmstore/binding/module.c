@@ -5,6 +5,8 @@
 #include "binding/cursors/cursor.h"
 #include "binding/metrics/series.h"
 #include "binding/segment.h"
+#include "binding/streams/event.h"
+#include "binding/streams/stream.h"
 #include "binding/tables/tables.h"
 
 static PyMethodDef functions[] = {
@@ -62,7 +64,8 @@ static PyType_Spec *const specs[TYPE_COUNT] = {
     [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,       [TYPE_FOLLOWING] = &following_spec,
     [TYPE_PACKED] = &packed_spec,     [TYPE_METRICS] = &metrics_spec, [TYPE_SERIES] = &series_spec,
     [TYPE_COUNTER] = &counter_spec,   [TYPE_GAUGE] = &gauge_spec,     [TYPE_HISTOGRAM] = &histogram_spec,
-    [TYPE_SUMMARY] = &summary_spec,
+    [TYPE_SUMMARY] = &summary_spec,   [TYPE_STREAMS] = &streams_spec, [TYPE_STREAM] = &stream_spec,
+    [TYPE_EVENT] = &event_spec,
 };
 
 /* The types on top of Series, which comes before them. */
@@ -106,6 +109,7 @@ static int core_exec(PyObject *module) {
     DO((state)->datetime_type);                                                                                        \
     DO((state)->unix_epoch);                                                                                           \
     DO((state)->shown);                                                                                                \
+    DO((state)->json_loads);                                                                                           \
     DO((state)->near);                                                                                                 \
     DO((state)->moment_ns)
 

@@ -7,6 +7,7 @@
 #include "core/base/layout.h"
 
 enum error {
+    ERROR_INVALID_NAME,
     ERROR_INVALID_SCHEMA,
     ERROR_INVALID_OPTION,
     ERROR_INVALID_CAPACITY,
@@ -19,6 +20,11 @@ enum error {
     ERROR_KEY_TABLE_FULL,
     ERROR_PROCESS_TABLE_FULL,
     ERROR_SERIES_TABLE_FULL,
+    ERROR_STREAM_TABLE_FULL,
+    ERROR_WRONG_EXPECTED_VERSION,
+    ERROR_STREAM_DELETED,
+    ERROR_INVALID_EVENT,
+    ERROR_EVENT_TOO_LARGE,
     ERROR_PARTITION_STALLED,
     ERROR_READ_ONLY_STORE,
     ERROR_STORE_CLOSED,
@@ -40,6 +46,9 @@ enum shape {
     SHAPE_REAPED,
     SHAPE_GAP,
     SHAPE_METRICS_ROOM,
+    SHAPE_STREAMS_ROOM,
+    SHAPE_STREAM_STATE,
+    SHAPE_RETENTION,
     SHAPE_TALLY,
     SHAPE_TALLIED,
     SHAPE_TALLY_COLUMNS,
@@ -60,13 +69,16 @@ enum type {
     TYPE_GAUGE,
     TYPE_HISTOGRAM,
     TYPE_SUMMARY,
+    TYPE_STREAMS,
+    TYPE_STREAM,
+    TYPE_EVENT,
     TYPE_COLUMN,
     TYPE_APPENDER,
     TYPE_ROWS,
     TYPE_FOLLOWING,
     TYPE_PACKED,
     TYPE_COUNT,
-    LAST_PUBLIC_TYPE = TYPE_SUMMARY /* those behind it are met as results only: the module does not name them */
+    LAST_PUBLIC_TYPE = TYPE_EVENT /* those behind it are met as results only: the module does not name them */
 };
 
 struct module_state {
@@ -74,6 +86,7 @@ struct module_state {
     PyObject *shapes[SHAPE_COUNT];        /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
+    PyObject *json_loads;                 /* NULL before it is needed */
     PyTypeObject *types[TYPE_COUNT];
 };
 
@@ -86,6 +99,8 @@ int add_shapes(PyObject *module, struct module_state *state);
 int load_errors(struct module_state *state);
 
 PyObject *raise_error(struct module_state *state, enum error error, const char *format, ...);
+/* One that is made of several values, which it says itself. Takes the reference to the tuple of them, which may be NULL. */
+PyObject *raise_error_of(struct module_state *state, enum error error, PyObject *values);
 /* The error of a system call that `what` needed, from errno. */
 PyObject *raise_system_error(struct module_state *state, const char *what);
 /* Clear an error that other code raised, so that the caller can raise its own. Returns false, and keeps the error, when
@@ -109,10 +124,7 @@ PyObject *header_object(struct module_state *state, const struct header *header,
 PyObject *plan_object(struct module_state *state, const struct geometry *geometry);
 
 /* What the kinds of segment are called. */
-/* The kinds of segments that Python has objects for: those before streams. */
-enum { KNOWN_KINDS = SEGMENT_STREAMS };
-extern const char *const kind_names[KNOWN_KINDS];
-#define UNKNOWN_KIND "it holds streams, which this version of shmstore does not open"
+extern const char *const kind_names[SEGMENT_KIND_END];
 
 /* The end of every tp_dealloc. */
 static inline void free_object(PyObject *self) {

@@ -7,13 +7,15 @@
 
 /* ---- fields and options from Python -------------------------------------------------------------------------------- */
 
-static int parse_fields(struct module_state *state, PyObject *argument, bool is_metrics, struct field_spec *specs,
-                        uint16_t *count) {
+static int parse_fields(struct module_state *state, PyObject *argument, enum segment_kind kind,
+                        struct field_spec *specs, uint16_t *count) {
     PyObject *list = PySequence_List(argument);
     if (!list) return -1;
     Py_ssize_t length = PyList_Size(list);
-    int failed = is_metrics ? length > 0 : length < 1 || length > MAX_FIELDS;
-    if (failed && is_metrics) raise_error(state, ERROR_INVALID_SCHEMA, "metrics have no fields, found %zd", length);
+    const bool has_none = kind != SEGMENT_EVENTS;
+    int failed = has_none ? length > 0 : length < 1 || length > MAX_FIELDS;
+    if (failed && has_none)
+        raise_error(state, ERROR_INVALID_SCHEMA, "%s have no fields, found %zd", kind_names[kind], length);
     else if (failed)
         raise_error(state, ERROR_INVALID_SCHEMA, "a record has 1 to %d fields, found %zd", MAX_FIELDS, length);
     memset(specs, 0, MAX_FIELDS * sizeof *specs);
@@ -50,12 +52,12 @@ static int parse_kind(struct module_state *state, PyObject *options, uint16_t *k
     }
     if (!item) return -1;
     const bool is_text = PyUnicode_Check(item);
-    while (is_text && *kind < KNOWN_KINDS && PyUnicode_CompareWithASCIIString(item, kind_names[*kind])) ++*kind;
-    const int failed = !is_text || *kind == KNOWN_KINDS;
+    while (is_text && *kind < SEGMENT_KIND_END && PyUnicode_CompareWithASCIIString(item, kind_names[*kind])) ++*kind;
+    const int failed = !is_text || *kind == SEGMENT_KIND_END;
     PyObject *text = failed ? shown(state, item) : NULL;
     if (text)
-        raise_error(state, ERROR_INVALID_OPTION, "kind is %U; it must be '%s' or '%s'", text,
-                    kind_names[SEGMENT_EVENTS], kind_names[SEGMENT_METRICS]);
+        raise_error(state, ERROR_INVALID_OPTION, "kind is %U; it must be '%s', '%s' or '%s'", text,
+                    kind_names[SEGMENT_EVENTS], kind_names[SEGMENT_METRICS], kind_names[SEGMENT_STREAMS]);
     Py_XDECREF(text);
     Py_DECREF(item);
     return failed ? -1 : 0;
@@ -82,25 +84,29 @@ static int parse_option(struct module_state *state, PyObject *options, const cha
 
 static int parse_geometry(struct module_state *state, PyObject *fields, PyObject *mapping, struct field_spec *specs,
                           struct geometry *g) {
+    enum { EVENTS = 1 << SEGMENT_EVENTS, METRICS = 1 << SEGMENT_METRICS, STREAMS = 1 << SEGMENT_STREAMS };
     static const struct {
         const char *name;
         size_t offset;
-        bool of_events, of_metrics;
-    } narrow[] = {{"partitions", offsetof(struct options, partitions), true, false},
-                  {"layout", offsetof(struct options, layout), true, false},
-                  {"rule", offsetof(struct options, rule), true, false},
-                  {"keys", offsetof(struct options, keys), true, false},
-                  {"exemplars", offsetof(struct options, exemplars), false, true},
-                  {"processes", offsetof(struct options, processes), true, true}};
+        unsigned kinds;
+    } narrow[] = {{"partitions", offsetof(struct options, partitions), EVENTS},
+                  {"partitions", offsetof(struct options, logs), STREAMS},
+                  {"layout", offsetof(struct options, layout), EVENTS},
+                  {"rule", offsetof(struct options, rule), EVENTS},
+                  {"keys", offsetof(struct options, keys), EVENTS},
+                  {"exemplars", offsetof(struct options, exemplars), METRICS},
+                  {"data_bytes", offsetof(struct options, data_bytes), STREAMS},
+                  {"streams", offsetof(struct options, streams), STREAMS},
+                  {"processes", offsetof(struct options, processes), EVENTS | METRICS | STREAMS}};
     struct options options = {0};
     if (parse_kind(state, mapping, &options.kind)) return -1;
-    const bool is_metrics = options.kind == SEGMENT_METRICS;
-    if (parse_fields(state, fields, is_metrics, specs, &options.field_count) ||
-        parse_option(state, mapping, "capacity", is_metrics ? "series" : "capacity", UINT64_MAX - 1, &options.capacity))
+    const char *capacity = options.kind == SEGMENT_METRICS ? "series" : "capacity";
+    if (parse_fields(state, fields, options.kind, specs, &options.field_count) ||
+        parse_option(state, mapping, "capacity", capacity, UINT64_MAX - 1, &options.capacity))
         return -1;
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
         uint64_t value;
-        if (is_metrics ? !narrow[i].of_metrics : !narrow[i].of_events) continue;
+        if (!(narrow[i].kinds & 1u << options.kind)) continue;
         if (parse_option(state, mapping, narrow[i].name, narrow[i].name, UINT32_MAX, &value)) return -1;
         uint32_t small = (uint32_t)value;
         memcpy((char *)&options + narrow[i].offset, &small, sizeof small);
@@ -155,10 +161,7 @@ static int open_header(struct module_state *state, const Py_buffer *buffer, stru
                        struct geometry *geometry) {
     struct refusal why;
     switch (layout_open(buffer->buf, (uint64_t)buffer->len, header, geometry, &why)) {
-    case HEADER_OK:
-        if (header->options.kind < KNOWN_KINDS) return 0;
-        raise_error(state, ERROR_ABI_MISMATCH, "%s; use the shmstore that made it", UNKNOWN_KIND);
-        break;
+    case HEADER_OK: return 0;
     case HEADER_FOREIGN:
         raise_error(state, ERROR_NOT_A_STORE,
                     "these bytes are not a shmstore segment: %s; it belongs to another program", why.text);

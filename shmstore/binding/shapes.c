@@ -11,13 +11,16 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"Reaped", "place pid voided released"},
     {"Gap", "partition first end reason"},
     {"MetricsRoom", "nodes used declarations series exemplars refused"},
+    {"StreamsRoom", "names streams events tickets"},
+    {"StreamState", "versions first lost discarded exists closed"},
+    {"Retention", "events age_ns reserve"},
     {"Tally", "sum low high squares"},
     {"Tallied", "records tallies"},
     {"TallyColumns", "sums lows highs squares"},
     {"GroupTallies", "labels counts tallies"},
     {"WindowTallies", "labels panes counts tallies"}};
 
-const char *const kind_names[KNOWN_KINDS] = {"events", "metrics"};
+const char *const kind_names[SEGMENT_KIND_END] = {"events", "metrics", "streams"};
 
 int add_shapes(PyObject *module, struct module_state *state) {
     PyObject *collections = PyImport_ImportModule("collections");
@@ -64,6 +67,9 @@ static PyObject *options_object(const struct options *o) {
     if (o->kind == SEGMENT_METRICS)
         return Py_BuildValue("{sssKsIsI}", "kind", kind, "capacity", (number)o->capacity, "exemplars", o->exemplars,
                              "processes", o->processes);
+    if (o->kind == SEGMENT_STREAMS)
+        return Py_BuildValue("{sssKsIsIsIsI}", "kind", kind, "capacity", (number)o->capacity, "partitions", o->logs,
+                             "data_bytes", o->data_bytes, "streams", o->streams, "processes", o->processes);
     return Py_BuildValue("{sssKsIsIsIsIsI}", "kind", kind, "capacity", (number)o->capacity, "partitions", o->partitions,
                          "layout", o->layout, "rule", o->rule, "keys", o->keys, "processes", o->processes);
 }
@@ -99,7 +105,7 @@ static PyObject *regions_object(const struct begin *begins) {
 }
 
 PyObject *plan_object(struct module_state *state, const struct geometry *g) {
-    const bool is_metrics = g->options.kind == SEGMENT_METRICS;
+    const enum segment_kind kind = g->options.kind;
     const struct begin of_metrics[] = {{"header and board", 0},
                                        {"history", g->history_offset},
                                        {"processes", g->processes_offset},
@@ -117,10 +123,24 @@ PyObject *plan_object(struct module_state *state, const struct geometry *g) {
                                       {"summaries", g->summaries_offset},
                                       {"slots", g->slots_offset},
                                       {NULL, g->total_bytes}};
-    PyObject *regions = regions_object(is_metrics ? of_metrics : of_events);
-    const uint64_t capacity = is_metrics ? g->options.capacity : g->slots * g->options.partitions;
+    const struct begin of_streams[] = {{"header and board", 0},
+                                       {"history", g->history_offset},
+                                       {"processes", g->processes_offset},
+                                       {"name buckets", g->name_buckets_offset},
+                                       {"name cells", g->name_cells_offset},
+                                       {"logs", g->logs_offset},
+                                       {"streams", g->streams_offset},
+                                       {"slots", g->log_slots_offset},
+                                       {NULL, g->total_bytes}};
+    const struct begin *const begins[] = {
+        [SEGMENT_EVENTS] = of_events, [SEGMENT_METRICS] = of_metrics, [SEGMENT_STREAMS] = of_streams};
+    PyObject *regions = regions_object(begins[kind]);
+    uint64_t capacity = g->options.capacity, bytes = g->record_bytes;
+    if (kind == SEGMENT_EVENTS) capacity = g->slots * g->options.partitions;
+    if (kind == SEGMENT_STREAMS) capacity = g->slots * g->options.logs;
+    if (kind == SEGMENT_STREAMS) bytes = g->event_bytes;
     if (!regions) return NULL;
-    return new_shape(state, SHAPE_PLAN,
-                     Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots, (number)capacity,
-                                   (number)g->record_bytes, regions));
+    return new_shape(
+        state, SHAPE_PLAN,
+        Py_BuildValue("(KKKKN)", (number)g->total_bytes, (number)g->slots, (number)capacity, (number)bytes, regions));
 }

@@ -1,14 +1,14 @@
 """What a store is made as: the options of its creation, and the fields that its users agree on."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar
 
 from shmstore import _core
-from shmstore.arguments.checks import plain_number, refused
+from shmstore.arguments.checks import refused
 from shmstore.errors import InvalidOption, SchemaMismatch
 from shmstore.events.statistics import Statistics
 from shmstore.records.schema import Schema
+from shmstore.segments.sizes import default_partitions
 
 R = TypeVar("R")
 
@@ -95,7 +95,7 @@ def segment_options(
     """
     return _core.Options(
         capacity=capacity,
-        partitions=_default_partitions(capacity) if partitions is None else partitions,
+        partitions=default_partitions(capacity) if partitions is None else partitions,
         layout=_chosen("layout", suitable_layout(schema) if layout is None else layout, LAYOUTS),
         rule=_rule(schema, partition_by),
         keys=keys,
@@ -159,11 +159,6 @@ def differences(plan: _core.Plan, found: _core.Options, schema: Schema, asked: M
 def word_of(choices: Mapping[str, int], number: int) -> str:
     """The word for a number of LAYOUTS or RULES."""
     return next(word for word, known in choices.items() if known == number)
-
-
-def _default_partitions(capacity: int) -> int:
-    wanted = plain_number(capacity)  # anything but a number is refused with the other options
-    return max(1, min(os.cpu_count() or 1, wanted if isinstance(wanted, int) else 1, _core.MAX_PARTITIONS))
 
 
 def _rule(schema: Schema, asked: Rule | None) -> int:

@@ -12,13 +12,14 @@ from shmstore.segments import names
 LIMITED: Final = (errno.ENOMEM, errno.EFBIG, errno.EAGAIN)  # the last of mmap, beyond what may be locked
 NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
-Kind = Literal["events", "metrics"]
+Kind = Literal["events", "metrics", "streams"]
 """What a segment holds."""
 
-_HELD: Final[dict[Kind, str]] = {"events": "a store of records", "metrics": "metrics"}
+_HELD: Final[dict[Kind, str]] = {"events": "a store of records", "metrics": "metrics", "streams": "streams"}
 _CALLED: Final[dict[Kind, str]] = {
     "events": "shmstore.attach({!r})",
     "metrics": "metrics.configure({!r}) (from shmstore import metrics)",
+    "streams": "shmstore.attach_streams({!r})",
 }
 
 

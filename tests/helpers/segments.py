@@ -33,6 +33,14 @@ USED, REFUSED = 16, 32
 NODE_BYTES, IDENTITY = 256, 24
 
 METRICS: _core.Options = {"kind": "metrics", "capacity": 100, "exemplars": 10, "processes": 8}
+STREAMS: _core.Options = {
+    "kind": "streams",
+    "capacity": 100,
+    "partitions": 2,
+    "data_bytes": 200,
+    "streams": 20,
+    "processes": 8,
+}
 
 
 def set_word(mapped: Segment, region: str, offset: int, word: int) -> None:

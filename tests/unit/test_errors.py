@@ -10,7 +10,7 @@ import pytest
 
 import shmstore
 from shmstore import errors
-from shmstore.errors import FieldError, FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError
+from shmstore.errors import EventTooLarge, FieldError, FieldTypeError, InvalidCapacity, InvalidOption, ShmStoreError
 
 CLASSES = [member for member in vars(errors).values() if inspect.isclass(member)]
 
@@ -37,6 +37,12 @@ BUILTIN = {
     "KeyTableFull": RuntimeError,
     "ProcessTableFull": RuntimeError,
     "SeriesTableFull": RuntimeError,
+    "InvalidEvent": ValueError,
+    "EventTooLarge": ValueError,
+    "WrongExpectedVersion": RuntimeError,
+    "StreamTruncated": LookupError,
+    "StreamDeleted": RuntimeError,
+    "StreamTableFull": RuntimeError,
     "PartitionStalled": RuntimeError,
     "ReadOnlyStore": PermissionError,
     "StoreClosed": ValueError,
@@ -54,9 +60,17 @@ ERRNO = {
 }
 
 
+DETAILS = {
+    "FieldError": {"field": "value"},
+    "FieldTypeError": {"field": "value"},
+    "EventTooLarge": {"size": 600, "limit": 512},
+    "WrongExpectedVersion": {"stream": "orders", "expected": 3, "actual": 7},
+    "StreamTruncated": {"stream": "orders", "version": 0, "first": 3},
+}
+
+
 def an_error(error_class):
-    details = ("value",) if issubclass(error_class, FieldError) else ()
-    return error_class(*details, "found, expected")
+    return error_class(*DETAILS.get(error_class.__name__, {}).values(), "found, expected")
 
 
 @pytest.mark.parametrize("error_class", CLASSES)
@@ -83,12 +97,12 @@ def test_every_error_can_be_caught_by_its_name_in_the_package(error_class):
 def test_the_tree_in_the_docstring_draws_every_error_with_its_builtin(error_class):
     line = next(line for line in errors.__doc__.splitlines() if f" {error_class.__name__}" in f" {line.strip('│├└─ ')}")
     builtin = BUILTIN.get(error_class.__name__, Exception)
-    assert f"({builtin.__name__})" in line or error_class is InvalidCapacity
+    assert f"({builtin.__name__})" in line or error_class in (InvalidCapacity, EventTooLarge)
 
 
 @pytest.mark.parametrize("error_class", CLASSES)
 def test_every_error_says_in_a_sentence_what_it_means(error_class):
-    assert (error_class.__doc__ or "").endswith(".")
+    assert (inspect.getdoc(error_class) or "").endswith(".")
 
 
 @pytest.mark.parametrize("error_class", CLASSES)
@@ -103,7 +117,8 @@ def test_an_error_survives_the_way_to_another_process(error_class, copied):
     again = copied(error)
     assert type(again) is error_class
     assert str(again) == str(error)
-    assert getattr(again, "field", None) == getattr(error, "field", None)
+    for name, value in DETAILS.get(error_class.__name__, {}).items():
+        assert getattr(again, name) == getattr(error, name) == value
 
 
 @pytest.mark.parametrize(("name", "number"), ERRNO.items())

@@ -23,13 +23,14 @@ ROOMS = (
     ("", "errors public"),
     ("arguments", "shown, alone calls closing moments, checks, calendars"),
     ("", "_core"),
-    ("segments", "identity memory names, mapping refusals, segment, handle"),
+    ("segments", "identity memory names sizes, mapping refusals, segment, handle"),
     ("records", "fields, record, schema"),
     ("tables", "arrow text, tabular, column, table"),
     ("expressions", "comparison expression, arithmetic parse, compiler"),
     ("reading", "gap selection, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
     ("events", "append reach, statistics, options, builder view, store, series"),
+    ("streams", "data event options reading, stream, store"),
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "

@@ -10,14 +10,12 @@ static int open_bytes(Store *store, int fd, const char *path, bool writable) {
     const struct opening opening = {.fd = fd, .path = path, .writable = writable, .has_threads = FREE_THREADED};
     switch (handle_open(&store->handle, store->view.buf, (uint64_t)store->view.len, &opening, &why)) {
     case OPEN_OK:
-        if (store->handle.geometry.options.kind >= KNOWN_KINDS) {
-            handle_close(&store->handle);
-            raise_error(store->state, ERROR_ABI_MISMATCH, UNUSABLE, UNKNOWN_KIND);
-            break;
-        }
-        store->mapped = true;
         if (has_metrics(store)) metrics_on(&store->metrics, &store->handle);
-        return 0;
+        store->mapped = !has_streams(store) || streams_on(&store->streams, &store->handle);
+        if (store->mapped) return 0;
+        handle_close(&store->handle);
+        PyErr_NoMemory();
+        break;
     case OPEN_FOREIGN: raise_error(store->state, ERROR_NOT_A_STORE, UNUSABLE, why.text); break;
     case OPEN_OTHER_ABI: raise_error(store->state, ERROR_ABI_MISMATCH, UNUSABLE, why.text); break;
     case OPEN_DAMAGED: raise_error(store->state, ERROR_DAMAGED_SEGMENT, UNUSABLE, why.text); break;

@@ -4,6 +4,7 @@
 #include "core/metrics/check_nodes.h"
 #include "core/store/check.h"
 #include "core/store/history.h"
+#include "core/streams/check.h"
 
 #include <string.h>
 
@@ -95,6 +96,7 @@ PyObject *Store_check(PyObject *self, PyObject *unused) {
         check_store(&store->handle.ring, &store->handle.processes, &store->handle.table, &report);
         check_records(&store->handle.ring, &store->handle.table, &report);
         if (has_metrics(store)) check_nodes(&store->metrics.nodes, add_violation, violations);
+        if (has_streams(store)) check_streams(&store->streams, add_violation, violations);
     }
     return violations;
 }
@@ -108,6 +110,17 @@ PyObject *Store_metrics_room(PyObject *self, PyObject *unused) {
     return new_shape(store->state, SHAPE_METRICS_ROOM,
                      Py_BuildValue("(KKKKKK)", (number)room.nodes, (number)room.used, (number)room.declarations,
                                    (number)room.series, (number)room.exemplars, (number)room.refused));
+}
+
+PyObject *Store_streams_room(PyObject *self, PyObject *unused) {
+    (void)unused;
+    Store *store = (Store *)self;
+    if (check_open(store)) return NULL;
+    struct streams_room room;
+    streams_count(&store->streams, &room);
+    return new_shape(
+        store->state, SHAPE_STREAMS_ROOM,
+        Py_BuildValue("(KKKK)", (number)room.names, (number)room.streams, (number)room.events, (number)room.tickets));
 }
 
 static PyObject *sample_object(Store *store, const struct sample_values *v) {

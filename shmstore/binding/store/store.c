@@ -13,14 +13,16 @@ int check_open(Store *store) {
     return -1;
 }
 
-PyObject *refuse_kind(const Store *store, const char *method) {
-    if (has_metrics(store))
-        return raise_error(store->state, ERROR_WRONG_KIND,
-                           "the segment holds metrics, and '%s' is for stores of records; use shmstore.metrics, or "
-                           "attach to a store",
-                           method);
+PyObject *refuse_kind(const Store *store, const char *method, enum segment_kind wanted) {
+    static const struct {
+        const char *is, *plural, *use;
+    } kinds[SEGMENT_KIND_END] = {[SEGMENT_EVENTS] = {"is a store of records", "stores of records", "shmstore.attach"},
+                                 [SEGMENT_METRICS] = {"holds metrics", "metrics", "shmstore.metrics"},
+                                 [SEGMENT_STREAMS] = {"holds streams", "streams", "shmstore.attach_streams"}};
+    const enum segment_kind found = kind_of(store);
     return raise_error(store->state, ERROR_WRONG_KIND,
-                       "the segment is a store of records, and '%s' is for metrics; ask for a metrics segment", method);
+                       "the segment %s, and '%s' is for %s; use %s, or the name of another segment", kinds[found].is,
+                       method, kinds[wanted].plural, kinds[found].use);
 }
 
 uint32_t begin_life(Store *store) {

@@ -6,6 +6,7 @@
 
 #include "core/metrics/metrics.h"
 #include "core/store/store.h"
+#include "core/streams/streams.h"
 
 #include <time.h>
 
@@ -19,6 +20,7 @@ typedef struct {
     Py_buffer view; /* view.obj is NULL once released */
     struct handle handle;
     struct metrics metrics; /* of a metrics segment, see has_metrics */
+    struct streams streams; /* of a streams segment */
     _Atomic bool closed;    /* also read by waiters that do not hold the GIL */
     bool mapped, left;      /* are the bytes there; has close done its work */
     bool inherited;         /* functions that a parent of this process began may still look at the bytes */
@@ -50,11 +52,13 @@ typedef struct {
     unsigned char call_fields[MAX_FIELDS + 1]; /* one more for partition= */
 } Store;
 
-/* Is it a metrics segment? Said also when it was closed. */
-static inline bool has_metrics(const Store *store) { return store->handle.geometry.options.kind == SEGMENT_METRICS; }
+/* What the segment holds. Said also when it was closed. */
+static inline enum segment_kind kind_of(const Store *store) { return store->handle.geometry.options.kind; }
+static inline bool has_metrics(const Store *store) { return kind_of(store) == SEGMENT_METRICS; }
+static inline bool has_streams(const Store *store) { return kind_of(store) == SEGMENT_STREAMS; }
 
 /* WrongKind: the segment is not of the kind that a method is for. Returns NULL. */
-PyObject *refuse_kind(const Store *store, const char *method);
+PyObject *refuse_kind(const Store *store, const char *method, enum segment_kind wanted);
 
 /* 0 when the store is open, else -1 with StoreClosed. */
 int check_open(Store *store);

@@ -113,7 +113,8 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     METHOD("close", store_close, NOARGS,                                                                               \
            "close($self)\n--\n\nLeave the process table and release the buffer. Idempotent.")
 
-#define STORE_METHODS(METHOD) RECORD_METHODS(METHOD) METRICS_UPKEEP_METHODS(METHOD) SEGMENT_METHODS(METHOD)
+#define STORE_METHODS(METHOD)                                                                                          \
+    RECORD_METHODS(METHOD) METRICS_UPKEEP_METHODS(METHOD) STREAMS_UPKEEP_METHODS(METHOD) SEGMENT_METHODS(METHOD)
 
 #define STORE_PROPERTIES(PROPERTY)                                                                                     \
     PROPERTY("closed", store_get_closed, "Was `close` called?")                                                        \
@@ -121,12 +122,14 @@ static PyObject *store_get_unlinked(PyObject *self, void *unused) {
     PROPERTY("unlinked", store_get_unlinked, "Was the name removed?")
 
 #define STORE_OF(self) ((Store *)(self))
-#define GUARD_RECORD_METHOD(name, function, how, doc)                                                                  \
-    GUARD_AFTER(if (has_metrics(store)) return refuse_kind(store, name), function, how)
-#define GUARD_METRICS_METHOD(name, function, how, doc)                                                                 \
-    GUARD_AFTER(if (!has_metrics(store)) return refuse_kind(store, name), function, how)
+#define GUARD_KIND(name, kind, function, how)                                                                          \
+    GUARD_AFTER(if (kind_of(store) != kind) return refuse_kind(store, name, kind), function, how)
+#define GUARD_RECORD_METHOD(name, function, how, doc) GUARD_KIND(name, SEGMENT_EVENTS, function, how)
+#define GUARD_METRICS_METHOD(name, function, how, doc) GUARD_KIND(name, SEGMENT_METRICS, function, how)
+#define GUARD_STREAMS_METHOD(name, function, how, doc) GUARD_KIND(name, SEGMENT_STREAMS, function, how)
 RECORD_METHODS(GUARD_RECORD_METHOD)
 METRICS_UPKEEP_METHODS(GUARD_METRICS_METHOD)
+STREAMS_UPKEEP_METHODS(GUARD_STREAMS_METHOD)
 SEGMENT_METHODS(GUARD_METHOD)
 STORE_PROPERTIES(GUARD_PROPERTY)
 

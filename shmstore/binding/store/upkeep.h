@@ -19,6 +19,11 @@ RECORD_UPKEEP_METHODS(DECLARE_METHOD)
            "metrics_room($self)\n--\n\nWhat a metrics segment holds, and has room for.")
 METRICS_UPKEEP_METHODS(DECLARE_METHOD)
 
+/* What only streams have. */
+#define STREAMS_UPKEEP_METHODS(METHOD)                                                                                 \
+    METHOD("streams_room", Store_streams_room, NOARGS, "streams_room($self)\n--\n\nWhat a streams segment holds.")
+STREAMS_UPKEEP_METHODS(DECLARE_METHOD)
+
 /* What a segment of any kind has. */
 #define UPKEEP_METHODS(METHOD)                                                                                         \
     METHOD("header", Store_header, NOARGS, "header($self)\n--\n\nWhat the segment's header says.")                     \

@@ -4,7 +4,7 @@
 #include "core/metrics/changes.h"
 #include "core/metrics/contents.h"
 
-static void sweep(const void *context, uint32_t owner) {
+static void sweep(void *context, uint32_t owner) {
     const struct metrics *metrics = context;
     nodes_sweep(&metrics->nodes, owner);
     exemplars_sweep(&metrics->nodes, owner);
@@ -15,7 +15,7 @@ void metrics_on(struct metrics *metrics, struct handle *handle) {
         .handle = handle,
         .nodes = {&handle->geometry, handle->ring.memory, handle->ring.liveness},
     };
-    handle->processes.claims = (struct claims){sweep, metrics};
+    handle->processes.claims = (struct claims){.sweep = sweep, .context = metrics};
 }
 
 void metrics_count(const struct metrics *metrics, struct metrics_room *room) {

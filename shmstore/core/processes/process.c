@@ -257,6 +257,7 @@ static void leave_spare(struct processes *table, struct place *place, struct pro
 }
 
 static void leave_locked(struct processes *table) {
+    if (table->claims.leave) table->claims.leave(table->claims.context);
     const uint32_t owner = processes_owner(table);
     struct processes *sibling = owner ? sibling_of(table, owner) : NULL;
     struct place *place = processes_place(table->ring, owner_place(owner));

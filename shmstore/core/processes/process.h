@@ -60,10 +60,12 @@ struct identity {
     char name[PROCESS_NAME_BYTES];
 };
 
-/* What else than slots can be claimed in a segment: `sweep` settles it for an owner that is gone; NULL: nothing. */
+/* What else than slots can be claimed in a segment: `sweep` settles it for an owner that is gone, and `leave` gives back
+ * what this table has claimed; NULL: nothing. */
 struct claims {
-    void (*sweep)(const void *context, uint32_t owner);
-    const void *context;
+    void (*sweep)(void *context, uint32_t owner);
+    void (*leave)(void *context);
+    void *context;
 };
 
 /* This process's view of the table of one segment. */

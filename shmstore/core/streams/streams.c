@@ -18,7 +18,7 @@ struct log_view streams_log(const struct streams *streams, uint32_t number) {
     };
 }
 
-static void sweep(const void *context, uint32_t owner) {
+static void sweep(void *context, uint32_t owner) {
     const struct streams *streams = context;
     for (uint32_t number = 0; number < streams->handle->geometry.options.logs; number++) {
         const struct log_view log = streams_log(streams, number);
@@ -26,10 +26,12 @@ static void sweep(const void *context, uint32_t owner) {
     }
 }
 
+static void leave(void *context) { streams_leave(context); }
+
 bool streams_on(struct streams *streams, struct handle *handle) {
     *streams = (struct streams){handle, calloc(handle->geometry.options.logs, sizeof *streams->spares)};
     if (!streams->spares) return false;
-    handle->processes.claims = (struct claims){sweep, streams};
+    handle->processes.claims = (struct claims){.sweep = sweep, .leave = leave, .context = streams};
     return true;
 }
 
@@ -48,6 +50,23 @@ void streams_truncate(const struct streams *streams, uint32_t number, uint64_t b
     const uint64_t versions = load_acquire(&stream->newest.low), to = before < versions ? before : versions;
     uint64_t seen = load_relaxed(&stream->truncated);
     while (seen < to && !cas_acq_rel(&stream->truncated, &seen, to)) {} /* streams_truncate:raise */
+}
+
+bool streams_exists(const struct streams *streams, uint32_t number) {
+    const struct stream *stream = streams_at(streams, number);
+    const uint64_t versions = load_acquire(&stream->newest.low), deleted = load_acquire(&stream->deleted);
+    return versions && deleted != STREAM_CLOSED && deleted != versions + 1;
+}
+
+void streams_count(const struct streams *streams, struct streams_room *room) {
+    const struct geometry *g = &streams->handle->geometry;
+    *room = (struct streams_room){.names = table_count(&streams->handle->table)};
+    for (uint32_t number = 0; number < room->names; number++) room->streams += streams_exists(streams, number);
+    for (uint32_t number = 0; number < g->options.logs; number++) {
+        const uint64_t tail = streams_tail(streams, number);
+        room->tickets += tail;
+        room->events += tail < g->slots ? tail : g->slots;
+    }
 }
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }

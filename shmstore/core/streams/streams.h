@@ -25,7 +25,7 @@ struct streams {
  */
 bool streams_on(struct streams *streams, struct handle *handle);
 
-/* Give back what is claimed, before the handle leaves or closes. */
+/* Give back what is claimed. A handle that leaves does so by itself. */
 void streams_leave(struct streams *streams);
 
 /* The log of a stream, and of a number. */
@@ -87,6 +87,17 @@ struct stream_state {
                           deleted for ever */
 };
 void streams_state(const struct streams *streams, uint32_t stream, uint64_t now_ns, struct stream_state *state);
+
+/* Is there a stream: was it appended to since it was last deleted? */
+bool streams_exists(const struct streams *streams, uint32_t stream);
+
+/* What a segment holds (best-effort). */
+struct streams_room {
+    uint64_t names, streams; /* names that are taken, and streams that exist */
+    uint64_t events;         /* that have a slot */
+    uint64_t tickets;        /* that were handed out, in all partitions */
+};
+void streams_count(const struct streams *streams, struct streams_room *room);
 
 static inline struct stream *streams_at(const struct streams *streams, uint32_t stream) {
     const struct handle *handle = streams->handle;

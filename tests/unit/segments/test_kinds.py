@@ -1,4 +1,4 @@
-"""Segments of another kind than stores: metrics, as they are seen from the outside."""
+"""Segments of another kind than stores: metrics and streams, as they are seen from the outside."""
 
 import inspect
 import os
@@ -21,8 +21,10 @@ from shmstore.errors import (
     StoreNotFound,
     WrongKind,
 )
+from shmstore.metrics.configure import configure
 from shmstore.segments import handle, segment
-from tests.helpers.segments import FIELDS, METRICS, fill_metrics, in_child, may_fork, options, path, set_word
+from shmstore.segments.refusals import Kind
+from tests.helpers.segments import FIELDS, METRICS, STREAMS, fill_metrics, in_child, may_fork, options, path, set_word
 
 # What a segment of any kind answers; all else that a Store has is about records.
 OF_EACH_KIND: dict[str, Callable[[_core.Store], Any]] = {
@@ -39,12 +41,21 @@ OF_EACH_KIND: dict[str, Callable[[_core.Store], Any]] = {
     "unlock_coordinator": lambda core: core.unlock_coordinator(),
     "close": lambda core: core.close(),
 }
+OF_ONE_KIND: dict[str, Kind] = {"metrics_room": "metrics", "streams_room": "streams"}
 METHODS = [name for name, it in vars(_core.Store).items() if callable(it) and not name.startswith("__")]
 
 
 @pytest.fixture
 def metrics(name: str) -> Iterator[_core.Store]:
     with segment.create(name, (), METRICS) as mapped:
+        core = mapped.open_core()
+        yield core
+        core.close()
+
+
+@pytest.fixture
+def streams(name: str) -> Iterator[_core.Store]:
+    with segment.create(name, (), STREAMS) as mapped:
         core = mapped.open_core()
         yield core
         core.close()
@@ -83,7 +94,7 @@ def test_a_store_says_that_it_holds_events(store: _core.Store) -> None:
 @pytest.mark.parametrize(
     ("wrong", "error", "said"),
     [
-        ({"kind": "streams"}, InvalidOption, "kind is 'streams'; it must be 'events' or 'metrics'"),
+        ({"kind": "queues"}, InvalidOption, "kind is 'queues'; it must be 'events', 'metrics' or 'streams'"),
         ({"kind": 1}, InvalidOption, "kind is 1; it must be"),
         ({"kind": None}, InvalidOption, "kind is None; it must be"),
         ({"capacity": 0}, InvalidCapacity, "series is 0; it must be between 1 and 4194304"),
@@ -97,6 +108,51 @@ def test_a_store_says_that_it_holds_events(store: _core.Store) -> None:
 def test_wrong_options_are_named(wrong: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         _core.plan((), METRICS | wrong)
+
+
+def test_streams_are_planned_without_fields() -> None:
+    plan = _core.plan((), STREAMS)
+    assert (plan.capacity, plan.slots) == (100, 50) and plan.record_bytes >= STREAMS["data_bytes"]
+    names = [region for region, _, _ in plan.regions]
+    assert names == [
+        "header and board",
+        "history",
+        "processes",
+        "name buckets",
+        "name cells",
+        "logs",
+        "streams",
+        "slots",
+    ]
+    ends = [first + size for _, first, size in plan.regions]
+    assert [*(first for _, first, _ in plan.regions[1:]), plan.size] == ends
+
+
+def test_a_header_of_streams_tells_their_options(streams: _core.Store) -> None:
+    header = streams.header()
+    assert header.options == STREAMS and header.fields == []
+    assert _core.plan(header.fields, header.options) == streams.plan()
+    assert streams.streams_room() == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"capacity": 0}, "capacity is 0; it must be between 1 and"),
+        ({"partitions": 0}, "partitions is 0; it must be between 1 and 4096"),
+        ({"data_bytes": 1 << 25}, "data_bytes is 33554432; it must be between 1 and 16777216"),
+        ({"streams": "many"}, "streams is 'many'"),
+        ({"processes": 0}, "processes is 0"),
+    ],
+)
+def test_wrong_options_of_streams_are_named(wrong: Any, said: str) -> None:
+    with pytest.raises(InvalidCapacity, match=said):
+        _core.plan((), STREAMS | wrong)
+
+
+def test_streams_have_no_fields() -> None:
+    with pytest.raises(InvalidSchema, match="streams have no fields, found 1"):
+        _core.plan(FIELDS, STREAMS)
 
 
 def test_an_option_that_is_missing_is_named() -> None:
@@ -137,6 +193,30 @@ def test_metrics_are_not_made_of_a_store(name: str) -> None:
         segment.create(name, (), METRICS)
 
 
+@pytest.mark.usefixtures("streams")
+def test_streams_are_neither_a_store_nor_metrics(name: str) -> None:
+    said = rf"{name}: expected %s, found streams; use shmstore.attach_streams\('{name}'\)"
+    with pytest.raises(WrongKind, match=said % "a store of records"):
+        shmstore.attach(name)
+    with pytest.raises(WrongKind, match=said % "metrics"):
+        configure(name)
+    with pytest.raises(StoreExists, match=rf"holds streams; use shmstore.attach_streams\('{name}'\)"):
+        shmstore.create(name, FIELDS, capacity=10)
+    assert name not in shmstore.list_stores()
+
+
+@pytest.mark.parametrize("kind", ["metrics", "store"])
+def test_streams_are_not_made_of_anything_else(name: str, kind: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(kind)
+    for call in (shmstore.attach_streams, lambda name: shmstore.open_streams(name, capacity=10)):
+        with pytest.raises(
+            WrongKind, match=r"expected streams, found (metrics; use metrics.conf|a store of records; use)"
+        ):
+            call(name)
+    with pytest.raises(StoreExists, match=r"exists already and holds (metrics; use|a store of records; use)"):
+        shmstore.create_streams(name, capacity=10)
+
+
 def test_a_name_that_is_taken_by_the_same_kind_is_told_so(metrics: _core.Store, name: str) -> None:
     with pytest.raises(StoreExists, match="exists already; attach to it"):
         segment.create(name, (), METRICS)
@@ -166,23 +246,27 @@ def test_unlinking_tells_who_is_attached(metrics: _core.Store, name: str) -> Non
 # -- a handle of each kind
 
 
-def test_every_method_is_for_one_kind_or_for_each(metrics: _core.Store) -> None:
-    assert set(OF_EACH_KIND) | {"metrics_room"} < set(METHODS)
+@pytest.mark.parametrize("kind", ["metrics", "streams"])
+def test_every_method_is_for_one_kind_or_for_each(kind: Kind, request: pytest.FixtureRequest) -> None:
+    core: _core.Store = request.getfixturevalue(kind)
+    assert OF_EACH_KIND.keys() | OF_ONE_KIND.keys() < set(METHODS)
     for name in METHODS:
-        if name in OF_EACH_KIND or name == "metrics_room":
+        wanted = OF_ONE_KIND.get(name, "stores of records")
+        if name in OF_EACH_KIND or wanted == kind:
             continue
-        method = getattr(metrics, name)
-        wanted = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
-        given = [None for one in wanted if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-        with pytest.raises(WrongKind, match=f"holds metrics, and '{name}' is for stores of records"):
+        method = getattr(core, name)
+        needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+        given = [None for one in needed if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        with pytest.raises(WrongKind, match=f"the segment holds {kind}, and '{name}' is for {wanted}; use shmstore"):
             method(*given)
     for answer in OF_EACH_KIND.values():
-        answer(metrics)
+        answer(core)
 
 
-def test_what_is_for_metrics_is_refused_by_a_store(store: _core.Store) -> None:
-    with pytest.raises(WrongKind, match="'metrics_room' is for metrics"):
-        store.metrics_room()
+@pytest.mark.parametrize(("method", "kind"), OF_ONE_KIND.items())
+def test_what_is_for_another_kind_is_refused_by_a_store(store: _core.Store, method: str, kind: Kind) -> None:
+    with pytest.raises(WrongKind, match=f"is a store of records, and '{method}' is for {kind}; use shmstore.attach"):
+        getattr(store, method)()
 
 
 def test_room_of_a_new_segment(metrics: _core.Store) -> None:

@@ -1,0 +1,160 @@
+/* From Python's values to an event: arguments of a call, data and metadata, ids, expected versions. */
+#include "binding/streams/event.h"
+#include "binding/streams/stream.h"
+
+#include <string.h>
+
+/* ---- arguments ------------------------------------------------------------------------------------------------------ */
+
+enum { DATA, TYPE, EXPECTED, EVENT_ID, METADATA, ARGUMENTS };
+
+int take_event(struct given *given, PyObject **expected, PyObject *const *values, Py_ssize_t count, PyObject *names) {
+    static const char *const known[ARGUMENTS] = {"data", "type", "expected_version", "event_id", "metadata"};
+    PyObject *taken[ARGUMENTS] = {NULL};
+    const Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "append() takes 1 positional argument, data, but %zd were given", count);
+        return -1;
+    }
+    if (count) taken[DATA] = values[0];
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *name = PyTuple_GetItem(names, i);
+        int at = 0;
+        while (at < ARGUMENTS && PyUnicode_CompareWithASCIIString(name, known[at])) at++;
+        if (at == ARGUMENTS || taken[at]) {
+            PyErr_Format(PyExc_TypeError,
+                         at < ARGUMENTS ? "append() got multiple values for argument %R"
+                                        : "append() got an unexpected keyword argument %R; it takes data, type, "
+                                          "expected_version, event_id and metadata",
+                         name);
+            return -1;
+        }
+        taken[at] = values[count + i];
+    }
+    if (!taken[DATA]) {
+        PyErr_SetString(PyExc_TypeError, "append() missing 1 required argument: 'data'");
+        return -1;
+    }
+    *given = (struct given){taken[DATA], taken[TYPE], taken[EVENT_ID], taken[METADATA]};
+    *expected = taken[EXPECTED];
+    return 0;
+}
+
+int take_expected(const Stream *stream, PyObject *given, uint64_t *expected) {
+    const Streams *streams = stream->streams;
+    *expected = EXPECT_ANY;
+    if (!given || given == streams->any) return 0;
+    if (given == streams->no_stream) *expected = EXPECT_NO_STREAM;
+    else if (given == streams->exists) *expected = EXPECT_EXISTS;
+    if (*expected != EXPECT_ANY) return 0;
+    PyObject *cause = NULL, *number = PyBool_Check(given) ? NULL : PyNumber_Index(given);
+    const long long version = number ? PyLong_AsLongLong(number) : -2;
+    Py_XDECREF(number);
+    if (PyErr_Occurred() && !take_error(&cause)) return -1;
+    Py_XDECREF(cause);
+    *expected = version == -1 ? EXPECT_NO_STREAM : (uint64_t)version; /* -1 is the version of no stream */
+    if (version >= -1) return 0;
+    PyObject *text = shown(streams->state, given);
+    if (text)
+        raise_error(streams->state, ERROR_INVALID_OPTION,
+                    "expected_version is %U; expected a version of 0 or more, -1 (no stream), ANY, NO_STREAM or EXISTS",
+                    text);
+    Py_XDECREF(text);
+    return -1;
+}
+
+/* ---- the parts of an event ------------------------------------------------------------------------------------------ */
+
+static const char *const called[PIECES] = {"type", "event_id", "metadata", "data"};
+
+static int refuse_text(const Streams *streams, const char *what, PyObject *value) {
+    PyObject *cause, *text;
+    if (!take_error(&cause)) return -1;
+    if ((text = shown(streams->state, value)))
+        raise_error(streams->state, ERROR_INVALID_EVENT,
+                    "%s is %U, which UTF-8 cannot hold (a lone surrogate); encode it, and append bytes", what, text);
+    Py_XDECREF(text);
+    raise_from(cause);
+    return -1;
+}
+
+static int put_text(const Streams *streams, const char *what, PyObject *value, struct piece *piece) {
+    Py_ssize_t count;
+    piece->bytes = PyUnicode_AsUTF8AndSize(value, &count);
+    if (!piece->bytes) return refuse_text(streams, what, value);
+    piece->count = (size_t)count;
+    return 0;
+}
+
+/* A type or an id: a str of so many bytes. */
+static int put_label(const Streams *streams, int part, PyObject *value, struct made *made, size_t most) {
+    struct piece *piece = &made->wish.pieces[part];
+    if (!value || value == Py_None) return 0;
+    if (!PyUnicode_Check(value) && part == 1) {
+        made->held[part] = value = PyObject_CallFunctionObjArgs(streams->id_text, value, NULL);
+        if (!value) return -1;
+    }
+    if (!PyUnicode_Check(value)) {
+        PyObject *text = shown(streams->state, value);
+        if (text) raise_error(streams->state, ERROR_INVALID_EVENT, "%s is %U; expected a str", called[part], text);
+        Py_XDECREF(text);
+        return -1;
+    }
+    if (put_text(streams, called[part], value, piece)) return -1;
+    if (piece->count && piece->count <= most) return 0;
+    raise_error(streams->state, ERROR_INVALID_EVENT,
+                "%s takes %zu bytes of UTF-8; expected 1 to %zu: shorten it, or keep it in the metadata", called[part],
+                piece->count, most);
+    return -1;
+}
+
+/* Data or metadata, as what they are. */
+static int put_payload(const Streams *streams, int part, PyObject *value, struct made *made, enum payload *payload) {
+    struct piece *piece = &made->wish.pieces[part];
+    *payload = PAYLOAD_NONE;
+    if (!value || value == Py_None) return 0;
+    if (PyUnicode_Check(value)) {
+        *payload = PAYLOAD_TEXT;
+        return put_text(streams, called[part], value, piece);
+    }
+    *payload = PAYLOAD_BYTES;
+    if (!PyBytes_Check(value)) {
+        if (PyByteArray_Check(value) || PyMemoryView_Check(value)) made->held[part] = PyBytes_FromObject(value);
+        else {
+            *payload = PAYLOAD_JSON;
+            made->held[part] = PyObject_CallFunction(streams->encode, "Os", value, called[part]);
+        }
+        value = made->held[part];
+        if (!value) return -1;
+        if (!PyBytes_Check(value)) {
+            PyErr_Format(PyExc_TypeError, "expected bytes of JSON, found %R", value);
+            return -1;
+        }
+    }
+    piece->bytes = PyBytes_AsString(value);
+    piece->count = (size_t)PyBytes_Size(value);
+    return 0;
+}
+
+int make_wish(const Streams *streams, const struct given *given, struct made *made) {
+    enum payload data, metadata;
+    const uint32_t most = streams->store->handle.geometry.options.data_bytes;
+    memset(made, 0, sizeof *made);
+    if (put_label(streams, 0, given->type, made, MAX_EVENT_TYPE_BYTES) ||
+        put_label(streams, 1, given->event_id, made, MAX_EVENT_ID_BYTES) ||
+        put_payload(streams, 2, given->metadata, made, &metadata) || put_payload(streams, 3, given->data, made, &data))
+        return -1;
+    made->wish.flags = (uint32_t)data | (uint32_t)metadata << METADATA_SHIFT;
+    const size_t size = made->wish.pieces[2].count + made->wish.pieces[3].count;
+    if (size <= most) return 0;
+    PyObject *text = PyUnicode_FromFormat("the data and metadata of an event take %zu bytes, and there is room for %u; "
+                                          "append less at once, or create the store with a larger data_bytes=",
+                                          size, most);
+    if (text)
+        raise_error_of(streams->state, ERROR_EVENT_TOO_LARGE, Py_BuildValue("(nIN)", (Py_ssize_t)size, most, text));
+    return -1;
+}
+
+void unmake_wish(struct made *made) {
+    for (int part = 0; part < PIECES; part++) Py_XDECREF(made->held[part]);
+}

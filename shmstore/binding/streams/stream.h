@@ -1,0 +1,74 @@
+/* Streams as Python holds them: what all of a store have in common, and one by its name.
+ *
+ * A stream is looked for in the table of names when it is first needed, and entered there when something is first appended
+ * that nothing refuses: asking about a stream makes none. Calls that append take turns (BEGIN_EXCLUSIVE), and no Python code
+ * runs between the last look whether the store is open and what is done with its bytes. */
+#ifndef SHMSTORE_BINDING_STREAMS_STREAM_H
+#define SHMSTORE_BINDING_STREAMS_STREAM_H
+
+#include "binding/store/guard.h"
+
+typedef struct {
+    PyObject_HEAD PyObject *module; /* keeps the state alive */
+    struct module_state *state;
+    Store *store;
+    PyObject *encode;                   /* (value, what it is called) -> bytes of JSON */
+    PyObject *id_text;                  /* turns an event_id that is no str into one */
+    PyObject *new_event;                /* the tuple type of an event that is to be appended */
+    PyObject *any, *no_stream, *exists; /* instead of an expected version */
+} Streams;
+
+typedef struct {
+    PyObject_HEAD Streams *streams; /* NULL before it was made */
+    PyObject *name;                 /* str */
+    const char *text;               /* the same in UTF-8 */
+    size_t bytes;
+    uint32_t number; /* UNKNOWN: not looked for, or not there yet */
+} Stream;
+
+enum { UNKNOWN = UINT32_MAX };
+
+static inline struct streams *core_of(const Stream *stream) { return &stream->streams->store->streams; }
+
+/* Look for the stream: false when nobody has appended to it yet. */
+bool stream_find(Stream *stream);
+
+/* What is given for an event; NULL where nothing is. Borrowed. */
+struct given {
+    PyObject *data, *type, *event_id, *metadata;
+};
+
+/* An event that can be appended, and what keeps its bytes alive. */
+struct made {
+    struct event_wish wish;
+    PyObject *held[PIECES];
+};
+
+/* Check all of an event, and lay it out. It runs other code. 0, or -1 with an exception; either way unmake it. */
+int make_wish(const Streams *streams, const struct given *given, struct made *made);
+void unmake_wish(struct made *made);
+
+/* The arguments `data, type, expected_version, event_id, metadata` of a call, of which the first may come by position. */
+int take_event(struct given *given, PyObject **expected, PyObject *const *values, Py_ssize_t count, PyObject *names);
+
+/* What an append expects, as the core has it. */
+int take_expected(const Stream *stream, PyObject *given, uint64_t *expected);
+
+/* Each file's methods of a Stream. */
+#define STREAM_WRITING_METHODS(METHOD)                                                                                 \
+    METHOD("append", stream_append, FASTCALL_KEYWORDS,                                                                 \
+           "append($self, data, *, type=None, expected_version=ANY, event_id=None, metadata=None)\n--\n\nAppend one "  \
+           "event; its version.")                                                                                      \
+    METHOD("append_events", stream_append_events, VARARGS,                                                             \
+           "append_events($self, events, expected_version, /)\n--\n\nAppend many, all or none; their versions.")       \
+    METHOD("delete_events", stream_delete_events, VARARGS,                                                             \
+           "delete_events($self, for_ever, expected_version, /)\n--\n\nDelete the stream.")                            \
+    METHOD("truncate_before", stream_truncate_before, O,                                                               \
+           "truncate_before($self, version, /)\n--\n\nGive up all versions below.")                                    \
+    METHOD("set_retention", stream_set_retention, VARARGS,                                                             \
+           "set_retention($self, events, age_ns, reserve, /)\n--\n\nHow much is kept; -1: as it is.")
+STREAM_WRITING_METHODS(DECLARE_METHOD)
+
+extern PyType_Spec streams_spec, stream_spec;
+
+#endif

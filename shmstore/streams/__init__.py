@@ -1,0 +1,1 @@
+"""Streams: named, ordered events, appended under a condition and once for each id."""

@@ -1,0 +1,87 @@
+"""Data and metadata that are neither bytes nor text, as JSON; and ids that are no text, as text."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from datetime import date, time
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from shmstore.arguments.shown import shown
+from shmstore.errors import InvalidEvent
+
+_KEYS = (str, int, float, bool, type(None))
+
+
+def encoded(value: Any, part: str) -> bytes:
+    """A value as JSON, in UTF-8; `part` is what messages call it.
+
+    A date, time, UUID or Decimal becomes text, and a dataclass an object. Raises InvalidEvent, which says where in the
+    value is what JSON does not have.
+    """
+    try:
+        return _encoder()(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        try:
+            found = _wrong(value, part)
+        except RecursionError:
+            found = f"{part} contains itself, or is nested too deep"
+        raise InvalidEvent(
+            f"{found or f'{part} cannot be written as JSON ({error})'}; append bytes, or what JSON has: dicts, lists, "
+            "texts, finite numbers, True, False and None (dataclasses, dates, times, UUIDs and Decimals become such)"
+        ) from error
+
+
+def id_text(value: Any) -> str:
+    """An event id that is no text. Raises InvalidEvent for all but a UUID."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise InvalidEvent(f"event_id is {shown(value)}; expected a str of at most 64 bytes, or a UUID")
+
+
+@cache
+def _encoder() -> Callable[[Any], str]:
+    from json import JSONEncoder  # only whoever appends such data pays for it
+
+    return JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+
+
+def _plain(value: Any) -> Any:
+    """What stands for a value that JSON does not have. Raises TypeError."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    raise TypeError(type(value).__name__)
+
+
+def _wrong(value: Any, where: str) -> str | None:
+    """What JSON does not have in a value, in words; None when there is no such thing."""
+    if isinstance(value, str):
+        return f"{where} is {shown(value)}, which UTF-8 cannot hold" if _is_torn(value) else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{where} is {value}"
+    if value is None or isinstance(value, int):
+        return None
+    if isinstance(value, dict):
+        keys = (f"{where} has the key {shown(key)}" for key in value if not isinstance(key, _KEYS) or _wrong(key, ""))
+        values = (_wrong(each, f"{where}[{shown(key)}]") for key, each in value.items())
+        return next(keys, None) or next(filter(None, values), None)
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_wrong(each, f"{where}[{at}]") for at, each in enumerate(value))), None)
+    try:
+        return _wrong(_plain(value), where)
+    except TypeError:
+        return f"{where} is {shown(value)} ({type(value).__name__})"
+
+
+def _is_torn(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

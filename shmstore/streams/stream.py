@@ -1,0 +1,187 @@
+"""One stream: appending to it, reading it, and what is kept of it."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from operator import getitem
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shmstore import _core
+from shmstore.arguments.calls import checked_calls
+from shmstore.arguments.checks import length_ns, refused, whole_number
+from shmstore.public import public
+from shmstore.streams.event import ANY, ExpectedVersion
+from shmstore.streams.reading import Missing, Reading
+
+if TYPE_CHECKING:
+    from shmstore.streams.store import StreamStore
+
+_MOST = (1 << 63) - 1
+_A_VERSION = "a version, an int of 0 or more"
+
+
+@public
+class Retention(NamedTuple):
+    """At most so many events of a stream can be read, and none that are older; None: as many as there is room for."""
+
+    events: int | None
+    age: timedelta | None
+
+
+@public
+@checked_calls()
+class Stream(_core.Stream):
+    """One stream of a store, taken from it as `streams["gateway/orders"]`. It need not exist: an append makes it.
+
+    Its events have the versions 0, 1, 2 and so on, without holes. Any number of threads and processes may append to it
+    and read it at once. It can be pickled with its store.
+
+    `append(data, *, type=None, expected_version=ANY, event_id=None, metadata=None)` appends one event and returns its
+    version:
+
+    data, metadata    bytes and text come back as they are; all else is kept as JSON: dicts, lists, finite numbers,
+                      True and False. Tuples come back as lists, dataclasses as dicts, and dates, times, UUIDs and
+                      Decimals as text (isoformat and str); keys of dicts become text. None is nothing at all
+    type              what it is, in at most 64 bytes
+    expected_version  the version that the stream must be at, or NO_STREAM (which -1 means too), EXISTS or ANY
+    event_id          a str of at most 64 bytes, or a UUID. If the stream has an event of this id already, nothing is
+                      appended, and that one's version is returned, whatever was expected. See `dedup_window`
+
+    It raises WrongExpectedVersion, StreamDeleted, InvalidEvent (with EventTooLarge), InvalidOption, StreamTableFull,
+    ProcessTableFull, ReadOnlyStore and StoreUnlinked. Nothing is left behind then, not even the stream's name.
+    """
+
+    __slots__ = ("store",)
+
+    store: "StreamStore"
+    """The store that it is in."""
+
+    def append_many(self, events: Iterable[Any], *, expected_version: ExpectedVersion | int = ANY) -> list[int]:
+        """Append many events with consecutive versions, all or none, and return their versions.
+
+        Each is a NewEvent, or its data alone. Readers see all of them at once. Those whose id the stream has already
+        are left out, and get the version that is there. All else is as for `append`; a batch may not have an id twice,
+        nor more events than a partition keeps (InvalidEvent).
+        """
+        return self.append_events(events, expected_version)
+
+    # -- reading
+
+    def read(
+        self,
+        from_: int | None = None,
+        limit: int | None = None,
+        *,
+        backwards: bool = False,
+        missing: Missing = "raise",
+    ) -> Reading:
+        """The events from a version on, up to the one that is the newest when an iteration begins.
+
+        from_      0 when left out; with `backwards`, the newest
+        limit      at most so many
+        backwards  the newest first, down to version 0
+        missing    "raise": StreamTruncated when versions are gone that would have been read; "report": they are left
+                   out, and the reading's `missing` says which
+
+        Raises InvalidOption, StreamTruncated and StreamDeleted, the last two also when it is iterated.
+        """
+        if from_ is not None:
+            from_ = whole_number("from_", from_, _A_VERSION, most=_MOST)
+        if limit is not None:
+            limit = whole_number("limit", limit, "how many events, or None", most=_MOST)
+        if missing not in ("raise", "report"):
+            raise refused("missing", missing, "'raise' or 'report'")
+        return Reading(self, from_, limit, backwards=bool(backwards), missing=missing)
+
+    def at(self, version: int) -> _core.Event | None:
+        """The event of a version; None when there is none yet. Raises StreamTruncated, StreamDeleted."""
+        version = whole_number("version", version, _A_VERSION, most=_MOST)
+        return next(iter(self.read(version, 1)), None)
+
+    def last(self) -> _core.Event | None:
+        """The newest event; None when there is none that can be read. Raises StreamDeleted."""
+        return next(iter(self.read(limit=1, backwards=True, missing="report")), None)
+
+    # -- state
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was appended to since it was last deleted."""
+        return self.state().exists
+
+    @property
+    def first_version(self) -> int:
+        """The first version that can be read; that of the next event when there is none."""
+        return self.state().first
+
+    @property
+    def discarded(self) -> int:
+        """How many of its events were overwritten while they could still be read."""
+        return self.state().discarded
+
+    @property
+    def dedup_window(self) -> int:
+        """The ids of so many of its newest events are surely known: those of all that were not overwritten."""
+        state = self.state()
+        return state.versions - state.lost
+
+    def __len__(self) -> int:
+        """How many events can be read."""
+        state = self.state()
+        return state.versions - state.first
+
+    def __bool__(self) -> bool:
+        """True, also of a stream without events: `exists` asks for those."""
+        return True
+
+    # -- what is kept
+
+    def truncate(self, before: int) -> None:
+        """Give up all versions below `before`; nobody can read them any more. Raises InvalidOption."""
+        self.truncate_before(whole_number("before", before, _A_VERSION, most=_MOST))
+
+    def delete(self, *, hard: bool = False, expected_version: ExpectedVersion | int = ANY) -> None:
+        """Delete the stream: its events cannot be read any more, and its versions go on with the next append.
+
+        With `hard` it is deleted for ever: reading it and appending to it raise StreamDeleted. Deleting what is not
+        there does nothing. Raises WrongExpectedVersion.
+        """
+        self.delete_events(bool(hard), expected_version)
+
+    def retain(self, *, events: int | None = None, age: timedelta | None = None) -> None:
+        """Let only so many of its newest events be read, and none that are older; None: without limit.
+
+        It holds for all processes, at once and until it is said anew. Raises InvalidOption, StreamTableFull.
+        """
+        most = 0
+        if events is not None:
+            most = whole_number("events", events, "how many events, 1 or more", least=1, most=_MOST)
+        age_ns = 0 if age is None else length_ns("age", age)
+        if age_ns is None or age_ns < 0 or (age is not None and not age_ns) or age_ns > _MOST:
+            raise refused("age", age, "a timedelta of more than 0")
+        self.set_retention(most, age_ns, -1)
+
+    @property
+    def retention(self) -> Retention:
+        """What `retain` said last."""
+        found = self.get_retention()
+        age = timedelta(microseconds=-(-found.age_ns // 1000)) if found.age_ns else None
+        return Retention(found.events or None, age)
+
+    @property
+    def reserve(self) -> int:
+        """How many of its newest events are not overwritten by those of other streams in its partition, however many
+        come; 0 at first. Raises InvalidOption, StreamTableFull.
+
+        Where reserves together take all of a partition, the oldest give way after all.
+        """
+        return self.get_retention().reserve
+
+    @reserve.setter
+    def reserve(self, events: int) -> None:
+        self.set_retention(-1, -1, whole_number("reserve", events, "how many events are kept", most=_MOST))
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return getitem, (self.store, self.name)
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.name!r} of {self.store.name!r}>"
