@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from operator import getitem
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
@@ -12,11 +12,17 @@ from shmstore.public import public
 from shmstore.streams.event import ANY, ExpectedVersion
 from shmstore.streams.reading import Missing, Reading
 
-if TYPE_CHECKING:
-    from shmstore.streams.store import StreamStore
-
 _MOST = (1 << 63) - 1
 _A_VERSION = "a version, an int of 0 or more"
+
+
+class Store(Protocol):
+    """What streams are taken from: a StreamStore."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __getitem__(self, name: str, /) -> "Stream": ...
 
 
 @public
@@ -52,7 +58,7 @@ class Stream(_core.Stream):
 
     __slots__ = ("store",)
 
-    store: "StreamStore"
+    store: Store
     """The store that it is in."""
 
     def append_many(self, events: Iterable[Any], *, expected_version: ExpectedVersion | int = ANY) -> list[int]:

@@ -92,7 +92,7 @@ static PyObject *payload(Event *event, PyObject **member, bool *packed) {
     PyObject *found;
     BEGIN_EXCLUSIVE(event);
     if (*packed) {
-        PyObject *text = Py_NewRef(*member), *value = decoded(PyType_GetModuleState(Py_TYPE(event)), text);
+        PyObject *text = Py_NewRef(*member), *value = decoded(PyType_GetModuleState(Py_TYPE((PyObject *)event)), text);
         if (value && *packed) { /* decoding may have run other code that asked as well */
             PyObject *old = *member;
             *member = Py_NewRef(value);

@@ -47,11 +47,14 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected) {
     if (given == streams->no_stream) *expected = EXPECT_NO_STREAM;
     else if (given == streams->exists) *expected = EXPECT_EXISTS;
     if (*expected != EXPECT_ANY) return 0;
-    PyObject *cause = NULL, *number = PyBool_Check(given) ? NULL : PyNumber_Index(given);
-    const long long version = number ? PyLong_AsLongLong(number) : -2;
+    PyObject *cause, *number = PyBool_Check(given) ? NULL : PyNumber_Index(given);
+    long long version = number ? PyLong_AsLongLong(number) : -2;
     Py_XDECREF(number);
-    if (PyErr_Occurred() && !take_error(&cause)) return -1;
-    Py_XDECREF(cause);
+    if (PyErr_Occurred()) {
+        if (!take_error(&cause)) return -1;
+        Py_DECREF(cause);
+        version = -2;
+    }
     *expected = version == -1 ? EXPECT_NO_STREAM : (uint64_t)version; /* -1 is the version of no stream */
     if (version >= -1) return 0;
     PyObject *text = shown(streams->state, given);
