@@ -7,12 +7,11 @@
 #include <unistd.h>
 
 static const char *const error_names[ERROR_COUNT] = {
-    "InvalidName",   "InvalidSchema",    "InvalidOption",   "InvalidCapacity",  "NotAStore",
-    "WrongKind",     "AbiMismatch",      "DamagedSegment",  "FieldError",       "FieldTypeError",
-    "KeyTableFull",  "ProcessTableFull", "SeriesTableFull", "StreamTableFull",  "WrongExpectedVersion",
-    "StreamDeleted", "InvalidEvent",     "EventTooLarge",   "PartitionStalled", "ReadOnlyStore",
-    "StoreClosed",   "StoreUnlinked",    "TooManyFiles",    "SystemRefused",    "AccessDenied",
-    "NotPicklable"};
+    "InvalidName",      "InvalidSchema",    "InvalidOption",   "InvalidCapacity",      "InvalidCall",    "NotAStore",
+    "WrongKind",        "AbiMismatch",      "DamagedSegment",  "FieldError",           "FieldTypeError", "KeyTableFull",
+    "ProcessTableFull", "SeriesTableFull",  "StreamTableFull", "WrongExpectedVersion", "StreamDeleted",  "InvalidEvent",
+    "EventTooLarge",    "PartitionStalled", "ReadOnlyStore",   "StoreClosed",          "StoreUnlinked",  "TooManyFiles",
+    "SystemRefused",    "AccessDenied",     "NotPicklable"};
 
 int load_errors(struct module_state *state) {
     PyObject *errors = PyImport_ImportModule("shmstore.errors");

@@ -8,12 +8,14 @@
 
 enum { DATA, TYPE, EXPECTED, EVENT_ID, METADATA, ARGUMENTS };
 
-int take_event(struct given *given, PyObject **expected, PyObject *const *values, Py_ssize_t count, PyObject *names) {
+int take_event(struct module_state *state, struct given *given, PyObject **expected, PyObject *const *values,
+               Py_ssize_t count, PyObject *names) {
     static const char *const known[ARGUMENTS] = {"data", "type", "expected_version", "event_id", "metadata"};
     PyObject *taken[ARGUMENTS] = {NULL};
     const Py_ssize_t named = names ? PyTuple_Size(names) : 0;
     if (count > 1) {
-        PyErr_Format(PyExc_TypeError, "append() takes 1 positional argument, data, but %zd were given", count);
+        raise_error(state, ERROR_INVALID_CALL,
+                    "append() takes data by position, and all else by name; found %zd values", count);
         return -1;
     }
     if (count) taken[DATA] = values[0];
@@ -22,17 +24,17 @@ int take_event(struct given *given, PyObject **expected, PyObject *const *values
         int at = 0;
         while (at < ARGUMENTS && PyUnicode_CompareWithASCIIString(name, known[at])) at++;
         if (at == ARGUMENTS || taken[at]) {
-            PyErr_Format(PyExc_TypeError,
-                         at < ARGUMENTS ? "append() got multiple values for argument %R"
-                                        : "append() got an unexpected keyword argument %R; it takes data, type, "
-                                          "expected_version, event_id and metadata",
-                         name);
+            raise_error(state, ERROR_INVALID_CALL,
+                        at < ARGUMENTS ? "append() is given %R twice"
+                                       : "append() takes no %R; it takes data, type, expected_version, event_id and "
+                                         "metadata",
+                        name);
             return -1;
         }
         taken[at] = values[count + i];
     }
     if (!taken[DATA]) {
-        PyErr_SetString(PyExc_TypeError, "append() missing 1 required argument: 'data'");
+        raise_error(state, ERROR_INVALID_CALL, "append() needs data: what the event holds; None for nothing");
         return -1;
     }
     *given = (struct given){taken[DATA], taken[TYPE], taken[EVENT_ID], taken[METADATA]};

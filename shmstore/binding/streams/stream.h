@@ -49,7 +49,8 @@ int make_wish(const Streams *streams, const struct given *given, struct made *ma
 void unmake_wish(struct made *made);
 
 /* The arguments `data, type, expected_version, event_id, metadata` of a call, of which the first may come by position. */
-int take_event(struct given *given, PyObject **expected, PyObject *const *values, Py_ssize_t count, PyObject *names);
+int take_event(struct module_state *state, struct given *given, PyObject **expected, PyObject *const *values,
+               Py_ssize_t count, PyObject *names);
 
 /* What an append expects, as the core has it. */
 int take_expected(const Stream *stream, PyObject *given, uint64_t *expected);

@@ -123,7 +123,7 @@ PyObject *stream_append(PyObject *self, PyObject *const *values, Py_ssize_t coun
     struct made made;
     struct change change = {.events = &made.wish, .count = 1};
     uint64_t version = 0;
-    if (take_event(&given, &change.given, values, count, names) ||
+    if (take_event(stream->streams->state, &given, &change.given, values, count, names) ||
         take_expected(stream, change.given, &change.expected))
         return NULL;
     const int failed = make_wish(stream->streams, &given, &made) || run(stream, &change, &version);
