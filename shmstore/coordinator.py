@@ -1,7 +1,7 @@
 """The coordinator: the one process that reaps the dead early, samples totals each second and applies retention.
 
-A store works fully without it, and so do metrics: no append and no read goes through it. It adds speed (a dead process
-is repaired within a tick, not when somebody meets its slot), the history of rates, and retention.
+A store works fully without it, and so do streams and metrics: no append and no read goes through it. It adds speed (a
+dead process is repaired within a tick, not when somebody meets its slot), the history of rates, and retention.
 
 One of them coordinates at a time, by a lock that the kernel frees when its holder dies; every other `Coordinator` of
 the store stands by and takes over. When it dies, only the samples of the seconds without one are lost.
@@ -23,6 +23,7 @@ from shmstore.events.store import EventStore
 from shmstore.public import public
 from shmstore.reading.selection import require_time
 from shmstore.segments.handle import Handle
+from shmstore.streams.store import StreamStore
 
 if TYPE_CHECKING:
     import logging
@@ -39,7 +40,8 @@ _STANDBY_TICK_S = 0.2
 class Coordinator(Alone):
     """Coordinates one store, or stands by while another does: `run()` here, or `start()` and `stop()` in a thread.
 
-    store: an EventStore; or a Handle of any segment, in which the dead are repaired and the living counted, no more.
+    store: an EventStore; or a StreamStore, or a Handle of any segment, in which the dead are repaired and the living
+    counted, no more.
     retention: records older than this are purged each second; needs a Timestamp field. None keeps them.
     tick: seconds from one look for dead processes to the next, more than 0 and at most LONGEST_TICK_S.
     on_statistics: called each second with `store.statistics`; the store's own `on_statistics` when None.
@@ -52,14 +54,14 @@ class Coordinator(Alone):
 
     def __init__(
         self,
-        store: EventStore[Any] | Handle,
+        store: EventStore[Any] | StreamStore | Handle,
         *,
         retention: timedelta | None = None,
         tick: float = DEFAULT_TICK_S,
         on_statistics: Callable[[Any], None] | None = None,
     ) -> None:
-        if not isinstance(store, EventStore | Handle):
-            raise refused("store", store, "an EventStore")
+        if not isinstance(store, EventStore | StreamStore | Handle):
+            raise refused("store", store, "an EventStore or a StreamStore")
         if store.read_only:
             raise ReadOnlyStore(f"store {store.name!r} was attached read-only; attach it for writing to coordinate it")
         seconds = f"more than 0 and at most {LONGEST_TICK_S} seconds"

@@ -24,13 +24,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Coordinate a store: repair what dead processes left, sample rates each second, drop old records. "
-        "Of metrics, the dead are repaired and the living counted. "
+        "Of streams and metrics, the dead are repaired and the living counted. "
         "One coordinates at a time; another one stands by and takes over. "
         "Ends on SIGTERM or SIGINT, and when the store is unlinked.",
         epilog=f"example:\n  {PROGRAM} orders --retention 10m\n\n{EXIT_CODES_HELP}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", help="the store, or metrics")
+    parser.add_argument("name", help="the store, streams or metrics")
     parser.add_argument(
         "--retention", type=units.span, metavar="TIME", help="purge records older than this, such as 90s, 10m, 1h30m"
     )

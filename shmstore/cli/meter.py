@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shmstore import _core
 from shmstore.cli import units
 from shmstore.cli.render import Column, Tone
+from shmstore.segments.refusals import Kind
 
 if TYPE_CHECKING:
     import psutil
@@ -93,5 +94,15 @@ PROCESS_COLUMNS = (
 )
 
 _OF_APPENDS = ("appended", "appended_per_second", "lapped", "last_append")
-ATTACHED_COLUMNS = tuple(column for column in PROCESS_COLUMNS if column.key not in _OF_APPENDS)
-"""Those of processes that do not append: they are attached to metrics."""
+
+
+def _without(*keys: str) -> tuple[Column, ...]:
+    return tuple(column for column in PROCESS_COLUMNS if column.key not in keys)
+
+
+COLUMNS_OF: Final[dict[Kind, tuple[Column, ...]]] = {
+    "events": PROCESS_COLUMNS,
+    "metrics": _without(*_OF_APPENDS),
+    "streams": _without("lapped"),
+}
+"""Of processes that are attached to a segment of a kind: to metrics, nobody appends."""

@@ -1,7 +1,7 @@
 """What several verbs ask about a segment from outside, or show of it: its partitions, who uses it, whose file it is."""
 
 import os
-from typing import Any
+from typing import Any, Final
 
 from shmstore.cli import units
 from shmstore.cli.machine import is_locked, owner_name
@@ -10,30 +10,37 @@ from shmstore.errors import AccessDenied, ShmStoreError, StoreNotFound, WrongKin
 from shmstore.events.store import EventStore, attach
 from shmstore.segments import handle, names
 from shmstore.segments.handle import Handle
+from shmstore.segments.refusals import Kind
 from shmstore.segments.segment import SegmentInfo, list_segments
+
+_HELD: Final[dict[Kind, str]] = {"events": "records", "metrics": "metrics", "streams": "streams"}
 
 
 def look(name: str) -> EventStore[Any]:
     """The store, attached so that looking cannot disturb it: for reading, without a place in its process table.
 
-    Raises WrongKind for metrics, in the words of this tool.
+    Raises WrongKind for a segment of another kind, in the words of this tool.
     """
     try:
         return attach(name, read_only=True)
     except WrongKind:
-        raise WrongKind(
-            f"{name!r} holds metrics, and this verb is for records; `shmstore-inspect show {name}` describes metrics"
-        ) from None
+        raise _wrong_kind(name, "events") from None
 
 
 def look_at_metrics(name: str) -> Handle:
-    """A segment of metrics, attached in the same way. Raises WrongKind for a store."""
+    """A segment of metrics, attached in the same way. Raises WrongKind for another."""
     try:
         return handle.attach(name, kind="metrics", read_only=True)
     except WrongKind:
-        raise WrongKind(
-            f"{name!r} holds records, and this verb is for metrics; `shmstore-inspect show {name}` describes records"
-        ) from None
+        raise _wrong_kind(name, "metrics") from None
+
+
+def _wrong_kind(name: str, wanted: Kind) -> WrongKind:
+    with handle.attach(name, read_only=True) as segment:
+        held = _HELD[segment.kind]
+    return WrongKind(
+        f"{name!r} holds {held}, and this verb is for {_HELD[wanted]}; `shmstore-inspect show {name}` describes {held}"
+    )
 
 
 def look_at_any(name: str) -> EventStore[Any] | Handle:

@@ -83,7 +83,7 @@ def test_ls_tells_the_kind(metrics: Handle) -> None:
     assert (row["kind"], row["records"], row["series"], row["capacity"]) == ("metrics", None, 1, 100)
     assert (row["alive"], row["coordinator"], row["state"]) == (1, False, "ok")
     (line,) = (line for line in inspect("ls").stdout.splitlines() if line.startswith(metrics.name))
-    assert re.match(rf"{metrics.name} +metrics +\d+\.\d [KM]iB +- +1 +100 +1 +no ", line)
+    assert re.match(rf"{metrics.name} +metrics +\d+\.\d [KM]iB +- +1 +- +100 +1 +no ", line)
 
 
 def test_show_tells_how_much_room_there_is(metrics: Handle) -> None:

@@ -15,7 +15,7 @@ _COLUMNS = (Column("name", "name"), Column("finding", "finding", tone=lambda _: 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store, or metrics")
+    parser.add_argument("name", help="the store, streams or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -14,7 +14,7 @@ from shmstore.segments import names
 from shmstore.segments.handle import Handle
 from shmstore.segments.segment import SegmentInfo, list_segments
 
-HELP = "examine /dev/shm, limits, kernel features, every store and all metrics (exit code 5 when something is bad)"
+HELP = "examine /dev/shm, limits, kernel features, all stores, streams and metrics (exit code 5 when something is bad)"
 EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")
 
 _SKEWED = 0.75  # less than this part of the newest records is worth a word
@@ -57,8 +57,8 @@ def _stores() -> list[Finding]:
 
 
 def _what(info: SegmentInfo) -> str:
-    is_metrics = info.header is not None and info.header.options["kind"] == "metrics"
-    return f"{'metrics' if is_metrics else 'store'} {info.name}"
+    kind = "events" if info.header is None else info.header.options["kind"]
+    return f"{'store' if kind == 'events' else kind} {info.name}"
 
 
 def _segment(info: SegmentInfo) -> Finding:
@@ -70,7 +70,10 @@ def _segment(info: SegmentInfo) -> Finding:
         return Finding(what, Health.WARNING, brief(info.error), str(info.error))
     with look_at_any(info.name) as store:
         violations = store.check()
-        told = _skew(what, store) if isinstance(store, EventStore) else _shortage(what, store)
+        if isinstance(store, EventStore):
+            told = _skew(what, store)
+        else:
+            told = _shortage(what, store) if store.kind == "metrics" else _names_shortage(what, store)
         dead = [place.pid for place in store.processes() if place.state == "dead"]
     if violations:
         advice = f"shmstore-inspect check {info.name} has all; keep a copy for a report"
@@ -110,3 +113,12 @@ def _shortage(what: str, metrics: Handle) -> Finding | None:
         found = f"{units.count(room.refused)} times there was no room for a series; {used}"
         return Finding(what, Health.WARNING, found, advice)
     return Finding(what, Health.WARNING, used, advice) if room.used >= _NEARLY_FULL * room.nodes else None
+
+
+def _names_shortage(what: str, streams: Handle) -> Finding | None:
+    """That the next streams may find no room."""
+    names, limit = streams.core.streams_room().names, streams.header.options["streams"]
+    if names < _NEARLY_FULL * limit:
+        return None
+    found = f"{units.count(names)} of {units.count(limit)} names of streams are taken"
+    return Finding(what, Health.WARNING, found, "names stay, of deleted streams too: make it with a larger streams=")

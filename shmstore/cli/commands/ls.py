@@ -11,7 +11,7 @@ from shmstore.errors import ShmStoreError
 from shmstore.events.store import EventStore
 from shmstore.segments.segment import SegmentInfo, list_segments
 
-HELP = "list the stores and the metrics of this machine"
+HELP = "list the stores, streams and metrics of this machine"
 EXAMPLES = ("ls", "ls --json | jq -r 'select(.alive == 0) | .name'")
 
 _COLUMNS = (
@@ -20,6 +20,7 @@ _COLUMNS = (
     Column("size", "size", units.size, right=True),
     Column("records", "records", units.count, right=True),
     Column("series", "series", units.count, right=True),
+    Column("streams", "streams", units.count, right=True),
     Column("capacity", "capacity", units.count, right=True),
     Column("alive", "alive", right=True),
     Column("coordinator", "coordinator", lambda alive: "yes" if alive else "no"),
@@ -48,6 +49,8 @@ def _row(info: SegmentInfo) -> dict[str, Any]:
         with look_at_any(info.name) as store:
             if isinstance(store, EventStore):
                 row["records"] = len(store)
+            elif store.kind == "streams":
+                row["streams"] = store.core.streams_room().streams
             else:
                 row["series"] = store.core.metrics_room().series
             return row | {

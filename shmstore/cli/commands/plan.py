@@ -1,4 +1,4 @@
-"""`plan`: how large a store, or the segment of metrics, would be, before it is made."""
+"""`plan`: how large a store, streams or the segment of metrics would be, before it is made."""
 
 import argparse
 import importlib
@@ -6,7 +6,6 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Sequence
 from typing import Any, get_args
 
 from shmstore import _core
@@ -20,18 +19,23 @@ from shmstore.records import fields
 from shmstore.records.schema import Schema
 from shmstore.segments import names
 from shmstore.segments.memory import MARGIN_BYTES, least_room
+from shmstore.streams.options import segment_options as streams_options
+from shmstore.streams.store import create_streams
 
-HELP = "compute the size of a store, or of metrics, before making it (exit code 1 when there is no room for it)"
+HELP = (
+    "compute the size of a store, of streams or of metrics, before making it (exit code 1 when there is no room for it)"
+)
 EXAMPLES = (
     "plan --capacity 1_000_000 --fields 'gateway:key,id:text[40],value:float,timestamp:timestamp'",
     "plan --capacity 1_000_000 --record shop.events:Order --partitions 8 --layout columns",
+    "plan --streams --capacity 1_000_000 --data-bytes 200",
     "plan --metrics --series 10_000",
 )
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(create).parameters.items()}
 _SERIES, _EXEMPLARS = 10_000, 1_000  # as `metrics.configure` has them, whose import takes long
-_OF_STORES = ("capacity", "partitions", "layout", "keys")
-_OF_METRICS = ("series", "exemplars")
+_OF_STREAMS = {name: parameter.default for name, parameter in inspect.signature(create_streams).parameters.items()}
+_OPTIONS = ("capacity", "partitions", "layout", "keys", "data_bytes", "names", "series", "exemplars")
 _MARKERS = {kind.marker.lower(): kind.marker for kind in fields.KINDS.values()}
 _PLAIN = {"int": "Int64", "float": "Float64"}
 _FIELD = re.compile(r"\s*(\w+)\s*:\s*(\w+)\s*(?:\[(\d+)\])?\s*")
@@ -41,9 +45,11 @@ _COLUMNS = (
     Column("capacity", "capacity", units.count),
     Column("series", "series", units.count),
     Column("exemplars", "exemplars", units.count),
+    Column("streams", "streams", units.count),
     Column("partitions", "partitions"),
     Column("slots", "slots each", units.count),
     Column("record_bytes", "record", units.size),
+    Column("event_bytes", "event", units.size),
     Column("free", f"free in {names.DIRECTORY}", units.size),
     Column("memory", "free memory", units.size),
     Column("memory_of", "memory of"),
@@ -71,8 +77,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:CLASS",
         help="a record class, as given to create; its module is imported, so its code runs",
     )
+    record.add_argument("--streams", action="store_true", help="no records, but streams of events")
     record.add_argument("--metrics", action="store_true", help="no store, but shared metrics")
-    parser.add_argument("--capacity", type=units.whole, metavar="N", help="how many of the newest records are kept")
+    parser.add_argument(
+        "--capacity", type=units.whole, metavar="N", help="how many of the newest records or events are kept"
+    )
     parser.add_argument(
         "--partitions", type=units.whole, metavar="N", help="how many independent rings (default: one a CPU)"
     )
@@ -83,6 +92,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     for name, meaning, default in (
         ("keys", "different keys", _DEFAULTS["keys"]),
+        ("data-bytes", "bytes of data and metadata in each event", _OF_STREAMS["data_bytes"]),
+        ("names", "names of streams", _OF_STREAMS["streams"]),
         ("series", "series of metrics: each is a metric with its label values", _SERIES),
         ("exemplars", "exemplars of metrics", _EXEMPLARS),
         ("processes", "processes attached for writing at once", _DEFAULTS["processes"]),
@@ -93,7 +104,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Compute the plan and compare it with the room that there is."""
-    plan, facts = _of_metrics(args) if args.metrics else _of_store(args)
+    plan, facts = _of_metrics(args) if args.metrics else _of_streams(args) if args.streams else _of_store(args)
     free = _free()
     room = least_room()
     facts |= {
@@ -114,9 +125,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _of_store(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
-    _refuse_others(args, "a store", _OF_METRICS)
-    if args.capacity is None:
-        raise InvalidOption("--capacity is missing, on which the size of a store depends; say --capacity 10_000")
+    _refuse_others(args, "a store", "capacity", "partitions", "layout", "keys")
+    _require_capacity(args)
     schema = Schema.of(_class(args.record) if args.record else _fields(args.fields))
     options = segment_options(
         schema,
@@ -138,7 +148,7 @@ def _of_store(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
 
 
 def _of_metrics(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
-    _refuse_others(args, "metrics", _OF_STORES)
+    _refuse_others(args, "metrics", "series", "exemplars")
     exemplars = _EXEMPLARS if args.exemplars is None else args.exemplars
     options: _core.Options = {
         "kind": "metrics",
@@ -150,14 +160,42 @@ def _of_metrics(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
     return plan, {"size": plan.size, "series": plan.capacity, "exemplars": exemplars}
 
 
+def _of_streams(args: argparse.Namespace) -> tuple[_core.Plan, dict[str, Any]]:
+    _refuse_others(args, "streams", "capacity", "partitions", "data_bytes", "names")
+    _require_capacity(args)
+    streams = _OF_STREAMS["streams"] if args.names is None else args.names
+    options = streams_options(
+        capacity=args.capacity,
+        partitions=args.partitions,
+        data_bytes=_OF_STREAMS["data_bytes"] if args.data_bytes is None else args.data_bytes,
+        streams=streams,
+        processes=_processes(args),
+    )
+    plan = _core.plan((), options)
+    return plan, {
+        "size": plan.size,
+        "capacity": plan.capacity,
+        "streams": streams,
+        "partitions": options["partitions"],
+        "slots": plan.slots,
+        "event_bytes": plan.record_bytes,
+    }
+
+
+def _require_capacity(args: argparse.Namespace) -> None:
+    if args.capacity is None:
+        raise InvalidOption("--capacity is missing, on which the size of a store depends; say --capacity 10_000")
+
+
 def _processes(args: argparse.Namespace) -> int:
     found: int = _DEFAULTS["processes"] if args.processes is None else args.processes
     return found
 
 
-def _refuse_others(args: argparse.Namespace, what: str, others: Sequence[str]) -> None:
-    """Raises InvalidOption for arguments that are about the other kind."""
-    if given := [f"--{name}" for name in others if getattr(args, name) is not None]:
+def _refuse_others(args: argparse.Namespace, what: str, *own: str) -> None:
+    """Raises InvalidOption for arguments that are about another kind."""
+    others = (name for name in _OPTIONS if name not in own)
+    if given := [f"--{name.replace('_', '-')}" for name in others if getattr(args, name) is not None]:
         raise InvalidOption(f"{', '.join(given)} is for another kind of segment than {what}; leave it out")
 
 

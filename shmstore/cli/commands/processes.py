@@ -1,10 +1,10 @@
-"""`processes`: who is attached to a store or to metrics, and how much each does."""
+"""`processes`: who is attached to a store, to streams or to metrics, and how much each does."""
 
 import argparse
 import time
 
 from shmstore.cli.exits import OK
-from shmstore.cli.meter import ATTACHED_COLUMNS, PROCESS_COLUMNS, ProcessMeter
+from shmstore.cli.meter import COLUMNS_OF, PROCESS_COLUMNS, ProcessMeter
 from shmstore.cli.render import Output
 from shmstore.cli.survey import look_at_any
 from shmstore.events.store import EventStore
@@ -17,7 +17,7 @@ _BETWEEN_LOOKS_S = 0.25  # rates and CPU need two
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store, or metrics")
+    parser.add_argument("name", help="the store, streams or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         if meter.look(store.processes()):
             time.sleep(_BETWEEN_LOOKS_S)
         rows = meter.look(store.processes())
-        columns = PROCESS_COLUMNS if isinstance(store, EventStore) else ATTACHED_COLUMNS
+        columns = PROCESS_COLUMNS if isinstance(store, EventStore) else COLUMNS_OF[store.kind]
     rows = [{key: row[key] for key, *_ in columns} for row in rows]
     out.rows(columns, rows, f"no process is attached to {args.name!r} for writing")
     return OK

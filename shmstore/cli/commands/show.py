@@ -15,9 +15,10 @@ from shmstore.events.store import EventStore
 from shmstore.records.fields import KINDS, Marker
 from shmstore.segments import names
 from shmstore.segments.handle import Handle
+from shmstore.segments.refusals import Kind
 from shmstore.segments.segment import SegmentInfo
 
-HELP = "describe one store (header, schema, partitions, statistics, regions) or the segment of metrics"
+HELP = "describe one store (header, schema, partitions, statistics, regions) or the segment of streams or metrics"
 EXAMPLES = ("show orders", "show orders --json | jq .statistics")
 
 
@@ -44,6 +45,8 @@ _HEADER_COLUMNS = (
     Column("partitions", "partitions", units.count),
     Column("slots", "slots each", units.count),
     Column("record_bytes", "record", units.size),
+    Column("event_bytes", "event", units.size),
+    Column("data_bytes", "data of an event", units.size),
     Column("keys", "keys", _of),
     Column("processes", "processes", lambda places: f"{places['alive']} alive, room for {places['limit']}"),
     Column(
@@ -59,6 +62,12 @@ _METRICS_COLUMNS = (
     Column("nodes", "nodes", _of),
     Column("exemplars", "exemplars", _of),
     Column("refused", "refused", units.count, tone=lambda count: Tone.WARNING if count else None),
+)
+_STREAMS_COLUMNS = (
+    Column("streams", "streams", units.count),
+    Column("names", "names", _of),
+    Column("events", "events", _of),
+    Column("tickets", "tickets", units.count),
 )
 _TICKET_COLUMNS = (
     Column("oldest", "oldest", units.count, right=True),
@@ -88,7 +97,7 @@ _REGION_COLUMNS = (
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store, or metrics")
+    parser.add_argument("name", help="the store, streams or metrics")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -99,7 +108,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     code = OK
     try:
         with look_at_any(args.name) as store:
-            sections = _of_store(store) if isinstance(store, EventStore) else _of_metrics(store)
+            sections = _of_store(store) if isinstance(store, EventStore) else _OF_KIND[store.kind](store)
             _decode(sections, seen, problems)
             problems.extend(store.check())
     except ShmStoreError as error:
@@ -131,6 +140,20 @@ def _of_metrics(metrics: Handle) -> dict[str, Callable[[], Any]]:
         "metrics": lambda: _room(metrics),
         "regions": lambda: _regions(metrics),
     }
+
+
+def _of_streams(streams: Handle) -> dict[str, Callable[[], Any]]:
+    return {
+        "header": lambda: _streams_header(streams),
+        "streams": lambda: _streams_room(streams),
+        "regions": lambda: _regions(streams),
+    }
+
+
+_OF_KIND: dict[Kind, Callable[[Handle], dict[str, Callable[[], Any]]]] = {
+    "metrics": _of_metrics,
+    "streams": _of_streams,
+}
 
 
 def _decode(sections: dict[str, Callable[[], Any]], seen: dict[str, Any], problems: list[str]) -> None:
@@ -178,6 +201,27 @@ def _header(store: EventStore[Any]) -> dict[str, Any]:
         "slots": plan.slots,
         "record_bytes": plan.record_bytes,
         "keys": {"used": len(store.keys()), "limit": options["keys"]},
+    }
+
+
+def _streams_header(streams: Handle) -> dict[str, Any]:
+    options, plan = streams.header.options, streams.core.plan()
+    return _common(streams) | {
+        "capacity": plan.capacity,
+        "partitions": options["partitions"],
+        "slots": plan.slots,
+        "event_bytes": plan.record_bytes,
+        "data_bytes": options["data_bytes"],
+    }
+
+
+def _streams_room(streams: Handle) -> dict[str, Any]:
+    room = streams.core.streams_room()
+    return {
+        "streams": room.streams,
+        "names": {"used": room.names, "limit": streams.header.options["streams"]},
+        "events": {"used": room.events, "limit": streams.core.plan().capacity},
+        "tickets": room.tickets,
     }
 
 
@@ -250,6 +294,7 @@ def _lines(out: Output, seen: dict[str, Any]) -> list[str]:
     sections: list[list[str]] = [
         out.facts((*_FILE_COLUMNS, *_HEADER_COLUMNS), seen.get("file", {}) | seen.get("header", {})),
         out.facts(_METRICS_COLUMNS, seen.get("metrics", {})),
+        out.facts(_STREAMS_COLUMNS, seen.get("streams", {})),
         out.table(_FIELD_COLUMNS, seen.get("fields", ())),
         out.facts(_STATISTICS_COLUMNS, seen.get("statistics", {})),
         out.table(partition_columns(out, *_TICKET_COLUMNS), seen.get("partitions", ())),
