@@ -13,8 +13,9 @@ enum { MOST_ROUNDS = 1 << 24 };
 /* Is this change still the one that is announced? Asked after what a step goes
  * by was read, and before it is made [4]. */
 static bool is_announced(const struct log_view *log, uint64_t change) {
-    fence_acquire();                                  /* is_announced:fence */
-    return load_relaxed(&log->log->change) == change; /* is_announced:change */
+    fence_acquire(); /* is_announced:fence */
+    /* Whoever announced a later one has seen this one finished, and so has whoever finds it. */
+    return load_acquire(&log->log->change) == change; /* is_announced:change */
 }
 
 /* ---- discarding [8]
@@ -85,12 +86,12 @@ static bool discard(const struct log_view *log, uint64_t change, uint32_t index,
  * ------------------------------------------------------------------------------------------------------
  */
 
-/* Put a slot where `ticket` is looked for, after what was there is discarded.
- */
+/* Put a slot where `ticket` is looked for, after what was there is discarded. True: what was read of the slot before is of this
+ * change. (A later one may have discarded the slot already, and not yet put another there.) */
 static bool put(const struct log_view *log, uint64_t change, uint64_t ticket, uint32_t index, uint32_t owner) {
     atomic_u64 *order = log_order(log, ticket);
     uint64_t seen = load_acquire(order); /* put:order */
-    if (links_ticket(seen, ticket)) return true;
+    if (links_ticket(seen, ticket)) return is_announced(log, change);
     if (seen && linked_slot(seen) < log->geometry->log_slots &&
         !discard(log, change, linked_slot(seen), ticket - log->geometry->slots, owner))
         return false;
