@@ -1,0 +1,35 @@
+"""User code of streams that a strict type checker must accept, and the mistakes in it that it must find."""
+
+from datetime import timedelta
+from typing import assert_type
+
+import shmstore
+from shmstore import ANY, NO_STREAM, Event, NewEvent, Retention, Stream, StreamStore
+
+
+def use(streams: StreamStore) -> None:
+    stream = streams["gateway/orders"]
+    assert_type(stream, Stream)
+    assert_type(stream.append({"n": 1}, type="Placed", expected_version=NO_STREAM, event_id="a", metadata=b"m"), int)
+    assert_type(stream.append_many([NewEvent(b"x"), "y"], expected_version=3), list[int])
+    for event in stream.read(0, 10, backwards=True, missing="report"):
+        assert_type(event, Event)
+        assert_type(event.version + event.position + event.timestamp, int)
+        assert_type((event.event_id, event.type), tuple[str | None, str | None])
+    assert_type(stream.last(), Event | None)
+    assert_type(stream.at(3), Event | None)
+    assert_type(stream.read().missing, list[range])
+    stream.retain(events=10, age=timedelta(hours=1))
+    assert_type(stream.retention, Retention)
+    stream.reserve = 3
+    stream.delete(hard=True, expected_version=ANY)
+    assert_type(streams.names(prefix="gateway/"), list[str])
+    with shmstore.open_streams("ledger", capacity=10, strict=True) as again:
+        assert_type(again, StreamStore)
+
+    stream.append("x", kind="Placed")  # type: ignore[call-arg]
+    stream.read(missing="skip")  # type: ignore[arg-type]
+    stream.append_many("xy", expected_version="any")  # type: ignore[arg-type]
+    stream.version = 3  # type: ignore[misc]
+    shmstore.create_streams("ledger", capacity="many")  # type: ignore[arg-type]
+    shmstore.open_streams("ledger", partition=3)  # type: ignore[call-arg]
