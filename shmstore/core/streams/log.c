@@ -58,14 +58,17 @@ static void raise(atomic_u64 *word, uint64_t to) {
 }
 
 /* Discard the event that has `ticket`. Its slot becomes claimed by `owner`, or
- * free for owner 0. */
-static bool discard(const struct log_view *log, uint64_t change, uint32_t index, uint64_t ticket, uint32_t owner) {
+ * free for owner 0. For as long as the event is there its change is unfinished:
+ * that is asked, for the slot of what is discarded may be written before another
+ * change is announced. */
+static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket, uint32_t owner) {
     struct event_slot *slot = log_slot(log, index);
     uint64_t word = load_acquire(&slot->word); /* discard:word */
     if (!slot_has(word, ticket)) return true;
     const uint64_t origin = load_relaxed(&slot->origin), version = load_relaxed(&slot->version),
                    time_ns = load_relaxed(&slot->time_ns);
-    if (!is_announced(log, change)) return false;
+    fence_acquire();                                    /* discard:fence */
+    if (load_relaxed(&slot->word) != word) return true; /* discard:again, else its new owner may have written these */
     if (origin_stream(origin) >= log->geometry->cell_count) return false; /* damage */
     if (origin_kind(origin) == EVENT) {
         struct stream *stream = log->streams + origin_stream(origin);
@@ -93,7 +96,7 @@ static bool put(const struct log_view *log, uint64_t change, uint64_t ticket, ui
     uint64_t seen = load_acquire(order); /* put:order */
     if (links_ticket(seen, ticket)) return is_announced(log, change);
     if (seen && linked_slot(seen) < log->geometry->log_slots &&
-        !discard(log, change, linked_slot(seen), ticket - log->geometry->slots, owner))
+        !discard(log, linked_slot(seen), ticket - log->geometry->slots, owner))
         return false;
     if (!is_announced(log, change)) return false;
     cas_acq_rel(order, &seen, ticket_link(ticket, index)); /* put:slot */
