@@ -7,13 +7,17 @@ STREAMS = (
         "what is overwritten is told as lost before its slot is given up",
         "versions_count_from_0_and_the_newest_are_read_back",
         "streams/log.c",
-        {"raise(&stream->lost, version + 1); /* discard:lost */": ""},
+        {"if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);": ""},
     ),
     Mutant(
         "what nobody could read any more is no loss",
         "what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss",
         "streams/log.c",
-        {"count_expired(stream, &slot->word, ticket);": "{}"},
+        {
+            "const uint64_t gone = kept <= lost ? 0 : (kept < end ? kept : end) - lost;": (
+                "const uint64_t gone = 0 * kept;"
+            )
+        },
     ),
     Mutant(
         "an event is in the chain of its id",
@@ -34,7 +38,7 @@ STREAMS = (
     Mutant(
         "a reserve is of the newest versions",
         "what_a_stream_has_in_reserve_is_not_overwritten_by_others",
-        "streams/append.c",
+        "streams/log.c",
         {"return version + reserve >= newest &&": "return version + 1 >= newest + reserve &&"},
     ),
     Mutant(
@@ -89,5 +93,31 @@ STREAMS = (
         "streams/slots.c",
         {"return load_relaxed(&slot->word) == facts->word; /* slots_read:again */": "return true;"},
         by_race=True,
+    ),
+    Mutant(
+        "who takes a slot keeps what is in reserve",
+        "whoever_takes_a_slot_leaves_what_is_in_reserve",
+        "streams/slots.c",
+        {
+            "if (exists && *kept <= log->geometry->slots && log_is_reserved(log, oldest, now_ns))": (
+                "if (exists && now_ns > now_ns)"
+            )
+        },
+    ),
+    Mutant(
+        "nothing is discarded for slots that others hold",
+        "nothing_is_discarded_for_an_append_that_others_leave_no_slots_for",
+        "streams/slots.c",
+        {"if (taken % lap == 0 && are_held(log, owner, count)) return SLOTS_HELD;": "(void)are_held;"},
+    ),
+    Mutant(
+        "a version is lost once",
+        "what_was_kept_and_then_lost_is_counted_once",
+        "streams/log.c",
+        {
+            "while ((lost = load_acquire(&stream->lost.low)) <= version) {": (
+                "while ((lost = load_acquire(&stream->lost.low)) < UINT64_MAX) {"
+            )
+        },
     ),
 )

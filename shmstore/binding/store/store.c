@@ -63,8 +63,8 @@ static void read_name(struct identity *identity, const char *name) {
     memcpy(identity->name, name, length < sizeof identity->name - 1 ? length : sizeof identity->name - 1);
 }
 
-/* What the dead had for themselves is folded by whoever takes their places: free them, so that they do not add up where nobody else
- * reaps. */
+/* What the dead had for themselves - series of metrics, slots of streams - is settled by whoever frees their places: so they do not
+ * add up where nobody else reaps. */
 static void reap_all(Store *store) {
     uint64_t pid, voided, released;
     for (uint32_t index = 0; handle_reap(&store->handle, &index, &pid, &voided, &released);) index++;
@@ -98,7 +98,7 @@ int ensure_entered(Store *store) {
     if (!parsed || check_open(store)) return -1;
     switch (processes_join_or_enter(&store->handle.processes, &identity)) {
     case ENTER_OK:
-        if (has_metrics(store)) reap_all(store);
+        if (store->handle.processes.claims.sweep) reap_all(store);
         return 0;
     case ENTER_FULL:
         raise_error(

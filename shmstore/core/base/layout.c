@@ -1,5 +1,4 @@
-/* Planning, formatting and validating a segment. Nothing here trusts a shared
- * byte twice. */
+/* Planning, formatting and validating a segment. Nothing here trusts a shared byte twice. */
 #include "core/base/layout.h"
 #include "core/base/utf8.h"
 
@@ -38,8 +37,7 @@ const struct kind_range kind_ranges[KIND_END] = {
     [KIND_KEY] = {0, UINT32_MAX},
 };
 
-/* The stored size and copying unit of a field; false when kind or size is not
- * allowed. */
+/* The stored size and copying unit of a field; false when kind or size is not allowed. */
 static bool field_storage(const struct field_spec *spec, struct field *field) {
     field->kind = spec->kind;
     field->size = spec->size;
@@ -135,17 +133,14 @@ static enum plan_status plan_options(struct geometry *g, struct refusal *why) {
         !bounded(why, "keys", o->keys, g->key_field == NO_FIELD ? 0 : 1, MAX_KEYS))
         return PLAN_BAD_OPTION;
     if (o->rule == RULE_KEY && g->key_field == NO_FIELD) {
-        refuse(why, NO_FIELD,
-               "partitioning by key needs a field of kind Key, and this schema has "
-               "none");
+        refuse(why, NO_FIELD, "partitioning by key needs a field of kind Key, and this schema has none");
         return PLAN_BAD_OPTION;
     }
     return PLAN_OK;
 }
 
-/* A question about a window reads a summary a block, and the records of two
- * blocks a partition: sizes that grow with the root of the slots keep both
- * small. */
+/* A question about a window reads a summary a block, and the records of two blocks a partition: sizes that grow with the
+ * root of the slots keep both small. */
 static void plan_blocks(struct geometry *g) {
     g->block_slots = LEAST_BLOCK_SLOTS;
     while (g->block_slots * g->block_slots < 4 * g->slots) g->block_slots *= 2;
@@ -174,8 +169,7 @@ static void place_slots(struct geometry *g) {
     }
 }
 
-/* A series takes one node, or two where it has buckets or long labels; what is
- * declared takes some more. */
+/* A series takes one node, or two where it has buckets or long labels; what is declared takes some more. */
 static enum plan_status plan_metrics(struct geometry *g, struct refusal *why) {
     const struct options *o = &g->options;
     if (!bounded(why, "series", o->capacity, 1, MAX_SERIES) ||
@@ -197,8 +191,7 @@ static enum plan_status plan_metrics(struct geometry *g, struct refusal *why) {
 }
 
 static void plan_table(struct geometry *g, uint64_t keys) {
-    /* A process that dies between reserving a cell and publishing it loses the
-   * cell: one spare for each place. */
+    /* A process that dies between reserving a cell and publishing it loses the cell: one spare for each place. */
     g->cell_count = keys + g->options.processes;
     g->bucket_count = 8;
     while (g->bucket_count < 2 * g->cell_count) g->bucket_count *= 2;
@@ -225,7 +218,8 @@ static enum plan_status plan_streams(struct geometry *g, struct refusal *why) {
     plan_reciprocal(g, o->logs);
     g->log_slots = (uint32_t)g->slots + o->processes + ROOM_SLOTS;
     g->id_buckets = 8;
-    while (g->id_buckets < 4 * g->slots) g->id_buckets *= 2; /* a chain of an event costs an id that is new a line of memory */
+    while (g->id_buckets < 4 * g->slots)
+        g->id_buckets *= 2; /* a chain of an event costs an id that is new a line of memory */
     g->event_bytes =
         round_up(sizeof(struct event_slot) + MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + o->data_bytes, CACHE_LINE);
     g->ids_base = round_up(g->slots * 8, CACHE_LINE);
@@ -266,8 +260,7 @@ enum plan_status layout_plan(const struct options *options, const struct field_s
     g->summaries_offset = g->partitions_offset + options->partitions * sizeof(struct partition);
     g->slots_offset = round_up(
         g->summaries_offset + options->partitions * g->block_count * g->summary_count * sizeof(struct summary), 128);
-    /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay
-   * below 2^62 */
+    /* capacity <= 2^40 records of <= 2^16 bytes + word + one line: all sums stay below 2^62 */
     g->total_bytes = round_up(g->slots_offset + options->partitions * g->partition_bytes, 4096);
     return PLAN_OK;
 }
@@ -298,8 +291,7 @@ void layout_format(void *memory, const struct geometry *g, const struct field_sp
     header.incompatible = feature_of[g->options.kind];
     if (g->options.field_count) memcpy(header.fields, specs, g->options.field_count * sizeof *specs);
     header.checksum = fnv1a(&header, offsetof(struct header, checksum));
-    /* All other bytes of an empty store are zero. The magic goes last: a
-   * half-written header is nobody's. */
+    /* All other bytes of an empty store are zero. The magic goes last: a half-written header is nobody's. */
     memcpy((char *)memory + sizeof header.magic, (char *)&header + sizeof header.magic,
            sizeof header - sizeof header.magic);
     fence_release();
@@ -333,8 +325,7 @@ enum header_status layout_open(const void *memory, uint64_t length, struct heade
     const uint64_t known = FEATURE_METRICS | FEATURE_STREAMS;
     if (h->abi_major != ABI_MAJOR || h->incompatible & ~known) {
         refuse(why, NO_FIELD,
-               "its format is %u.%u with required features %llx; this package "
-               "reads %d.x with %llx at most",
+               "its format is %u.%u with required features %llx; this package reads %d.x with %llx at most",
                h->abi_major, h->abi_minor, (unsigned long long)h->incompatible, ABI_MAJOR, (unsigned long long)known);
         return HEADER_OTHER_ABI;
     }

@@ -1,39 +1,34 @@
 /* Every shared byte: where it lies and what it means.
  *
- *   offset 0 total_bytes
+ *   offset 0                                                                                             total_bytes
  *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
- *   | header | board | history | processes | key buckets | key cells |
- * partitions | summaries | slots of partition 0,1.. |
+ *   | header | board | history | processes | key buckets | key cells | partitions | summaries | slots of partition 0,1.. |
  *   +--------+-------+---------+-----------+-------------+-----------+------------+-----------+--------------------------+
- *     never    news    one       who is      hash -> id    id -> text  tail,
- * floor  of blocks   rows:    word f0 f1 | word f0 f1 | changes  word    sample
- * attached                              and ledgers  of slots    columns: words
- * | f0 f0 .. | f1 f1 .. after            a second creation
+ *     never    news    one       who is      hash -> id    id -> text  tail, floor  of blocks   rows:    word f0 f1 | word f0 f1 |
+ *     changes  word    sample    attached                              and ledgers  of slots    columns: words | f0 f0 .. | f1 f1 ..
+ *     after            a second
+ *     creation
  *
  * and, of a metrics segment:
  *
  *   +--------+-------+---------+-----------+---------+--------+--------------+-----------+
- *   | header | board | history | processes | changes | chains | nodes        |
- * exemplars |
+ *   | header | board | history | processes | changes | chains | nodes        | exemplars |
  *   +--------+-------+---------+-----------+---------+--------+--------------+-----------+
  *                                            of the    hash -> declarations
  *                                            chains    node    and series
  *
  * and, of a streams segment:
  *
- *   +--------+-------+---------+-----------+--------------+------------+------+---------+---------------------------------+
- *   | header | board | history | processes | name buckets | name cells | logs |
- * streams | order, ids, slots of log 0, 1.. |
- *   +--------+-------+---------+-----------+--------------+------------+------+---------+---------------------------------+
- *                                            as of keys: hash -> stream   tail
- * newest    ticket -> slot, hash -> slot
+ *   +--------+-------+---------+-----------+--------------+------------+--------+---------+---------------------------------+
+ *   | header | board | history | processes | name buckets | name cells | logs   | streams | order, ids, slots of log 0, 1.. |
+ *   +--------+-------+---------+-----------+--------------+------------+--------+---------+---------------------------------+
+ *                                            as of keys: hash -> number  change,  newest    ticket -> slot, hash -> slot,
+ *                                                                        tail     version   events
  *
- * The header is written once, before anyone can see it. Whoever attaches copies
- * it, validates the copy and computes the offsets again from the few numbers in
- * it (layout_plan): no later shared byte can lead outside the segment.
+ * The header is written once, before anyone can see it. Whoever attaches copies it, validates the copy and computes the
+ * offsets again from the few numbers in it (layout_plan): no later shared byte can lead outside the segment.
  *
- * Address of field f in slot i of partition p = slots + p * partition_bytes +
- * base(f) + i * stride(f), in both layouts. */
+ * Address of field f in slot i of partition p = slots + p * partition_bytes + base(f) + i * stride(f), in both layouts. */
 #ifndef SHMSTORE_LAYOUT_H
 #define SHMSTORE_LAYOUT_H
 
@@ -96,8 +91,7 @@ enum kind {
     KIND_END
 };
 
-/* The integers that a field of a kind can hold: for a Key, its ids. {0, 0} for
- * kinds that hold no integers. */
+/* The integers that a field of a kind can hold: for a Key, its ids. {0, 0} for kinds that hold no integers. */
 struct kind_range {
     int64_t least;
     uint64_t most;
@@ -118,9 +112,7 @@ enum segment_kind { SEGMENT_EVENTS, SEGMENT_METRICS, SEGMENT_STREAMS, SEGMENT_KI
 enum arrangement { LAYOUT_ROWS = 1, LAYOUT_COLUMNS = 2 };
 enum rule { RULE_KEY = 1, RULE_PROCESS, RULE_TURN, RULE_EXPLICIT, RULE_END };
 
-/* ---- shared structures
- * ------------------------------------------------------------------------------------------
- */
+/* ---- shared structures ------------------------------------------------------------------------------------------ */
 
 struct field_spec {
     char name[56]; /* NUL-terminated UTF-8 */
@@ -166,8 +158,7 @@ struct header {
         struct { /* of metrics; the rest is zero */
             uint64_t changes_offset, chains_offset, nodes_offset, exemplars_offset, no_offset;
         };
-        struct { /* of streams; the first two are of the table of their names, and
-                have the names of keys in keys.c */
+        struct { /* of streams; the first two are of the table of their names, and have the names of keys in keys.c */
             uint64_t name_buckets_offset, name_cells_offset, logs_offset, streams_offset, log_slots_offset;
         };
     };
@@ -176,11 +167,7 @@ struct header {
 };
 
 /* The news word: what appenders glance at. */
-enum {
-    NEWS_WAITERS = 1,
-    NEWS_UNLINKED = 2,
-    NEWS_WAKE = 4 /* one wake-up, in the bits above */
-};
+enum { NEWS_WAITERS = 1, NEWS_UNLINKED = 2, NEWS_WAKE = 4 /* one wake-up, in the bits above */ };
 
 struct board {
     _Alignas(64) atomic_u32 news;          /* futex: see wait.h */
@@ -200,8 +187,7 @@ struct sample {
 struct place {
     atomic_u64 word; /* generation << 8 | state */
     atomic_u64 pid, start_time, pid_namespace, entered_ns;
-    atomic_u64 spare_cell; /* of the key table, left in this place for whoever
-                            enters it next: see keys.h */
+    atomic_u64 spare_cell; /* of the key table, left in this place for whoever enters it next: see keys.h */
     uint64_t reserved[2];
     atomic_u64 name[PROCESS_NAME_BYTES / 8];
     atomic_u64 appended, last_append_ns, lapped; /* own cache line: counted on the hot path */
@@ -209,50 +195,40 @@ struct place {
 };
 
 struct partition {
-    _Alignas(128) atomic_u64 tail;  /* next ticket to hand out; a line pair of its
-                                     own: every append moves it */
+    _Alignas(128) atomic_u64 tail;  /* next ticket to hand out; a line pair of its own: every append moves it */
     _Alignas(128) atomic_u64 floor; /* tickets below were cleared */
     atomic_u64 skip_ledger;         /* ticket << 33 | 1 << 32 | count: see ring.h, counting */
     atomic_u64 void_ledger;
-    atomic_u64 voids_until; /* a slot shows a voided ticket only while the tail is
-                             below */
+    atomic_u64 voids_until; /* a slot shows a voided ticket only while the tail is below */
 };
 
-/* What one field was over all records of a block of slots, during one lap; see
- * summary.h. */
+/* What one field was over all records of a block of slots, during one lap; see summary.h. */
 struct summary {
     atomic_u64 low, high, sum[2];
     atomic_u64 check; /* of the words above, and of what they are about */
 };
 
-/* ---- of a metrics segment
- * ----------------------------------------------------------------------------------------
- */
+/* ---- of a metrics segment ---------------------------------------------------------------------------------------- */
 
 /* What changes the chains, and what is known of their room. */
 struct changes {
-    _Alignas(64) atomic_u64 change; /* number (36 bits) | what (4 bits) | node + 1
-                                     (24 bits): see nodes.h */
+    _Alignas(64) atomic_u64 change; /* number (36 bits) | what (4 bits) | node + 1 (24 bits): see nodes.h */
     atomic_u64 hint;                /* where to look for room first */
     atomic_u64 used;                /* nodes beyond were never claimed */
-    atomic_u64 freed;               /* counts nodes that were given back: where it moves, there
-                       may be room again */
+    atomic_u64 freed;               /* counts nodes that were given back: where it moves, there may be room again */
     atomic_u64 refused;             /* counts series that there was no room for */
 };
 
 /* See nodes.h for what each word means, and cells.h for what the cells hold. */
 struct node {
     atomic_u64 word;         /* generation | owner | state */
-    atomic_u64 link;         /* number of a change (36 bits) | the next of the chain + 1
-                      (24 bits) */
+    atomic_u64 link;         /* number of a change (36 bits) | the next of the chain + 1 (24 bits) */
     atomic_u64 more;         /* its next part + 1, or 0 */
-    atomic_u64 identity;     /* hash of the key (24 bits) | place (16 bits) | family
-                          (24 bits) */
+    atomic_u64 identity;     /* hash of the key (24 bits) | place (16 bits) | family (24 bits) */
     atomic_u64 sizes;        /* bytes of key and text, and cells */
     atomic_u64 since;        /* ns since the Unix epoch */
     struct wide cell;        /* its first */
-    unsigned char rest[192]; /* its other cells, then its text; what does not fit
-                              goes on in its parts */
+    unsigned char rest[192]; /* its other cells, then its text; what does not fit goes on in its parts */
 };
 
 struct exemplar {
@@ -265,56 +241,45 @@ struct exemplar {
     atomic_u64 text[EXEMPLAR_TEXT_BYTES / 8];
 };
 
-/* ---- of a streams segment
- * ----------------------------------------------------------------------------------------
- */
+/* ---- of a streams segment ---------------------------------------------------------------------------------------- */
 
 /* One partition: see log.h. */
 struct log {
     _Alignas(128) atomic_u64 change; /* the tail after it (40 bits) | what (2 bits) | slot (22 bits) */
     atomic_u64 tail;                 /* next ticket to hand out; all below are decided */
     _Alignas(128) atomic_u64 hint;   /* where to look for a free slot first */
-    atomic_u64 freed;                /* counts slots that were given back: where it moves, one
-                       may be free again */
+    atomic_u64 freed;                /* counts slots that were given back: where it moves, one may be free again */
 };
 
 /* One stream: see streams.h. */
 struct stream {
     _Alignas(128) struct wide newest; /* number of versions; slot of the newest + 1 */
-    atomic_u64 lost;                  /* versions below were overwritten */
-    atomic_u64 expired;               /* ledger of those of them that could not be read any more
-                         by then */
-    atomic_u64 deleted;               /* number of versions when it was deleted, plus one;
-                         STREAM_CLOSED: for ever */
+    struct wide lost;                 /* versions below were overwritten; how many of them could not be read by then */
+    atomic_u64 deleted;               /* number of versions when it was deleted, plus one; STREAM_CLOSED: for ever */
     atomic_u64 truncated;             /* versions below were given up */
     atomic_u64 reserve;               /* its newest events that others do not overwrite */
     atomic_u64 most_events, most_ns;  /* that it keeps, and how long; 0: no limit */
     uint64_t reserved[7];
 };
 
-/* One event; its text and data follow. Written by the holder of a claim, before
- * anyone can find it. */
+/* One event; its text and data follow. Written by the holder of a claim, before anyone can find it. */
 struct event_slot {
-    atomic_u64 word;         /* ticket (40 bits) | owner (21 bits) | state (3 bits) */
-    atomic_u64 origin;       /* stream (32 bits) | what it is (8) | bytes of type (8) |
-                         of id (8) | flags of the caller (8) */
+    atomic_u64 word;   /* ticket (40 bits) | owner (21 bits) | state (3 bits) */
+    atomic_u64 origin; /* stream (32 bits) | what it is (8) | bytes of type (8) | of id (8) | flags of the caller (8) */
     atomic_u64 version;      /* of a deletion: the number of versions there were */
     atomic_u64 position;     /* the ticket that it was appended by */
-    atomic_u64 links;        /* slots + 1: of the event before (32 bits) | that `jump`
-                          leads to (32 bits) */
+    atomic_u64 links;        /* slots + 1: of the event before (32 bits) | that `jump` leads to (32 bits) */
     atomic_u64 jump;         /* an earlier version: see seek.c */
     atomic_u64 jump_of_jump; /* the one that its `jump` leads to */
     atomic_u64 time_ns;
     atomic_u64 id_next; /* the next of its chain: a link of log.h, or 0 */
     atomic_u64 id_hash;
     atomic_u64 sizes;  /* bytes of data (32 bits) | of metadata (32 bits) */
-    atomic_u64 batch;  /* events that are appended with it (32 bits, of the first)
-                        | slot of the next of them + 1 (32 bits) */
+    atomic_u64 batch;  /* slot of the next that is appended with it + 1; 0: it is the last */
     atomic_u64 text[]; /* type, id, metadata and data, one after another */
 };
 
-_Static_assert(sizeof(struct log) == 256, "what every append of a partition changes shares no line pair "
-                                          "with anything");
+_Static_assert(sizeof(struct log) == 256, "what every append of a partition changes shares no line pair with anything");
 _Static_assert(sizeof(struct stream) == 128 && offsetof(struct stream, most_events) == 56,
                "what an append to a stream touches is one line");
 _Static_assert(sizeof(struct event_slot) == 96 && offsetof(struct event_slot, id_next) == 64,
@@ -336,35 +301,28 @@ _Static_assert(offsetof(struct place, appended) == 128,
 _Static_assert(sizeof(struct partition) == 256, "a partition's tail shares no line pair with anything");
 _Static_assert(sizeof(struct summary) == 40, "a summary is five words");
 
-/* ---- private geometry
- * --------------------------------------------------------------------------------------------
- */
+/* ---- private geometry -------------------------------------------------------------------------------------------- */
 
-/* How one field is stored. A value is copied as `units` atomic units of `unit`
- * bytes. */
+/* How one field is stored. A value is copied as `units` atomic units of `unit` bytes. */
 struct field {
     uint32_t kind, size;
-    uint32_t bytes; /* stored bytes: TEXT and BYTES carry their length in the last
-                     two */
+    uint32_t bytes; /* stored bytes: TEXT and BYTES carry their length in the last two */
     uint32_t unit, units;
     uint32_t offset; /* within a staged record */
-    int summary;     /* its number among the fields of a block that are summarised;
-                  NO_SUMMARY: it holds no numbers */
+    int summary;     /* its number among the fields of a block that are summarised; NO_SUMMARY: it holds no numbers */
     uint64_t base, stride;
 };
 
 static inline bool field_has_summary(const struct field *field) { return field->summary != NO_SUMMARY; }
 
-/* Everything about where things lie; private, computed from validated numbers,
- * never re-read from shared memory. */
+/* Everything about where things lie; private, computed from validated numbers, never re-read from shared memory. */
 struct geometry {
     struct options options;
     uint64_t slots;        /* per partition */
     uint64_t reciprocal;   /* floor(2^64 / slots): see ring_where */
     uint64_t record_bytes; /* of a staged record, a multiple of 8 */
     uint64_t word_base, word_stride, partition_bytes;
-    uint64_t block_slots, block_count; /* slots of a block (the last may have
-                                        fewer), blocks of a partition */
+    uint64_t block_slots, block_count; /* slots of a block (the last may have fewer), blocks of a partition */
     uint32_t summary_count;            /* summaries of a block */
     uint64_t board_offset, history_offset, processes_offset;
     union {
@@ -374,14 +332,12 @@ struct geometry {
         struct { /* of metrics; the rest is zero */
             uint64_t changes_offset, chains_offset, nodes_offset, exemplars_offset, no_offset;
         };
-        struct { /* of streams; the first two are of the table of their names, and
-                have the names of keys in keys.c */
+        struct { /* of streams; the first two are of the table of their names, and have the names of keys in keys.c */
             uint64_t name_buckets_offset, name_cells_offset, logs_offset, streams_offset, log_slots_offset;
         };
     };
-    uint32_t chain_count, node_count;            /* of metrics; the first is a power of two */
-    uint32_t id_buckets, log_slots;              /* of a log of streams; the first is a power
-                                     of two, `slots` its retained events */
+    uint32_t chain_count, node_count; /* of metrics; the first is a power of two */
+    uint32_t id_buckets, log_slots;   /* of a log of streams; the first is a power of two, `slots` what it retains */
     uint64_t ids_base, events_base, event_bytes; /* within a log's slots, and of one event */
     uint64_t bucket_count, cell_count, cell_bytes, key_bytes;
     uint64_t total_bytes;
@@ -402,13 +358,11 @@ enum plan_status { PLAN_OK, PLAN_BAD_FIELD, PLAN_BAD_OPTION };
 enum plan_status layout_plan(const struct options *options, const struct field_spec *fields, struct geometry *geometry,
                              struct refusal *why);
 
-/* Make an empty store of zeroed memory of geometry->total_bytes; the magic is
- * written last. */
+/* Make an empty store of zeroed memory of geometry->total_bytes; the magic is written last. */
 void layout_format(void *memory, const struct geometry *geometry, const struct field_spec *fields,
                    const uint8_t store_id[16], int64_t created_ns);
 
-/* Copy the header of `length` shared bytes into `header`, validate the copy and
- * compute its geometry. */
+/* Copy the header of `length` shared bytes into `header`, validate the copy and compute its geometry. */
 enum header_status layout_open(const void *memory, uint64_t length, struct header *header, struct geometry *geometry,
                                struct refusal *why);
 

@@ -1,5 +1,4 @@
-/* Appending to streams, and deleting them; see streams.h, and for numbers in
- * brackets log.h. */
+/* Appending to streams, and deleting them; see streams.h, and for numbers in brackets log.h. */
 #include "core/base/point.h"
 #include "core/streams/chains.h"
 #include "core/streams/seek.h"
@@ -50,9 +49,7 @@ static void fetch_replaced(const struct log_view *log, uint64_t ticket) {
     if (seen && linked_slot(seen) < log->geometry->log_slots) __builtin_prefetch(log_slot(log, linked_slot(seen)), 1);
 }
 
-/* ---- deciding [3]
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- deciding [3] ------------------------------------------------------------------------------------------------ */
 
 static bool is_as_expected(const struct attempt *a, uint64_t deleted) {
     const bool exists = a->newest && deleted != a->newest + 1;
@@ -85,24 +82,10 @@ static enum decision decide(struct attempt *a, enum stream_status *status) {
     return log_is_at(a->log, a->moment) ? REFUSED : AGAIN;
 }
 
-/* ---- making way [6, 7]
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- making way [6, 7] ------------------------------------------------------------------------------------------- */
 
-static bool is_reserved(const struct attempt *a, const struct event_slot *slot) {
-    const uint64_t origin = load_relaxed(&slot->origin);
-    if (origin_stream(origin) >= a->log->geometry->cell_count || origin_kind(origin) != EVENT) return false;
-    const struct stream *stream = a->log->streams + origin_stream(origin);
-    const uint64_t reserve = load_relaxed(&stream->reserve);
-    if (__builtin_expect(!reserve, 1)) return false;
-    const uint64_t version = load_relaxed(&slot->version), newest = load_relaxed(&stream->newest.low);
-    return version + reserve >= newest &&
-           !log_has_expired(stream, version, newest, load_relaxed(&slot->time_ns), a->now_ns);
-}
-
-/* See what has the places of the tickets that come next. What a stream has in
- * reserve is kept; where that is not the first, those before it are discarded
- * without an event in their place. */
+/* See what has the places of the tickets that come next. What a stream has in reserve is kept; where that is not the first,
+ * those before it are discarded without an event in their place. */
 static enum decision make_way(struct attempt *a) {
     for (uint32_t i = 0; i < a->new_events; i++) {
         const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
@@ -110,20 +93,17 @@ static enum decision make_way(struct attempt *a) {
         a->replaced[i] = NO_SLOT;
         if (a->new_events > 1) fetch_replaced(a->log, ticket + AHEAD);
         if (slot >= a->log->geometry->log_slots) continue;
-        const struct event_slot *event = log_slot(a->log, slot);
-        if (!slot_has(load_acquire(&event->word), ticket - a->log->geometry->slots)) continue;
+        if (!slot_has(load_acquire(&log_slot(a->log, slot)->word), ticket - a->log->geometry->slots)) continue;
         a->replaced[i] = slot;
-        if (!is_reserved(a, event) || a->kept > a->log->geometry->slots) continue;
-        a->kept++;
-        log_announce(a->log, a->moment, i ? CHANGE_TAKE : CHANGE_KEEP, i ? NO_SLOT : slot, 1);
+        if (a->kept > a->log->geometry->slots || !log_is_reserved(a->log, slot, a->now_ns)) continue;
+        const bool announced = log_announce(a->log, a->moment, i ? CHANGE_TAKE : CHANGE_KEEP, i ? NO_SLOT : slot, 1);
+        a->kept += announced && !i;
         return AGAIN;
     }
     return GO_ON;
 }
 
-/* ---- writing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* What does not depend on the moment. */
 static void fill(const struct attempt *a, uint32_t i) {
@@ -162,9 +142,7 @@ static uint32_t write(const struct attempt *a) {
     return first;
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static enum stream_status attempt(struct attempt *a, struct stream_answer *answer) {
     enum stream_status status;
@@ -182,13 +160,19 @@ static enum stream_status attempt(struct attempt *a, struct stream_answer *answe
     return STREAM_DAMAGED;
 }
 
-/* What was claimed and not used, and what the append discarded, are for the
- * next. */
+/* What was claimed and not used, and what the append discarded, are for the next. */
 static void give_back(const struct attempt *a, struct spares *spares, uint32_t owner, uint32_t appended) {
     for (uint32_t i = 0; i < appended; i++)
         if (a->replaced[i] != NO_SLOT) slots_give_back(a->log, spares, owner, a->replaced[i]);
     for (uint32_t i = 0; i < a->count; i++)
         if (!appended || a->versions[i] < a->newest) slots_give_back(a->log, spares, owner, a->claimed[i]);
+}
+
+static bool reap_all(const struct handle *handle) {
+    uint64_t pid, voided, released;
+    bool any = false;
+    for (uint32_t index = 0; handle_reap(handle, &index, &pid, &voided, &released); index++) any = true;
+    return any;
 }
 
 static enum stream_status run(struct streams *streams, struct attempt *a, struct stream_answer *answer) {
@@ -207,7 +191,10 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     a->replaced = slots + a->count;
     *answer = (struct stream_answer){0};
     enum stream_status status = STREAM_DAMAGED;
-    switch (slots_claim(&log, spares, owner, a->count, a->claimed)) {
+    enum slot_status claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);
+    if (claimed == SLOTS_HELD && reap_all(handle)) /* by the dead? */
+        claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);
+    switch (claimed) {
     case SLOTS_OK:
         for (uint32_t i = 0; i < a->count; i++) {
             if (i + AHEAD < a->count) fetch_slot(&log, a->claimed[i + AHEAD], 0);
@@ -222,6 +209,7 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
         if (answer->appended) handle_count(handle, answer->appended, (int64_t)a->now_ns);
         break;
     case SLOTS_NO_MEMORY: status = STREAM_NO_MEMORY; break;
+    case SLOTS_HELD: status = STREAM_STALLED; break;
     case SLOTS_DAMAGED: break;
     }
     if (slots != few) free(slots);

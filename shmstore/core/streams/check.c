@@ -157,14 +157,15 @@ static bool is_at(const struct checking *c, uint32_t stream, uint64_t version, u
 static const char *fault_of_links(struct checking *c, uint32_t number, uint64_t versions) {
     const struct stream *stream = c->log.streams + number;
     uint64_t at = load_acquire(&stream->newest.high), time_ns = UINT64_MAX;
-    for (uint64_t version = versions; version > load_acquire(&stream->lost) && c->left; c->left--) {
+    for (uint64_t version = versions; version > load_acquire(&stream->lost.low) && c->left; c->left--) {
         struct event_facts facts, far;
         if (!is_at(c, number, --version, at, &facts))
-            return version < load_acquire(&stream->lost) ? NULL : "has a version that links do not lead to";
+            return version < load_acquire(&stream->lost.low) ? NULL : "has a version that links do not lead to";
         if (facts.time_ns > time_ns) return "has an event that is newer than the next";
         if (facts.jump > version || facts.jump_of_jump > facts.jump) return "has a jump ahead";
-        if (facts.jump >= load_acquire(&stream->lost) && facts.jump < version &&
-            !is_at(c, number, facts.jump, facts.links & UINT32_MAX, &far) && facts.jump >= load_acquire(&stream->lost))
+        if (facts.jump >= load_acquire(&stream->lost.low) && facts.jump < version &&
+            !is_at(c, number, facts.jump, facts.links & UINT32_MAX, &far) &&
+            facts.jump >= load_acquire(&stream->lost.low))
             return "has a jump to somewhere else";
         time_ns = facts.time_ns;
         at = facts.links >> 32;
@@ -174,7 +175,7 @@ static const char *fault_of_links(struct checking *c, uint32_t number, uint64_t 
 
 static const char *fault_of_stream(struct checking *c, uint64_t number) {
     const struct stream *stream = c->log.streams + number;
-    const uint64_t lost = load_acquire(&stream->lost), truncated = load_relaxed(&stream->truncated);
+    const uint64_t lost = load_acquire(&stream->lost.low), truncated = load_relaxed(&stream->truncated);
     const uint64_t deleted = load_acquire(&stream->deleted), versions = load_acquire(&stream->newest.low);
     if (!versions && load_relaxed(&stream->newest.high)) return "has a newest event, and none";
     if (lost > versions) return "lost more versions than it had";
@@ -213,10 +214,11 @@ static void count_events(struct checking *c) {
             const uint64_t origin = load_relaxed(&event->origin);
             if (slot_state(load_acquire(&event->word)) != SLOT_PUBLISHED || origin_kind(origin) != EVENT) continue;
             if (origin_stream(origin) < c->log.geometry->cell_count)
-                events += load_relaxed(&event->version) >= load_acquire(&c->log.streams[origin_stream(origin)].lost);
+                events +=
+                    load_relaxed(&event->version) >= load_acquire(&c->log.streams[origin_stream(origin)].lost.low);
         }
         for (uint64_t at = c->number; at < c->log.geometry->cell_count; at += c->log.geometry->options.logs)
-            versions += load_acquire(&c->log.streams[at].newest.low) - load_acquire(&c->log.streams[at].lost);
+            versions += load_acquire(&c->log.streams[at].newest.low) - load_acquire(&c->log.streams[at].lost.low);
         if (c->unfinished || !log_is_at(&c->log, c->moment)) continue;
         if (events != versions)
             violation(c, "%llu events of %llu versions are there", (number)events, (number)versions);

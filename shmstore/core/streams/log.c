@@ -6,21 +6,17 @@
 
 #include <time.h>
 
-/* Whoever has found so many changes unfinished, or lost to others, has found
- * bytes that no protocol leaves. */
+/* Whoever has found so many changes unfinished, or lost to others, has found bytes that no protocol leaves. */
 enum { MOST_ROUNDS = 1 << 24 };
 
-/* Is this change still the one that is announced? Asked after what a step goes
- * by was read, and before it is made [4]. */
+/* Is this change still the one that is announced? Asked after what a step goes by was read, and before it is made [4]. */
 static bool is_announced(const struct log_view *log, uint64_t change) {
     fence_acquire(); /* is_announced:fence */
     /* Whoever announced a later one has seen this one finished, and so has whoever finds it. */
     return load_acquire(&log->log->change) == change; /* is_announced:change */
 }
 
-/* ---- discarding [8]
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- discarding [8] ---------------------------------------------------------------------------------------------- */
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -28,26 +24,44 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-bool log_has_expired(const struct stream *stream, uint64_t version, uint64_t newest, uint64_t time_ns, uint64_t now) {
-    const uint64_t deleted = load_relaxed(&stream->deleted), most = load_relaxed(&stream->most_events),
-                   lifetime = load_relaxed(&stream->most_ns);
-    return version < load_relaxed(&stream->truncated) || version + 1 < deleted || (most && version + most < newest) ||
-           (lifetime && time_ns + lifetime < now);
+/* The first version that is neither truncated, nor deleted, nor beyond the number that its stream keeps. */
+static uint64_t first_kept(const struct stream *stream, uint64_t newest) {
+    const uint64_t deleted = load_relaxed(&stream->deleted), most = load_relaxed(&stream->most_events);
+    uint64_t first = load_relaxed(&stream->truncated);
+    if (deleted && deleted - 1 > first) first = deleted - 1;
+    return most && newest > most && newest - most > first ? newest - most : first;
 }
 
-/* A ledger word is `low 31 bits of the ticket | 1 | count (32 bits)`, as those
- * of ring.h. */
-static bool ledger_names(uint64_t ledger, uint64_t ticket) { return ledger >> 32 == (uint32_t)(ticket << 1 | 1); }
+static bool is_too_old(const struct stream *stream, uint64_t time_ns, uint64_t now) {
+    const uint64_t lifetime = load_relaxed(&stream->most_ns);
+    return lifetime && time_ns + lifetime < now;
+}
 
-/* Count an event that nobody could read any more by the time it is overwritten.
- * Whoever finds the word of its slot changed finds it counted, if it was; where
- * two look at different times, and only one of them finds it expired, either is
- * right. */
-static void count_expired(struct stream *stream, const atomic_u64 *word, uint64_t ticket) {
-    uint64_t ledger = load_acquire(&stream->expired); /* count_expired:ledger, before the word */
-    while (!ledger_names(ledger, ticket) && slot_has(load_acquire(word), ticket)) { /* count_expired:word */
-        const uint64_t counted = (ticket << 1 | 1) << 32 | (uint32_t)(ledger + 1);
-        if (cas_acq_rel(&stream->expired, &ledger, counted)) return; /* count_expired:count */
+bool log_is_reserved(const struct log_view *log, uint32_t slot, uint64_t now) {
+    const struct event_slot *event = log_slot(log, slot);
+    const uint64_t origin = load_relaxed(&event->origin), version = load_relaxed(&event->version);
+    if (origin_stream(origin) >= log->geometry->cell_count || origin_kind(origin) != EVENT) return false;
+    const struct stream *stream = log->streams + origin_stream(origin);
+    const uint64_t reserve = load_relaxed(&stream->reserve);
+    if (__builtin_expect(!reserve, 1)) return false;
+    const uint64_t newest = load_relaxed(&stream->newest.low);
+    return version + reserve >= newest && version >= first_kept(stream, newest) &&
+           !is_too_old(stream, load_relaxed(&event->time_ns), now);
+}
+
+/* Say that this version and those before it are lost, and how many of them nobody could read any more: in one swap, as
+ * several may be about to say it. Some of those before may have been kept when this one was not. */
+static void tell_loss(struct stream *stream, uint64_t version, uint64_t time_ns) {
+    const bool timed = load_relaxed(&stream->most_ns);
+    const bool too_old = timed && is_too_old(stream, time_ns, now_ns());
+    uint64_t lost;
+    while ((lost = load_acquire(&stream->lost.low)) <= version) { /* tell_loss:lost, before the other half */
+        const uint64_t expired = load_relaxed(&stream->lost.high), end = version + 1;
+        const uint64_t kept = too_old ? end : first_kept(stream, load_relaxed(&stream->newest.low));
+        const uint64_t gone = kept <= lost ? 0 : (kept < end ? kept : end) - lost;
+        if (cas_acq_rel_wide(&stream->lost, (struct halves){lost, expired}, /* tell_loss:tell */
+                             (struct halves){end, expired + gone}))
+            return;
     }
 }
 
@@ -57,10 +71,9 @@ static void raise(atomic_u64 *word, uint64_t to) {
     while (seen < to && !cas_acq_rel(word, &seen, to)) {} /* raise:word */
 }
 
-/* Discard the event that has `ticket`. Its slot becomes claimed by `owner`, or
- * free for owner 0. For as long as the event is there its change is unfinished:
- * that is asked, for the slot of what is discarded may be written before another
- * change is announced. */
+/* Discard the event that has `ticket`. Its slot becomes claimed by `owner`, or free for owner 0. For as long as the event
+ * is there its change is unfinished: that is asked, for the slot of what is discarded may be written before another change
+ * is announced. */
 static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket, uint32_t owner) {
     struct event_slot *slot = log_slot(log, index);
     uint64_t word = load_acquire(&slot->word); /* discard:word */
@@ -70,14 +83,7 @@ static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket,
     fence_acquire();                                    /* discard:fence */
     if (load_relaxed(&slot->word) != word) return true; /* discard:again, else its new owner may have written these */
     if (origin_stream(origin) >= log->geometry->cell_count) return false; /* damage */
-    if (origin_kind(origin) == EVENT) {
-        struct stream *stream = log->streams + origin_stream(origin);
-        const bool timed = load_relaxed(&stream->most_ns);
-        if (log_has_expired(stream, version, load_relaxed(&stream->newest.low), time_ns, timed ? now_ns() : 0))
-            count_expired(stream, &slot->word, ticket);
-        POINT("expired counted");
-        raise(&stream->lost, version + 1); /* discard:lost */
-    }
+    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);
     POINT("loss told");
     const uint64_t left = slot_bears(ticket, owner, owner ? SLOT_CLAIMED : SLOT_FREE);
     if (cas_acq_rel(&slot->word, &word, left) && !owner) add_relaxed(&log->log->freed, 1); /* discard:slot */
@@ -85,12 +91,10 @@ static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket,
     return true;
 }
 
-/* ---- finishing
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- finishing --------------------------------------------------------------------------------------------------- */
 
-/* Put a slot where `ticket` is looked for, after what was there is discarded. True: what was read of the slot before is of this
- * change. (A later one may have discarded the slot already, and not yet put another there.) */
+/* Put a slot where `ticket` is looked for, after what was there is discarded. True: what was read of the slot before is of
+ * this change. (A later one may have discarded the slot already, and not yet put another there.) */
 static bool put(const struct log_view *log, uint64_t change, uint64_t ticket, uint32_t index, uint32_t owner) {
     atomic_u64 *order = log_order(log, ticket);
     uint64_t seen = load_acquire(order); /* put:order */
@@ -188,9 +192,7 @@ static bool finish(const struct log_view *log, uint64_t change, uint64_t tail) {
     return done || !is_announced(log, change);
 }
 
-/* ---- announcing
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- announcing -------------------------------------------------------------------------------------------------- */
 
 bool log_tidy(const struct log_view *log, struct log_moment *moment) {
     for (int rounds = 0; rounds < MOST_ROUNDS; rounds++) {

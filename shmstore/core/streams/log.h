@@ -1,52 +1,39 @@
-/* The log of one partition of streams: in which order its events came, and how
- * all that belongs to one of them changes as one.
+/* The log of one partition of streams: in which order its events came, and how all that belongs to one of them changes as
+ * one.
  *
- * A log has R tickets and a few more slots. A slot holds one event. `order`
- * says which slot has ticket t, at t mod R. A slot goes
+ * A log has R tickets and a few more slots. A slot holds one event. `order` says which slot has ticket t, at t mod R. A
+ * slot goes
  *
- *     FREE --claim--> CLAIMED --publish--> PUBLISHED --discard--> CLAIMED (by
- * whoever appended), or FREE
+ *     FREE --claim--> CLAIMED --publish--> PUBLISHED --discard--> CLAIMED (by whoever appended), or FREE
  *
- * and its word bears the ticket that it had last, so that no word of a slot
- * comes back.
+ * and its word bears the ticket that it had last, so that no word of a slot comes back.
  *
- *  1. Claim: a CAS of the word from FREE to CLAIMED, which names the owner.
- * Only the owner writes a claimed slot, and nobody else reads it before it is
- * announced. What an append discards becomes its appender's: who appends again
- * need not look for a slot.
- *  2. A log is changed by one change at a time. It is announced by a CAS of
- * `change`, which names the ticket that the log's tail has after it, what is to
- * be done, and the slot; and then finished, by whoever comes first. Nobody
- * waits: a process that died, or stands still, in the middle of its own change
- * is overtaken by those who come after.
- *  3. Whoever announces has finished the change before. So all that it has read
- * of the log and its streams since is so still, or its CAS fails: versions, ids
- * and expectations are decided by the one that succeeds.
- *  4. Every step of a change is one CAS from a value that was read before the
- * change was seen to be announced still. All these words grow, or bear a
- * ticket: none has the same value twice, so a step that somebody else has made
- * already, even long ago, fails. The one exception is the link from a slot to
- * the next of its chain: it leads to the slot itself until it is set, and is
- * set only while the slot's word is the one from before.
- *  5. APPEND, of one event or a batch, at the tail. For each, in the order of
- * their tickets: discard what has its place in `order` [8], put its slot there,
- * make it the first of the chain of its id, and make it PUBLISHED. Then make it
- * the newest of its stream (of a deletion: say that the stream is deleted), and
- * move the tail.
- *  6. KEEP, of the event that would be discarded next: its stream has a
- * reserve. It gets the ticket at the tail, and becomes the first of the chain
- * of its id. It keeps its slot, version and position.
- *  7. TAKE, of the same: discard it, and free its slot. The ticket at the tail
- * has no event. So an appender that finds no free slot gets one, while others
- * hold slots that they do not use.
- *  8. Discard: count it in its stream's ledger if nobody could have read it any
- * more; raise `lost` beyond its version; change its slot's word from PUBLISHED.
- * In this order: whoever finds the word changed knows that the rest is done.
- *  9. A chain of ids leads from newer tickets to older ones. A link bears the
- * ticket of the slot that it leads to: where the slot has another one by now,
- * it was discarded, or kept, and all behind it as well.
- * 10. What the dead had claimed is freed after the change that is announced has
- * been finished: they can announce no other.
+ *  1. Claim: a CAS of the word from FREE to CLAIMED, which names the owner. Only the owner writes a claimed slot, and
+ *     nobody else reads it before it is announced. What an append discards becomes its appender's: who appends again need
+ *     not look for a slot.
+ *  2. A log is changed by one change at a time. It is announced by a CAS of `change`, which names the ticket that the log's
+ *     tail has after it, what is to be done, and the slot; and then finished, by whoever comes first. Nobody waits: a
+ *     process that died, or stands still, in the middle of its own change is overtaken by those who come after.
+ *  3. Whoever announces has finished the change before. So all that it has read of the log and its streams since is so
+ *     still, or its CAS fails: versions, ids and expectations are decided by the one that succeeds.
+ *  4. Every step of a change is one CAS from a value that was read before the change was seen to be announced still. All
+ *     these words grow, or bear a ticket: none has the same value twice, so a step that somebody else has made already,
+ *     even long ago, fails. The one exception is the link from a slot to the next of its chain: it leads to the slot itself
+ *     until it is set, and is set only while the slot's word is the one from before.
+ *  5. APPEND, of one event or a batch, at the tail. For each, in the order of their tickets: discard what has its place in
+ *     `order` [8], put its slot there, make it the first of the chain of its id, and make it PUBLISHED. Then make it the
+ *     newest of its stream (of a deletion: say that the stream is deleted), and move the tail.
+ *  6. KEEP, of the event that would be discarded next: its stream has a reserve. It gets the ticket at the tail, and
+ *     becomes the first of the chain of its id. It keeps its slot, version and position.
+ *  7. TAKE, of the event that would be discarded next and is in no reserve: discard it, and free its slot. The ticket at
+ *     the tail has no event. So an appender that finds no free slot gets one, while others hold slots that they do not use;
+ *     where they hold too many, it is told so, and nothing is discarded.
+ *  8. Discard: raise `lost` of its stream beyond its version, and in the same swap count those that it passes and that
+ *     nobody could read any more; then change its slot's word from PUBLISHED. In this order: whoever finds the word changed
+ *     knows that the rest is done.
+ *  9. A chain of ids leads from newer tickets to older ones. A link bears the ticket of the slot that it leads to: where
+ *     the slot has another one by now, it was discarded, or kept, and all behind it as well.
+ * 10. What the dead had claimed is freed after the change that is announced has been finished: they can announce no other.
  *
  * Which access pairs with which (its label is function:what), and what the pair
  * buys:
@@ -103,8 +90,8 @@ static inline bool links_ticket(uint64_t link, uint64_t ticket) {
     return link >> 23 == ((ticket & TICKET_MASK) << 1 | 1);
 }
 
-/* A link of a chain: ticket (35 bits) | 1 | nothing is behind it (1 bit) | 5 bits of the hash | slot (22 bits). So most ids that
- * are not there are told without a look at a slot. */
+/* A link of a chain: ticket (35 bits) | 1 | nothing is behind it (1 bit) | 5 bits of the hash | slot (22 bits). So most ids
+ * that are not there are told without a look at a slot. */
 enum { CHAIN_TICKET_SHIFT = 29 };
 #define CHAIN_LINK (UINT64_C(1) << 28)
 #define CHAIN_END (UINT64_C(1) << 27)
@@ -145,26 +132,22 @@ static inline atomic_u64 *log_chain(const struct log_view *log, uint64_t hash) {
     return (atomic_u64 *)(void *)(log->slots + log->geometry->ids_base) + (hash & (log->geometry->id_buckets - 1));
 }
 
-/* A moment at which no change is unfinished, as whoever wants to announce the
- * next one saw it. */
+/* A moment at which no change is unfinished, as whoever wants to announce the next one saw it. */
 struct log_moment {
     uint64_t change, tail;
 };
 
-/* [3] Finish what is announced; what is read from now on is of this moment if
- * log_is_at says so afterwards. False: damage. */
+/* [3] Finish what is announced; what is read from now on is of this moment if log_is_at says so afterwards. False: damage. */
 bool log_tidy(const struct log_view *log, struct log_moment *moment);
 
 /* Has nothing been announced since? Asked after what was read. */
 bool log_is_at(const struct log_view *log, struct log_moment moment);
 
-/* [3] Announce a change of `tickets` tickets and finish it; false when another
- * was announced since `moment`. */
+/* [3] Announce a change of `tickets` tickets and finish it; false when another was announced since `moment`. */
 bool log_announce(const struct log_view *log, struct log_moment moment, enum change_what what, uint32_t slot,
                   uint32_t tickets);
 
-/* Can nobody read this version of its stream any more? `newest`: the number of
- * its versions. */
-bool log_has_expired(const struct stream *stream, uint64_t version, uint64_t newest, uint64_t time_ns, uint64_t now_ns);
+/* Does its stream have the event of this slot in reserve? Of what can still be read, the newest events. */
+bool log_is_reserved(const struct log_view *log, uint32_t slot, uint64_t now_ns);
 
 #endif

@@ -18,8 +18,7 @@ static void load_leads(const struct event_slot *slot, struct leads *leads) {
     leads->time_ns = load_relaxed(&slot->time_ns);
 }
 
-/* Those of this version, if its event is in this slot. It may be kept
- * meanwhile, which changes the word and nothing else. */
+/* Those of this version, if its event is in this slot. It may be kept meanwhile, which changes the word and nothing else. */
 static bool read_leads(const struct log_view *log, uint32_t stream, uint64_t version, uint64_t slot_plus_1,
                        struct leads *leads) {
     if (!slot_plus_1 || slot_plus_1 > log->geometry->log_slots) return false;
@@ -68,14 +67,11 @@ void seek_link(const struct log_view *log, uint32_t stream, uint64_t claimed_fro
     *before = here;
 }
 
-/* ---- finding
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
-/* A version was not where the links lead: it was overwritten since, or that was
- * never so. */
+/* A version was not where the links lead: it was overwritten since, or that was never so. */
 static enum find_status not_there(const struct stream *stream, uint64_t version) {
-    return version < load_acquire(&stream->lost) ? FIND_LOST : FIND_DAMAGED;
+    return version < load_acquire(&stream->lost.low) ? FIND_LOST : FIND_DAMAGED;
 }
 
 /* Where a walk along the links has come to. */
@@ -119,11 +115,10 @@ static enum find_status go_back(struct walk *walk, uint64_t version) {
     return status;
 }
 
-/* Lost is lost only where it is the first that was asked for: a walk passes by
- * versions that are overwritten later than it. */
+/* Lost is lost only where it is the first that was asked for: a walk passes by versions that are overwritten later than it. */
 static enum find_status lost(const struct stream *stream, uint64_t first, enum find_status status) {
     if (status != FIND_LOST) return status;
-    return first < load_acquire(&stream->lost) ? FIND_LOST : FIND_DAMAGED;
+    return first < load_acquire(&stream->lost.low) ? FIND_LOST : FIND_DAMAGED;
 }
 
 enum find_status streams_find(const struct streams *streams, uint32_t stream, uint64_t first, uint32_t count,

@@ -1,5 +1,4 @@
-/* Claiming, filling, reading and freeing slots; numbers in brackets are the
- * sentences of log.h. */
+/* Claiming, filling, reading and freeing slots; numbers in brackets are the sentences of log.h. */
 #include "core/streams/slots.h"
 
 #include "core/base/point.h"
@@ -7,15 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MOST_SPARES = 1024,
-    MOST_LOST = 1 << 16,
-    MOST_LAPS = 8
-}; /* of takes that got no slot: as many at least, and laps */
+/* MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps. */
+enum { MOST_SPARES = 1024, MOST_LOST = 1 << 16, MOST_LAPS = 8 };
 
-/* ---- claiming [1]
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- claiming [1] ------------------------------------------------------------------------------------------------ */
 
 static bool claim(const struct log_view *log, uint32_t slot, uint32_t owner) {
     atomic_u64 *shared = &log_slot(log, slot)->word;
@@ -24,8 +18,7 @@ static bool claim(const struct log_view *log, uint32_t slot, uint32_t owner) {
            cas_acq_rel(shared, &word, slot_bears(word >> 24, owner, SLOT_CLAIMED)); /* claim:word */
 }
 
-/* Look for a free slot, from the hint on. Not again before one has been freed
- * since all were found taken. */
+/* Look for a free slot, from the hint on. Not again before one has been freed since all were found taken. */
 static uint32_t claim_free(const struct log_view *log, struct spares *spares, uint32_t owner) {
     const uint64_t freed = load_acquire(&log->log->freed) + 1, count = log->geometry->log_slots;
     if (spares->freed == freed) return NO_SLOT;
@@ -40,16 +33,28 @@ static uint32_t claim_free(const struct log_view *log, struct spares *spares, ui
     return NO_SLOT;
 }
 
-/* [7] Take the slot of the oldest event, unless another does first. */
-static enum slot_status take(const struct log_view *log, uint32_t owner, uint32_t *slot) {
+/* Do others hold so many slots that `count` are not left? */
+static bool are_held(const struct log_view *log, uint32_t owner, uint32_t count) {
+    uint64_t left = 0;
+    for (uint32_t slot = 0; slot < log->geometry->log_slots && left < count; slot++) {
+        const uint64_t word = load_relaxed(&log_slot(log, slot)->word);
+        left += slot_state(word) != SLOT_CLAIMED || slot_owner(word) == owner;
+    }
+    return left < count;
+}
+
+/* [7] Take the slot of the oldest event, unless another does first. What is in reserve is kept [6]. */
+static enum slot_status take(const struct log_view *log, uint32_t owner, uint64_t now_ns, uint64_t *kept,
+                             uint32_t *slot) {
     struct log_moment moment;
     *slot = NO_SLOT;
     if (!log_tidy(log, &moment)) return SLOTS_DAMAGED;
     const uint64_t seen = load_acquire(log_order(log, moment.tail));
     const uint32_t oldest = seen ? linked_slot(seen) : NO_SLOT;
-    if (log_announce(log, moment, CHANGE_TAKE, NO_SLOT, 1) && oldest < log->geometry->log_slots &&
-        claim(log, oldest, owner))
-        *slot = oldest;
+    const bool exists = oldest < log->geometry->log_slots;
+    if (exists && *kept <= log->geometry->slots && log_is_reserved(log, oldest, now_ns))
+        *kept += log_announce(log, moment, CHANGE_KEEP, oldest, 1);
+    else if (log_announce(log, moment, CHANGE_TAKE, NO_SLOT, 1) && exists && claim(log, oldest, owner)) *slot = oldest;
     return SLOTS_OK;
 }
 
@@ -68,15 +73,17 @@ static bool make_room(struct spares *spares, uint32_t count) {
 }
 
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
-                             uint32_t *claimed) {
+                             uint64_t now_ns, uint32_t *claimed) {
+    const uint64_t lap = log->geometry->log_slots;
+    uint64_t taken = 0, kept = 0;
     forget_those_of_another(spares, owner);
     if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
-    for (int tries = 0; spares->count < count; tries++) {
+    while (spares->count < count) {
         uint32_t slot = claim_free(log, spares, owner);
         if (slot == NO_SLOT) {
-            if ((uint64_t)tries > count + MOST_LOST + MOST_LAPS * (uint64_t)log->geometry->log_slots ||
-                take(log, owner, &slot) != SLOTS_OK)
-                return SLOTS_DAMAGED;
+            if (taken % lap == 0 && are_held(log, owner, count)) return SLOTS_HELD;
+            if (taken++ > MOST_LOST + MOST_LAPS * lap) return SLOTS_HELD;
+            if (take(log, owner, now_ns, &kept, &slot) != SLOTS_OK) return SLOTS_DAMAGED;
             if (slot != NO_SLOT) spares->freed++; /* what was freed is ours: no reason to look again */
         }
         if (slot != NO_SLOT) spares->slots[spares->count++] = slot;
@@ -117,9 +124,7 @@ void slots_sweep(const struct log_view *log, uint32_t owner) {
     for (uint32_t slot = 0; slot < log->geometry->log_slots; slot++) free_slot(log, slot, owner);
 }
 
-/* ---- contents
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- contents ---------------------------------------------------------------------------------------------------- */
 
 /* Words go on where the piece before has ended: little-endian, as all machines that cells are built for. */
 void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]) {

@@ -1,5 +1,5 @@
-/* The slots of a log: claiming them, filling them, reading them, freeing what
- * the dead had. See log.h, sentences 1, 7 and 10. */
+/* The slots of a log: claiming them, filling them, reading them, freeing what the dead had. See log.h, sentences 1, 7 and
+ * 10. */
 #ifndef SHMSTORE_SLOTS_H
 #define SHMSTORE_SLOTS_H
 
@@ -13,12 +13,12 @@ struct spares {
     uint64_t freed; /* as it was when no slot was free */
 };
 
-enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_DAMAGED };
+enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_HELD, SLOTS_DAMAGED };
 
-/* Claim `count` slots: from the spares, or free ones, or else by taking the
- * oldest events. What was claimed when that fails is among the spares. */
+/* Claim `count` slots: from the spares, or free ones, or else by taking the oldest events. What was claimed when that fails
+ * is among the spares. SLOTS_HELD: others hold so many that there are not as many left. */
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
-                             uint32_t *claimed);
+                             uint64_t now_ns, uint32_t *claimed);
 
 /* A slot that this owner has claimed and does not use becomes a spare, or free.
  */
@@ -30,8 +30,7 @@ void slots_leave(const struct log_view *log, struct spares *spares, uint32_t own
 /* [10] Free all that an owner which is gone had claimed. */
 void slots_sweep(const struct log_view *log, uint32_t owner);
 
-/* What an event is made of, as the caller has it: in this order, one after
- * another. */
+/* What an event is made of, as the caller has it: in this order, one after another. */
 struct piece {
     const void *bytes;
     size_t count;
@@ -46,12 +45,11 @@ struct event_facts {
     uint64_t word, origin, version, position, links, jump, jump_of_jump, time_ns, id_next, id_hash, sizes;
 };
 
-/* Copy what describes the event in a slot, and up to `room` bytes of its text.
- * False when it changed meanwhile, or has no event. */
+/* Copy what describes the event in a slot, and up to `room` bytes of its text. False when it changed meanwhile, or has no
+ * event. */
 bool slots_read(const struct log_view *log, uint32_t slot, struct event_facts *facts, void *text, size_t room);
 
-/* Bytes of an event's text, as they are told by what describes it; at most what
- * a slot holds. */
+/* Bytes of an event's text, as they are told by what describes it; at most what a slot holds. */
 size_t slots_text_bytes(const struct log_view *log, const struct event_facts *facts);
 
 #endif

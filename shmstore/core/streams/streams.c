@@ -1,5 +1,4 @@
-/* Streams on a handle: their state, reading them, and what belongs to all; see
- * streams.h. */
+/* Streams on a handle: their state, reading them, and what belongs to all; see streams.h. */
 #include "core/streams/streams.h"
 
 #include <stdlib.h>
@@ -74,19 +73,16 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 void streams_state(const struct streams *streams, uint32_t number, uint64_t now_ns, struct stream_state *state) {
     const struct stream *stream = streams_at(streams, number);
     uint64_t lost, expired;
-    for (int looks = 0;; looks++) { /* the ledger counts before `lost` is raised:
-                                     both of one moment, or another look */
-        lost = load_acquire(&stream->lost);
-        expired = load_acquire(&stream->expired);
-        if (load_acquire(&stream->lost) == lost || looks == MOST_LOOKS) break;
-    }
+    do {                                            /* both halves of one moment: the first never has a value twice */
+        lost = load_acquire(&stream->lost.low);     /* streams_state:lost */
+        expired = load_acquire(&stream->lost.high); /* streams_state:expired */
+    } while (load_relaxed(&stream->lost.low) != lost);
     const uint64_t versions = load_acquire(&stream->newest.low), deleted = load_acquire(&stream->deleted),
                    most = load_relaxed(&stream->most_events), lifetime = load_relaxed(&stream->most_ns);
-    const uint32_t could_not_be_read = (uint32_t)expired;
     uint64_t first = larger(lost, load_relaxed(&stream->truncated));
     *state = (struct stream_state){.versions = versions,
                                    .lost = lost,
-                                   .discarded = lost > could_not_be_read ? lost - could_not_be_read : 0,
+                                   .discarded = lost - expired,
                                    .exists = versions && deleted != STREAM_CLOSED && deleted != versions + 1,
                                    .closed = deleted == STREAM_CLOSED};
     if (state->closed) first = versions;
@@ -105,7 +101,7 @@ enum find_status streams_read(const struct streams *streams, uint32_t number, ui
         if (whole && origin_stream(facts->origin) == number && facts->version == version &&
             origin_kind(facts->origin) == EVENT)
             return FIND_OK;
-        if (version < load_acquire(&streams_at(streams, number)->lost)) return FIND_LOST;
+        if (version < load_acquire(&streams_at(streams, number)->lost.low)) return FIND_LOST;
         if (whole) break; /* else it was kept meanwhile */
     }
     return FIND_DAMAGED;
@@ -114,17 +110,13 @@ enum find_status streams_read(const struct streams *streams, uint32_t number, ui
 enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t number, uint64_t ticket,
                                        struct event_facts *facts, void *text, size_t room) {
     const struct log_view log = streams_log(streams, number);
-    const uint64_t tail = streams_tail(streams, number);
-    if (ticket >= tail) return TICKET_NOT_YET;
-    for (int looks = 0; looks < MOST_LOOKS; looks++) {
-        if (streams_tail(streams, number) > ticket + log.geometry->slots) return TICKET_LAPPED;
-        const uint64_t link = load_acquire(log_order(&log, ticket)); /* streams_read_ticket:order */
-        if (!links_ticket(link, ticket)) continue;                   /* the next ticket of this place is on its way */
-        if (linked_slot(link) >= log.geometry->log_slots) return TICKET_NONE;
-        if (!slots_read(&log, linked_slot(link), facts, text, room) || !slot_has(facts->word, ticket)) continue;
-        return facts->position == ticket ? TICKET_EVENT : TICKET_NONE; /* kept ones were told of at their own */
-    }
-    return TICKET_LAPPED;
+    if (ticket >= streams_tail(streams, number)) return TICKET_NOT_YET;
+    /* Below the tail all is done, so what is not as it was then gives way to the next ticket of this place, or has. */
+    const uint64_t link = load_acquire(log_order(&log, ticket)); /* streams_read_ticket:order */
+    if (!links_ticket(link, ticket)) return TICKET_LAPPED;
+    if (linked_slot(link) >= log.geometry->log_slots) return TICKET_NONE;
+    if (!slots_read(&log, linked_slot(link), facts, text, room) || !slot_has(facts->word, ticket)) return TICKET_LAPPED;
+    return facts->position == ticket ? TICKET_EVENT : TICKET_NONE; /* kept ones were told of at their own */
 }
 
 uint64_t streams_tail(const struct streams *streams, uint32_t number) {

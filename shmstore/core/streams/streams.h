@@ -1,14 +1,11 @@
-/* Streams on an open segment: events in the order of their versions, appended
- * under a condition, and once for each id.
+/* Streams on an open segment: events in the order of their versions, appended under a condition, and once for each id.
  *
- * A stream is a name in the table of names; its number is that of the name's
- * cell. It lies in one log (log.h): number mod logs. Versions of a stream count
- * from 0 and have no holes. What an append decides by - the newest version,
- * whether the stream is deleted, whether the id is there - is of the moment at
- * which its change is announced, or the append tries again.
+ * A stream is a name in the table of names; its number is that of the name's cell. It lies in one log (log.h): number mod
+ * logs. Versions of a stream count from 0 and have no holes. What an append decides by - the newest version, whether the
+ * stream is deleted, whether the id is there - is of the moment at which its change is announced, or the append tries
+ * again.
  *
- * An id is remembered for as long as its event has its slot: at least for as
- * long as it can be read. */
+ * An id is remembered for as long as its event has its slot: at least for as long as it can be read. */
 #ifndef SHMSTORE_STREAMS_H
 #define SHMSTORE_STREAMS_H
 
@@ -34,8 +31,7 @@ static inline uint32_t streams_log_of(const struct streams *streams, uint32_t st
     return stream % streams->handle->geometry.options.logs;
 }
 
-/* What an append expects of its stream: that its newest version is this one, or
- * one of these. */
+/* What an append expects of its stream: that its newest version is this one, or one of these. */
 #define EXPECT_ANY UINT64_MAX
 #define EXPECT_NO_STREAM (UINT64_MAX - 1) /* never appended to, or deleted */
 #define EXPECT_EXISTS (UINT64_MAX - 2)
@@ -50,6 +46,7 @@ enum stream_status {
     STREAM_CONFLICT, /* it is not as expected; nothing was appended */
     STREAM_DELETED,  /* for ever; nothing was appended */
     STREAM_TOO_MANY, /* more events than a log takes at once */
+    STREAM_STALLED,  /* others hold so many slots that there are not as many left; nothing was discarded */
     STREAM_NOT_ENTERED,
     STREAM_NO_MEMORY,
     STREAM_DAMAGED,
@@ -61,16 +58,14 @@ struct stream_answer {
     uint64_t position; /* ticket of the first of them */
 };
 
-/* Append events, all or none, with consecutive versions. An event whose id the
- * stream has already is not appended, and gets the version that it has there.
- * No two ids may be equal. `versions`: one for each event. `now_ns` is not
- * later than an event's time. */
+/* Append events, all or none, with consecutive versions. An event whose id the stream has already is not appended, and gets
+ * the version that it has there. No two ids may be equal. `versions`: one for each event. `now_ns` is not later than an
+ * event's time. */
 enum stream_status streams_append(struct streams *streams, uint32_t stream, const struct event_wish *events,
                                   uint32_t count, uint64_t expected, uint64_t now_ns, uint64_t *versions,
                                   struct stream_answer *answer);
 
-/* Delete a stream: its events cannot be read any more, and its versions go on
- * with the next append; or for ever. */
+/* Delete a stream: its events cannot be read any more, and its versions go on with the next append; or for ever. */
 enum stream_status streams_delete(struct streams *streams, uint32_t stream, bool for_ever, uint64_t expected,
                                   uint64_t now_ns, struct stream_answer *answer);
 
@@ -106,23 +101,19 @@ static inline struct stream *streams_at(const struct streams *streams, uint32_t 
 
 enum find_status { FIND_OK, FIND_LOST, FIND_NOT_YET, FIND_DAMAGED };
 
-/* The slots of the versions [first, first + count). FIND_LOST: the first of
- * them was overwritten. */
+/* The slots of the versions [first, first + count). FIND_LOST: the first of them was overwritten. */
 enum find_status streams_find(const struct streams *streams, uint32_t stream, uint64_t first, uint32_t count,
                               uint32_t *slots);
 
-/* The first version of [first, versions) whose event is not older than
- * `time_ns`; `versions` when there is none. */
+/* The first version of [first, versions) whose event is not older than `time_ns`; `versions` when there is none. */
 uint64_t streams_find_time(const struct streams *streams, uint32_t stream, uint64_t first, uint64_t versions,
                            uint64_t time_ns);
 
-/* Copy one event that streams_find has found. FIND_LOST: it was overwritten
- * since. */
+/* Copy one event that streams_find has found. FIND_LOST: it was overwritten since. */
 enum find_status streams_read(const struct streams *streams, uint32_t stream, uint64_t version, uint32_t slot,
                               struct event_facts *facts, void *text, size_t room);
 
-/* What has a ticket: an event that was appended by it, none, or it was passed
- * by since. */
+/* What has a ticket: an event that was appended by it, none, or it was passed by since. */
 enum ticket_status { TICKET_EVENT, TICKET_NONE, TICKET_LAPPED, TICKET_NOT_YET };
 enum ticket_status streams_read_ticket(const struct streams *streams, uint32_t log, uint64_t ticket,
                                        struct event_facts *facts, void *text, size_t room);
