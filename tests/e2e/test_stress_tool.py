@@ -57,6 +57,15 @@ def test_metrics_hold_while_workers_of_gunicorn_are_killed() -> None:
     assert list(SHM.glob(f"*{name}*")) == []
 
 
+def test_streams_hold_while_processes_are_killed() -> None:
+    done = stress("--streams", "3000", "--seed", "3")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith("Everything held.\n")
+    assert re.search(r"^called +3,000 times", done.stdout, re.MULTILINE)
+    [name] = re.findall(r"^streams (\S+),", done.stdout)
+    assert list(SHM.glob(f"*{name}*")) == []
+
+
 @pytest.mark.parametrize("error", ["torn", "lost", "doubled", "foreign"])
 def test_a_planted_error_is_found(error: str) -> None:
     done = stress("--seconds", "10", "--kill-rate", "0", "--processes", "5", "--plant", error)
@@ -89,6 +98,7 @@ def test_a_signal_ends_it_and_nothing_is_left() -> None:
         ["--layout", "heap"],
         ["--capacity", "1"],
         ["--gunicorn", "0"],
+        ["--streams", "0"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

@@ -64,6 +64,9 @@ _TEXT = """
 25 a refused value leaves nothing
   refused ≥ 300, traces = 0
   each way to append refused at each field and row: keys, tickets and bytes are as before
+26 what streams tell has one order that explains it, whoever dies or stands still
+  calls ≥ 800_000 (a sample: 80_000), kills ≥ 200 (a sample: 20), anomalies = 0, planted ≥ 1_000, missed = 0
+  versions, expectations, ids, batches and readings of 4 to 8 processes, held against the order of positions
 29 closing, forking or signalling in the middle of any call crashes nothing
   functions ≥ 70, disturbances ≥ 2_000
   each function of the core, at each place where other Python code may run

@@ -19,11 +19,13 @@ from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
 from stress.processes import Processes
 from stress.shared import PLANTS, Shared, Word
+from stress.streams import disturb_streams
 from stress.workers import kill_workers
 from tests.helpers.points import points
 
 _PROCESSES, _CAPACITY = within(units.whole, 5, 200), within(units.whole, 1000, 10**9)
 _KILL_RATE, _KILLS = within(float, 0, 200, " kills a second"), within(units.whole, 1, 10**6)
+_CALLS = within(units.whole, 1000, 10**9)
 
 _READERS, _COORDINATORS = 2, 2
 _SPARE_PLACES = 16  # of processes that died and are not repaired yet
@@ -34,11 +36,16 @@ _TURN_S, _LINE_S = 0.002, 1.0
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
-    return guard("tools/stress", lambda end: (_stress_workers if args.gunicorn else _stress)(args, end))
+    stress = _stress_workers if args.gunicorn else _stress_streams if args.streams else _stress
+    return guard("tools/stress", lambda end: stress(args, end))
 
 
 def _stress_workers(args: argparse.Namespace, end: ExitStack) -> int:
     return _verdict(kill_workers(args.gunicorn, end), f"--gunicorn {args.gunicorn}")
+
+
+def _stress_streams(args: argparse.Namespace, end: ExitStack) -> int:
+    return _verdict(disturb_streams(args.streams, args.seed, end), f"--streams {args.streams} --seed {args.seed}")
 
 
 def _stress(args: argparse.Namespace, end: ExitStack) -> int:
@@ -170,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--points", action="store_true", help="let every second writer die at a named point of a core built for that")
     add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
     add("--gunicorn", type=_KILLS, metavar="N", help="kill so many workers of a gunicorn that share metrics, instead")
+    add("--streams", type=_CALLS, metavar="N", help="let processes make so many calls to streams, instead")
     return parser
 
 
