@@ -142,12 +142,14 @@ class History:
             yield f"{call} is there as {[each.version for each in new]}"
         if {each.stream for each in new} != {call.stream}:
             yield f"{call} is in another stream"
-        if call.expected is not None and first != call.expected + 1:
+        if call.expected is not None and first != call.expected + 1 and (found[0] or first > self._first[call.stream]):
             yield f"{call} is there from version {first} on"
+        gone = first == self._first[call.stream]  # those before its first that is there may have been overwritten
         for wanted, each in zip(call.events, found, strict=True):
             if each and each.id != wanted.id:
                 yield f"{call} has the id {each.id}"
-            if each is None and not self._was_there(call.stream, wanted.id, new[0]):
+            gone = gone and each is None
+            if each is None and not gone and not self._was_there(call.stream, wanted.id, new[0]):
                 yield f"{call} is there in part"
 
     def _of_versions(self, call: Call, found: Sequence[Logged | None]) -> Iterator[str]:
