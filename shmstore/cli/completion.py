@@ -18,12 +18,16 @@ class _Option(NamedTuple):
 
 
 class _Verb(NamedTuple):
-    """One verb, or ("") a tool without verbs; `takes_store` when its arguments are names of stores."""
+    """One verb, or ("") a tool without verbs; `takes_store` when its arguments are names of stores.
+
+    `inner` are the verbs that it has itself; its options are theirs as well.
+    """
 
     name: str
     help: str
     options: list[_Option]
     takes_store: bool
+    inner: list[str]
 
 
 class _CompletionAction(argparse.Action):
@@ -51,7 +55,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The completion script of a parser for a shell of SHELLS."""
     verbs = list(_verbs(parser))
-    root = _Verb("", "", _options(parser), _takes_store(parser))
+    root = _Verb("", "", _options(parser), _takes_store(parser), [])
     function = "_" + re.sub(r"\W", "_", parser.prog)
     make = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
     return "\n".join(make(parser.prog, function, root, verbs))
@@ -82,6 +86,9 @@ def _bash(program: str, function: str, root: _Verb, verbs: list[_Verb]) -> Itera
         yield f"        {'|'.join(repr(name) for name in takers)})"
         yield f"            [[ $current == -* ]] || words=$({_STORE_NAMES}) ;;"
         yield "    esac"
+    for verb in verbs:
+        if verb.inner:
+            yield f"    [[ $verb == {verb.name} && $current != -* ]] && words+=' {' '.join(verb.inner)}'"
     yield '    COMPREPLY=($(compgen -W "$words" -- "$current"))'
     yield "}"
     yield f"complete -F {function} {program}"
@@ -117,6 +124,8 @@ def _zsh_arguments(function: str, verb: _Verb) -> str:
         value = f":value:{choices}" if option.takes_value else ""
         text = re.sub(r"[\[\]:]", " ", option.help)
         specs += [_quoted(f"{flag}[{text}]{value}") for flag in option.flags]
+    if verb.inner:
+        specs.append(_quoted(f"1:verb:({' '.join(verb.inner)})"))
     if verb.takes_store:
         specs.append(_quoted(f"*:store:{function}_stores"))
     return f"_arguments {' '.join(specs)}"
@@ -135,6 +144,8 @@ def _fish(program: str, _function: str, root: _Verb, verbs: list[_Verb]) -> Iter
             choices = f" -a {_quoted(' '.join(option.choices))}" if option.choices else ""
             value = f" -r{choices}" if option.takes_value else ""
             yield f"{start}{condition} {flags}{value} -d {_quoted(option.help)}"
+        if verb.inner:
+            yield f"{start}{condition} -a {_quoted(' '.join(verb.inner))}"
         if verb.takes_store:
             yield f"{start}{condition} -a {_quoted(f'({_STORE_NAMES})')}"
 
@@ -144,7 +155,11 @@ def _verbs(parser: argparse.ArgumentParser) -> Iterator[_Verb]:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, verb in action.choices.items():
-                yield _Verb(name, helps[name], _options(verb), _takes_store(verb))
+                inner = list(_verbs(verb))
+                options = {each.flags[0]: each for one in inner for each in one.options}
+                options |= {each.flags[0]: each for each in _options(verb)}
+                takes_store = _takes_store(verb) or any(one.takes_store for one in inner)
+                yield _Verb(name, helps[name], list(options.values()), takes_store, [one.name for one in inner])
 
 
 def _options(parser: argparse.ArgumentParser) -> list[_Option]:

@@ -7,10 +7,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shmstore.cli import completion
+from shmstore.cli import completion, style
 from shmstore.cli.commands import COMMANDS
 from shmstore.cli.exits import EXIT_CODES_HELP, USAGE, guard
-from shmstore.cli.render import Mode, Output
 
 PROGRAM = "shmstore-inspect"
 
@@ -29,11 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     completion.declare(parser)
-    drawing = argparse.ArgumentParser(add_help=False)
-    style = drawing.add_mutually_exclusive_group()
-    style.add_argument("--json", action="store_true", help="one JSON object per line")
-    style.add_argument("--plain", action="store_true", help="tab-separated values without titles, units or colour")
-    drawing.add_argument("--no-color", action="store_true", help="no colour; the variable NO_COLOR says the same")
+    drawing = style.parent()
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for name, command in COMMANDS.items():
         verb = verbs.add_parser(
@@ -55,9 +50,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if "run" not in args:
         parser.print_help(sys.stderr)
         return USAGE
-    asked = {"json": Mode.JSON, "plain": Mode.PLAIN, "csv": Mode.CSV}
-    mode = next((mode for name, mode in asked.items() if getattr(args, name, False)), Mode.PEOPLE)
-    code: int = args.run(args, Output(mode, color=not args.no_color))
+    code: int = args.run(args, style.output(args))
     return code
 
 

@@ -12,6 +12,7 @@ from shmstore.segments import handle, names
 from shmstore.segments.handle import Handle
 from shmstore.segments.refusals import Kind
 from shmstore.segments.segment import SegmentInfo, list_segments
+from shmstore.streams.store import StreamStore, attach_streams
 
 _HELD: Final[dict[Kind, str]] = {"events": "records", "metrics": "metrics", "streams": "streams"}
 
@@ -35,9 +36,27 @@ def look_at_metrics(name: str) -> Handle:
         raise _wrong_kind(name, "metrics") from None
 
 
-def _wrong_kind(name: str, wanted: Kind) -> WrongKind:
+def look_at_streams(name: str) -> StreamStore:
+    """A store of streams, attached in the same way. Raises WrongKind for a segment of another kind."""
+    return open_streams(name, read_only=True)
+
+
+def open_streams(name: str, *, read_only: bool) -> StreamStore:
+    """A store of streams. Raises WrongKind for a segment of another kind."""
+    try:
+        return attach_streams(name, read_only=read_only)
+    except WrongKind:
+        raise _wrong_kind(name, "streams") from None
+
+
+def kind_of(name: str) -> Kind:
+    """What a segment holds."""
     with handle.attach(name, read_only=True) as segment:
-        held = _HELD[segment.kind]
+        return segment.kind
+
+
+def _wrong_kind(name: str, wanted: Kind) -> WrongKind:
+    held = _HELD[kind_of(name)]
     return WrongKind(
         f"{name!r} holds {held}, and this verb is for {_HELD[wanted]}; `shmstore-inspect show {name}` describes {held}"
     )

@@ -90,12 +90,12 @@ def test_ls_lists_a_store(store: EventStore[Any]) -> None:
     (row,) = (row for row in objects("ls") if row["name"] == store.name)
     assert (row["records"], row["capacity"], row["alive"], row["coordinator"]) == (100, 100, 1, False)
     assert row["size"] == (SHM / store.name).stat().st_size and row["state"] == "ok"
-    assert re.search(rf"^{store.name} +events +\d+\.\d [KM]iB +100 +- +100 +1 +no ", inspect("ls").stdout, re.MULTILINE)
+    assert re.search(rf"^{store.name} +events +\d+\.\d [KM]iB +100 +- +- +100 +1 +no ", inspect("ls").stdout, re.M)
 
 
 def test_plain_output_is_for_cut_and_grep(store: EventStore[Any]) -> None:
     (line,) = (line for line in inspect("ls", "--plain").stdout.splitlines() if line.startswith(store.name))
-    assert line.split("\t")[1:7] == ["events", str((SHM / store.name).stat().st_size), "100", "", "100", "1"]
+    assert line.split("\t")[1:8] == ["events", str((SHM / store.name).stat().st_size), "100", "", "", "100", "1"]
 
 
 def test_show_tells_header_schema_partitions_statistics_and_regions(store: EventStore[Any]) -> None:
@@ -504,6 +504,8 @@ def test_completion_scripts_name_every_verb_and_option(shell: str) -> None:
         (["top", "--co"], {"--count"}),
         (["plan", "--layout", ""], {"rows", "columns"}),
         (["--completion", "z"], {"zsh"}),
+        (["streams", "ta"], {"tail"}),
+        (["streams", "append", "--ba"], {"--batch"}),
     ],
 )
 def test_bash_completes(words: list[str], offered: set[str]) -> None:

@@ -21,7 +21,7 @@ from tests.helpers.segments import path
 
 LIMIT_S = 30.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(shmstore.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
-OF_RECORDS = ("top", "tail", "query", "plot")
+OF_RECORDS = ("tail", "query", "plot")
 VICTIM = """
 import sys
 import shmstore
@@ -108,8 +108,11 @@ def test_check_tells_of_damage(streams: StreamStore) -> None:
 
 def test_looking_changes_no_byte_and_takes_no_place(streams: StreamStore) -> None:
     before = path(streams.name).read_bytes()
-    for verb in ("show", "processes", "check"):
-        assert inspect(verb, streams.name).returncode == 0
+    for verb in ("show", "processes", "check", "streams ls"):
+        assert inspect(*verb.split(), streams.name).returncode == 0
+    for verb in ("show", "tail"):
+        assert inspect("streams", verb, streams.name, "a").returncode == 0
+    assert inspect("top", streams.name, "--count", "1").returncode == 0
     inspect("ls")
     inspect("doctor")
     assert path(streams.name).read_bytes() == before
@@ -120,6 +123,35 @@ def test_a_verb_for_another_kind_says_so(streams: StreamStore, verb: str, wanted
     done = inspect(verb, streams.name)
     assert (done.returncode, done.stdout) == (4, "")
     assert f"{streams.name!r} holds streams, and this verb is for {wanted}; `shmstore-inspect show" in done.stderr
+
+
+def test_top_shows_what_is_appended(streams: StreamStore) -> None:
+    streams["deleted later"].append(1)
+    command = [sys.executable, "-m", "shmstore.cli.inspect", "top", streams.name, "--json", "--interval", "200ms"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=ENVIRONMENT) as top:
+        assert top.stdout is not None
+        seen = json.loads(top.stdout.readline())
+        assert (seen["streams"], seen["appended"], seen["appended_per_second"]) == (2, 4, 0)
+        streams["a"].append_many("0123456789")
+        streams["new"].append(1)
+        streams["deleted later"].delete()
+        looks = []
+        while sum(look["appended_per_second"] for look in looks) == 0 or seen["streams"] != 2:
+            seen = json.loads(top.stdout.readline())
+            looks.append(seen)
+        rows = {row["stream"]: row for row in seen["by_stream"]}
+        assert (rows["a"]["version"], rows["a"]["events"], rows["new"]["version"]) == (12, 13, 0)
+        assert seen["appended"] == 15 and any(look["appended_per_second"] > 1 for look in looks)
+        assert [row["pid"] for row in seen["processes"]] == [os.getpid()]
+        shmstore.unlink(streams.name)
+        assert top.wait(LIMIT_S) == 0
+
+
+def test_top_draws_a_frame(streams: StreamStore) -> None:
+    lines = [" ".join(line.split()) for line in inspect("top", streams.name, "--count", "1").stdout.splitlines()]
+    assert {"streams 1", "stream version rate first events discarded", "a 2 0/s 0 3 0"} <= set(lines)
+    (plain,) = inspect("top", streams.name, "--count", "1", "--plain").stdout.splitlines()
+    assert plain.split("\t")[1:] == ["1", "5", "3", "0.0"]
 
 
 def test_doctor_tells_how_they_are(streams: StreamStore) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import EventStore, Key, Record, Text, Timestamp, _core, errors
+from shmstore import EventStore, Key, Record, StreamStore, Text, Timestamp, _core, errors
 from shmstore.cli import coordinator, inspect
 from shmstore.cli.commands import COMMANDS
 from shmstore.events.options import Creation
@@ -63,6 +63,7 @@ NOT_RUN = {
 ENDLESS = (
     *("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders"),
     "shmstore-inspect metrics web http_requests --watch",
+    "shmstore-inspect streams tail orders-ledger gateway/orders -f",
 )
 # Other stores of the machine may be unhealthy, which is what this one is for.
 ABOUT_ALL_STORES = {"shmstore-inspect doctor": {0, 5}}
@@ -89,6 +90,15 @@ def metrics(name: str) -> Iterator[Handle]:
         _core.Metrics(metrics.core).declare(declared, len(b"http_requests"))
         yield metrics
         segment.unlink(metrics.name)
+
+
+@pytest.fixture
+def ledger(name: str, tmp_path: Path) -> Iterator[StreamStore]:
+    (tmp_path / "fills.jsonl").write_text('{"id": "o-1"}\n{"id": "o-2"}\n', encoding="utf-8")
+    with shmstore.create_streams(f"{name}-ledger", capacity=100, partitions=1) as ledger:
+        ledger["gateway/orders"].append({"id": "o-1"})
+        yield ledger
+        shmstore.unlink(ledger.name)
 
 
 def blocks(language: str, text: str = EVERYTHING) -> list[str]:
@@ -217,7 +227,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command not in NOT_RUN])
-@pytest.mark.usefixtures("metrics")
+@pytest.mark.usefixtures("metrics", "ledger")
 def test_every_command_runs(store: EventStore[Order], command: str, tmp_path: Path) -> None:
     line = renamed(command, store.name)
     if line.startswith("shmstore-inspect rm") and "--force" not in line:
@@ -257,7 +267,10 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
-    return {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    """Those of its own, and of the verbs that it has."""
+    found = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    inner = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return found.union(*(options(verb) for verbs in inner for verb in verbs.values()))
 
 
 COMMON = {"--help", "--json", "--plain", "--no-color"}

@@ -40,9 +40,10 @@ ROOMS = (
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
     ("", "gunicorn"),
-    ("cli", "completion exits files units, machine render, meter records series survey, question"),
+    ("cli", "completion exits files units, machine render, style meter records series survey, question"),
+    ("cli.streams", "events lines state, append ls show tail top"),
     ("cli.charts", "axis drawing font, raster svg terminal, figure measure png"),
-    ("cli.commands", "check doctor gc ls metrics plan plot processes query rm show tail top"),
+    ("cli.commands", "check doctor gc ls metrics plan plot processes query rm show streams tail top"),
     ("cli", "commands, coordinator inspect"),
 )
 FLOORS = [(room, names.split()) for room, order in ROOMS for names in order.split(",")]

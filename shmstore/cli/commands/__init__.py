@@ -3,7 +3,22 @@
 import argparse
 from typing import Protocol
 
-from shmstore.cli.commands import check, doctor, gc, ls, metrics, plan, plot, processes, query, rm, show, tail, top
+from shmstore.cli.commands import (
+    check,
+    doctor,
+    gc,
+    ls,
+    metrics,
+    plan,
+    plot,
+    processes,
+    query,
+    rm,
+    show,
+    streams,
+    tail,
+    top,
+)
 from shmstore.cli.render import Output
 
 
@@ -32,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "tail": tail,
     "query": query,
     "plot": plot,
+    "streams": streams,
     "metrics": metrics,
     "processes": processes,
     "check": check,

@@ -1,19 +1,23 @@
-"""`top`: a store at work, live: rates, fill, partitions, processes."""
+"""`top`: a store at work, live: rates, fill, partitions, processes; of streams, see `cli.streams.top`."""
 
 import argparse
 import itertools
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shmstore.cli import units
 from shmstore.cli.exits import OK
 from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import look, partition_columns
+from shmstore.cli.streams import top as of_streams
+from shmstore.cli.streams.top import StreamsLooker
+from shmstore.cli.survey import kind_of, look, look_at_streams, partition_columns
 from shmstore.events.store import EventStore
+from shmstore.streams.store import StreamStore
 
-HELP = "show a store at work: rates, partitions and processes, live"
+HELP = "show a store or streams at work: rates, by partition or stream, and processes, live"
 EXAMPLES = ("top orders", "top orders --interval 5 --count 12 --json")
 
 _SPARK_SECONDS = 60
@@ -43,7 +47,7 @@ _PLAIN_COLUMNS = tuple(
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    parser.add_argument("name", help="the store")
+    parser.add_argument("name", help="the store, or streams")
     parser.add_argument(
         "--interval", type=units.seconds, default=1.0, metavar="TIME", help="time between two looks (default: 1s)"
     )
@@ -52,24 +56,38 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Show one frame an interval, until the count is reached or the store is unlinked."""
-    with look(args.name) as store:
-        looker = _Looker(store)
-        looker.look()
-        wait_s = min(_FIRST_LOOK_S, args.interval)  # a first look and a second give the first frame its rates
-        with out.live() as show:
-            for _ in itertools.count() if args.count is None else range(args.count):
-                time.sleep(wait_s)
-                wait_s = args.interval
-                state = looker.look()
-                if out.mode is Mode.JSON:
-                    out.object(state)
-                else:
-                    show(out.table(_PLAIN_COLUMNS, [state]) if out.mode is Mode.PLAIN else _frame(out, state))
-                if store.unlinked:
-                    break
-        if store.unlinked:
-            out.message(f"store {args.name!r} was unlinked")
+    if kind_of(args.name) == "streams":
+        with look_at_streams(args.name) as streams:
+            _watch(args, streams, StreamsLooker(streams).look, of_streams.PLAIN_COLUMNS, of_streams.frame, out)
+    else:
+        with look(args.name) as store:
+            _watch(args, store, _Looker(store).look, _PLAIN_COLUMNS, _frame, out)
     return OK
+
+
+def _watch(
+    args: argparse.Namespace,
+    store: EventStore[Any] | StreamStore,
+    look_again: Callable[[], dict[str, Any]],
+    plain: Sequence[Column],
+    frame: Callable[[Output, dict[str, Any]], list[str]],
+    out: Output,
+) -> None:
+    look_again()
+    wait_s = min(_FIRST_LOOK_S, args.interval)  # a first look and a second give the first frame its rates
+    with out.live() as show:
+        for _ in itertools.count() if args.count is None else range(args.count):
+            time.sleep(wait_s)
+            wait_s = args.interval
+            state = look_again()
+            if out.mode is Mode.JSON:
+                out.object(state)
+            else:
+                show(out.table(plain, [state]) if out.mode is Mode.PLAIN else frame(out, state))
+            if store.unlinked:
+                break
+    if store.unlinked:
+        out.message(f"store {args.name!r} was unlinked")
 
 
 class _Looker:

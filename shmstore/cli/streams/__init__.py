@@ -1,0 +1,1 @@
+"""Streams on the command line: what `shmstore-inspect streams` and `top` do with them."""
