@@ -840,6 +840,12 @@ class Stream:
 
         Raises StreamDeleted, DamagedSegment.
         """
+    def tally(self, first: int, count: int, counts: dict[str | None, int], /) -> int:
+        """Count the events from this version on, at most so many and not more than 65,536, by type, into a dict.
+        Returns the version with which to go on: the first that can be read, where that one cannot any more.
+
+        Raises StreamDeleted, DamagedSegment.
+        """
 
 _AnyStream = TypeVar("_AnyStream", bound=Stream)
 

@@ -111,13 +111,13 @@ def written_ns(text: str, now_ns: int) -> int:
     """
     length = text_ns(text)
     if length is None:
-        time_ns = _iso_ns(text)
+        time_ns = iso_ns(text)
         if time_ns is None:
             raise Unclear(_WRITTEN)
         return time_ns
     if length == 0:
         raise Unclear(_WRITTEN)
-    if _BARE.fullmatch(text) and (length >= _CLOCK_S * 10**9 or _iso_ns(text) is not None):
+    if _BARE.fullmatch(text) and (length >= _CLOCK_S * 10**9 or iso_ns(text) is not None):
         raise Unclear(
             f"could count seconds or be a date; write '{text}s' for so long ago, or a date or time as '2025-03-05' or "
             "'2025-03-05T10:20:00Z'"
@@ -127,10 +127,10 @@ def written_ns(text: str, now_ns: int) -> int:
 
 def is_written(text: str) -> bool:
     """Whether `written_ns` reads it, or says in which ways it could be read."""
-    return text_ns(text) is not None or _iso_ns(text) is not None
+    return text_ns(text) is not None or iso_ns(text) is not None
 
 
-def _iso_ns(text: str) -> int | None:
+def iso_ns(text: str) -> int | None:
     """Nanoseconds from the Unix epoch to an ISO 8601 date or time; None for any other text."""
     fraction = _FRACTION.fullmatch(text)
     if fraction is None and ("." in text or "," in text):

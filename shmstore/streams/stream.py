@@ -2,16 +2,23 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import reduce
 from operator import getitem
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
-from shmstore.arguments.checks import length_ns, refused, whole_number
+from shmstore.arguments.checks import called, length_ns, refused, whole_number
 from shmstore.public import public
+from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
+from shmstore.streams.columns import EventColumn, Fields, asked_columns, asked_fields, table_of
 from shmstore.streams.event import ANY, ExpectedVersion
 from shmstore.streams.reading import Missing, Reading
+from shmstore.tables.table import Table
 
+A = TypeVar("A")
+
+_COUNTED: Final = 8192  # events that are counted in one go
 _MOST = (1 << 63) - 1
 _A_VERSION = "a version, an int of 0 or more"
 
@@ -106,6 +113,62 @@ class Stream(_core.Stream):
     def last(self) -> _core.Event | None:
         """The newest event; None when there is none that can be read. Raises StreamDeleted."""
         return next(iter(self.read(limit=1, backwards=True, missing="report")), None)
+
+    # -- asking about all events
+
+    def fold(
+        self, initial: A, function: Callable[[A, _core.Event], A], *, from_: int = 0, limit: int | None = None
+    ) -> A:
+        """Fold the events: `function(function(initial, first), second)` and so on, in the order of their versions.
+
+        `from_` and `limit` are as for `read`, and so is what it raises: StreamTruncated, StreamDeleted, InvalidOption.
+        """
+        called("function", function, "what can be called with a state so far and an event")
+        return reduce(function, self.read(from_, limit), initial)
+
+    def count(self, type: str | None = None) -> int:
+        """How many events can be read, of this type when one is given. Raises InvalidOption, StreamDeleted."""
+        if type is None:
+            return len(self)
+        if not isinstance(type, str):
+            raise refused("type", type, "a str, or None for events of all types")
+        return self.counts_by_type().get(type, 0)
+
+    def counts_by_type(self) -> dict[str | None, int]:
+        """How many events can be read, by type; those without a type are under None. Raises StreamDeleted.
+
+        They are counted where they lie, up to the event that is the newest now; those that are overwritten before they
+        are come upon do not count.
+        """
+        counts: dict[str | None, int] = {}
+        end = self.version + 1
+        at = self.tally(0, 0, counts)
+        while at < end:
+            at = self.tally(at, min(_COUNTED, end - at), counts)
+        return counts
+
+    def to_table(
+        self,
+        fields: Fields = None,
+        *,
+        columns: Iterable[EventColumn] = DEFAULT_COLUMNS,
+        from_: int | None = None,
+        limit: int | None = None,
+        missing: Missing = "raise",
+    ) -> Table:
+        """The events as a Table, a row each, which Arrow, NumPy and all others take: pyarrow.table(table).
+
+        fields   what becomes a column of data that are dicts: names, or kinds by name: "integer", "real", "text",
+                 "bool", "timestamp" (also of ISO 8601) or "json" (text, the JSON of any value). All names that there
+                 are, when left out. Where a dict has no such name, or the data are no dict, the value is missing
+        columns  what of the events comes before: "version", "position", "timestamp", "type", "event_id"
+
+        A kind that is not given is that of all values; "json" where they have none in common, or are dicts or lists.
+        All else is as for `read`. Raises InvalidOption, StreamTruncated and StreamDeleted, and FieldTypeError for a
+        value that is not of the kind that is given.
+        """
+        wanted, shared = asked_fields(fields), asked_columns(columns)
+        return table_of(self.read(from_, limit, missing=missing), wanted, shared)
 
     # -- state
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import assert_type
 
 import shmstore
-from shmstore import ANY, NO_STREAM, Event, NewEvent, Retention, Stream, StreamStore
+from shmstore import ANY, NO_STREAM, Event, NewEvent, Retention, Stream, StreamStore, Table
 
 
 def use(streams: StreamStore) -> None:
@@ -19,6 +19,11 @@ def use(streams: StreamStore) -> None:
     assert_type(stream.last(), Event | None)
     assert_type(stream.at(3), Event | None)
     assert_type(stream.read().missing, list[range])
+    assert_type(stream.fold(0.5, lambda total, event: total + event.version, from_=3, limit=2), float)
+    assert_type(stream.count(type="Placed"), int)
+    assert_type(stream.counts_by_type(), dict[str | None, int])
+    assert_type(stream.to_table(["n"]), Table)
+    assert_type(stream.to_table({"n": "real", "m": None}, columns=["version", "position"], missing="report"), Table)
     stream.retain(events=10, age=timedelta(hours=1))
     assert_type(stream.retention, Retention)
     stream.reserve = 3
@@ -30,6 +35,8 @@ def use(streams: StreamStore) -> None:
     stream.append("x", kind="Placed")  # type: ignore[call-arg]
     stream.read(missing="skip")  # type: ignore[arg-type]
     stream.append_many("xy", expected_version="any")  # type: ignore[arg-type]
+    stream.to_table(columns=["data"])  # type: ignore[list-item]
+    stream.fold(0, lambda total: total)  # type: ignore[arg-type,misc]
     stream.version = 3  # type: ignore[misc]
     shmstore.create_streams("ledger", capacity="many")  # type: ignore[arg-type]
     shmstore.open_streams("ledger", partition=3)  # type: ignore[call-arg]

@@ -30,7 +30,7 @@ ROOMS = (
     ("reading", "gap selection, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
     ("events", "append reach, statistics, options, builder view, store, series"),
-    ("streams", "data event options reading, stream, store"),
+    ("streams", "columns data event options reading, stream, store"),
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "

@@ -11,6 +11,14 @@ static void state_of(Stream *stream, struct stream_state *state) {
     if (stream_find(stream)) streams_state(core_of(stream), stream->number, (uint64_t)now_ns(), state);
 }
 
+int stream_look(Stream *stream, struct stream_state *state) {
+    state_of(stream, state);
+    if (!state->closed) return 0;
+    raise_error(stream->streams->state, ERROR_STREAM_DELETED,
+                "stream %R was deleted for ever; nothing of it can be read", stream->name);
+    return -1;
+}
+
 static PyObject *stream_get_state(PyObject *self, PyObject *unused) {
     (void)unused;
     Stream *stream = (Stream *)self;
@@ -53,7 +61,7 @@ static PyObject *stream_find_time(PyObject *self, PyObject *argument) {
     return PyLong_FromUnsignedLongLong(state.first);
 }
 
-static PyObject *raise_damaged(const Stream *stream, uint64_t version) {
+PyObject *stream_raise_damaged(const Stream *stream, uint64_t version) {
     return raise_error(stream->streams->state, ERROR_DAMAGED_SEGMENT,
                        "event %llu of stream %R is not where it must be: the segment was overwritten from outside; run "
                        "'shmstore-inspect check'",
@@ -75,7 +83,7 @@ static PyObject *copy_events(Stream *stream, uint64_t first, uint32_t count, con
         const enum find_status status = streams_read(core, stream->number, first + i, slots[i], &facts, text, room);
         if (status == FIND_LOST) break;
         PyObject *event = status == FIND_OK ? make_event(&maker, &facts, text, slots_text_bytes(&log, &facts))
-                                            : raise_damaged(stream, first + i);
+                                            : stream_raise_damaged(stream, first + i);
         if (!event || PyList_Append(list, event)) Py_CLEAR(list);
         Py_XDECREF(event);
     }
@@ -86,16 +94,13 @@ static PyObject *copy_events(Stream *stream, uint64_t first, uint32_t count, con
 static PyObject *read_block(Stream *stream, uint64_t first, uint32_t count, uint32_t *slots, char *text, size_t room) {
     struct stream_state state;
     for (;;) {
-        state_of(stream, &state);
-        if (state.closed)
-            return raise_error(stream->streams->state, ERROR_STREAM_DELETED,
-                               "stream %R was deleted for ever; nothing of it can be read", stream->name);
+        if (stream_look(stream, &state)) return NULL;
         if (first < state.first) return PyLong_FromUnsignedLongLong(state.first);
         if (first >= state.versions || !count) return PyList_New(0);
         if (count > state.versions - first) count = (uint32_t)(state.versions - first);
         const enum find_status status = streams_find(core_of(stream), stream->number, first, count, slots);
         if (status == FIND_LOST) continue;
-        if (status != FIND_OK) return raise_damaged(stream, first);
+        if (status != FIND_OK) return stream_raise_damaged(stream, first);
         PyObject *list = copy_events(stream, first, count, slots, text, room);
         if (!list || PyList_Size(list)) return list;
         Py_DECREF(list);
@@ -143,6 +148,7 @@ static void stream_dealloc(PyObject *self) {
 
 #define STREAM_METHODS(METHOD)                                                                                         \
     STREAM_WRITING_METHODS(METHOD)                                                                                     \
+    STREAM_COUNTING_METHODS(METHOD)                                                                                    \
     METHOD("state", stream_get_state, NOARGS, "state($self)\n--\n\nHow the stream is now.")                            \
     METHOD("get_retention", stream_retention, NOARGS, "get_retention($self)\n--\n\nHow much of it is kept.")           \
     METHOD("find_time", stream_find_time, O,                                                                           \

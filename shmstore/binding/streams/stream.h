@@ -33,6 +33,12 @@ static inline struct streams *core_of(const Stream *stream) { return &stream->st
 /* Look for the stream: false when nobody has appended to it yet. */
 bool stream_find(Stream *stream);
 
+/* How the stream is now. 0, or -1 with an exception when it was deleted for ever, so that nothing of it can be read. */
+int stream_look(Stream *stream, struct stream_state *state);
+
+/* NULL: an event is not where it must be. */
+PyObject *stream_raise_damaged(const Stream *stream, uint64_t version);
+
 /* What is given for an event; NULL where nothing is. Borrowed. */
 struct given {
     PyObject *data, *type, *event_id, *metadata;
@@ -68,7 +74,11 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected);
            "truncate_before($self, version, /)\n--\n\nGive up all versions below.")                                    \
     METHOD("set_retention", stream_set_retention, VARARGS,                                                             \
            "set_retention($self, events, age_ns, reserve, /)\n--\n\nHow much is kept; -1: as it is.")
+#define STREAM_COUNTING_METHODS(METHOD)                                                                                \
+    METHOD("tally", stream_tally, VARARGS,                                                                             \
+           "tally($self, first, count, counts, /)\n--\n\nCount events by type; the version to go on with.")
 STREAM_WRITING_METHODS(DECLARE_METHOD)
+STREAM_COUNTING_METHODS(DECLARE_METHOD)
 
 extern PyType_Spec streams_spec, stream_spec;
 
