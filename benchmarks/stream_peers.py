@@ -1,0 +1,126 @@
+"""What people append versioned events to today: LMDB, SQLite and Redis, each as fast as it is without durability.
+
+Each appends under a condition: the stream must be at a version. All keep their data in memory, in /dev/shm.
+"""
+
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Append = Callable[[int, bytes], None]
+"""Appends the event of this version, or raises ConflictError."""
+
+_MEMORY = "/dev/shm"
+
+
+class ConflictError(Exception):
+    """The stream is at another version."""
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="shmstore-bench-", dir=_MEMORY) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def lmdb_append() -> Iterator[Append]:
+    """LMDB: one transaction an event, never synced. Raises ImportError without the package lmdb."""
+    import lmdb
+
+    with _folder() as folder, lmdb.open(str(folder), map_size=1 << 30, sync=False, metasync=False) as environment:
+        stream = b"orders"
+
+        def append(version: int, data: bytes) -> None:
+            with environment.begin(write=True) as transaction:
+                newest = transaction.get(stream)
+                if int.from_bytes(newest or bytes(8), "big") != version:
+                    raise ConflictError
+                transaction.put(stream, (version + 1).to_bytes(8, "big"))
+                transaction.put(stream + version.to_bytes(8, "big"), data)
+
+        yield append
+
+
+@contextmanager
+def sqlite_append() -> Iterator[Append]:
+    """SQLite: a write-ahead log, never synced."""
+    with _folder() as folder:
+        database = sqlite3.connect(folder / "events.db", isolation_level=None)
+        try:
+            for command in (
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = OFF",
+                "CREATE TABLE events (stream TEXT, version INTEGER, data BLOB, PRIMARY KEY (stream, version)) "
+                "WITHOUT ROWID",
+            ):
+                database.execute(command)
+            insert = (
+                "INSERT INTO events SELECT 'orders', ?1, ?2 "
+                "WHERE ?1 = (SELECT coalesce(max(version) + 1, 0) FROM events WHERE stream = 'orders')"
+            )
+
+            def append(version: int, data: bytes) -> None:
+                if database.execute(insert, (version, data)).rowcount != 1:
+                    raise ConflictError
+
+            yield append
+        finally:
+            database.close()
+
+
+_SCRIPT = """
+if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return -1 end
+return redis.call('RPUSH', KEYS[1], ARGV[2])
+"""
+
+
+def has_redis() -> bool:
+    """Whether its server is installed."""
+    return shutil.which("redis-server") is not None
+
+
+@contextmanager
+def redis_append() -> Iterator[Append]:
+    """Redis: a script on a socket of the same machine, with no client library's time; it saves nothing."""
+    with _folder() as folder:
+        path = str(folder / "redis.sock")
+        command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
+        server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                _connect(connection, path)
+                digest = _ask(connection, b"SCRIPT", b"LOAD", _SCRIPT.encode()).splitlines()[1]
+
+                def append(version: int, data: bytes) -> None:
+                    answer = _ask(connection, b"EVALSHA", digest, b"1", b"orders", b"%d" % version, data)
+                    if answer != b":%d\r\n" % (version + 1):
+                        raise ConflictError
+
+                yield append
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return connection.connect(path)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _ask(connection: socket.socket, *words: bytes) -> bytes:
+    """One command, as the protocol has it (RESP2), and its short answer."""
+    connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+    return connection.recv(4096)
