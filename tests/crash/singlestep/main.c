@@ -1,11 +1,13 @@
 /* Kills, or freezes and resumes, a victim at each boundary of an operation, and looks at what is left.
  *
- *   singlestep [--operation NAME] [--layout rows|columns|nodes] [--mode kill|freeze] [--pairs N|all] [--seed N]
- *              [--name PATH]
+ *   singlestep [--operation NAME] [--layout rows|columns|nodes|log] [--mode kill|freeze] [--pairs N|all] [--sample N]
+ *              [--seed N] [--name PATH]
  *   singlestep --list
  *
- * Without an operation: every one; without a layout: all that it has, which is nodes for one on metrics. --pairs kills a
- * victim at one boundary, then a process that repairs at one of its own; N of them drawn by the seed (made odd), or all.
+ * Without an operation: every one; without a layout: all that it has, which is nodes for one on metrics, and log for one on
+ * streams. --pairs kills a victim at one boundary, then a process that repairs at one of its own; N of them drawn by the
+ * seed (made odd), or all. --sample leaves out all but each Nth of those boundaries before and after which others see the
+ * same.
  * --name is where a store may be created. Prints one line of JSON for each operation and layout. Exit status 0: no
  * violation; 1: some, told on stderr; 2: it could not be run; 3: victims cannot be stopped here, and why. */
 #define _GNU_SOURCE
@@ -24,6 +26,13 @@ enum { STUCK_SECONDS = 60, LONG_LOOP = 32, PAIRS_A_DEATH = 10, ENOUGH_VIOLATIONS
 enum way { REPAIRED, OVERTAKEN, SETTLED, SUCCEEDED, WAYS };
 static const char *const way_names[] = {"repaired first", "overtaken first", "settled first",
                                         "places taken over first"};
+
+struct wish {
+    const char *operation, *mode, *path;
+    uint32_t layouts; /* a bit for each */
+    uint64_t pairs, sample, seed;
+    bool list;
+};
 
 struct tally {
     uint64_t boundaries, runs, left_out;
@@ -195,34 +204,32 @@ static bool is_repeated(uint64_t boundary) {
     return passes > LONG_LOOP && !path.changed[boundary];
 }
 
+static bool is_left_out(uint64_t boundary, const struct wish *wish) {
+    const bool is_dull = !path.changed[boundary] && !path.changed[boundary + 1]; /* the last is not */
+    return (is_dull && (boundary + wish->seed) % wish->sample) || is_repeated(boundary);
+}
+
 typedef void run_at(struct world *world, const struct operation *operation, const struct kept *state, uint64_t boundary,
                     const char *where);
 
 static struct tally run_all(struct world *world, const struct operation *operation, const struct kept *state,
-                            run_at *run, const char *mode) {
+                            run_at *run, const struct wish *wish) {
     struct tally tally = {.boundaries = path.count + 1};
     char where[160];
     for (uint64_t boundary = 0; boundary <= path.count && violations < ENOUGH_VIOLATIONS; boundary++) {
-        if (is_repeated(boundary)) {
+        if (is_left_out(boundary, wish)) {
             tally.left_out++;
             continue;
         }
-        snprintf(where, sizeof where, "%s, %s at %llu of %llu", operation->name, mode, (unsigned long long)boundary,
-                 (unsigned long long)path.count);
+        snprintf(where, sizeof where, "%s, %s at %llu of %llu", operation->name, wish->mode,
+                 (unsigned long long)boundary, (unsigned long long)path.count);
         run(world, operation, state, boundary, where);
         tally.runs++;
     }
     return tally;
 }
 
-struct wish {
-    const char *operation, *mode, *path;
-    uint32_t layouts; /* a bit for each */
-    uint64_t pairs, seed;
-    bool list;
-};
-
-static const char *const layout_names[] = {"nodes", "rows", "columns"};
+static const char *const layout_names[] = {"nodes", "rows", "columns", "log"};
 enum { LAYOUTS = sizeof layout_names / sizeof *layout_names };
 
 static double clock_seconds(void) {
@@ -245,8 +252,8 @@ static void run_operation(const struct operation *operation, uint32_t layout, co
     victim_explore(&world, operation, &path);
     struct tally tally =
         wish->pairs ? run_pairs(&world, operation, &state, wish->pairs, wish->pairs == UINT64_MAX ? 0 : wish->seed)
-        : !strcmp(wish->mode, "freeze") ? run_all(&world, operation, &state, freeze_at, wish->mode)
-                                        : run_all(&world, operation, &state, kill_at, wish->mode);
+        : !strcmp(wish->mode, "freeze") ? run_all(&world, operation, &state, freeze_at, wish)
+                                        : run_all(&world, operation, &state, kill_at, wish);
     begin(&world, &state);
     alarm(0);
     printf("{\"operation\": \"%s\", \"layout\": \"%s\", \"mode\": \"%s\", \"by\": \"%s\", \"seed\": %llu, "
@@ -271,6 +278,7 @@ static bool take_option(struct wish *wish, const char *option, const char *value
     else if (!strcmp(option, "--mode") && (!strcmp(value, "kill") || !strcmp(value, "freeze"))) wish->mode = value;
     else if (!strcmp(option, "--layout") && layout_named(value) < LAYOUTS) wish->layouts = 1U << layout_named(value);
     else if (!strcmp(option, "--pairs")) wish->pairs = strcmp(value, "all") ? strtoull(value, NULL, 0) : UINT64_MAX;
+    else if (!strcmp(option, "--sample")) wish->sample = strtoull(value, NULL, 0) + !strtoull(value, NULL, 0);
     else if (!strcmp(option, "--seed")) wish->seed = strtoull(value, NULL, 0) | 1;
     else if (!strcmp(option, "--name")) wish->path = value;
     else return false;
@@ -279,8 +287,10 @@ static bool take_option(struct wish *wish, const char *option, const char *value
 
 /* Run, or list, what is asked for. Returns how many operations that are. */
 static uint32_t run_table(const struct operation *operation, const struct wish *wish) {
-    const uint32_t layouts =
-        wish->layouts & (operation == metrics_operations ? 1U << LAYOUT_NODES : ~(1U << LAYOUT_NODES));
+    const uint32_t its = operation == metrics_operations   ? 1U << LAYOUT_NODES
+                         : operation == streams_operations ? 1U << LAYOUT_LOG
+                                                           : 1U << LAYOUT_ROWS | 1U << LAYOUT_COLUMNS;
+    const uint32_t layouts = wish->layouts & its;
     uint32_t found = 0;
     for (; operation->name; operation++) {
         if (wish->operation && strcmp(wish->operation, operation->name)) continue;
@@ -295,7 +305,7 @@ static uint32_t run_table(const struct operation *operation, const struct wish *
 int main(int count, char **arguments) {
     char usual_path[64];
     snprintf(usual_path, sizeof usual_path, "/dev/shm/shmstore-singlestep-%d", (int)getpid());
-    struct wish wish = {.mode = "kill", .path = usual_path, .layouts = (1 << LAYOUTS) - 1, .seed = 1};
+    struct wish wish = {.mode = "kill", .path = usual_path, .layouts = (1 << LAYOUTS) - 1, .sample = 1, .seed = 1};
     uint32_t found = 0;
     for (int at = 1; at < count; at++) {
         if (!strcmp(arguments[at], "--list")) wish.list = true;
@@ -304,9 +314,9 @@ int main(int count, char **arguments) {
     }
     const char *obstacle = victim_obstacle();
     if (obstacle) return fprintf(stderr, "%s\n", obstacle), 3;
-    const struct operation *const tables[] = {ring_operations,   place_operations,    key_operations,
-                                              sample_operations, question_operations, creation_operations,
-                                              metrics_operations};
+    const struct operation *const tables[] = {ring_operations,    place_operations,    key_operations,
+                                              sample_operations,  question_operations, creation_operations,
+                                              metrics_operations, streams_operations};
     for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) found += run_table(tables[table], &wish);
     if (!found) return fprintf(stderr, "no operation is called %s\n", wish.operation), 2;
     return violations != 0;

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-enum { PIECES = 5 };
+enum { PIECES_OF_WORK = 5 };
 
 static struct node_at my_long;
 static struct found mine; /* the victim's */
@@ -16,7 +16,7 @@ static void begin_without(struct world *world, uint32_t cells) {
     bool inserted;
     world->account.series.victims = UPDATES;
     world->account.series.long_cells = cells;
-    work_many(world, PIECES);
+    work_many(world, PIECES_OF_WORK);
     if (insert_long(world, &world->live[0], &at, &inserted)) raise_long(world, &world->live[0]);
     nodes_remove(&metrics_of(&world->live[0])->nodes, at);
 }
@@ -31,7 +31,7 @@ static void begin_with_long(struct world *world) {
     raise_long(world, &world->live[0]);
     insert_more(world);
     remove_more(world);
-    work_many(world, PIECES);
+    work_many(world, PIECES_OF_WORK);
 }
 
 static void report_long(struct world *world) {
@@ -117,7 +117,7 @@ static void verify_removed(struct world *world, bool ended) {
 
 static void begin_to(struct world *world, enum update update) {
     world->account.series.victims = update;
-    work_many(world, PIECES);
+    work_many(world, PIECES_OF_WORK);
 }
 
 static void begin_to_count(struct world *world) { begin_to(world, COUNT); }

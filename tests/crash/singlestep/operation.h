@@ -16,7 +16,7 @@ struct operation {
 
 /* The last of each table has no name. */
 extern const struct operation ring_operations[], place_operations[], key_operations[], sample_operations[],
-    question_operations[], creation_operations[], metrics_operations[];
+    question_operations[], creation_operations[], metrics_operations[], streams_operations[];
 extern const struct operation repairing; /* reaps every place: the second of a pair */
 
 void begin_half_full(struct world *world);

@@ -43,7 +43,7 @@ bool is_whole(const struct record *record) {
     return !memcmp(record, &expected, sizeof expected);
 }
 
-/* ---- users of a metrics segment ----------------------------------------------------------------------------------- */
+/* ---- users of segments of metrics and of streams ------------------------------------------------------------------ */
 
 /* A metrics segment so small has room for declarations that nobody makes here: the others and the victim see less of it. */
 static void see_series(struct handle *who) {
@@ -58,10 +58,21 @@ struct metrics *metrics_of(const struct handle *who) {
     return (struct metrics *)(uintptr_t)who->processes.claims.context;
 }
 
+/* Of a log they use fewer slots than there are for many processes. */
+static void see_streams(struct handle *who) {
+    struct streams *streams = malloc(sizeof *streams);
+    if (!streams || !streams_on(streams, who)) give_up("malloc");
+    who->geometry.log_slots = LOG_SLOTS;
+}
+
+struct streams *streams_of(const struct handle *who) {
+    return (struct streams *)(uintptr_t)who->processes.claims.context;
+}
+
 static void let_go(struct handle *who) {
-    struct metrics *metrics = metrics_of(who);
+    void *context = who->processes.claims.context; /* of metrics or streams */
     handle_close(who);
-    free(metrics);
+    free(context);
 }
 
 /* ---- making, keeping -------------------------------------------------------------------------------------------- */
@@ -93,10 +104,24 @@ static void plan_metrics(struct world *world) {
     if (layout_plan(&options, NULL, &world->geometry, &why) != PLAN_OK) give_up(why.text);
 }
 
+static void plan_streams(struct world *world) {
+    const struct options options = {.capacity = LOG_TICKETS,
+                                    .data_bytes = sizeof(struct record),
+                                    .logs = 1,
+                                    .streams = STREAMS,
+                                    .processes = PLACES,
+                                    .kind = SEGMENT_STREAMS};
+    struct refusal why;
+    if (layout_plan(&options, NULL, &world->geometry, &why) != PLAN_OK) give_up(why.text);
+}
+
 void world_make(struct world *world, uint32_t layout, const char *path) {
     memset(world, 0, sizeof *world);
-    world->subject = layout == LAYOUT_NODES ? &metrics_subject : &event_subject;
+    world->subject = layout == LAYOUT_NODES ? &metrics_subject
+                     : layout == LAYOUT_LOG ? &streams_subject
+                                            : &event_subject;
     if (layout == LAYOUT_NODES) plan_metrics(world);
+    else if (layout == LAYOUT_LOG) plan_streams(world);
     else plan_events(world, layout);
     const uint64_t bytes = world->geometry.total_bytes;
     world->path = path;
@@ -111,7 +136,7 @@ void world_make(struct world *world, uint32_t layout, const char *path) {
     world->glance.writable = false;
     world->table = world->live[0].table;
     world->table.spare = NULL; /* what goes back to an earlier state keeps nothing of a later one */
-    if (layout != LAYOUT_NODES) cut_blocks(world);
+    if (world->subject == &event_subject) cut_blocks(world);
 }
 
 void world_unmake(struct world *world) {
@@ -135,12 +160,23 @@ void world_save(const struct world *world, struct kept *state) {
     memcpy(state->bytes, world->memory, bytes_before(world));
     memcpy(state->bytes + bytes_before(world), world->memory + world->geometry.processes_offset, bytes_after(world));
     state->account = world->account;
+    for (uint32_t i = 0; world->subject == &streams_subject && i < world->live_count; i++) {
+        const struct spares *spares = streams_of(&world->live[i])->spares;
+        state->spares[i] = (struct kept_spares){spares->owner, spares->count, {0}, spares->freed};
+        if (spares->count) memcpy(state->spares[i].slots, spares->slots, spares->count * sizeof *spares->slots);
+    }
 }
 
 void world_restore(struct world *world, const struct kept *state) {
     memcpy(world->memory, state->bytes, bytes_before(world));
     memcpy(world->memory + world->geometry.processes_offset, state->bytes + bytes_before(world), bytes_after(world));
     world->account = state->account;
+    for (uint32_t i = 0; world->subject == &streams_subject && i < world->live_count; i++) {
+        struct spares *spares = streams_of(&world->live[i])->spares;
+        const struct kept_spares *kept = &state->spares[i];
+        *spares = (struct spares){kept->owner, kept->count, spares->room, spares->slots, kept->freed};
+        if (kept->count) memcpy(spares->slots, kept->slots, kept->count * sizeof *spares->slots);
+    }
 }
 
 bool world_equals(const struct world *world, const struct kept *state) {
@@ -159,6 +195,7 @@ void attach(const struct world *world, struct handle *who) {
     if (handle_open(who, world->memory, world->geometry.total_bytes, &opening, &why) != OPEN_OK)
         give_up("cannot attach");
     if (world->subject == &metrics_subject) see_series(who);
+    if (world->subject == &streams_subject) see_streams(who);
 }
 
 void enter(const struct world *world, struct handle *who, uint64_t pid) {

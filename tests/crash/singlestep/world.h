@@ -1,5 +1,5 @@
 /* A small segment in a real file of tmpfs, the processes that use it, and the account of all that they have done: of events,
- * which account.c tells, or of metrics, which series.c does.
+ * which account.c tells, of metrics, which series.c does, or of streams, which versions.c does.
  *
  * A victim dies or stands still somewhere in an operation; the others live in this process, each with descriptors and
  * locks of its own, as processes have. Every field of a record follows from its writer and its number, so a torn or
@@ -8,15 +8,22 @@
 #define SHMSTORE_TESTS_WORLD_H
 
 #include "core/metrics/metrics.h"
+#include "core/streams/streams.h"
 
 #include <sys/types.h>
 
 enum { SLOTS = 4, PLACES = 4, KEYS = 4, BATCH = 8, TICKETS = 160 };
 enum writer { OTHERS = 1, VICTIM };
-enum { LAYOUT_NODES /* instead of rows or columns: a metrics segment */ };
+enum {
+    LAYOUT_NODES,
+    LAYOUT_LOG = LAYOUT_COLUMNS + 1 /* instead of rows or columns: segments of metrics and of streams */
+};
 
 /* Of metrics. */
 enum { NODES = 48, CHAINS = 2, EXEMPLARS = 2 };
+
+/* Of streams. */
+enum { LOG_TICKETS = 6, LOG_SLOTS = 16, STREAMS = 2, VERSIONS = 96 };
 
 struct world;
 
@@ -26,7 +33,7 @@ struct subject {
     void (*settle)(struct world *world);                   /* meets what the dead left, and settles that */
     void (*inspect)(struct world *world, bool settled);
 };
-extern const struct subject event_subject, metrics_subject;
+extern const struct subject event_subject, metrics_subject, streams_subject;
 
 struct record {
     uint32_t key, writer;
@@ -66,6 +73,27 @@ struct series_account {
     uint32_t pieces;            /* of work */
 };
 
+/* What was appended to streams: see versions.h. */
+struct told {
+    uint32_t writer, number; /* 0: nobody has said yet whose it is; ANY_NUMBER: one of this writer's */
+    uint64_t position;       /* NOWHERE: not known */
+};
+
+struct log_account {
+    struct {
+        uint32_t versions; /* that are known of */
+        struct told events[VERSIONS];
+    } streams[STREAMS];
+    uint32_t others;             /* number of the next event of the others */
+    uint32_t victims, first_new; /* events of the victim's append; those before the second are there already */
+    uint32_t numbers[BATCH];     /* of them */
+    uint32_t doomed;             /* events that one who is dead has announced, and nobody has seen yet */
+    bool is_in, is_over;         /* the victim's append was seen; it will not be made any more */
+    bool repeated;               /* another has made some of it */
+    bool gives_up;               /* the victim deletes the stream, or truncates it */
+    uint64_t truncated, deleted, deletion; /* of the victim's stream, as they were seen last */
+};
+
 /* What every test of a state begins with and adds to; copied to go back. */
 struct account {
     uint64_t count;           /* appends that returned */
@@ -78,6 +106,7 @@ struct account {
     struct reading cursor;
     atomic_u64 decided;
     struct series_account series;
+    struct log_account log;
 };
 
 struct world {
@@ -107,9 +136,16 @@ struct world {
 void world_make(struct world *world, uint32_t layout, const char *path);
 void world_unmake(struct world *world);
 
+/* Slots of streams that a process has claimed and not used. */
+struct kept_spares {
+    uint32_t owner, count, slots[LOG_SLOTS];
+    uint64_t freed;
+};
+
 /* Keep this state; come back to it. */
 struct kept {
     struct account account;
+    struct kept_spares spares[PLACES]; /* of those who were there from the start */
     unsigned char *bytes;
 };
 void world_save(const struct world *world, struct kept *state);
@@ -126,6 +162,7 @@ __attribute__((noreturn)) void give_up(const char *what); /* the harness cannot 
 void attach(const struct world *world, struct handle *who);
 void enter(const struct world *world, struct handle *who, uint64_t pid);
 struct metrics *metrics_of(const struct handle *who);
+struct streams *streams_of(const struct handle *who);
 void die(struct handle *who); /* as if killed: its locks are gone, its place and its claims are not */
 uint32_t owner_of(const struct handle *who);
 /* One append, at a time that nobody takes for a hot loop: then others would be given way. */
@@ -153,7 +190,7 @@ void inspect_answers(const struct world *world, uint64_t readable);
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
-/* Everything holds: what check_store and check_nodes look at, the account, and that nobody who lives is called dead. */
+/* Everything holds: what check_store, check_nodes and check_streams look at, the account, and that nobody who lives is called dead. */
 void inspect(struct world *world);
 /* ... and nothing is claimed but by the living who do not go on. */
 void inspect_settled(struct world *world);
