@@ -2,7 +2,7 @@
 
 The program in singlestep/ runs the real, optimized core in a victim process, which is killed, or stopped and later
 resumed, before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair and take
-over places, or use metrics; every ticket, update and node must be accounted for. Where victims cannot be stopped so,
+over places, or use metrics or streams; every ticket, update, node and event must be accounted for. Where victims cannot be stopped so,
 they are at named points.
 """
 
@@ -21,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.crash.planted import PLANTED, Planted
+from tests.crash.planted_streams import STREAMS
+from tests.helpers.effort import cases
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "shmstore" / "core"
@@ -64,11 +68,35 @@ OPERATIONS = (
     "metrics-set",
     "metrics-take",
     "metrics-exemplar",
+    "stream-append",
+    "stream-conditional",
+    "stream-idempotent",
+    "stream-batch",
+    "stream-help",
+    "stream-keep",
+    "stream-take",
+    "stream-truncate",
+    "stream-delete",
+    "stream-repair",
+    "stream-read",
 )
+# Of streams: each so many-th of the boundaries at which others see nothing new, and so many pairs.
+SAMPLE = cases(full=1, sample=12)
+SAMPLED_PAIRS = cases(full=PAIRS, sample=PAIRS // 3)
+
+
+def is_of_streams(operation: str) -> bool:
+    return operation.startswith("stream-")
 
 
 def layouts(operation: str) -> tuple[str, ...]:
+    if is_of_streams(operation):
+        return ("log",)
     return ("nodes",) if operation.startswith("metrics-") else ("rows", "columns")
+
+
+def sample(operation: str, seed: int) -> tuple[object, ...]:
+    return ("--sample", SAMPLE, "--seed", seed) if is_of_streams(operation) else ()
 
 
 @dataclass(frozen=True)
@@ -151,18 +179,18 @@ def in_each_layout(program: Program, name: str, operation: str, *options: object
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_death_at_any_instruction_leaves_the_rest_working(
-    program: Program, name: str, operation: str, scorecard: Callable[..., None]
+    program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_each_layout(program, name, operation):
+    for done in in_each_layout(program, name, operation, *sample(operation, seed)):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(3, operation=operation, layout=done["layout"], by=done["by"], **figures)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
-    program: Program, name: str, operation: str, scorecard: Callable[..., None]
+    program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_each_layout(program, name, operation, "--mode", "freeze"):
+    for done in in_each_layout(program, name, operation, "--mode", "freeze", *sample(operation, seed)):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(5, operation=operation, layout=done["layout"], by=done["by"], false_deaths=0, **figures)
 
@@ -171,7 +199,8 @@ def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
 def test_who_repairs_may_die_at_any_instruction_too(
     program: Program, name: str, operation: str, seed: int, scorecard: Callable[..., None]
 ) -> None:
-    for done in in_each_layout(program, name, operation, "--pairs", PAIRS, "--seed", seed):
+    pairs = SAMPLED_PAIRS if is_of_streams(operation) else PAIRS
+    for done in in_each_layout(program, name, operation, "--pairs", pairs, "--seed", seed):
         scorecard(4, operation=operation, layout=done["layout"], by=done["by"], pairs=done["runs"], violations=0)
 
 
@@ -187,180 +216,7 @@ def test_every_operation_of_the_harness_is_run(program: Program) -> None:
     assert program.run("--list").stdout.split() == list(OPERATIONS)
 
 
-@dataclass(frozen=True)
-class Planted:
-    """A bug, planted by replacing texts of one file of the core, and the run that finds it."""
-
-    bug: str
-    file: str
-    changes: dict[str, str]  # each text occurs once
-    operation: str
-    mode: str
-    finding: str  # a part of what is told
-    inlined_in: tuple[str, ...] = ()  # of the harness
-
-
-STORE = "    store_payload(g, slots, claim.where.slot, record);\n"
-PUBLISH = "    if (cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED)))"
-SKIP_COUNTED = "    if (word_lap(word) == lap &&\n"
-SWEEP = "sweep(table, place_owner(index, word), &voided, &released);\n"
-ENTERING = "    store_relaxed(&place->word, place_word(generation, PLACE_ENTERING)); /* take_place:entering */\n"
-LEFT = "    } else if (owner) {\n"
-PID = "        *pid = load_relaxed(&place->pid);\n"
-SUMMARY_CHECKED = "    return mix(bounds, sum << 32 | sum >> 32);"
-FORGET = "            if (t->spare) store_relaxed(t->spare, 0);\n"
-PART_LINKED = "        store_relaxed(&last->more, next + 1);"
-NODE_KEPT = "        if (load_relaxed(&node->word) != word) return;\n"
-FREEING = "    while ((part = last_part(nodes, index, &found))) {\n"
-LINKING = "    if (node_state(word) == NODE_CLAIMED) {\n"
-MARKED = "        if (its == mark) return true;\n"
-TAKING = "if (its && folds) return cell_swap(own, mine, mark, 0) && cell_swap(dead, theirs, its, number_of(mine.high));"
-SUMMED = "    while (!cell_swap(at, before, before.low + count, number_of(before.high) + amount));\n"
-UNMARKED = " && !(load_relaxed(cell_of(t, spare - 1)) & CELL_PUBLISHED)"
-
-PLANTED = (
-    Planted(
-        "publish before payload",
-        "ring/ring.c",
-        {
-            STORE: "",
-            PUBLISH: (
-                "    bool done = cas_release(shared, &word, slot_word(claim.where.lap, 0, PUBLISHED));\n"
-                f"{STORE}    if (done)"
-            ),
-        },
-        "append",
-        "kill",
-        "is torn",
-    ),
-    Planted(
-        "tail moved before the claim",
-        "ring/ring.c",
-        {'POINT("before claim");': "uint64_t old = t; cas_acq_rel(&control->tail, &old, t + 1);"},
-        "append",
-        "kill",
-        "breaks the invariant of the ring",
-    ),
-    Planted(
-        "tail moved before the skip is counted",
-        "ring/ring.c",
-        {SKIP_COUNTED: f"    uint64_t old = ticket; cas_acq_rel(&partition->tail, &old, ticket + 1);\n{SKIP_COUNTED}"},
-        "append-past-stalled",
-        "kill",
-        "appends",
-    ),
-    Planted(
-        "repair by timeout",
-        "processes/process.c",
-        {"    return !processes_is_locked(table, index);": "    return true;"},
-        "append",
-        "freeze",
-        "called dead",
-    ),
-    Planted(
-        "place taken over before its claims are swept",
-        "processes/process.c",
-        {f"    if (place_state(word) == PLACE_USED) {SWEEP}": "", ENTERING: f"{ENTERING}    {SWEEP}"},
-        "attach-over-dead",
-        "kill",
-        "has left its place",
-    ),
-    Planted(
-        "place freed before its claims are swept",
-        "processes/process.c",
-        {PID: f"{PID}        store_release(&place->word, freed(word));\n"},
-        "repair",
-        "kill",
-        "has left its place",
-    ),
-    Planted(
-        "place unlocked before it is freed",
-        "processes/process.c",
-        {LEFT: f"{LEFT}        locks_let_go(&table->own->place_lock);\n"},
-        "close",
-        "freeze",
-        "called dead",
-    ),
-    Planted(
-        "reader without the second check",
-        "ring/read.c",
-        {"if (ticket + slots >= tail) return count;": "if (tail + 1) return count;"},
-        "read-over-dead",
-        "freeze",
-        "the victim's operation failed",
-    ),
-    Planted(
-        "key published before its text is written",
-        "store/keys.c",
-        {
-            "    write_cell(t, mine, text, length);\n": "",
-            'POINT("key published");': "write_cell(t, mine, text, length);",
-        },
-        "intern",
-        "kill",
-        "which has no text",
-    ),
-    Planted(
-        "summary believed without its words",
-        "questions/batches/summary.c",
-        {SUMMARY_CHECKED: "    return bounds == sum ? bounds : about;"},
-        "question-outrun",
-        "kill",
-        "a question was answered by",
-    ),
-    Planted(
-        "spare key cell used twice",
-        "store/keys.c",
-        {FORGET: "", UNMARKED: ""},
-        "intern-outrun",
-        "kill",
-        "is not found under its own text",
-    ),
-    Planted(
-        "part linked after it is a part",
-        "metrics/changes.c",
-        {PART_LINKED: "", "        last = part;\n": f"{PART_LINKED}\n        last = part;\n"},
-        "metrics-insert",
-        "kill",
-        "is part of a node that has it not",
-    ),
-    Planted(
-        "node freed before its parts",
-        "metrics/changes.c",
-        {NODE_KEPT: "", FREEING: f"    free_node(nodes, node, word);\n{FREEING}"},
-        "metrics-remove",
-        "kill",
-        "is part of a node that has it not",
-    ),
-    Planted(
-        "step of a change that is over",
-        "metrics/changes.c",
-        {f"    if (!is_still(nodes, change)) return;\n{LINKING}": LINKING},
-        "metrics-insert",
-        "freeze",
-        "is live, and not in its chain",
-    ),
-    Planted(
-        "own place marked before the dead are folded",
-        "metrics/cells.c",
-        {MARKED: f"{MARKED}        {TAKING}\n"},
-        "metrics-take",
-        "kill",
-        "updates of the own values returned",
-    ),
-    Planted(
-        "count and sum of a bucket by two adds",
-        "metrics/cells.h",
-        {SUMMED: f"{SUMMED.replace(' + count', '')}    add_relaxed(&at->cell->low, count);\n"},
-        "metrics-observe",
-        "kill",
-        "of different moments",
-        inlined_in=("series.c",),
-    ),
-)
-
-
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.replace(" ", "_"))
+@pytest.mark.parametrize("planted", (*PLANTED, *STREAMS), ids=lambda planted: planted.bug.replace(" ", "_"))
 def test_a_planted_bug_is_found(
     program: Program, name: str, planted: Planted, tmp_path: Path, scorecard: Callable[..., None]
 ) -> None:
@@ -386,6 +242,7 @@ def test_a_planted_bug_is_found(
         layouts(planted.operation)[0],
         "--name",
         f"/dev/shm/{name}",
+        *(("--sample", "12") if is_of_streams(planted.operation) else ()),
     )
     found = program.run(*options, folder=tmp_path)
     assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr

@@ -173,10 +173,11 @@ static void read_it(struct world *world) {
     uint64_t position;
     streams_state(streams, VICTIMS, NOW, &state);
     if (state.first > state.versions || state.lost > state.versions) end_with(world, 1, true);
-    for (uint64_t version = state.first; version < state.versions; version++)
-        if (!read_version(streams, VICTIMS, version, &record, &position) &&
-            version >= load_acquire(&streams_at(streams, VICTIMS)->lost.low))
+    for (uint64_t version = state.first; version < state.versions; version++) {
+        const enum find_status status = read_version(streams, VICTIMS, version, &record, &position);
+        if ((status != FIND_OK && status != FIND_LOST) || (status == FIND_OK && !record.writer))
             end_with(world, 2, true);
+    }
     if (streams_find_time(streams, VICTIMS, state.first, state.versions, NOW) > state.versions)
         end_with(world, 3, true);
     const uint64_t tail = streams_tail(streams, 0);
@@ -196,6 +197,13 @@ static void verify_append(struct world *world, bool ended) {
     inspect(world);
 }
 
+/* They give up more than the victim does. */
+static void truncate_meanwhile(struct world *world) {
+    const struct streams *streams = streams_of(&world->live[0]);
+    streams_truncate(streams, VICTIMS, UINT64_MAX);
+    world->account.log.truncated = load_acquire(&streams_at(streams, VICTIMS)->truncated);
+}
+
 static void repeat_meanwhile(struct world *world) { repeat_append(world); }
 
 #define APPENDING(its_name, begin, its_ready)                                                                          \
@@ -212,7 +220,11 @@ const struct operation streams_operations[] = {
     APPENDING("stream-help", begin_after_an_announcement, be_ready_with_a_slot),
     APPENDING("stream-keep", begin_with_a_reserve, be_ready),
     APPENDING("stream-take", begin_beside_a_hoarder, be_ready),
-    {.name = "stream-truncate", .prepare = begin_to_give_up, .ready = be_ready_under_a_condition, .run = truncate_it},
+    {.name = "stream-truncate",
+     .prepare = begin_to_give_up,
+     .ready = be_ready_under_a_condition,
+     .run = truncate_it,
+     .meanwhile = truncate_meanwhile},
     {.name = "stream-delete", .prepare = begin_to_give_up, .ready = be_ready, .run = delete_it},
     {.name = "stream-repair", .prepare = begin_to_repair, .ready = be_ready, .run = repair_it},
     {.name = "stream-read", .prepare = begin_to_read, .ready = be_ready, .run = read_it},

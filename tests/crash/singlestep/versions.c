@@ -24,31 +24,31 @@ void make_wishes(struct wished *wished, uint32_t writer, const uint32_t *numbers
 }
 
 /* The record of an event as it was copied. */
-static bool take_record(const struct event_facts *facts, const unsigned char *text, struct record *record) {
+static void take_record(const struct event_facts *facts, const unsigned char *text, struct record *record) {
     const uint32_t id = origin_id_bytes(facts->origin);
-    if (facts->sizes != (uint64_t)sizeof *record << 32 || origin_type_bytes(facts->origin) || (id && id != 8))
-        return false;
+    *record = (struct record){0};
+    if (facts->sizes != (uint64_t)sizeof *record << 32 || origin_type_bytes(facts->origin) || (id && id != 8)) return;
     memcpy(record, text + id, sizeof *record);
-    return is_whole(record) && !id == !has_id((uint32_t)record->number);
+    if (!is_whole(record) || !id == has_id((uint32_t)record->number)) record->writer = 0;
 }
 
-bool read_version(const struct streams *streams, uint32_t stream, uint64_t version, struct record *record,
-                  uint64_t *position) {
+enum find_status read_version(const struct streams *streams, uint32_t stream, uint64_t version, struct record *record,
+                              uint64_t *position) {
     unsigned char text[TEXT_BYTES];
     struct event_facts facts;
     uint32_t slot;
-    if (streams_find(streams, stream, version, 1, &slot) != FIND_OK ||
-        streams_read(streams, stream, version, slot, &facts, text, sizeof text) != FIND_OK)
-        return false;
+    enum find_status status = streams_find(streams, stream, version, 1, &slot);
+    if (status == FIND_OK) status = streams_read(streams, stream, version, slot, &facts, text, sizeof text);
+    if (status != FIND_OK) return status;
     *position = facts.position;
-    return take_record(&facts, text, record);
+    take_record(&facts, text, record);
+    return status;
 }
 
 enum ticket_status read_ticket(const struct streams *streams, uint64_t ticket, struct event_facts *facts,
                                struct record *record) {
     unsigned char text[TEXT_BYTES];
     const enum ticket_status status = streams_read_ticket(streams, 0, ticket, facts, text, sizeof text);
-    *record = (struct record){0};
     if (status == TICKET_EVENT && origin_kind(facts->origin) == EVENT) take_record(facts, text, record);
     return status;
 }
@@ -206,7 +206,7 @@ static void check_version(struct world *world, uint32_t stream, uint64_t version
     struct told *told = told_of(world, stream, version);
     struct record record;
     uint64_t position;
-    if (!read_version(streams_of(&world->live[0]), stream, version, &record, &position)) {
+    if (read_version(streams_of(&world->live[0]), stream, version, &record, &position) != FIND_OK) {
         violation("version %d of stream %u cannot be read", (int)version, stream);
         return;
     }
@@ -259,6 +259,7 @@ static void check_tickets(struct world *world, uint64_t oldest) {
             uint64_t *seen = &world->account.log.deletion;
             if (!world->account.log.gives_up || (*seen && *seen != ticket + 1))
                 violation("there is a deletion too many");
+            if (!load_acquire(&streams_at(streams, VICTIMS)->deleted)) violation("a deletion was not made");
             *seen = ticket + 1;
             continue;
         }

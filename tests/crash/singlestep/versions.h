@@ -26,9 +26,9 @@ void append_noted(struct world *world, const struct handle *who, uint32_t writer
 void repeat_append(struct world *world);
 void append_to_given_up(struct world *world, struct handle *who, uint32_t count);
 
-/* Copy an event of the victim's stream that should be there: false when it is not, or is torn. */
-bool read_version(const struct streams *streams, uint32_t stream, uint64_t version, struct record *record,
-                  uint64_t *position);
+/* Copy an event of a stream: its place and its bytes; a record of no writer when it is torn. */
+enum find_status read_version(const struct streams *streams, uint32_t stream, uint64_t version, struct record *record,
+                              uint64_t *position);
 /* ... and what has a ticket. */
 enum ticket_status read_ticket(const struct streams *streams, uint64_t ticket, struct event_facts *facts,
                                struct record *record);
