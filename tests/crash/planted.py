@@ -1,4 +1,4 @@
-"""Bugs planted in the core for test_every_instruction.py, which must find each; those of streams are in planted_streams.py."""
+"""Bugs planted in the core for test_every_instruction.py, which must find each; for streams: planted_streams.py."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,10 @@ WRITING = "        const uint32_t first = write(a);\n"
 ANNOUNCING = "if (log_announce(a->log, a->moment, CHANGE_APPEND, first, a->new_events)) return STREAM_DONE;"
 APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1)) return false;\n"
 WALK = "last = 0;\n    for (uint64_t i = 0; i < count; i++) {\n"
-STREAM = "    struct stream *stream = log->streams + origin_stream(origin);\n    if (!is_announced(log, change)) return false;\n"
+STREAM = (
+    "    struct stream *stream = log->streams + origin_stream(origin);\n"
+    "    if (!is_announced(log, change)) return false;\n"
+)
 TELL = "    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);\n"
 CHAIN = "    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
 KEEP_CHAIN = (
@@ -127,7 +130,7 @@ STREAMS = (
     Planted(
         "kept event left behind in its chain",
         "streams/log.c",
-        {KEEP_CHAIN: "    if (!word) chain("},
+        {KEEP_CHAIN: "if (!word) chain("},
         "stream-keep",
         "kill",
         "has an id that is not found",

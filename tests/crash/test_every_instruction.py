@@ -2,8 +2,8 @@
 
 The program in singlestep/ runs the real, optimized core in a victim process, which is killed, or stopped and later
 resumed, before each of its machine instructions (ptrace; x86-64 Linux). Others then append laps, read, repair and take
-over places, or use metrics or streams; every ticket, update, node and event must be accounted for. Where victims cannot be stopped so,
-they are at named points.
+over places, or use metrics or streams; every ticket, update, node and event must be accounted for. Where victims cannot
+be stopped so, they are at named points.
 """
 
 import json
