@@ -47,6 +47,7 @@ ENVIRONMENT = {
 # Commands of the guides that are not run here, and why.
 NOT_RUN = {
     "./tools/demo": "tests/e2e/test_demo.py runs it",
+    "./tools/samples/orders": "tests/e2e/test_samples.py runs it",
     "./tools/test": "it runs this",
     "./tools/bench": "it takes minutes; the tests run its smoke size",
     "./tools/prove": "it runs the tests; tests/e2e/test_prove.py runs a selection",
