@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, time
 from decimal import Decimal
 from functools import cache
@@ -22,7 +22,7 @@ def encoded(value: Any, part: str) -> bytes:
     value is what JSON does not have.
     """
     try:
-        return _encoder()(value).encode()
+        return "".join(_encoder()(value, 0)).encode()
     except (TypeError, ValueError, RecursionError) as error:
         try:
             found = _wrong(value, part)
@@ -42,10 +42,19 @@ def id_text(value: Any) -> str:
 
 
 @cache
-def _encoder() -> Callable[[Any], str]:
-    from json import JSONEncoder  # only whoever appends such data pays for it
+def _encoder() -> Callable[[Any, int], Iterable[str]]:
+    """What `json.JSONEncoder.encode` makes for each value anew: it takes a value, and 0, and returns parts of JSON.
 
-    return JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+    It does not look for values that contain themselves, which ends with a RecursionError all the same.
+    """
+    from json import encoder  # only whoever appends such data pays for it
+
+    made = encoder.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    make: Callable[..., Callable[[Any, int], Iterable[str]]] | None = getattr(encoder, "c_make_encoder", None)
+    if make is None:  # a Python that was built without it
+        return lambda value, _level: made.encode(value)
+    quoted = getattr(encoder, "encode_basestring")  # noqa: B009 - type checkers do not know it
+    return make(None, _plain, quoted, None, ":", ",", False, False, False)
 
 
 def _plain(value: Any) -> Any:
