@@ -64,6 +64,22 @@ CASE(a_change_of_nonsense_harms_nothing_else_and_ends_soon) {
         }
 }
 
+CASE(a_jump_that_leads_nowhere_earlier_ends_the_search_for_a_time) {
+    for (uint64_t ahead = 0; ahead < 2; ahead++) {
+        struct world *world = make_world((struct shape){.streams = STREAMS});
+        const struct streams *streams = &world->users[0].streams;
+        uint32_t slots[3];
+        for (uint64_t i = 0; i < 3; i++) add_event(world, 0, 1, i);
+        expect_equal(streams_find(streams, 1, 0, 3, slots), FIND_OK);
+        const struct log_view log = streams_log(streams, 0);
+        struct event_slot *slot = log_slot(&log, slots[1]);
+        store_relaxed(&slot->jump, 1 + ahead);
+        store_relaxed(&slot->links, (load_relaxed(&slot->links) & ~UINT64_C(0xffffffff)) | (slots[1 + ahead] + 1));
+        expect_equal(streams_find_time(streams, 1, 0, 3, 0), 0);
+        free_world(world);
+    }
+}
+
 CASE(no_change_of_any_bytes_of_streams_leads_outside_the_segment_or_round_for_ever) {
     for (uint64_t i = 0; i < 3 * effort; i++) {
         struct world *world = make_used_world();

@@ -148,7 +148,7 @@ uint64_t streams_find_time(const struct streams *streams, uint32_t stream, uint6
         if (found <= first) return first;
         struct walk far = walk;
         const struct leads *leads = &walk.leads;
-        if (leads->jump >= first && leads->links & 0xffffffff &&
+        if (leads->jump >= first && leads->jump < found && leads->links & 0xffffffff &&
             arrive(&far, leads->jump, leads->links & 0xffffffff) == FIND_OK && far.leads.time_ns >= time_ns) {
             walk = far;
             continue;
