@@ -3,8 +3,8 @@
 Each appends under a condition: the stream must be at a version. All keep their data in memory, in /dev/shm.
 """
 
+import importlib.util
 import shutil
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -82,25 +82,26 @@ return redis.call('RPUSH', KEYS[1], ARGV[2])
 
 
 def has_redis() -> bool:
-    """Whether its server is installed."""
-    return shutil.which("redis-server") is not None
+    """Whether its server and its client are installed."""
+    return shutil.which("redis-server") is not None and importlib.util.find_spec("redis") is not None
 
 
 @contextmanager
 def redis_append() -> Iterator[Append]:
-    """Redis: a script on a socket of the same machine, with no client library's time; it saves nothing."""
+    """Redis: a script, by its client for Python on a socket of the same machine; it saves nothing."""
+    import redis
+
     with _folder() as folder:
         path = str(folder / "redis.sock")
         command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
         server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
         try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                _connect(connection, path)
-                digest = _ask(connection, b"SCRIPT", b"LOAD", _SCRIPT.encode()).splitlines()[1]
+            with redis.Redis(unix_socket_path=path) as client:
+                _wait_for(client.ping, redis.ConnectionError)
+                script = client.register_script(_SCRIPT)
 
                 def append(version: int, data: bytes) -> None:
-                    answer = _ask(connection, b"EVALSHA", digest, b"1", b"orders", b"%d" % version, data)
-                    if answer != b":%d\r\n" % (version + 1):
+                    if script(keys=["orders"], args=[version, data]) != version + 1:
                         raise ConflictError
 
                 yield append
@@ -109,18 +110,13 @@ def redis_append() -> Iterator[Append]:
             server.wait()
 
 
-def _connect(connection: socket.socket, path: str) -> None:
+def _wait_for(answer: Callable[[], object], error: type[Exception]) -> None:
     deadline = time.monotonic() + 10
     while True:
         try:
-            return connection.connect(path)
-        except OSError:
+            answer()
+            return
+        except error:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _ask(connection: socket.socket, *words: bytes) -> bytes:
-    """One command, as the protocol has it (RESP2), and its short answer."""
-    connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
-    return connection.recv(4096)

@@ -91,6 +91,13 @@ static void leave_at_end(void) {
     if (!FREE_THREADED) processes_leave_all();
 }
 
+static int load_names(struct module_state *state) {
+    static const char *const names[APPEND_ARGUMENTS] = {"data", "type", "expected_version", "event_id", "metadata"};
+    for (int i = 0; i < APPEND_ARGUMENTS; i++)
+        if (!(state->append_names[i] = PyUnicode_InternFromString(names[i]))) return -1;
+    return 0;
+}
+
 static int core_exec(PyObject *module) {
     if (!watched) watched = !Py_AtExit(leave_at_end); /* refused: others find us dead */
     struct module_state *state = PyModule_GetState(module);
@@ -98,7 +105,7 @@ static int core_exec(PyObject *module) {
     /* Type checkers see a TypedDict (_core.pyi), which at run time is a dict. */
     if (PyModule_AddObjectRef(module, "Options", (PyObject *)&PyDict_Type)) return -1;
     bool failed = load_errors(state) || add_shapes(module, state) || load_datetime(state) || load_helpers(state) ||
-                  add_types(module, state);
+                  load_names(state) || add_types(module, state);
     return failed ? -1 : 0;
 }
 
@@ -106,6 +113,7 @@ static int core_exec(PyObject *module) {
     for (int i = 0; i < ERROR_COUNT; i++) DO((state)->errors[i]);                                                      \
     for (int i = 0; i < SHAPE_COUNT; i++) DO((state)->shapes[i]);                                                      \
     for (int i = 0; i < TYPE_COUNT; i++) DO((state)->types[i]);                                                        \
+    for (int i = 0; i < APPEND_ARGUMENTS; i++) DO((state)->append_names[i]);                                           \
     DO((state)->datetime_type);                                                                                        \
     DO((state)->unix_epoch);                                                                                           \
     DO((state)->shown);                                                                                                \

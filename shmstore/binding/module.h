@@ -82,12 +82,15 @@ enum type {
     LAST_PUBLIC_TYPE = TYPE_EVENT /* those behind it are met as results only: the module does not name them */
 };
 
+enum { APPEND_ARGUMENTS = 5 }; /* of an append to a stream */
+
 struct module_state {
     PyObject *errors[ERROR_COUNT];        /* classes of shmstore.errors */
     PyObject *shapes[SHAPE_COUNT];        /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
     PyObject *json_loads;                 /* NULL before it is needed */
+    PyObject *append_names[APPEND_ARGUMENTS];
     PyTypeObject *types[TYPE_COUNT];
 };
 

@@ -79,7 +79,8 @@ static void make_event(struct wanted wanted, unsigned char text[EVENT_TEXT_BYTES
         if (i == 1) fill(wanted.id ^ 0x1d, text, counts[i]);
         if (i == 1 && wanted.id) memcpy(text, &wanted.id, 8);
         if (i == 3) memcpy(text, &wanted.seed, 8);
-        text += counts[i];
+        memset(text + counts[i], 0, piece_room(counts[i]) - counts[i]);
+        text += piece_room(counts[i]);
     }
 }
 
@@ -118,9 +119,10 @@ struct event_seen expect_whole_event(const struct world *world, const struct eve
     struct event_seen seen = {.position = facts->position, .time_ns = facts->time_ns};
     const struct log_view log = streams_log(&world->users[0].streams, 0);
     const size_t type = origin_type_bytes(facts->origin), id = origin_id_bytes(facts->origin);
-    expect(type + id + (uint32_t)facts->sizes + 8 <= EVENT_TEXT_BYTES);
-    memcpy(&seen.seed, text + type + id + (uint32_t)facts->sizes, 8);
-    if (id) memcpy(&seen.id, text + type, 8);
+    const size_t before = piece_room(type) + piece_room(id) + piece_room((uint32_t)facts->sizes);
+    expect(before + 8 <= EVENT_TEXT_BYTES);
+    memcpy(&seen.seed, text + before, 8);
+    if (id) memcpy(&seen.id, text + piece_room(type), 8);
     make_event((struct wanted){seen.seed, seen.id}, whole, &wish);
     for (int i = 0; i < PIECES; i++)
         expect_equal(wish.pieces[i].count, ((const size_t[]){type, id, (uint32_t)facts->sizes, facts->sizes >> 32})[i]);

@@ -9,7 +9,7 @@
 #include "core/streams/check.h"
 #include "core/streams/streams.h"
 
-enum { USERS = 5, DATA_BYTES = 40, EVENT_TEXT_BYTES = MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + DATA_BYTES };
+enum { USERS = 5, DATA_BYTES = 40, EVENT_TEXT_BYTES = MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + DATA_BYTES + 8 };
 enum { NO_ID = 0 };
 
 struct user {

@@ -17,7 +17,7 @@ from typing import Any
 import shmstore
 from shmstore import NewEvent, Stream, WrongExpectedVersion
 from tests.helpers.histories import Call, History, Logged, Wanted
-from tests.helpers.processes import Child, shared_numbers
+from tests.helpers.processes import Child, eventually, shared_numbers
 
 STREAMS = ("a", "b", "c")
 _IDS = 6  # that processes choose from at a time: so several append the same
@@ -112,27 +112,33 @@ class Recording:
         self.killed = self.stopped = 0
         self.violations: list[str] = []
         self._store, self._folder, self._dice = store, folder, dice
-        self._left = shared_numbers(1)
-        self._left[0] = calls  # about: each counts its own down
+        self._left, self._begun = shared_numbers(1), shared_numbers(1)
+        self._left[0] = calls
+        self._attached = shared_numbers(processes)
         self._lives = 0
-        self._processes = [self._start() for _ in range(processes)]
+        self._processes = [self._start(place) for place in range(processes)]
 
-    def _start(self) -> Child:
+    def _start(self, place: int) -> Child:
         self._lives += 1
         life, seed = self._lives, self._dice.random()
 
         def live() -> None:
             with shmstore.attach_streams(self._store.name) as store:
                 recorder = Recorder(store, self._folder / str(life), life, random.Random(seed))
+                self._attached[place] = 1
+                while not self._begun[0]:
+                    time.sleep(0.001)
                 while self._left[0] > 0:
                     recorder.one_call()
-                    self._left[0] -= 1
+                    self._left[0] -= 1  # about: they count down together
 
         return Child(live)
 
     def run(self) -> None:
         """Let them make all their calls."""
         try:
+            assert eventually(lambda: all(self._attached))  # else one does it all before the others are there
+            self._begun[0] = 1
             while self._left[0] > 0:
                 time.sleep(self._dice.random() * 0.04)
                 self._disturb()
@@ -147,7 +153,7 @@ class Recording:
         if self._dice.random() < 0.5:
             if self._processes[turn].kill() == -signal.SIGKILL:
                 self.killed += 1
-            self._processes[turn] = self._start()
+            self._processes[turn] = self._start(turn)
         else:
             self._processes[turn].send(signal.SIGSTOP)
             time.sleep(self._dice.random() * 0.01)

@@ -47,8 +47,7 @@ PyObject *make_event(struct event_maker *maker, const struct event_facts *facts,
                                   (size_t)(uint32_t)facts->sizes, (size_t)(facts->sizes >> 32)};
     const enum payload data = origin_flags(facts->origin) & PAYLOAD_MASK,
                        metadata = origin_flags(facts->origin) >> METADATA_SHIFT & PAYLOAD_MASK;
-    size_t total = 0;
-    for (int i = 0; i < PIECES; i++) total += sizes[i];
+    const size_t total = piece_room(sizes[0]) + piece_room(sizes[1]) + piece_room(sizes[2]) + sizes[3];
     if (total != bytes)
         return raise_error(maker->state, ERROR_DAMAGED_SEGMENT,
                            "event %llu of stream %R is damaged: its parts take %zu bytes, and there are %zu; run "
@@ -62,9 +61,9 @@ PyObject *make_event(struct event_maker *maker, const struct event_facts *facts,
     event->position = facts->position * maker->logs + maker->log;
     event->time_ns = facts->time_ns;
     event->type = type_of(maker, text, sizes[0]);
-    event->id = optional_text(text += sizes[0], sizes[1]);
-    event->metadata = payload_object(metadata, text += sizes[1], sizes[2]);
-    event->data = payload_object(data, text + sizes[2], sizes[3]);
+    event->id = optional_text(text += piece_room(sizes[0]), sizes[1]);
+    event->metadata = payload_object(metadata, text += piece_room(sizes[1]), sizes[2]);
+    event->data = payload_object(data, text + piece_room(sizes[2]), sizes[3]);
     event->packed_data = data == PAYLOAD_JSON;
     event->packed_metadata = metadata == PAYLOAD_JSON;
     if (!event->type || !event->id || !event->data || !event->metadata) Py_CLEAR(event);

@@ -6,11 +6,10 @@
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------ */
 
-enum { DATA, TYPE, EXPECTED, EVENT_ID, METADATA, ARGUMENTS };
+enum { DATA, TYPE, EXPECTED, EVENT_ID, METADATA, ARGUMENTS = APPEND_ARGUMENTS };
 
 int take_event(struct module_state *state, struct given *given, PyObject **expected, PyObject *const *values,
                Py_ssize_t count, PyObject *names) {
-    static const char *const known[ARGUMENTS] = {"data", "type", "expected_version", "event_id", "metadata"};
     PyObject *taken[ARGUMENTS] = {NULL};
     const Py_ssize_t named = names ? PyTuple_Size(names) : 0;
     if (count > 1) {
@@ -22,7 +21,9 @@ int take_event(struct module_state *state, struct given *given, PyObject **expec
     for (Py_ssize_t i = 0; i < named; i++) {
         PyObject *name = PyTuple_GetItem(names, i);
         int at = 0;
-        while (at < ARGUMENTS && PyUnicode_CompareWithASCIIString(name, known[at])) at++;
+        while (at < ARGUMENTS && name != state->append_names[at]) at++;
+        if (at == ARGUMENTS) /* not interned, or unknown */
+            for (at = 0; at < ARGUMENTS && PyUnicode_Compare(name, state->append_names[at]);) at++;
         if (at == ARGUMENTS || taken[at]) {
             raise_error(state, ERROR_INVALID_CALL,
                         at < ARGUMENTS ? "append() is given %R twice"
@@ -92,11 +93,11 @@ static int put_text(const Streams *streams, const char *what, PyObject *value, s
 }
 
 /* A type or an id: a str of so many bytes. */
-static int put_label(const Streams *streams, int part, PyObject *value, struct made *made, size_t most) {
-    struct piece *piece = &made->wish.pieces[part];
+static int put_label(const Streams *streams, int part, PyObject *value, struct piece *piece, struct held *held,
+                     size_t most) {
     if (!value || value == Py_None) return 0;
     if (!PyUnicode_Check(value) && part == 1) {
-        made->held[part] = value = PyObject_CallFunctionObjArgs(streams->id_text, value, NULL);
+        held->pieces[part] = value = PyObject_CallFunctionObjArgs(streams->id_text, value, NULL);
         if (!value) return -1;
     }
     if (!PyUnicode_Check(value)) {
@@ -114,22 +115,28 @@ static int put_label(const Streams *streams, int part, PyObject *value, struct m
 }
 
 /* Data or metadata, as what they are. */
-static int put_payload(const Streams *streams, int part, PyObject *value, struct made *made, enum payload *payload) {
-    struct piece *piece = &made->wish.pieces[part];
+static int put_payload(const Streams *streams, int part, PyObject *value, struct piece *piece, struct held *held,
+                       enum payload *payload) {
     *payload = PAYLOAD_NONE;
     if (!value || value == Py_None) return 0;
+    if (Py_TYPE(value) == &PyBytes_Type) {
+        *payload = PAYLOAD_BYTES;
+        piece->bytes = PyBytes_AsString(value);
+        piece->count = (size_t)PyBytes_Size(value);
+        return 0;
+    }
     if (PyUnicode_Check(value)) {
         *payload = PAYLOAD_TEXT;
         return put_text(streams, called[part], value, piece);
     }
     *payload = PAYLOAD_BYTES;
     if (!PyBytes_Check(value)) {
-        if (PyByteArray_Check(value) || PyMemoryView_Check(value)) made->held[part] = PyBytes_FromObject(value);
+        if (PyByteArray_Check(value) || PyMemoryView_Check(value)) held->pieces[part] = PyBytes_FromObject(value);
         else {
             *payload = PAYLOAD_JSON;
-            made->held[part] = PyObject_CallFunction(streams->encode, "Os", value, called[part]);
+            held->pieces[part] = PyObject_CallFunction(streams->encode, "Os", value, called[part]);
         }
-        value = made->held[part];
+        value = held->pieces[part];
         if (!value) return -1;
         if (!PyBytes_Check(value)) {
             PyErr_Format(PyExc_TypeError, "expected bytes of JSON, found %R", value);
@@ -141,16 +148,18 @@ static int put_payload(const Streams *streams, int part, PyObject *value, struct
     return 0;
 }
 
-int make_wish(const Streams *streams, const struct given *given, struct made *made) {
+int make_wish(const Streams *streams, const struct given *given, struct event_wish *wish, struct held *held) {
     enum payload data, metadata;
     const uint32_t most = streams->store->handle.geometry.options.data_bytes;
-    memset(made, 0, sizeof *made);
-    if (put_label(streams, 0, given->type, made, MAX_EVENT_TYPE_BYTES) ||
-        put_label(streams, 1, given->event_id, made, MAX_EVENT_ID_BYTES) ||
-        put_payload(streams, 2, given->metadata, made, &metadata) || put_payload(streams, 3, given->data, made, &data))
+    struct piece *pieces = wish->pieces;
+    *wish = (struct event_wish){.flags = 0};
+    if (put_label(streams, 0, given->type, &pieces[0], held, MAX_EVENT_TYPE_BYTES) ||
+        put_label(streams, 1, given->event_id, &pieces[1], held, MAX_EVENT_ID_BYTES) ||
+        put_payload(streams, 2, given->metadata, &pieces[2], held, &metadata) ||
+        put_payload(streams, 3, given->data, &pieces[3], held, &data))
         return -1;
-    made->wish.flags = (uint32_t)data | (uint32_t)metadata << METADATA_SHIFT;
-    const size_t size = made->wish.pieces[2].count + made->wish.pieces[3].count;
+    wish->flags = (uint32_t)data | (uint32_t)metadata << METADATA_SHIFT;
+    const size_t size = pieces[2].count + pieces[3].count;
     if (size <= most) return 0;
     PyObject *text = PyUnicode_FromFormat("the data and metadata of an event take %zu bytes, and there is room for %u; "
                                           "append less at once, or create the store with a larger data_bytes=",
@@ -160,6 +169,6 @@ int make_wish(const Streams *streams, const struct given *given, struct made *ma
     return -1;
 }
 
-void unmake_wish(struct made *made) {
-    for (int part = 0; part < PIECES; part++) Py_XDECREF(made->held[part]);
+void let_go(struct held *held) {
+    for (int part = 0; part < PIECES; part++) Py_XDECREF(held->pieces[part]);
 }

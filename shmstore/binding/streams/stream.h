@@ -44,15 +44,14 @@ struct given {
     PyObject *data, *type, *event_id, *metadata;
 };
 
-/* An event that can be appended, and what keeps its bytes alive. */
-struct made {
-    struct event_wish wish;
-    PyObject *held[PIECES];
+/* What keeps the bytes of an event alive, beside what was given; all NULL at first. */
+struct held {
+    PyObject *pieces[PIECES];
 };
 
-/* Check all of an event, and lay it out. It runs other code. 0, or -1 with an exception; either way unmake it. */
-int make_wish(const Streams *streams, const struct given *given, struct made *made);
-void unmake_wish(struct made *made);
+/* Check all of an event, and lay it out. It runs other code. 0, or -1 with an exception; either way let go of what is held. */
+int make_wish(const Streams *streams, const struct given *given, struct event_wish *wish, struct held *held);
+void let_go(struct held *held);
 
 /* The arguments `data, type, expected_version, event_id, metadata` of a call, of which the first may come by position. */
 int take_event(struct module_state *state, struct given *given, PyObject **expected, PyObject *const *values,

@@ -96,6 +96,8 @@ struct change {
 
 static int run(Stream *stream, const struct change *change, uint64_t *versions) {
     Store *store = stream->streams->store;
+    if (change->count == 1 && change->events->pieces[1].count && stream->number != UNKNOWN && !store->closed)
+        streams_fetch_id(core_of(stream), stream->number, &change->events->pieces[1]);
     const int64_t now = now_ns();
     struct stream_answer answer = {0};
     enum stream_status status = STREAM_DONE;
@@ -126,14 +128,15 @@ static int run(Stream *stream, const struct change *change, uint64_t *versions) 
 PyObject *stream_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Stream *stream = (Stream *)self;
     struct given given;
-    struct made made;
-    struct change change = {.events = &made.wish, .count = 1};
+    struct held held = {{NULL}};
+    struct event_wish wish;
+    struct change change = {.events = &wish, .count = 1};
     uint64_t version = 0;
     if (take_event(stream->streams->state, &given, &change.given, values, count, names) ||
         take_expected(stream, change.given, &change.expected))
         return NULL;
-    const int failed = make_wish(stream->streams, &given, &made) || run(stream, &change, &version);
-    unmake_wish(&made);
+    const int failed = make_wish(stream->streams, &given, &wish, &held) || run(stream, &change, &version);
+    let_go(&held);
     return failed ? NULL : PyLong_FromUnsignedLongLong(version);
 }
 
@@ -190,26 +193,25 @@ PyObject *stream_append_events(PyObject *self, PyObject *arguments) {
         Py_DECREF(items);
         return raise_status(stream, STREAM_TOO_MANY, (uint32_t)count);
     }
-    struct made *made = PyMem_Calloc((size_t)count + 1, sizeof *made);
-    struct event_wish *wishes = PyMem_Calloc((size_t)count + 1, sizeof *wishes);
-    uint64_t *versions = PyMem_Calloc((size_t)count + 1, sizeof *versions);
-    Py_ssize_t made_count = 0;
-    int failed = !made || !wishes || !versions || !(ids = PySet_New(NULL));
+    struct held *held = PyMem_Calloc((size_t)count + 1, sizeof *held);
+    struct event_wish *wishes = PyMem_Malloc(((size_t)count + 1) * sizeof *wishes);
+    uint64_t *versions = PyMem_Malloc(((size_t)count + 1) * sizeof *versions);
+    Py_ssize_t made = 0;
+    int failed = !held || !wishes || !versions || !(ids = PySet_New(NULL));
     if (failed) PyErr_NoMemory();
-    for (; !failed && made_count < count; made_count++) {
+    for (; !failed && made < count; made++) {
         struct given given;
-        take_item(streams, PyTuple_GetItem(items, made_count), &given);
+        take_item(streams, PyTuple_GetItem(items, made), &given);
         failed =
-            make_wish(streams, &given, &made[made_count]) || note_id(streams, ids, &made[made_count].wish.pieces[1]);
-        wishes[made_count] = made[made_count].wish;
-        if (failed) name_item(streams, made_count);
+            make_wish(streams, &given, &wishes[made], &held[made]) || note_id(streams, ids, &wishes[made].pieces[1]);
+        if (failed) name_item(streams, made);
     }
     change.events = wishes;
     change.count = (uint32_t)count;
     if (!failed && (count ? !run(stream, &change, versions) : !check_writable(streams->store)))
         result = list_of(versions, count);
-    while (made && made_count) unmake_wish(&made[--made_count]);
-    PyMem_Free(made);
+    while (held && made) let_go(&held[--made]);
+    PyMem_Free(held);
     PyMem_Free(wishes);
     PyMem_Free(versions);
     Py_XDECREF(ids);

@@ -220,8 +220,8 @@ static enum plan_status plan_streams(struct geometry *g, struct refusal *why) {
     g->id_buckets = 8;
     while (g->id_buckets < 4 * g->slots)
         g->id_buckets *= 2; /* a chain of an event costs an id that is new a line of memory */
-    g->event_bytes =
-        round_up(sizeof(struct event_slot) + MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + o->data_bytes, CACHE_LINE);
+    const uint64_t parts = MAX_EVENT_TYPE_BYTES + MAX_EVENT_ID_BYTES + round_up(o->data_bytes + UINT64_C(7), 8);
+    g->event_bytes = round_up(sizeof(struct event_slot) + parts, CACHE_LINE);
     g->ids_base = round_up(g->slots * 8, CACHE_LINE);
     g->events_base = round_up(g->ids_base + g->id_buckets * UINT64_C(8), CACHE_LINE);
     g->partition_bytes = g->events_base + g->log_slots * g->event_bytes;

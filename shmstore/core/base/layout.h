@@ -276,7 +276,7 @@ struct event_slot {
     atomic_u64 id_hash;
     atomic_u64 sizes;  /* bytes of data (32 bits) | of metadata (32 bits) */
     atomic_u64 batch;  /* slot of the next that is appended with it + 1; 0: it is the last */
-    atomic_u64 text[]; /* type, id, metadata and data, one after another */
+    atomic_u64 text[]; /* type, id, metadata and data, each from a word on */
 };
 
 _Static_assert(sizeof(struct log) == 256, "what every append of a partition changes shares no line pair with anything");

@@ -111,7 +111,7 @@ static void fill(const struct attempt *a, uint32_t i) {
     const struct piece *pieces = event->pieces;
     struct event_slot *slot = log_slot(a->log, a->claimed[i]);
     const uint64_t hash = pieces[1].count ? chains_hash(a->number, &pieces[1]) : 0;
-    if (hash) __builtin_prefetch((const void *)log_chain(a->log, hash), 1);
+    if (hash && a->count > 1) __builtin_prefetch((const void *)log_chain(a->log, hash), 1);
     slots_fill(slot, pieces);
     store_relaxed(&slot->origin, event_origin(a->number, a->kind, pieces[0].count, pieces[1].count, event->flags));
     store_relaxed(&slot->sizes, (uint64_t)pieces[3].count << 32 | pieces[2].count);
@@ -214,6 +214,11 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     }
     if (slots != few) free(slots);
     return status;
+}
+
+void streams_fetch_id(const struct streams *streams, uint32_t stream, const struct piece *id) {
+    const struct log_view log = streams_log(streams, streams_log_of(streams, stream));
+    __builtin_prefetch((const void *)log_chain(&log, chains_hash(stream, id)), 1);
 }
 
 enum stream_status streams_append(struct streams *streams, uint32_t stream, const struct event_wish *events,

@@ -1,33 +1,25 @@
 /* Looking an id up; numbers in brackets are the sentences of log.h. */
 #include "core/streams/chains.h"
 
-#include <string.h>
-
 uint64_t chains_hash(uint32_t stream, const struct piece *id) {
     const unsigned char *from = id->bytes;
     uint64_t hash = (stream + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15) ^ id->count;
-    for (size_t left = id->count; left;) {
-        const size_t count = left < 8 ? left : 8;
-        uint64_t word = 0;
-        memcpy(&word, from, count);
-        hash = (hash ^ word) * UINT64_C(0xbf58476d1ce4e5b9);
+    for (size_t i = 0; i < id->count; i += 8) {
+        hash = (hash ^ piece_word(from + i, id->count - i)) * UINT64_C(0xbf58476d1ce4e5b9);
         hash ^= hash >> 32;
-        from += count;
-        left -= count;
     }
     return hash;
 }
 
 /* Is this the id of the event in a slot? It follows the type. */
 static bool has_id(const struct event_slot *slot, uint64_t origin, const struct piece *id) {
-    const uint32_t at = origin_type_bytes(origin);
+    const atomic_u64 *at = slot->text + piece_room(origin_type_bytes(origin)) / 8;
     const unsigned char *bytes = id->bytes;
-    if (origin_id_bytes(origin) != id->count || at > MAX_EVENT_TYPE_BYTES || id->count > MAX_EVENT_ID_BYTES)
+    if (origin_id_bytes(origin) != id->count || origin_type_bytes(origin) > MAX_EVENT_TYPE_BYTES ||
+        id->count > MAX_EVENT_ID_BYTES)
         return false;
-    for (size_t i = 0; i < id->count; i++) {
-        const uint64_t word = load_relaxed(slot->text + (at + i) / 8);
-        if ((unsigned char)(word >> 8 * ((at + i) % 8)) != bytes[i]) return false;
-    }
+    for (size_t i = 0; i < id->count; i += 8)
+        if (load_relaxed(at++) != piece_word(bytes + i, id->count - i)) return false;
     return true;
 }
 

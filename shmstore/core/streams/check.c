@@ -84,7 +84,7 @@ static const char *fault_of_claim(const struct checking *c, uint32_t owner) {
 
 /* Is its id found, and found here? */
 static const char *fault_of_id(const struct checking *c, const struct event_facts *facts, const unsigned char *text) {
-    const struct piece id = {text + origin_type_bytes(facts->origin), origin_id_bytes(facts->origin)};
+    const struct piece id = {text + piece_room(origin_type_bytes(facts->origin)), origin_id_bytes(facts->origin)};
     const uint32_t stream = origin_stream(facts->origin);
     uint64_t version;
     if (!id.count || c->unfinished) return NULL; /* in the middle of a change a chain may end early */

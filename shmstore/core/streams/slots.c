@@ -126,38 +126,21 @@ void slots_sweep(const struct log_view *log, uint32_t owner) {
 
 /* ---- contents ---------------------------------------------------------------------------------------------------- */
 
-/* Words go on where the piece before has ended: little-endian, as all machines that cells are built for. */
 void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]) {
     atomic_u64 *to = slot->text;
-    uint64_t word = 0;
-    unsigned held = 0; /* bits of `word` */
-    fence_release();   /* slots_fill:fence: the claim is seen before any byte of what is written now */
+    fence_release(); /* slots_fill:fence: the claim is seen before any byte of what is written now */
     for (int i = 0; i < PIECES; i++) {
         const unsigned char *from = pieces[i].bytes;
         size_t left = pieces[i].count;
-        uint64_t part;
-        for (; left >= 8; left -= 8, from += 8) {
-            memcpy(&part, from, 8);
-            store_relaxed(to++, word | part << held);
-            word = held ? part >> (64 - held) : 0;
-        }
-        if (!left) continue;
-        part = 0;
-        memcpy(&part, from, left);
-        word |= part << held;
-        if (held + 8 * left >= 64) {
-            store_relaxed(to++, word);
-            word = held ? part >> (64 - held) : 0;
-        }
-        held = (held + 8 * (unsigned)left) % 64;
+        for (; left >= 8; left -= 8, from += 8) store_relaxed(to++, piece_word(from, 8));
+        if (left) store_relaxed(to++, piece_word(from, left));
     }
-    if (held) store_relaxed(to, word);
 }
 
 size_t slots_text_bytes(const struct log_view *log, const struct event_facts *facts) {
     const uint64_t most = log->geometry->event_bytes - sizeof(struct event_slot);
-    const uint64_t bytes = origin_type_bytes(facts->origin) + origin_id_bytes(facts->origin) + (facts->sizes >> 32) +
-                           (uint32_t)facts->sizes;
+    const uint64_t bytes = piece_room(origin_type_bytes(facts->origin)) + piece_room(origin_id_bytes(facts->origin)) +
+                           piece_room((uint32_t)facts->sizes) + (facts->sizes >> 32);
     return bytes < most ? bytes : most;
 }
 

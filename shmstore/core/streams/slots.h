@@ -5,6 +5,8 @@
 
 #include "core/streams/log.h"
 
+#include <string.h>
+
 /* Slots that this process has claimed and does not use, of one log. */
 struct spares {
     uint32_t owner; /* whose they are: a forked child has another, and none of these */
@@ -36,6 +38,18 @@ struct piece {
     size_t count;
 };
 enum { PIECES = 4 /* type, id, metadata, data */ };
+
+/* Each begins with a word. Bytes from one to the next: */
+static inline size_t piece_room(size_t count) { return (count + 7) & ~(size_t)7; }
+
+/* Its next bytes, of which there are `left`: little-endian, as all machines that cells are built for. */
+static inline uint64_t piece_word(const unsigned char *from, size_t left) {
+    uint64_t word = 0;
+    if (left >= 8) memcpy(&word, from, 8);
+    else
+        while (left--) word = word << 8 | from[left];
+    return word;
+}
 
 /* Write the text of a claimed slot. */
 void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]);

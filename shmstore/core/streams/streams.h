@@ -65,6 +65,9 @@ enum stream_status streams_append(struct streams *streams, uint32_t stream, cons
                                   uint32_t count, uint64_t expected, uint64_t now_ns, uint64_t *versions,
                                   struct stream_answer *answer);
 
+/* What an append of this id will look at first is fetched meanwhile. */
+void streams_fetch_id(const struct streams *streams, uint32_t stream, const struct piece *id);
+
 /* Delete a stream: its events cannot be read any more, and its versions go on with the next append; or for ever. */
 enum stream_status streams_delete(struct streams *streams, uint32_t stream, bool for_ever, uint64_t expected,
                                   uint64_t now_ns, struct stream_answer *answer);
