@@ -118,6 +118,7 @@ static int core_exec(PyObject *module) {
     DO((state)->unix_epoch);                                                                                           \
     DO((state)->shown);                                                                                                \
     DO((state)->json_loads);                                                                                           \
+    DO((state)->json_scan);                                                                                            \
     DO((state)->near);                                                                                                 \
     DO((state)->moment_ns)
 

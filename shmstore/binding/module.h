@@ -89,7 +89,7 @@ struct module_state {
     PyObject *shapes[SHAPE_COUNT];        /* named tuples */
     PyObject *datetime_type, *unix_epoch; /* datetime.datetime and its 1970-01-01 in UTC */
     PyObject *shown, *near, *moment_ns;   /* of shmstore.arguments */
-    PyObject *json_loads;                 /* NULL before it is needed */
+    PyObject *json_loads, *json_scan;     /* NULL before they are needed */
     PyObject *append_names[APPEND_ARGUMENTS];
     PyTypeObject *types[TYPE_COUNT];
 };

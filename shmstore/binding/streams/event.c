@@ -72,16 +72,43 @@ PyObject *make_event(struct event_maker *maker, const struct event_facts *facts,
 
 /* ---- data and metadata ---------------------------------------------------------------------------------------------- */
 
-static PyObject *decoded(struct module_state *state, PyObject *packed) {
-    if (!state->json_loads) {
-        PyObject *json = PyImport_ImportModule("json"), *loads = json ? PyObject_GetAttrString(json, "loads") : NULL;
-        Py_XDECREF(json);
-        if (!loads) return NULL;
-        if (state->json_loads) Py_DECREF(loads); /* another thread was faster */
-        else state->json_loads = loads;
+/* Keep what decodes JSON: the whole way, and the scanner that it ends in. */
+static int find_json(struct module_state *state) {
+    PyObject *json = PyImport_ImportModule("json"), *loads = json ? PyObject_GetAttrString(json, "loads") : NULL;
+    PyObject *decoder = loads ? PyObject_CallMethod(json, "JSONDecoder", NULL) : NULL;
+    PyObject *scan = decoder ? PyObject_GetAttrString(decoder, "scan_once") : NULL;
+    Py_XDECREF(decoder);
+    Py_XDECREF(json);
+    if (scan && !state->json_loads) { /* no other thread was faster */
+        state->json_scan = Py_NewRef(scan);
+        state->json_loads = Py_NewRef(loads);
     }
+    const int status = scan ? 0 : -1;
+    Py_XDECREF(loads);
+    Py_XDECREF(scan);
+    return status;
+}
+
+/* What the scanner makes of a whole text. NULL without an exception: let json.loads say what is wrong with it. */
+static PyObject *scanned(struct module_state *state, PyObject *text) {
+    PyObject *start = PyLong_FromLong(0), *value = NULL;
+    PyObject *found = start ? PyObject_CallFunctionObjArgs(state->json_scan, text, start, NULL) : NULL;
+    if (found && PyTuple_Check(found) && PyTuple_Size(found) == 2 &&
+        PyLong_AsSsize_t(PyTuple_GetItem(found, 1)) == PyUnicode_GetLength(text))
+        value = Py_NewRef(PyTuple_GetItem(found, 0));
+    else if (PyErr_Occurred() &&
+             (PyErr_ExceptionMatches(PyExc_StopIteration) || PyErr_ExceptionMatches(PyExc_ValueError)))
+        PyErr_Clear();
+    Py_XDECREF(found);
+    Py_XDECREF(start);
+    return value;
+}
+
+static PyObject *decoded(struct module_state *state, PyObject *packed) {
+    if (!state->json_loads && find_json(state)) return NULL;
     PyObject *text = PyUnicode_FromEncodedObject(packed, "utf-8", "replace");
-    PyObject *value = text ? PyObject_CallFunctionObjArgs(state->json_loads, text, NULL) : NULL;
+    PyObject *value = text ? scanned(state, text) : NULL;
+    if (text && !value && !PyErr_Occurred()) value = PyObject_CallFunctionObjArgs(state->json_loads, text, NULL);
     Py_XDECREF(text);
     return value;
 }

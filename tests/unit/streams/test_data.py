@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from shmstore import InvalidEvent, Stream
 from shmstore.streams import data
 from shmstore.streams.data import encoded
+from tests.helpers.segments import path
 
 LEAVES: tuple[Callable[[random.Random], Any], ...] = (
     lambda chance: chance.choice([None, True, False, 0, -1, 2**70, 0.1, -0.0, 1e300, 5e-324]),
@@ -90,3 +92,26 @@ def test_what_contains_itself_is_refused(stream: Stream) -> None:
         with pytest.raises(InvalidEvent, match="data contains itself, or is nested too deep"):
             stream.append(each)
     assert stream.version == -1
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *(b'{"aa":1}', b' {"a":1}', b'{"a":1} ', b"[1 , 2 ]", b"[1] [2] ", b'{"aa":1,', b"        "),
+        *(b'"\xff\xff\xff\xff\xff" ', b"nonsense"),
+    ],
+)
+def test_what_somebody_wrote_into_the_segment_is_read_as_json_is(stream: Stream, found: bytes) -> None:
+    stream.append({"aa": 1})
+    assert len(found) == 8
+    file = path(stream.store.name)
+    file.write_bytes(file.read_bytes().replace(b'{"aa":1}', found))
+    event = stream.at(0)
+    assert event is not None
+    try:
+        expected = json.loads(found.decode(errors="replace"))
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            _ = event.data
+    else:
+        assert event.data == expected and event.data is event.data
