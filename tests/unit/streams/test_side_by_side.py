@@ -231,3 +231,22 @@ def test_a_store_is_closed_beside_threads_that_use_it(streams: StreamStore) -> N
     assert [type(error) for error in errors] == [StoreClosed] * 3
     with shmstore.attach_streams(streams.name) as again:
         assert again.check() == [] and len(again.processes()) == 1
+
+
+def test_events_are_counted_while_others_overwrite_them(make: Make) -> None:
+    stream = make(capacity=200)["a"]
+    stream.append("x", type="t0")
+
+    def append() -> int:
+        for at in count():
+            stream.append(at, type=f"t{at % 3}")
+        return 1
+
+    with Child(append):
+        for _ in range(300):
+            counts = stream.counts_by_type()
+            assert counts.keys() <= {"t0", "t1", "t2"} and sum(counts.values()) <= 200
+            # Types come in turn, and what was overwritten meanwhile was the oldest.
+            assert not counts or max(counts.values()) - min(counts.values()) <= 200 // 3
+        assert eventually(lambda: stream.version > 1000)
+    assert sum(stream.counts_by_type().values()) == len(stream) == stream.count()
