@@ -255,12 +255,12 @@ static void check_event(uint32_t stream, uint64_t version, uint64_t versions, co
     const uint32_t id = origin_id_bytes(facts->origin);
     require(facts->sizes == (uint64_t)sizeof body << 32 && origin_type_bytes(facts->origin) == 4 && id < 2,
             "an event is whole");
-    memcpy(&body, text + 4 + id, sizeof body);
+    memcpy(&body, text + piece_room(4) + piece_room(id), sizeof body);
     const struct body whole = make_body(body.append, body.index);
     require(body.append < append_count && !memcmp(&body, &whole, sizeof body), "an event is one that was appended");
     struct begun *begun = &appends[body.append];
     require(begun->stream == stream && body.index < begun->count && !begun->is_refused, "and appended there");
-    require((id ? text[4] : 0) == (begun->ids >> 8 * body.index & 0xff), "an event has its id");
+    require((id ? text[piece_room(4)] : 0) == (begun->ids >> 8 * body.index & 0xff), "an event has its id");
     require(!begun->seen[body.index] || begun->seen[body.index] == version + 1, "an event is there once");
     begun->seen[body.index] = version + 1;
     if (begun->ids) return; /* else it is there all at once, in a row */
@@ -286,7 +286,7 @@ static void check_stream(uint32_t number) {
         if (is_spoiled) continue;
         require(status == FIND_OK, "each version that is not lost is read");
         check_event(number, version, state.versions, &facts, text);
-        const unsigned char id = origin_id_bytes(facts.origin) ? text[4] : 0;
+        const unsigned char id = origin_id_bytes(facts.origin) ? text[piece_room(4)] : 0;
         require(!id || !has_id[id], "an id is there once");
         has_id[id] = true;
     }
