@@ -180,6 +180,8 @@ static void read_it(struct world *world) {
     }
     if (streams_find_time(streams, VICTIMS, state.first, state.versions, NOW) > state.versions)
         end_with(world, 3, true);
+    streams_state(streams, GIVEN_UP, NOW, &state);
+    if (state.discarded) end_with(world, 5, true); /* all that is lost of it was given up before */
     const uint64_t tail = streams_tail(streams, 0);
     for (uint64_t ticket = tail - LOG_TICKETS; ticket < tail; ticket++) {
         const enum ticket_status status = read_ticket(streams, ticket, &facts, &record);
@@ -204,7 +206,16 @@ static void truncate_meanwhile(struct world *world) {
     world->account.log.truncated = load_acquire(&streams_at(streams, VICTIMS)->truncated);
 }
 
-static void repeat_meanwhile(struct world *world) { repeat_append(world); }
+/* Also, each slot that is free is used: who gives back what it has claimed claims another. */
+static void repeat_meanwhile(struct world *world) {
+    const struct handle *who = &world->live[0];
+    const struct log_view log = log_of(who);
+    repeat_append(world);
+    for (int i = 0; i < 2 * LOG_SLOTS; i++) {
+        slots_leave(&log, streams_of(who)->spares, owner_of(who));
+        work_many(world, 1);
+    }
+}
 
 #define APPENDING(its_name, begin, its_ready)                                                                          \
     {                                                                                                                  \

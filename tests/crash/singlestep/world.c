@@ -174,8 +174,11 @@ void world_restore(struct world *world, const struct kept *state) {
     for (uint32_t i = 0; world->subject == &streams_subject && i < world->live_count; i++) {
         struct spares *spares = streams_of(&world->live[i])->spares;
         const struct kept_spares *kept = &state->spares[i];
-        *spares = (struct spares){kept->owner, kept->count, spares->room, spares->slots, kept->freed};
-        if (kept->count) memcpy(spares->slots, kept->slots, kept->count * sizeof *spares->slots);
+        uint32_t *slots = spares->room < LOG_SLOTS ? realloc(spares->slots, sizeof kept->slots) : spares->slots;
+        if (!slots) give_up("realloc");
+        *spares = (struct spares){kept->owner, kept->count, spares->room < LOG_SLOTS ? LOG_SLOTS : spares->room, slots,
+                                  kept->freed};
+        memcpy(spares->slots, kept->slots, kept->count * sizeof *spares->slots);
     }
 }
 

@@ -23,7 +23,7 @@ enum {
 enum { NODES = 48, CHAINS = 2, EXEMPLARS = 2 };
 
 /* Of streams. */
-enum { LOG_TICKETS = 6, LOG_SLOTS = 16, STREAMS = 2, VERSIONS = 96 };
+enum { LOG_TICKETS = 6, LOG_SLOTS = 16, STREAMS = 2, VERSIONS = 160 };
 
 struct world;
 
