@@ -172,3 +172,24 @@ CASE(whoever_dies_while_it_gives_back_leaves_no_slot_behind) {
     expect_sound_streams(world);
     free_world(world);
 }
+
+CASE(whoever_dies_while_it_tells_a_loss_has_told_how_many_could_be_read) {
+    for (uint32_t lost = 0; lost < CAPACITY; lost++) {
+        struct world *world = make_world((struct shape){.capacity = CAPACITY});
+        const struct streams *streams = &world->users[0].streams;
+        for (uint64_t i = 0; i < CAPACITY; i++) add_event(world, 0, i < lost ? STREAM : OTHER, i);
+        streams_truncate(streams, OTHER, CAPACITY);
+        for (uint32_t i = 0; i < lost; i++) add_event(world, 2, STREAM, i);
+        struct doing doing = doing_of(world, SINGLE);
+        expect(leaves_at("loss told", 0, do_it, &doing));
+        expect_equal(state_of(world, OTHER, 0).discarded, 0);
+        replace(world, VICTIM);
+        for (uint64_t i = 0; i < 2 * CAPACITY; i++) {
+            add_event(world, 0, STREAM, i);
+            expect_equal(state_of(world, OTHER, 0).discarded, 0);
+            expect_equal(state_of(world, STREAM, 0).discarded, state_of(world, STREAM, 0).lost);
+        }
+        expect_equal(state_of(world, OTHER, 0).lost, CAPACITY - lost);
+        free_world(world);
+    }
+}

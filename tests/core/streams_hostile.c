@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "streams_world.h"
 
+#include <sys/time.h>
 #include <time.h>
 
 enum { STREAMS = 4, MOST_SECONDS = 10 /* under a slow sanitizer, too */ };
@@ -64,7 +65,31 @@ CASE(a_change_of_nonsense_harms_nothing_else_and_ends_soon) {
         }
 }
 
+/* What goes round for ever is ended. */
+static void limit_time(void) {
+    const struct itimerval second = {.it_value = {.tv_sec = 1}};
+    expect(!setitimer(ITIMER_VIRTUAL, &second, NULL));
+}
+
+CASE(a_link_that_leads_nowhere_earlier_ends_the_search_for_an_id) {
+    struct world *world = make_world((struct shape){.streams = STREAMS});
+    const struct streams *streams = &world->users[0].streams;
+    const struct log_view log = streams_log(streams, 0);
+    uint32_t slots[2];
+    limit_time();
+    for (uint64_t i = 0; i < 2; i++) add_with_id(world, 0, 1, i, 1 + i);
+    expect_equal(streams_find(streams, 1, 0, 2, slots), FIND_OK);
+    for (uint32_t i = 0; i < 2; i++) { /* from each chain to both, round and round */
+        const uint64_t next = chain_link(!i, 0, slots[!i]);
+        for (uint64_t chain = 0; chain < log.geometry->id_buckets; chain++) store_relaxed(log_chain(&log, chain), next);
+        store_relaxed(&log_slot(&log, slots[i])->id_next, next);
+    }
+    expect_equal(add_with_id(world, 0, 1, 9, 9), 2);
+    free_world(world);
+}
+
 CASE(a_jump_that_leads_nowhere_earlier_ends_the_search_for_a_time) {
+    limit_time();
     for (uint64_t ahead = 0; ahead < 2; ahead++) {
         struct world *world = make_world((struct shape){.streams = STREAMS});
         const struct streams *streams = &world->users[0].streams;

@@ -128,6 +128,23 @@ CASE(nothing_is_discarded_for_an_append_that_others_leave_no_slots_for) {
     free_world(world);
 }
 
+CASE(a_slot_that_was_given_back_is_claimed_before_any_event_gives_way) {
+    struct world *world = make_world((struct shape){.capacity = 6});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    const struct wanted wanted[] = {{1, NO_ID}, {2, NO_ID}, {3, NO_ID}};
+    struct doing doing = {
+        .world = world, .user = USER, .stream = STREAM, .count = 3, .events = wanted, .expected = EXPECT_ANY};
+    for (uint64_t i = 0; i < 6; i++) add_event(world, 3, STREAM, i);
+    hold_slots(world, log.geometry->log_slots - 6);
+    add_event(world, USER, STREAM, 6); /* it has looked for a free one in vain */
+    slots_leave(&log, &world->users[2].streams.spares[0], world->users[2].owner);
+    const uint64_t tail = load_relaxed(&log.log->tail);
+    do_it(&doing);
+    expect_equal(doing.status, STREAM_DONE);
+    expect_equal(load_relaxed(&log.log->tail), tail + 3);
+    free_world(world);
+}
+
 CASE(what_was_kept_and_then_lost_is_counted_once) {
     struct world *world = make_world((struct shape){.capacity = 4});
     const struct log_view log = streams_log(&world->users[0].streams, 0);

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.broken_blocks import BLOCKS
+from tests.core.broken_logs import LOGS
 from tests.core.broken_metrics import METRICS
 from tests.core.broken_scrapes import SCRAPES
 from tests.core.broken_streams import STREAMS
@@ -441,6 +442,7 @@ MUTANTS = (
     *METRICS,
     *SCRAPES,
     *STREAMS,
+    *LOGS,
 )
 
 

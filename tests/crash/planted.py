@@ -14,6 +14,7 @@ class Planted:
     mode: str
     finding: str  # a part of what is told
     inlined_in: tuple[str, ...] = ()  # of the harness
+    sample: int = 12  # of streams: each so many-th of the boundaries at which others see nothing new
 
 
 STORE = "    store_payload(g, slots, claim.where.slot, record);\n"

@@ -108,6 +108,15 @@ STREAMS = (
         "events of 7 versions are there",
     ),
     Planted(
+        "loss told of what has the slot by now",
+        "streams/log.c",
+        {"if (load_relaxed(&slot->word) != word) return true; /* discard:again": "/* discard:again"},
+        "stream-help",
+        "freeze",
+        "is lost too early",
+        sample=4,  # it may be so at four instructions in a row
+    ),
+    Planted(
         "loss told in two steps",
         "streams/log.c",
         {

@@ -242,7 +242,7 @@ def test_a_planted_bug_is_found(
         layouts(planted.operation)[0],
         "--name",
         f"/dev/shm/{name}",
-        *(("--sample", "12") if is_of_streams(planted.operation) else ()),
+        *(("--sample", str(planted.sample)) if is_of_streams(planted.operation) else ()),
     )
     found = program.run(*options, folder=tmp_path)
     assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr
