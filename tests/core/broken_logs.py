@@ -27,7 +27,7 @@ LOGS = (
         },
     ),
     Mutant(
-        "what an append discards is its appender's",
+        "what an append discards belongs to whoever appended",
         "an_id_is_appended_once_for_as_long_as_its_event_has_its_slot",
         "streams/log.c",
         {"put(log, change, ticket, index, slot_owner(word))": "put(log, change, ticket, index, 0)"},
