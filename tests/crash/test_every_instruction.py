@@ -82,6 +82,7 @@ OPERATIONS = (
 )
 # Of streams: each so many-th of the boundaries at which others see nothing new, and so many pairs.
 SAMPLE = cases(full=1, sample=12)
+STREAMS_ROW = 27  # of the proof
 SAMPLED_PAIRS = cases(full=PAIRS, sample=PAIRS // 3)
 
 
@@ -184,6 +185,8 @@ def test_death_at_any_instruction_leaves_the_rest_working(
     for done in in_each_layout(program, name, operation, *sample(operation, seed)):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(3, operation=operation, layout=done["layout"], by=done["by"], **figures)
+        if is_of_streams(operation):
+            scorecard(STREAMS_ROW, deaths=done["runs"], violations=0)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -193,6 +196,8 @@ def test_who_stands_still_at_any_instruction_is_not_dead_and_harms_nobody(
     for done in in_each_layout(program, name, operation, "--mode", "freeze", *sample(operation, seed)):
         figures = {"K": done["boundaries"], "runs": done["runs"], "left_out": done["left_out"], "violations": 0}
         scorecard(5, operation=operation, layout=done["layout"], by=done["by"], false_deaths=0, **figures)
+        if is_of_streams(operation):
+            scorecard(STREAMS_ROW, standstills=done["runs"], violations=0)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -202,6 +207,8 @@ def test_who_repairs_may_die_at_any_instruction_too(
     pairs = SAMPLED_PAIRS if is_of_streams(operation) else PAIRS
     for done in in_each_layout(program, name, operation, "--pairs", pairs, "--seed", seed):
         scorecard(4, operation=operation, layout=done["layout"], by=done["by"], pairs=done["runs"], violations=0)
+        if is_of_streams(operation):
+            scorecard(STREAMS_ROW, double_deaths=done["runs"], violations=0)
 
 
 @pytest.mark.parametrize("mode", ["kill", "freeze"])
@@ -247,3 +254,5 @@ def test_a_planted_bug_is_found(
     found = program.run(*options, folder=tmp_path)
     assert found.returncode == 1 and planted.finding in found.stderr, found.stdout + found.stderr
     scorecard(3, planted=planted.bug, caught_by=f"{planted.mode} at each instruction of {planted.operation}")
+    if is_of_streams(planted.operation):
+        scorecard(STREAMS_ROW, errors_found=1)

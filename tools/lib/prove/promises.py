@@ -67,6 +67,9 @@ _TEXT = """
 26 what streams tell has one order that explains it, whoever dies or stands still
   calls ≥ 800_000 (a sample: 80_000), kills ≥ 200 (a sample: 20), anomalies = 0, planted ≥ 1_000, missed = 0
   versions, expectations, ids, batches and readings of 4 to 8 processes, held against the order of positions
+27 an append to a stream is there once or not at all, whoever dies or stands still at any instruction
+  deaths ≥ 20_000 (a sample: 2_000), standstills ≥ 20_000 (a sample: 2_000), errors_found ≥ 15, violations = 0
+  appending, also under a condition, with ids and in batches, helping, keeping, taking, giving up, repairing, reading
 29 closing, forking or signalling in the middle of any call crashes nothing
   functions ≥ 70, disturbances ≥ 2_000
   each function of the core, at each place where other Python code may run
