@@ -83,7 +83,9 @@ from shmstore.records.fields import (
 from shmstore.records.record import Record
 from shmstore.records.schema import Schema
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
-from shmstore.streams.reading import Reading
+from shmstore.streams.following import StoreFollower, StreamFollower
+from shmstore.streams.position import Missed, Position
+from shmstore.streams.reading import Reading, StoreReading
 from shmstore.streams.store import StreamStore, attach_streams, create_streams, open_streams
 from shmstore.streams.stream import Retention, Stream
 from shmstore.tables.column import Column
@@ -124,6 +126,7 @@ __all__ = [
     "InvalidSchema",
     "Key",
     "KeyTableFull",
+    "Missed",
     "NOW",
     "NO_STREAM",
     "NewEvent",
@@ -132,6 +135,7 @@ __all__ = [
     "NotPicklable",
     "PartitionStalled",
     "PartitionStatistics",
+    "Position",
     "ProcessTableFull",
     "Query",
     "ReadOnlyStore",
@@ -147,10 +151,13 @@ __all__ = [
     "Statistics",
     "StoreClosed",
     "StoreExists",
+    "StoreFollower",
     "StoreNotFound",
+    "StoreReading",
     "StoreUnlinked",
     "Stream",
     "StreamDeleted",
+    "StreamFollower",
     "StreamStore",
     "StreamTableFull",
     "StreamTruncated",

@@ -803,6 +803,27 @@ class Streams:
         """The names of all streams that exist and begin with this, in the order of their first appends."""
     def count(self) -> int:
         """How many streams exist."""
+    def tickets(self) -> list[tuple[int, int]]:
+        """(the oldest ticket that was not overwritten, the next one) of each partition."""
+    def follower(
+        self,
+        stream: Stream | None,
+        places: list[int],
+        *,
+        missed: Callable[[int, int, int], Any],
+        stops: bool,
+        bounded: bool,
+        fresh: bool,
+        limit: int,
+        timeout_s: float,
+    ) -> Follower:
+        """What reads on in a stream from a version, or in all streams from the ticket of each partition.
+
+        `missed(partition, first, next)` is called for what is gone: what it returns is handed over in its place, unless
+        it is None; that it raises is said by `stops`. `fresh`: what is gone before the first event is passed without a
+        word. A `bounded` one ends where the tails are now, or after `limit` events. An iteration ends when nothing came
+        for `timeout_s` (< 0: never).
+        """
 
 class Stream:
     """One stream. Nothing is made of it before something is appended."""
@@ -848,6 +869,33 @@ class Stream:
         """
 
 _AnyStream = TypeVar("_AnyStream", bound=Stream)
+
+@final
+class Follower:
+    """What reads on in streams. Made by Streams.follower; private to this process."""
+
+    def read(self, n: int, /) -> list[Any]:
+        """Up to `n` items that are there; never blocks. A place moves when its item is handed over."""
+    def take(self) -> Any:
+        """The next item; None when there is none now."""
+    def __iter__(self) -> Iterator[Any]:
+        """Itself: items, waiting for each, until none came in time, it or the store is closed, or the name removed."""
+    def __next__(self) -> Any: ...
+    def wait(self, timeout_s: float, /) -> bool:
+        """True when `read` would return or raise something; False after the timeout (< 0: none) or after `close`.
+        GIL released, signals honoured. Raises StoreClosed, StoreUnlinked, StreamDeleted.
+        """
+    def fileno(self) -> int:
+        """A descriptor that is readable while there may be an item. Raises StoreClosed."""
+    def places(self) -> list[int]:
+        """The next version of a stream, or the next ticket of each partition."""
+    def lag(self) -> int:
+        """How many versions or tickets it has not passed."""
+    @property
+    def closed(self) -> bool:
+        """Was `close` called?"""
+    def close(self) -> None:
+        """End every use of it, in whatever thread. Idempotent."""
 
 @final
 class Event:

@@ -182,10 +182,11 @@ class StreamTruncated(ShmStoreError, LookupError):
     """Versions that were asked for are gone: overwritten, truncated, too old or deleted.
 
     `stream` is the name of the stream, `version` the first that is missing, and `first` the first that can still be
-    read: the version that the next event will have, when none can.
+    read: the version that the next event will have, when none can. Where all streams of a store are read, `stream` is
+    None, and the other two are positions.
     """
 
-    def __init__(self, stream: str, version: int, first: int, message: str) -> None:
+    def __init__(self, stream: str | None, version: int, first: int, message: str) -> None:
         super().__init__(stream, version, first, message)
         self.stream, self.version, self.first = stream, version, first
 

@@ -6,6 +6,7 @@
 #include "binding/metrics/series.h"
 #include "binding/segment.h"
 #include "binding/streams/event.h"
+#include "binding/streams/follower.h"
 #include "binding/streams/stream.h"
 #include "binding/tables/tables.h"
 
@@ -59,13 +60,13 @@ static int load_helpers(struct module_state *state) {
 }
 
 static PyType_Spec *const specs[TYPE_COUNT] = {
-    [TYPE_STORE] = &store_spec,       [TYPE_COLUMNS] = &columns_spec, [TYPE_CURSOR] = &cursor_spec,
-    [TYPE_PROGRAM] = &program_spec,   [TYPE_MAPPING] = &mapping_spec, [TYPE_COLUMN] = &column_spec,
-    [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,       [TYPE_FOLLOWING] = &following_spec,
-    [TYPE_PACKED] = &packed_spec,     [TYPE_METRICS] = &metrics_spec, [TYPE_SERIES] = &series_spec,
-    [TYPE_COUNTER] = &counter_spec,   [TYPE_GAUGE] = &gauge_spec,     [TYPE_HISTOGRAM] = &histogram_spec,
-    [TYPE_SUMMARY] = &summary_spec,   [TYPE_STREAMS] = &streams_spec, [TYPE_STREAM] = &stream_spec,
-    [TYPE_EVENT] = &event_spec,
+    [TYPE_STORE] = &store_spec,       [TYPE_COLUMNS] = &columns_spec,   [TYPE_CURSOR] = &cursor_spec,
+    [TYPE_PROGRAM] = &program_spec,   [TYPE_MAPPING] = &mapping_spec,   [TYPE_COLUMN] = &column_spec,
+    [TYPE_APPENDER] = &appender_spec, [TYPE_ROWS] = &rows_spec,         [TYPE_FOLLOWING] = &following_spec,
+    [TYPE_PACKED] = &packed_spec,     [TYPE_METRICS] = &metrics_spec,   [TYPE_SERIES] = &series_spec,
+    [TYPE_COUNTER] = &counter_spec,   [TYPE_GAUGE] = &gauge_spec,       [TYPE_HISTOGRAM] = &histogram_spec,
+    [TYPE_SUMMARY] = &summary_spec,   [TYPE_STREAMS] = &streams_spec,   [TYPE_STREAM] = &stream_spec,
+    [TYPE_EVENT] = &event_spec,       [TYPE_FOLLOWER] = &follower_spec,
 };
 
 /* The types on top of Series, which comes before them. */

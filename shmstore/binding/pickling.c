@@ -7,6 +7,8 @@ static const struct {
     [TYPE_CURSOR] = {"a cursor", "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"},
     [TYPE_FOLLOWING] = {"an iterator over a cursor",
                         "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"},
+    [TYPE_FOLLOWER] = {"an iterator over events",
+                       "send its position, and let the receiver go on by follow(from_=position)"},
     [TYPE_ROWS] = {"an iterator over records", "send a list of them, or the snapshot"},
     [TYPE_APPENDER] = {"an appender",
                        "send the store itself, by which the receiver attaches to it, and make the appender there"},

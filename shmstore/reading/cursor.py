@@ -8,20 +8,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from shmstore import _core
-from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
-from shmstore.arguments.checks import items_of, length_ns, plain_number, real_number, refused, whole_number
-from shmstore.arguments.closing import Closing
+from shmstore.arguments.checks import items_of, plain_number, refused, whole_number
 from shmstore.arguments.shown import shown
-from shmstore.errors import DamagedSegment, InvalidCall, InvalidOption, StoreClosed, StoreUnlinked
+from shmstore.errors import DamagedSegment, InvalidOption, StoreClosed, StoreUnlinked
 from shmstore.expressions.compiler import compiled
 from shmstore.public import public
 from shmstore.reading.gap import Gap, gaps_of
 from shmstore.reading.selection import Moment, is_time, nanoseconds, one_partition, require_time
+from shmstore.reading.waiting import Waiting
 from shmstore.records.schema import Schema
 
 if TYPE_CHECKING:
-    import asyncio
+    pass
 
 R = TypeVar("R")
 
@@ -29,7 +28,6 @@ Start = Literal["oldest", "latest"] | datetime | timedelta | str | int | Iterabl
 """Where a cursor begins: see `EventStore.cursor`."""
 
 GAPS_KEPT = 1000
-_LONGEST_S = 1e9  # a longer timeout means no limit
 _START = (
     "'oldest', 'latest', a position, the positions of a cursor, an aware datetime, a timedelta (that long ago), or a "
     "text such as '10m' (that long ago) or '2025-03-05T10:20:00Z'"
@@ -39,8 +37,8 @@ _LEAP_RECORDS = 1 << 16
 
 
 @public
-@checked_calls("read", "wait")
-class Cursor(Alone, Closing, Generic[R]):
+@checked_calls("read")
+class Cursor(Waiting, Generic[R]):
     """The next record to read of each partition that it follows; the store keeps no account of it.
 
     Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
@@ -55,13 +53,17 @@ class Cursor(Alone, Closing, Generic[R]):
 
     _SEND = "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"
 
-    __slots__ = ("__weakref__", "_core", "_gaps", "_partitions", "_waiting")
+    __slots__ = ("__weakref__", "_core", "_gaps", "_partitions")
 
     def __init__(self, core: _core.Cursor, partitions: int) -> None:
+        super().__init__()
         self._core = core
         self._partitions = partitions
         self._gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
-        self._waiting: dict[asyncio.AbstractEventLoop, tuple[int, set[asyncio.Future[None]]]] = {}
+
+    @property
+    def _waits(self) -> _core.Cursor:
+        return self._core
 
     def read(self, n: int = 1000) -> list[R]:
         """Up to `n` records, at once: fewer, or none, when no more are there. The fastest way to follow.
@@ -73,35 +75,6 @@ class Cursor(Alone, Closing, Generic[R]):
         if n.__class__ is not int or not 0 <= n <= sys.maxsize:
             n = min(whole_number("n", n, "how many records at most, an int of 0 or more"), sys.maxsize)
         return self._core.read(n)
-
-    def wait(self, timeout: float | timedelta | None = None) -> bool:
-        """Block until `read` would find something, without polling and with the GIL released.
-
-        Returns False when `timeout` (seconds or a timedelta; None: no limit) passed first. A handle that is attached
-        read-only cannot announce that it waits, so it polls. Raises StoreClosed, and StoreUnlinked when the name was
-        removed and everything is read.
-        """
-        if timeout is None:
-            return self._core.wait(-1.0)
-        if timeout.__class__ is float or timeout.__class__ is int:
-            seconds = cast(float, timeout)
-        else:
-            length = length_ns("timeout", timeout)
-            seconds = (
-                real_number("timeout", timeout, "seconds, a timedelta, or None") if length is None else length / 1e9
-            )
-        if seconds != seconds:
-            raise refused("timeout", timeout, "seconds, a timedelta, or None")
-        return self._core.wait(max(0.0, seconds) if seconds < _LONGEST_S else -1.0)
-
-    def fileno(self) -> int:
-        """A descriptor to wait on, for select, poll, event loops and green threads, which `wait` would block.
-
-        It is readable while `read` would return or raise something, and when the cursor, the store or the store's name
-        is gone. Only ever wait for it: never read from it or close it. A forked child must ask for it again. One thread
-        of this process, which needs no GIL, sleeps for all cursors of a handle that were asked. Raises StoreClosed.
-        """
-        return self._core.fileno()
 
     def __iter__(self) -> Iterator[R]:
         """Yield records for ever, waiting for them, until the cursor or store is closed, or the store is unlinked and
@@ -154,46 +127,9 @@ class Cursor(Alone, Closing, Generic[R]):
         """
         return tuple(ticket * self._partitions + partition for partition, ticket in self._core.positions())
 
-    def close(self) -> None:
-        """Stop: whoever iterates over this cursor or waits on it is woken, in any thread. Idempotent."""
-        self._core.close()
-
     def __repr__(self) -> str:
         state = " (closed)" if self._core.closed else ""
         return f"<Cursor{state} at {self._core.positions()}, {self.lost} lost>"
-
-    async def _news(self) -> None:
-        """Let the loop wait for the descriptor; then all tasks that share the cursor are told, and look."""
-        if self._core.wait(0.0):
-            return
-        import asyncio  # whoever runs a loop has it already
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError as error:
-            raise InvalidCall(
-                "there is nothing to read, and no asyncio loop runs here to wait for more; in another loop wait "
-                "until cursor.fileno() is readable, as by trio.lowlevel.wait_readable, and read"
-            ) from error
-        if loop not in self._waiting:
-            fd = self._core.fileno()
-            loop.add_reader(fd, self._tell, loop)
-            self._waiting[loop] = fd, set()
-        fd, tasks = self._waiting[loop]
-        told: asyncio.Future[None] = loop.create_future()
-        tasks.add(told)
-        try:
-            await told
-        finally:
-            tasks.discard(told)
-            if not tasks:
-                del self._waiting[loop]
-                loop.remove_reader(fd)
-
-    def _tell(self, loop: "asyncio.AbstractEventLoop") -> None:
-        for told in self._waiting[loop][1]:
-            if not told.done():
-                told.set_result(None)
 
 
 def start_tickets(core: _core.Store, schema: Schema, start: Start, partition: int | None) -> list[tuple[int, int]]:

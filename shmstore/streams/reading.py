@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from shmstore import _core
-from shmstore.errors import StreamTruncated
 from shmstore.public import public
+from shmstore.streams.position import NO_LIMIT, Position, positions_missing, positions_of, versions_missing
 
 BLOCK: Final = 512  # events that are copied in one go
 
@@ -77,16 +77,74 @@ class Reading(Iterable[_core.Event]):
 
     def _miss(self, first: int, end: int, held: int) -> None:
         """Versions from `first` up to `end` are gone; the first that is there is `held`."""
-        if self._missing == "report":
-            self.missing.append(range(first, end))
-            return
-        name = self._stream.name
-        what = f"version {first} is" if end == first + 1 else f"versions {first} to {end - 1} are"
-        raise StreamTruncated(
-            name,
-            first,
-            held,
-            f"{what} not there any more in stream {name!r}, which begins with version {held}; read from there "
-            f"(from_={held}) or with missing='report'; to keep more, give the store more capacity or the stream a "
-            "reserve",
+        if self._missing == "raise":
+            raise versions_missing(self._stream.name, first, end, held)
+        self.missing.append(range(first, end))
+
+
+@public
+class StoreReading(Iterable[_core.Event]):
+    """What `StreamStore.read_all` answers: iterate over it, as often as you like; each time it is read anew.
+
+    A reading ends with the events that were the newest when it began.
+    """
+
+    __slots__ = ("_core", "_limit", "_missing", "_name", "_start", "_store_id", "_streams", "missing")
+
+    missing: list[range]
+    """The positions that the last iteration came upon and that are gone."""
+
+    def __init__(
+        self,
+        streams: _core.Streams,
+        name: str,
+        store_id: bytes,
+        start: tuple[list[int], bool],
+        limit: int | None,
+        *,
+        missing: Missing,
+    ) -> None:
+        self._streams = streams
+        self._name = name
+        self._store_id = store_id
+        self._start = start
+        self._limit = limit
+        self._missing = missing
+        self._core = self._begin()
+
+    def __iter__(self) -> Iterator[_core.Event]:
+        self._core = self._begin()
+        return self._core
+
+    @property
+    def position(self) -> Position:
+        """The place behind the event that the last iteration gave last: `streams.read_all(from_=position)`, and
+        `follow_all` as well, go on from there, and give no event twice and leave none out.
+        """
+        return Position.of(self._store_id, self._core.places())
+
+    def __repr__(self) -> str:
+        return f"<StoreReading of {self._name!r} at {self.position}>"
+
+    def _begin(self) -> _core.Follower:
+        gone: list[range] = []
+        self.missing = gone
+        name, raises = self._name, self._missing == "raise"
+        places, fresh = self._start
+
+        def miss(partition: int, first: int, end: int) -> None:
+            numbers = positions_of(partition, first, end, len(places))
+            if raises:
+                raise positions_missing(name, numbers)
+            gone.append(numbers)
+
+        return self._streams.follower(
+            None,
+            places,
+            missed=miss,
+            stops=raises,
+            bounded=True,
+            fresh=fresh,
+            limit=NO_LIMIT if self._limit is None else self._limit,
+            timeout_s=0.0,
         )

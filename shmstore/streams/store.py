@@ -2,18 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked, checked_calls, warn
+from shmstore.arguments.checks import refused, whole_number
 from shmstore.arguments.closing import Closing
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidCapacity, InvalidName, InvalidOption, ShmStoreError, StoreExists, StoreNotFound
 from shmstore.public import public
+from shmstore.reading.waiting import seconds_of
 from shmstore.segments import segment
 from shmstore.streams.data import encoded, id_text
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, NewEvent
+from shmstore.streams.following import StoreFollower, instead_of_positions
 from shmstore.streams.options import Creation, differences, segment_options
+from shmstore.streams.position import NO_LIMIT, Missed, Place, Position, start_of
+from shmstore.streams.reading import Missing, StoreReading
 from shmstore.streams.stream import Stream
 
 if TYPE_CHECKING:
@@ -177,6 +183,77 @@ class StreamStore(Closing):
         if not isinstance(prefix, str):
             raise InvalidOption(f"prefix is {shown(prefix)}; expected a str")
         return self._streams.names(prefix)
+
+    # -- all streams
+
+    def read_all(
+        self, from_: Position | Place | str | None = None, limit: int | None = None, *, missing: Missing = "raise"
+    ) -> StoreReading:
+        """The events of all streams that can be read, up to those that are the newest when an iteration begins.
+
+        In each partition they come in the order in which they were appended; those of several partitions, and so of
+        different streams, are merged by time, best-effort.
+
+        from_    a Position, or its text; "oldest", as when left out; "latest"
+        limit    at most so many
+        missing  "raise": StreamTruncated when positions are gone that would have been read, as it is iterated;
+                 "report": they are left out, and the reading's `missing` says which
+
+        Events that a reserve has kept while others were overwritten are read in their streams only. Raises
+        InvalidOption.
+        """
+        if limit is not None:
+            limit = whole_number("limit", limit, "how many events, or None", most=NO_LIMIT)
+        if missing not in ("raise", "report"):
+            raise refused("missing", missing, "'raise' or 'report'")
+        start = start_of(self._streams, self.store_id, from_)
+        return StoreReading(self._streams, self.name, self.store_id, start, limit, missing=missing)
+
+    @overload
+    def follow_all(
+        self,
+        from_: Position | Place | str | None = None,
+        *,
+        missing: Literal["raise"] = "raise",
+        timeout: float | timedelta | None = None,
+    ) -> StoreFollower[_core.Event]: ...
+
+    @overload
+    def follow_all(
+        self,
+        from_: Position | Place | str | None = None,
+        *,
+        missing: Literal["report"],
+        timeout: float | timedelta | None = None,
+    ) -> StoreFollower[_core.Event | Missed]: ...
+
+    def follow_all(
+        self,
+        from_: Position | Place | str | None = None,
+        *,
+        missing: Missing = "raise",
+        timeout: float | timedelta | None = None,
+    ) -> StoreFollower[Any]:
+        """The events of all streams, as `read_all` gives them, and each that comes, for `for` and `async for`.
+
+        `missing` and `timeout` are those of `Stream.follow`; a Missed has the positions that are gone. Streams that are
+        deleted while it follows give nothing more, and new ones come by themselves.
+        """
+        if missing not in ("raise", "report"):
+            raise refused("missing", missing, "'raise' or 'report'")
+        places, fresh = start_of(self._streams, self.store_id, from_)
+        seconds = seconds_of(timeout)
+        core = self._streams.follower(
+            None,
+            places,
+            missed=instead_of_positions(self.name, len(places), missing),
+            stops=missing == "raise",
+            bounded=False,
+            fresh=fresh,
+            limit=NO_LIMIT,
+            timeout_s=seconds,
+        )
+        return StoreFollower(core, seconds, self.store_id)
 
     # -- state
 

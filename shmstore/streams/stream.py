@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import reduce
 from operator import getitem
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
@@ -13,6 +13,8 @@ from shmstore.public import public
 from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
 from shmstore.streams.columns import EventColumn, Fields, asked_columns, asked_fields, table_of
 from shmstore.streams.event import ANY, ExpectedVersion
+from shmstore.streams.following import StreamFollower, follow_stream
+from shmstore.streams.position import Missed, Place
 from shmstore.streams.reading import Missing, Reading
 from shmstore.tables.table import Table
 
@@ -104,6 +106,48 @@ class Stream(_core.Stream):
         if missing not in ("raise", "report"):
             raise refused("missing", missing, "'raise' or 'report'")
         return Reading(self, from_, limit, backwards=bool(backwards), missing=missing)
+
+    @overload
+    def follow(
+        self,
+        from_: int | Place | None = None,
+        *,
+        missing: Literal["raise"] = "raise",
+        timeout: float | timedelta | None = None,
+    ) -> StreamFollower[_core.Event]: ...
+
+    @overload
+    def follow(
+        self,
+        from_: int | Place | None = None,
+        *,
+        missing: Literal["report"],
+        timeout: float | timedelta | None = None,
+    ) -> StreamFollower[_core.Event | Missed]: ...
+
+    def follow(
+        self, from_: int | Place | None = None, *, missing: Missing = "raise", timeout: float | timedelta | None = None
+    ) -> StreamFollower[Any]:
+        """The events from a version on, and each that comes, for `for` and `async for`, which wait for them.
+
+        from_     a version, also one that comes later; "oldest", as when left out: what can be read, and what comes;
+                  "latest": only what comes
+        missing   what a follower gets that is too slow, or begins with versions that are gone: "raise":
+                  StreamTruncated, each time; "report": a Missed in their place
+        timeout   an iteration ends when no event has come for so many seconds (or a timedelta); None: no limit
+
+        It goes on when the stream is deleted, for its versions do; deleted for ever, it raises StreamDeleted. Raises
+        InvalidOption and StoreClosed.
+        """
+        if missing not in ("raise", "report"):
+            raise refused("missing", missing, "'raise' or 'report'")
+        by_name = from_ if isinstance(from_, str) else None
+        if from_ is None or by_name == "oldest":
+            return follow_stream(self, self.state().first, missing, timeout, fresh=True)
+        if by_name == "latest":
+            return follow_stream(self, self.state().versions, missing, timeout, fresh=False)
+        version = whole_number("from_", from_, "a version, an int of 0 or more, 'oldest' or 'latest'", most=_MOST)
+        return follow_stream(self, version, missing, timeout, fresh=False)
 
     def at(self, version: int) -> _core.Event | None:
         """The event of a version; None when there is none yet. Raises StreamTruncated, StreamDeleted."""

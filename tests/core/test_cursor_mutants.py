@@ -181,10 +181,8 @@ MUTANTS = (
     Mutant(
         "a file that was removed is news to whoever polls",
         FOLLOWING + "the_descriptor_alone_hears_of_a_removed_file[True]",
-        "binding/cursors/cursor.c",
-        {
-            "&& handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME": "&& false ? NEWS_SOME",
-        },
+        "binding/store/waiter.c",
+        {"&& handle_is_unlinked(&waiter->store->handle) ? NEWS_SOME": "&& false ? NEWS_SOME"},
     ),
     Mutant(
         "the first append after a while looks for the name",

@@ -27,10 +27,10 @@ ROOMS = (
     ("records", "fields, record, schema"),
     ("tables", "arrow text, tabular, column, table"),
     ("expressions", "comparison expression, arithmetic parse, compiler"),
-    ("reading", "gap selection, detached, cursor"),
+    ("reading", "gap selection waiting, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
     ("events", "append reach, statistics, options, builder view, store, series"),
-    ("streams", "columns data event options reading, stream, store"),
+    ("streams", "columns data event options position, reading, following, stream, store"),
     (
         "metrics",
         "checks text, families, registry timing declaration, memory, configure instrument, "

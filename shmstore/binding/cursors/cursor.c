@@ -2,7 +2,6 @@
 #include "binding/cursors/cursor.h"
 #include "binding/reading/read.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,12 +57,7 @@ static int fill_cursor(Cursor *cursor, PyObject *tickets) {
     return 0;
 }
 
-/* What `cursor_await` does for callers that wait, for those that poll a descriptor: the removal of the name counts as
- * news. */
-static enum news look_for_watch(const void *context) {
-    const enum news news = cursor_look(context);
-    return news == NEWS_NONE && handle_is_unlinked(&((const Cursor *)context)->store->handle) ? NEWS_SOME : news;
-}
+static bool has_pending(const void *cursor) { return cursor_has_pending(cursor); }
 
 PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     Store *store = (Store *)self;
@@ -73,7 +67,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
     Cursor *cursor = (Cursor *)PyType_GenericAlloc(store->state->types[TYPE_CURSOR], 0);
     if (cursor) {
         cursor->store = (Store *)Py_NewRef(self);
-        cursor->watched = (struct watched){.look = look_for_watch, .context = cursor, .far.fd = -1, .near.fd = -1};
+        waiter_open(&cursor->waiter, store, cursor, cursor_look, has_pending);
         if (check_open(store) || fill_cursor(cursor, list)) Py_CLEAR(cursor);
     }
     Py_DECREF(list);
@@ -83,7 +77,7 @@ PyObject *Store_cursor(PyObject *self, PyObject *tickets) {
 static void cursor_dealloc(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
     PyObject_GC_UnTrack(self);
-    if (cursor->store->watch) watch_drop(cursor->store->watch, &cursor->watched); /* also if its pipe was never made */
+    waiter_drop(&cursor->waiter);
     Py_XDECREF(cursor->made);
     PyMem_Free(cursor->runs);
     free(cursor->follows);
@@ -108,7 +102,7 @@ static int cursor_clear(PyObject *self) {
 }
 
 int check_cursor(Cursor *cursor) {
-    if (load_relaxed(&cursor->closed)) {
+    if (load_relaxed(&cursor->waiter.closed)) {
         raise_error(cursor->store->state, ERROR_STORE_CLOSED,
                     "this cursor is closed; take a new one with store.cursor(start=cursor.positions)");
         return -1;
@@ -210,101 +204,31 @@ enum news cursor_look(const void *context) {
     return news;
 }
 
-static enum news look(const Cursor *cursor) { return cursor_has_pending(cursor) ? NEWS_SOME : cursor_look(cursor); }
+int cursor_await(Cursor *cursor, int64_t timeout_ns) { return waiter_await(&cursor->waiter, timeout_ns); }
 
-int64_t monotonic_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Sleep until news may have come, at most `limit_ns` (< 0: no limit). Needs no GIL. */
-static void sleep_for_news(Cursor *cursor, int64_t limit_ns) {
-    Store *store = cursor->store;
-    if (!store->handle.ring.writable) {
-        int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
-        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
-        return;
-    }
-    uint32_t kept = wait_announce(&store->handle.board->news, store->handle.barriers);
-    enum news news = look(cursor);
-    if (news == NEWS_SOME || load_relaxed(&cursor->closed) || store->closed) return;
-    /* A held slot may be decided by its owner's death, which wakes nobody. */
-    bool nap = news == NEWS_HELD || !store->handle.barriers;
-    int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
-    wait_sleep(&store->handle.board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
-}
-
-int cursor_await(Cursor *cursor, int64_t timeout_ns) {
-    Store *store = cursor->store;
-    int64_t deadline = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
-    for (;;) {
-        if (check_open(store)) return -1;
-        enum news news = look(cursor);
-        if (news == NEWS_SOME) return 1;
-        if (news == NEWS_NONE && handle_is_unlinked(&store->handle) && look(cursor) == NEWS_NONE) {
-            raise_error(store->state, ERROR_STORE_UNLINKED,
-                        "the store's name was removed and everything in it was read: nothing more will come");
-            return -1;
-        }
-        if (load_relaxed(&cursor->closed)) return 0;
-        int64_t left = deadline < 0 ? -1 : deadline - monotonic_ns();
-        if (deadline >= 0 && left <= 0) return 0;
-        Py_BEGIN_ALLOW_THREADS;
-        sleep_for_news(cursor, left);
-        Py_END_ALLOW_THREADS;
-        if (PyErr_CheckSignals()) return -1;
-    }
-}
+void cursor_settle(Cursor *cursor) { waiter_settle(&cursor->waiter); }
 
 static PyObject *cursor_wait(PyObject *self, PyObject *argument) {
     double seconds = PyFloat_AsDouble(argument);
     if ((seconds == -1.0 && PyErr_Occurred()) || check_cursor((Cursor *)self)) return NULL;
-    int result = cursor_await((Cursor *)self, seconds < 0 || seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9));
+    int result = cursor_await((Cursor *)self, waiter_timeout_ns(seconds));
     return result < 0 ? NULL : PyBool_FromLong(result);
-}
-
-void cursor_settle(Cursor *cursor) {
-    if (cursor->watched.far.fd < 0 || load_relaxed(&cursor->closed)) return;
-    watch_settle(cursor->store->watch, &cursor->watched, cursor_has_pending(cursor));
 }
 
 static PyObject *cursor_fileno(PyObject *self, PyObject *unused) {
     (void)unused;
-    Cursor *cursor = (Cursor *)self;
-    Store *store = cursor->store;
-    if (check_cursor(cursor)) return NULL;
-    int fd = -1;
-    BEGIN_EXCLUSIVE(store);
-    if (!store->watch) {
-        store->watch = PyMem_Malloc(sizeof *store->watch);
-        if (store->watch)
-            watch_open(store->watch, &store->handle.board->news, store->handle.ring.writable, store->handle.barriers);
-        else errno = ENOMEM;
-    }
-    if (store->watch) fd = watch_descriptor(store->watch, &cursor->watched);
-    END_EXCLUSIVE();
-    if (fd < 0) return raise_system_error(store->state, "a descriptor to wait on");
-    cursor_settle(cursor);
-    return PyLong_FromLong(fd);
+    return check_cursor((Cursor *)self) ? NULL : waiter_fileno(&((Cursor *)self)->waiter);
 }
 
 static PyObject *cursor_close(PyObject *self, PyObject *unused) {
     (void)unused;
-    Cursor *cursor = (Cursor *)self;
-    Store *store = cursor->store;
-    if (load_relaxed(&cursor->closed)) Py_RETURN_NONE;
-    store_relaxed(&cursor->closed, 1);
-    BEGIN_EXCLUSIVE(store);
-    if (store->watch) watch_end(store->watch, &cursor->watched);
-    END_EXCLUSIVE();
-    if (!store->closed && store->handle.ring.writable) wait_wake(&store->handle.board->news);
+    waiter_close(&((Cursor *)self)->waiter);
     Py_RETURN_NONE;
 }
 
 static PyObject *cursor_get_closed(PyObject *self, void *unused) {
     (void)unused;
-    return PyBool_FromLong(load_relaxed(&((Cursor *)self)->closed) != 0);
+    return PyBool_FromLong(load_relaxed(&((Cursor *)self)->waiter.closed) != 0);
 }
 
 #define CURSOR_METHODS(METHOD)                                                                                         \

@@ -6,9 +6,8 @@
 #define SHMSTORE_CURSOR_H
 
 #include "binding/store/guard.h"
+#include "binding/store/waiter.h"
 #include "binding/reading/gaps.h"
-
-#include "core/waiting/watch.h"
 
 struct follow {
     uint32_t partition;
@@ -30,7 +29,6 @@ typedef struct {
     struct gap_list gaps;
     bool busy;  /* a read is in progress, perhaps in Python code */
     bool plain; /* it makes plain tuples */
-    atomic_u32 closed;
 
     unsigned char *scratch; /* the copied records: held.count rows, of which `row` are made */
     uint64_t scratch_rows, row;
@@ -46,12 +44,11 @@ typedef struct {
     uint64_t came;
     bool streams, caught_up;
 
-    struct watched watched;
+    struct waiter waiter;
 } Cursor;
 
 extern PyType_Spec cursor_spec;
 
-int64_t monotonic_ns(void);
 int check_cursor(Cursor *cursor); /* 0 when it and its store are open, else -1 with StoreClosed */
 enum news cursor_look(const void *cursor);
 bool cursor_has_pending(const Cursor *cursor);

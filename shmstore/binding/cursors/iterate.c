@@ -16,7 +16,7 @@ PyObject *cursor_next(PyObject *self) {
     Cursor *cursor = (Cursor *)self;
     PyObject *record = NULL;
     int waited = 1;
-    while (!record && waited > 0 && !load_relaxed(&cursor->closed)) {
+    while (!record && waited > 0 && !load_relaxed(&cursor->waiter.closed)) {
         BEGIN_EXCLUSIVE(self);
         record = cursor_take(cursor);
         END_EXCLUSIVE();
@@ -66,7 +66,7 @@ static PyObject *fail_later(Following *following) {
 static PyObject *following_await(PyObject *self) {
     Following *following = (Following *)self;
     Cursor *cursor = following->cursor;
-    if (!load_relaxed(&cursor->closed) && !cursor->store->closed) {
+    if (!load_relaxed(&cursor->waiter.closed) && !cursor->store->closed) {
         int ready;
         BEGIN_EXCLUSIVE(cursor);
         ready = cursor_prepare(cursor);

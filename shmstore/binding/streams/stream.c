@@ -107,13 +107,7 @@ static PyObject *read_block(Stream *stream, uint64_t first, uint32_t count, uint
     }
 }
 
-static PyObject *stream_block(PyObject *self, PyObject *arguments) {
-    enum { MOST = 1 << 16 };
-    Stream *stream = (Stream *)self;
-    number first;
-    unsigned count;
-    if (!PyArg_ParseTuple(arguments, "KI:block", &first, &count) || check_open(stream->streams->store)) return NULL;
-    if (count > MOST) count = MOST;
+PyObject *stream_read(Stream *stream, uint64_t first, uint32_t count) {
     const size_t room = stream->streams->store->handle.geometry.event_bytes - sizeof(struct event_slot);
     uint32_t *slots = PyMem_Malloc((count + 1) * sizeof *slots);
     char *text = PyMem_Malloc(room);
@@ -121,6 +115,14 @@ static PyObject *stream_block(PyObject *self, PyObject *arguments) {
     PyMem_Free(slots);
     PyMem_Free(text);
     return result;
+}
+
+static PyObject *stream_block(PyObject *self, PyObject *arguments) {
+    Stream *stream = (Stream *)self;
+    number first;
+    unsigned count;
+    if (!PyArg_ParseTuple(arguments, "KI:block", &first, &count) || check_open(stream->streams->store)) return NULL;
+    return stream_read(stream, first, count < MOST_AT_ONCE ? count : MOST_AT_ONCE);
 }
 
 /* ---- one stream ----------------------------------------------------------------------------------------------------- */

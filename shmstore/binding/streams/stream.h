@@ -16,6 +16,7 @@ typedef struct {
     PyObject *id_text;                  /* turns an event_id that is no str into one */
     PyObject *new_event;                /* the tuple type of an event that is to be appended */
     PyObject *any, *no_stream, *exists; /* instead of an expected version */
+    PyObject *texts;                    /* list: number of a stream -> its name, None where not read yet */
 } Streams;
 
 typedef struct {
@@ -28,6 +29,9 @@ typedef struct {
 
 enum { UNKNOWN = UINT32_MAX };
 
+/* The name of a stream by its number, also of a damaged one: a new reference, or NULL with an exception. */
+PyObject *streams_name_of(Streams *streams, uint32_t number);
+
 static inline struct streams *core_of(const Stream *stream) { return &stream->streams->store->streams; }
 
 /* Look for the stream: false when nobody has appended to it yet. */
@@ -38,6 +42,11 @@ int stream_look(Stream *stream, struct stream_state *state);
 
 /* NULL: an event is not where it must be. */
 PyObject *stream_raise_damaged(const Stream *stream, uint64_t version);
+
+/* Up to `count` events from version `first` on, as a list; or, when the first cannot be read any more, the first version that
+ * can, as an int. At most MOST_AT_ONCE. NULL with an exception: StreamDeleted, DamagedSegment. */
+enum { MOST_AT_ONCE = 1 << 16 };
+PyObject *stream_read(Stream *stream, uint64_t first, uint32_t count);
 
 /* What is given for an event; NULL where nothing is. Borrowed. */
 struct given {

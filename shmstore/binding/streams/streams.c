@@ -1,5 +1,5 @@
 /* The Streams type: what all streams of a store have in common, and their names. */
-#include "binding/streams/stream.h"
+#include "binding/streams/follower.h"
 
 #include <string.h>
 #include <structmember.h>
@@ -54,6 +54,39 @@ static PyObject *streams_names(PyObject *self, PyObject *argument) {
     return list;
 }
 
+PyObject *streams_name_of(Streams *streams, uint32_t number) {
+    PyObject *texts = streams->texts, *name = NULL;
+    char text[MAX_STREAM_NAME_BYTES];
+    bool failed = false;
+    BEGIN_EXCLUSIVE(texts);
+    while (!failed && PyList_Size(texts) <= (Py_ssize_t)number) failed = PyList_Append(texts, Py_None) < 0;
+    if (!failed) name = Py_NewRef(PyList_GetItem(texts, (Py_ssize_t)number));
+    END_EXCLUSIVE();
+    if (failed || name != Py_None) return name;
+    Py_DECREF(name);
+    const int64_t bytes = table_cell_text(&streams->store->handle.table, number, text);
+    name = PyUnicode_DecodeUTF8(text, bytes < 0 ? 0 : (Py_ssize_t)bytes, "replace");
+    if (name && bytes > 0) PyList_SetItem(texts, (Py_ssize_t)number, Py_NewRef(name));
+    return name;
+}
+
+/* (the oldest ticket that has its slot, the next one) of each partition. */
+static PyObject *streams_tickets(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const Store *store = ((Streams *)self)->store;
+    const struct streams *core = &store->streams;
+    const uint32_t logs = store->handle.geometry.options.logs;
+    if (check_open((Store *)store)) return NULL;
+    PyObject *list = PyList_New((Py_ssize_t)logs);
+    for (uint32_t log = 0; list && log < logs; log++) {
+        const uint64_t tail = streams_tail(core, log);
+        PyObject *pair = Py_BuildValue("(KK)", (number)follow_oldest(core, tail), (number)tail);
+        if (!pair) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)log, pair);
+    }
+    return list;
+}
+
 static PyObject *streams_counted(PyObject *self, PyObject *unused) {
     (void)unused;
     const Store *store = ((Streams *)self)->store;
@@ -88,6 +121,8 @@ static PyObject *streams_new(PyTypeObject *type, PyObject *arguments, PyObject *
     streams->any = Py_NewRef(any);
     streams->no_stream = Py_NewRef(no_stream);
     streams->exists = Py_NewRef(exists);
+    streams->texts = PyList_New(0);
+    if (!streams->texts) Py_CLEAR(streams);
     return (PyObject *)streams;
 }
 
@@ -99,7 +134,8 @@ static PyObject *streams_new(PyTypeObject *type, PyObject *arguments, PyObject *
     DO((streams)->new_event);                                                                                          \
     DO((streams)->any);                                                                                                \
     DO((streams)->no_stream);                                                                                          \
-    DO((streams)->exists)
+    DO((streams)->exists);                                                                                             \
+    DO((streams)->texts)
 
 static int streams_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
@@ -117,7 +153,11 @@ static void streams_dealloc(PyObject *self) {
     METHOD("stream", streams_stream, VARARGS,                                                                          \
            "stream($self, type, name, /)\n--\n\nThe stream of this name, as an object of this type.")                  \
     METHOD("names", streams_names, O, "names($self, prefix, /)\n--\n\nThe names of all streams that begin with this.") \
-    METHOD("count", streams_counted, NOARGS, "count($self)\n--\n\nHow many streams there are.")
+    METHOD("count", streams_counted, NOARGS, "count($self)\n--\n\nHow many streams there are.")                        \
+    METHOD("tickets", streams_tickets, NOARGS, "tickets($self)\n--\n\n(oldest, next) ticket of each partition.")       \
+    METHOD(                                                                                                            \
+        "follower", streams_follower, KEYWORDS,                                                                        \
+        "follower($self, stream, places, *, missed, stops, bounded, fresh, limit, timeout_s)\n--\n\nWhat reads on.")
 
 #define STORE_OF(self) (((Streams *)(self))->store)
 STREAMS_METHODS(GUARD_METHOD)
