@@ -51,6 +51,7 @@ class Cursor(Waiting, Generic[R]):
     class raised (or DamagedSegment), once; its ticket is a gap, and the next read goes on behind it.
     """
 
+    _CALLED = "cursor"
     _SEND = "send cursor.positions, and let the receiver go on by store.cursor(start=positions)"
 
     __slots__ = ("__weakref__", "_core", "_gaps", "_partitions")

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
@@ -48,6 +48,8 @@ class Waiting(Alone, Closing):
 
     __slots__ = ("_waiting",)
 
+    _CALLED: ClassVar[str]
+
     _waiting: "dict[asyncio.AbstractEventLoop, tuple[int, set[asyncio.Future[None]]]]"
 
     def __init__(self) -> None:
@@ -90,8 +92,8 @@ class Waiting(Alone, Closing):
             loop = asyncio.get_running_loop()
         except RuntimeError as error:
             raise InvalidCall(
-                "there is nothing to read, and no asyncio loop runs here to wait for more; in another loop wait "
-                "until its fileno() is readable, as by trio.lowlevel.wait_readable, and read"
+                "there is nothing to read, and no asyncio loop runs here to wait for more; in another loop wait until "
+                f"{self._CALLED}.fileno() is readable, as by trio.lowlevel.wait_readable, and read"
             ) from error
         if loop not in self._waiting:
             fd = self._waits.fileno()

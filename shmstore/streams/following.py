@@ -29,6 +29,7 @@ class Follower(Waiting, Generic[T]):
     when its event is handed over, so a read that fails in the middle loses nothing.
     """
 
+    _CALLED = "follower"
     _SEND = "send its place, and let the receiver go on by follow(from_=place)"
 
     __slots__ = ("__weakref__", "_core", "_seconds", "_taken")

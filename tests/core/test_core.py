@@ -21,6 +21,7 @@ TOGETHER = {
     "buffers",
     "cells",
     "exemplars",
+    "following",
     "nodes",
     "questions",
     "random_walks",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.broken_blocks import BLOCKS
+from tests.core.broken_following import FOLLOWING
 from tests.core.broken_logs import LOGS
 from tests.core.broken_metrics import METRICS
 from tests.core.broken_scrapes import SCRAPES
@@ -443,6 +444,7 @@ MUTANTS = (
     *SCRAPES,
     *STREAMS,
     *LOGS,
+    *FOLLOWING,
 )
 
 

@@ -32,21 +32,20 @@ static enum news look(const struct waiter *waiter) {
     return waiter->has_pending(waiter->owner) ? NEWS_SOME : waiter->look(waiter->owner);
 }
 
+static enum news look_or_end(const void *context) {
+    const struct waiter *waiter = context;
+    return load_relaxed(&waiter->closed) || waiter->store->closed ? NEWS_SOME : look(waiter);
+}
+
 /* Sleep until news may have come, at most `limit_ns` (< 0: no limit). Needs no GIL. */
-static void sleep_for_news(struct waiter *waiter, int64_t limit_ns) {
-    Store *store = waiter->store;
-    if (!store->handle.ring.writable) {
-        int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
-        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+static void sleep_for_news(const struct waiter *waiter, int64_t limit_ns) {
+    struct handle *handle = &waiter->store->handle;
+    if (handle->ring.writable) {
+        wait_for_news(&handle->board->news, handle->barriers, look_or_end, waiter, limit_ns);
         return;
     }
-    uint32_t kept = wait_announce(&store->handle.board->news, store->handle.barriers);
-    enum news news = look(waiter);
-    if (news == NEWS_SOME || load_relaxed(&waiter->closed) || store->closed) return;
-    /* A held slot may be decided by its owner's death, which wakes nobody. */
-    bool nap = news == NEWS_HELD || !store->handle.barriers;
-    int64_t longest = nap ? WAIT_NAP_NS : WAIT_LONGEST_NS;
-    wait_sleep(&store->handle.board->news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
+    const int64_t nap = limit_ns >= 0 && limit_ns < WATCH_POLL_NS ? limit_ns : WATCH_POLL_NS;
+    nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
 }
 
 int waiter_await(struct waiter *waiter, int64_t timeout_ns) {

@@ -183,12 +183,15 @@ static int fill_from_all(Follower *follower, uint64_t most) {
 int follower_fill(Follower *follower, uint64_t most) {
     if (most > follower->left) most = follower->left;
     if (!most) return 0;
-    follower->at = follower->filled = 0;
+    const size_t pending = follower->filled - follower->at;
+    if (pending) memmove(follower->items, follower->items + follower->at, pending * sizeof *follower->items);
+    follower->at = 0;
+    follower->filled = pending;
     follower->busy = true;
     int failed = follower->stream ? fill_from_stream(follower, most) : fill_from_all(follower, most);
     follower->busy = false;
     if (failed && follower->filled && drop_error()) failed = 0; /* first what came before: it will fail again */
     if (follower->left != UINT64_MAX)
-        for (size_t i = 0; i < follower->filled; i++) follower->left -= follower->items[i].event != NULL;
+        for (size_t i = pending; i < follower->filled; i++) follower->left -= follower->items[i].event != NULL;
     return failed;
 }

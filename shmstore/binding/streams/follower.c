@@ -142,12 +142,13 @@ static PyObject *take_pending(Follower *follower) {
     return NULL;
 }
 
-/* What is there now, up to `most`, is pending. */
-static int prepare(Follower *follower, uint64_t most) {
+/* What is there now, up to `most`, is pending; or any, when so many are enough. */
+static int prepare(Follower *follower, uint64_t most, bool any) {
     if (check_follower(follower) || check_idle(follower)) return -1;
-    if (follower_has_pending(follower)) return 0;
-    const int failed = follower_fill(follower, most);
-    if (!follower->filled) { /* tickets without events are passed */
+    const uint64_t pending = follower->filled - follower->at;
+    if (pending >= most || (any && pending)) return 0;
+    const int failed = follower_fill(follower, most - pending);
+    if (!follower_has_pending(follower)) { /* tickets without events are passed */
         for (uint32_t i = 0; i < follower->count; i++)
             follower->places[i].next = load_relaxed(&follower->places[i].ahead);
         if (!failed && !follower->bounded) waiter_settle(&follower->waiter);
@@ -157,7 +158,7 @@ static int prepare(Follower *follower, uint64_t most) {
 
 static PyObject *read_up_to(Follower *follower, Py_ssize_t most) {
     /* A signal's handler runs before events are handed over: if it raises, they wait for the next read. */
-    if (prepare(follower, most > 0 ? (uint64_t)most : 0) || PyErr_CheckSignals()) return NULL;
+    if (prepare(follower, most > 0 ? (uint64_t)most : 0, false) || PyErr_CheckSignals()) return NULL;
     PyObject *list = PyList_New(0);
     bool ended = !list;
     while (!ended && PyList_Size(list) < most && follower_has_pending(follower)) {
@@ -188,7 +189,7 @@ static PyObject *take(Follower *follower) {
         Py_BEGIN_ALLOW_THREADS;
         Py_END_ALLOW_THREADS;
     }
-    return prepare(follower, AHEAD) ? NULL : take_pending(follower);
+    return prepare(follower, AHEAD, true) ? NULL : take_pending(follower);
 }
 
 static PyObject *follower_take(PyObject *self, PyObject *unused) {
@@ -208,7 +209,7 @@ static int await_events(Follower *follower, int64_t timeout_ns) {
     for (;;) {
         int failed;
         BEGIN_EXCLUSIVE(follower);
-        failed = prepare(follower, AHEAD);
+        failed = prepare(follower, AHEAD, true);
         END_EXCLUSIVE();
         if (failed) return -1;
         if (follower_has_pending(follower)) return 1;

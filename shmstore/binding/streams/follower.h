@@ -60,7 +60,7 @@ static inline bool follower_has_pending(const Follower *follower) { return follo
 
 /* ---- fill.c ---- */
 
-/* Read up to `most` events ahead, when nothing is pending. -1 with an exception. */
+/* Read up to `most` events ahead, behind what is pending. -1 with an exception, unless something is pending. */
 int follower_fill(Follower *follower, uint64_t most);
 
 /* Is there anything behind what was read? */

@@ -28,6 +28,16 @@ void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns) {
         nanosleep(timeout_ns < WAIT_REFUSED_NS ? &timeout : &(struct timespec){.tv_nsec = WAIT_REFUSED_NS}, NULL);
 }
 
+void wait_for_news(atomic_u32 *news, bool registered, enum news (*look)(const void *context), const void *context,
+                   int64_t limit_ns) {
+    const uint32_t kept = wait_announce(news, registered);
+    const enum news found = look(context);
+    if (found == NEWS_SOME) return;
+    /* A held slot may be decided by its owner's death, which wakes nobody. */
+    const int64_t longest = found == NEWS_HELD || !registered ? WAIT_NAP_NS : WAIT_LONGEST_NS;
+    wait_sleep(news, kept, limit_ns >= 0 && limit_ns < longest ? limit_ns : longest);
+}
+
 void wait_wake(atomic_u32 *news) {
     uint32_t seen = load_relaxed(news);
     while (!cas_acq_rel_u32(news, &seen, (seen + NEWS_WAKE) & ~(uint32_t)NEWS_WAITERS)) {} /* wait_wake:count */

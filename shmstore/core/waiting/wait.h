@@ -25,6 +25,12 @@ bool wait_register(void);
 /* [1] Set the flag and issue the barrier. Returns the word to sleep on, if a look then finds no news. */
 uint32_t wait_announce(atomic_u32 *news, bool registered);
 
+enum news { NEWS_NONE, NEWS_HELD /* not until a live writer goes on */, NEWS_SOME };
+
+/* [1] Sleep until news may have come, at most `limit_ns` (< 0: no limit): announce, look, and only then sleep. */
+void wait_for_news(atomic_u32 *news, bool registered, enum news (*look)(const void *context), const void *context,
+                   int64_t limit_ns);
+
 /* Sleep while the word is `kept`, until woken, a signal, or the timeout. */
 void wait_sleep(atomic_u32 *news, uint32_t kept, int64_t timeout_ns);
 

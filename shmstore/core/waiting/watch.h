@@ -14,8 +14,6 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-enum news { NEWS_NONE, NEWS_HELD /* not until a live writer goes on */, NEWS_SOME };
-
 struct pipe_end {
     int fd; /* -1: none */
     dev_t device;
