@@ -4,7 +4,26 @@ from datetime import timedelta
 from typing import assert_type
 
 import shmstore
-from shmstore import ANY, NO_STREAM, Event, NewEvent, Retention, Stream, StreamStore, Table
+from shmstore import (
+    ANY,
+    NO_STREAM,
+    Event,
+    Missed,
+    NewEvent,
+    Position,
+    Retention,
+    StoreFollower,
+    Stream,
+    StreamStore,
+    Table,
+)
+
+
+async def follow(streams: StreamStore) -> None:
+    async for event in streams["a"].follow():
+        assert_type(event, Event)
+    async for item in streams.follow_all(missing="report"):
+        assert_type(item, Event | Missed)
 
 
 def use(streams: StreamStore) -> None:
@@ -32,6 +51,22 @@ def use(streams: StreamStore) -> None:
     with shmstore.open_streams("ledger", capacity=10, strict=True) as again:
         assert_type(again, StreamStore)
 
+    for event in stream.follow(3, timeout=1.0):
+        assert_type(event, Event)
+    for item in stream.follow("latest", missing="report"):
+        assert_type(item, Event | Missed)
+    reading = streams.read_all("oldest", limit=10)
+    assert_type(list(reading), list[Event])
+    assert_type(reading.position, Position)
+    with streams.follow_all(reading.position, timeout=timedelta(seconds=1)) as follower:
+        assert_type(follower.read(10), list[Event])
+        assert_type(follower, StoreFollower[Event])
+        assert_type(streams.follow_all(str(follower.position), missing="report").read(), list[Event | Missed])
+    assert_type(stream.follow().next_version, int)
+
+    stream.follow("newest")  # type: ignore[call-overload]
+    streams.follow_all(3)  # type: ignore[call-overload]
+    streams.read_all(3)  # type: ignore[arg-type]
     stream.append("x", kind="Placed")  # type: ignore[call-arg]
     stream.read(missing="skip")  # type: ignore[arg-type]
     stream.append_many("xy", expected_version="any")  # type: ignore[arg-type]
