@@ -1,7 +1,6 @@
 """`streams tail`: the newest events of a stream, or those from a version on, and those to come."""
 
 import argparse
-import time
 
 from shmstore.cli import units
 from shmstore.cli.exits import OK
@@ -9,6 +8,7 @@ from shmstore.cli.render import Output
 from shmstore.cli.streams.events import EventPrinter, no_stream
 from shmstore.cli.survey import look_at_streams
 from shmstore.errors import InvalidOption
+from shmstore.streams.position import Missed
 from shmstore.streams.reading import Reading
 from shmstore.streams.store import StreamStore
 from shmstore.streams.stream import Stream
@@ -18,8 +18,6 @@ EXAMPLES = (
     "streams tail orders-ledger gateway/orders -n 20",
     "streams tail orders-ledger gateway/orders -f --from 0 --json",
 )
-
-_LOOK_S = 0.1
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -51,15 +49,19 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _print(reading: Reading, printer: EventPrinter, out: Output) -> None:
     printer.print(reading)
     for gone in reading.missing:
-        which = f"version {gone[0]} is" if len(gone) == 1 else f"versions {gone[0]} to {gone[-1]} are"
-        out.message(f"{which} not there any more")
+        _tell(gone, out)
+
+
+def _tell(gone: range, out: Output) -> None:
+    which = f"version {gone[0]} is" if len(gone) == 1 else f"versions {gone[0]} to {gone[-1]} are"
+    out.message(f"{which} not there any more")
 
 
 def _follow(streams: StreamStore, stream: Stream, at: int, printer: EventPrinter, out: Output) -> None:
-    while not streams.unlinked:
-        if (end := stream.version + 1) > at:
-            _print(stream.read(at, end - at, missing="report"), printer, out)
-            at = end
-        stream.block(0, 0)  # raises StreamDeleted
-        time.sleep(_LOOK_S)
+    with stream.follow(at, missing="report") as follower:
+        for found in follower:
+            if isinstance(found, Missed):
+                _tell(found.numbers, out)
+            else:
+                printer.print([found])
     out.message(f"streams {streams.name!r} were unlinked")
