@@ -43,6 +43,8 @@ _DIGEST_CHARACTERS: Final = 8
 _GROUP_MODE: Final = 0o660
 _FAREWELL_S: Final = 2.0  # for workers that were killed because they did not stop
 _LOOK_AGAIN_S: Final = 0.02
+_FAILED_STATUS: Final = "500"  # what gunicorn answers when there is no response
+_NOT_TOLD: Final = "unknown"
 _CAUSES: Final = ("killed", "stopped", "max_requests", "failed")
 _KILLED, _STOPPED, _MAX_REQUESTS, _FAILED = range(len(_CAUSES))
 
@@ -148,8 +150,11 @@ def post_worker_init(worker: Any) -> None:
 
 def pre_request(worker: Any, req: Any) -> None:
     """A request begins."""
-    _in_flight.inc()
-    _began_s[id(req)] = time.perf_counter()
+    try:
+        _in_flight.inc()
+        _began_s[id(req)] = time.perf_counter()
+    except Exception:  # what counts requests must not fail them
+        worker.log.exception("metrics: a request could not be counted")
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
@@ -157,10 +162,22 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     began_s = _began_s.pop(id(req), None)
     if began_s is None:
         return  # pre_request is another hook
-    _in_flight.dec()
-    _seconds.observe(time.perf_counter() - began_s)
-    is_answered = resp is not None and resp.headers_sent
-    _requests.labels(str(resp.status_code) if is_answered else "500").inc()
+    try:
+        _in_flight.dec()
+        _seconds.observe(time.perf_counter() - began_s)
+        _requests.labels(_status(environ, resp)).inc()
+    except Exception:
+        worker.log.exception("metrics: a request could not be counted")
+
+
+def _status(environ: Any, resp: Any) -> str:
+    """The status of a response; gunicorn's ASGI worker has other ones, and none without an access log."""
+    if resp is None:
+        return _NOT_TOLD if environ is None else _FAILED_STATUS
+    if not getattr(resp, "headers_sent", True):
+        return _FAILED_STATUS
+    status = getattr(resp, "status_code", None) or getattr(resp, "status", None)
+    return str(int(status)) if isinstance(status, int) else _NOT_TOLD
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from shmstore.metrics.text import plain_name
+
 _TRUE = ("true", "1", "t")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -65,7 +67,7 @@ def label_names(names: Iterable[str], reserved: Sequence[str]) -> tuple[str, ...
         check_label_name(name)
         if name in reserved:
             raise ValueError(f"Reserved label metric name: {name}")
-    if len(set(found)) != len(found):
+    if len(set(map(plain_name, found))) != len(found):  # as they are written
         raise ValueError(f"Duplicate label names: {found}")
     return found
 

@@ -23,11 +23,22 @@ CONTENT_TYPE_LATEST: Final = CONTENT_TYPE_PLAIN_0_0_4
 _OLD_KINDS: Final = {"info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram", "unknown": "untyped"}
 _OLD_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 _APART: Final = ("_created", "_gcount", "_gsum")  # in text 0.0.4 gauges of their own
+_UNDERSCORES: Final = "underscores"
 _EOF: Final = b"# EOF\n"
 
 
-def generate_latest(registry: Collector = REGISTRY, *, openmetrics: bool = False) -> bytes:
-    """All samples of a registry; of the default one also what other processes alone have declared."""
+def generate_latest(
+    registry: Collector = REGISTRY, escaping: str = _UNDERSCORES, *, openmetrics: bool = False
+) -> bytes:
+    """All samples of a registry; of the default one also what other processes alone have declared.
+
+    escaping      how names are written that these formats do not have: only "underscores" is there
+    openmetrics   OpenMetrics 1.0.0 instead of text 0.0.4
+
+    Raises ValueError for another escaping.
+    """
+    if escaping != _UNDERSCORES:
+        raise ValueError(f"escaping is {escaping!r}; names are escaped by {_UNDERSCORES!r} alone")
     names: set[str] | None = None
     collectors: list[Any] = [registry]
     of = registry.registry if isinstance(registry, RestrictedRegistry) else registry
@@ -42,7 +53,9 @@ def generate_latest(registry: Collector = REGISTRY, *, openmetrics: bool = False
             parts.append(memory.write(list(found), openmetrics, names))
         else:
             families = (family for collector in found for family in collector.collect())
-            parts += [_family_text(family, openmetrics).encode() for family in _restricted(families, names)]
+            parts += [
+                _family_text(family, openmetrics).encode(errors="replace") for family in _restricted(families, names)
+            ]
     if of is REGISTRY and memory.is_shared:
         parts.append(memory.write_others(openmetrics, names))
     return b"".join([*parts, _EOF] if openmetrics else parts)

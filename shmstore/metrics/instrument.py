@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
+from weakref import ref
 
 from shmstore import _core
 from shmstore.errors import InvalidCall
@@ -47,6 +48,7 @@ class Instrument(_core.Series):
         self._unit = unit
         self._prune_at = _LEAST_PRUNED
         self.registry_name = "default" if registry is REGISTRY else ""
+        self._registry = None if registry is None else ref(registry)
         self.declaration = Declaration(self._type, self._name, documentation, unit, self._labelnames, **declared)
         if registry is not None:
             registry.register(self)
@@ -58,6 +60,11 @@ class Instrument(_core.Series):
             if registry is not None:
                 registry.unregister(self)
             raise
+
+    def has_its_name(self) -> bool:
+        """Whether its registry is alive and still has it, or there never was one."""
+        registry = None if self._registry is None else self._registry()
+        return self._registry is None or (registry is not None and registry.has(self))
 
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
@@ -134,8 +141,8 @@ class Instrument(_core.Series):
         if unknown := [name for name in labels if name not in self._labelnames]:
             raise ValueError(f"Unknown label names: {unknown}; expected {self._labelnames}")
         if labels:
-            wanted = [(self._labelnames.index(name), str(value)) for name, value in labels.items()]
-            self._remove_where(lambda found: all(found[at] == value for at, value in wanted))
+            wanted = [(self._labelnames.index(name), _stored(value)) for name, value in labels.items()]
+            self._remove_where(lambda found: all(_stored(found[at]) == value for at, value in wanted))
 
     def clear(self) -> None:
         """Remove all series, for all processes."""
@@ -195,3 +202,8 @@ class Instrument(_core.Series):
             return None
         checks.check_exemplar(labels)
         return label_text(sorted(labels.items())).encode(errors="replace")
+
+
+def _stored(value: object) -> str:
+    """A label value as it is stored."""
+    return str(value).encode(errors="replace").decode()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from shmstore import _core
 from shmstore.metrics import checks
@@ -15,6 +15,10 @@ from shmstore.metrics.timing import ExceptionCounter, InprogressTracker, Timer
 from shmstore.public import PACKAGE
 
 Mode = Literal["all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"]
+
+
+_WITHOUT_PID: Final[dict[str, Mode]] = {"all": "sum", "liveall": "livesum"}
+"""Modes by which a gauge that has a label `pid` of its own is kept, as no second one can stand beside it."""
 
 
 class _Number:
@@ -75,6 +79,9 @@ class Gauge(_OneNumber, _core.Gauge):
     ) -> None:
         if multiprocess_mode not in MODES:
             raise ValueError(f"Invalid multiprocess mode: {multiprocess_mode}")
+        labelnames = tuple(labelnames)
+        if "pid" in labelnames:  # whose pid it is, the program says
+            multiprocess_mode = _WITHOUT_PID.get(multiprocess_mode, multiprocess_mode)
         self._functions: dict[Gauge, Callable[[], float]] = self.__dict__.get("_functions", {})
         super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, mode=multiprocess_mode)
 
@@ -99,9 +106,29 @@ class Gauge(_OneNumber, _core.Gauge):
 
     def refresh(self) -> None:
         for gauge, function in list(self._functions.items()):
-            gauge._put(float(function()))
+            try:
+                gauge._put(float(function()))
+            except Exception:
+                if gauge is self or gauge._is_current:
+                    raise
             if gauge is not self and not gauge._is_current:  # the metric itself may find room later
                 self._functions.pop(gauge, None)
+
+    def remove(self, *labelvalues: object) -> None:
+        child = self._all_children().get(tuple(map(str, labelvalues)))
+        super().remove(*labelvalues)
+        if child is not None:
+            self._functions.pop(child, None)
+
+    def remove_by_labels(self, labels: Mapping[str, str]) -> None:
+        super().remove_by_labels(labels)
+        for gauge in [gauge for gauge in list(self._functions) if gauge is not self and not gauge._is_current]:
+            self._functions.pop(gauge, None)
+
+    def clear(self) -> None:
+        super().clear()
+        if self._labelnames:
+            self._functions.clear()
 
 
 class Summary(_Observed, _core.Summary):

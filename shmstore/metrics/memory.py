@@ -1,7 +1,8 @@
 """Where the instruments of this process have their series: in private memory, until they move to a segment.
 
 All instruments of a process are in one place. Those of several registries that have a name in common are told apart by
-a number behind the name, in the order in which they were declared.
+a number behind the name, in the order in which they were declared. In a segment that of the default registry has none,
+and a number is free again when the registry is gone, or has let go of its instrument: what is declared anew goes on.
 """
 
 import os
@@ -25,6 +26,9 @@ class Placed(Protocol):
 
     declaration: Declaration
     registry_name: str
+
+    def has_its_name(self) -> bool:
+        """Whether no other may have it: its registry is alive and still has it, or there never was one."""
 
     def follow(self) -> None:
         """Move the series that are there already."""
@@ -59,6 +63,7 @@ class Memory:
         self.lock = threading.RLock()
         self._all: WeakValueDictionary[int, Placed] = WeakValueDictionary()  # as they were declared
         self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
+        self._newest: WeakValueDictionary[str, Placed] = WeakValueDictionary()  # of the default registry
         self._numbers = count()
 
     @property
@@ -69,7 +74,9 @@ class Memory:
     def declare(self, instrument: Placed) -> None:
         """Give an instrument its place; raises ValueError when its name is declared otherwise already."""
         with self.lock:
-            key = self._key(instrument)
+            if instrument.registry_name:
+                self._newest[instrument.declaration.name] = instrument
+            key = self._key(instrument, self.is_shared)
             try:
                 self._place(instrument, key, *self._found(self.home, self.is_shared, instrument, key))
             except BaseException:
@@ -81,7 +88,9 @@ class Memory:
         """Let all instruments have their series in a segment; or none, with an error. Then they are to follow."""
         with self.lock:
             instruments = [instrument for _, instrument in sorted(self._all.items(), key=itemgetter(0))]
-            keys = [self._key(instrument) for instrument in instruments]
+            if not self.is_shared:
+                self._named.clear()
+            keys = [self._key(instrument, True) for instrument in instruments]
             found = [
                 self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
             ]
@@ -133,7 +142,7 @@ class Memory:
         ours = instrument.declaration
         # One process has one value of a gauge, however those of several become one.
         mode = ours.mode if is_shared or not ours.mode else "mostrecent"
-        text = ours.packed(key, mode, instrument.registry_name)
+        text = ours.packed(key, mode, "" if self._is_superseded(instrument) else instrument.registry_name)
         if (found := home.declare(text, len(key))) is None:
             return None, text
         family, stored = found
@@ -151,14 +160,25 @@ class Memory:
         mode = 1 + MODES.index(ours.mode) if ours.mode else MODES.index("mostrecent") + 1 if ours.kind in _SET else 0
         instrument._declare(self.home, text, len(key), family, mode, ours.buckets, len(ours.labelnames))
 
-    def _key(self, instrument: Placed) -> bytes:
+    def _key(self, instrument: Placed, is_shared: bool) -> bytes:
         """The name, and behind it which of those instruments that have it this is, but for the first."""
         name = instrument.declaration.name
         named = self._named.setdefault(name, WeakValueDictionary())
         known = [number for number, other in list(named.items()) if other is instrument]
-        number = known[0] if known else next(n for n in range(len(named) + 1) if n not in named)
+        if is_shared and instrument.registry_name and not self._is_superseded(instrument):
+            number = 0
+        elif known:
+            number = known[0]
+        else:
+            taken = {at for at, other in list(named.items()) if not is_shared or other.has_its_name()}
+            number = next(n for n in range(is_shared, len(taken) + 2) if n not in taken)
         named[number] = instrument
         return name.encode() + (b"\0%d" % number if number else b"")
+
+    def _is_superseded(self, instrument: Placed) -> bool:
+        """Was it of the default registry, and another of its name is there now?"""
+        newest = self._newest.get(instrument.declaration.name, instrument)
+        return bool(instrument.registry_name) and newest is not instrument
 
     def _forget(self, instrument: Placed, key: bytes) -> None:
         named = self._named.get(instrument.declaration.name, WeakValueDictionary())

@@ -70,7 +70,8 @@ class _Middleware:
 
     def route_of(self, request: Any) -> str:
         try:
-            return self._route(request) or _UNKNOWN_ROUTE
+            route = self._route(request)
+            return _UNKNOWN_ROUTE if route is None else route  # Django's home page has the route ""
         except Exception:  # whoever counts requests must not fail them
             if not self._has_told:
                 self._has_told = True

@@ -84,6 +84,11 @@ class CollectorRegistry:
             if collector in self._nameless:
                 self._nameless.remove(collector)
 
+    def has(self, collector: Any) -> bool:
+        """Whether a collector is in it."""
+        with _Lock.held:
+            return collector in self._collector_to_names
+
     def _names_of(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
         families = describe() if describe else ()

@@ -26,6 +26,10 @@ from flask_app import app
 def order(number):
     return str(os.getpid())
 
+@app.get("/")
+def home():
+    return "home"
+
 @app.get("/stream")
 def stream():
     return (str(number) for number in range(3))
@@ -47,6 +51,7 @@ def fails(request):
 
 urlpatterns = [
     path("orders/<int:number>", lambda request, number: HttpResponse(str(os.getpid()))),
+    path("", lambda request: HttpResponse("home")),
     path("stream", lambda request: StreamingHttpResponse(str(number) for number in range(3))),
     path("fails", fails),
     path("metrics", lambda r: HttpResponse(metrics.generate_latest(), content_type=metrics.CONTENT_TYPE_LATEST)),
@@ -60,6 +65,10 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 @app.get("/orders/{number}", response_class=PlainTextResponse)
 def order(number: int):
     return str(os.getpid())
+
+@app.get("/", response_class=PlainTextResponse)
+def home():
+    return "home"
 
 @app.get("/stream")
 def stream():
@@ -179,12 +188,13 @@ def test_any_worker_tells_what_all_have_counted(tmp_path: Path, name: str, case:
             asked += 20
         assert server.request("/fails")[0] == 500
         assert server.get("/stream") == b"012"
+        assert server.get("/") == b"home"
         assert {server.request(f"/nowhere/{number}")[0] for number in range(20)} == {404}
         server.until(lambda: server.value(total) == asked)
         server.until(lambda: server.value("http_requests_total{GET,unknown,404}") == 20)
         samples = server.scrape()
         routes = {key.split(",")[1] for key in samples if key.startswith("http_requests_total{")}
-        expected = {route.lstrip("/") if framework == "django" else route for route in ("/stream", "/fails")}
+        expected = {route.lstrip("/") if framework == "django" else route for route in ("/", "/stream", "/fails")}
         assert routes - {"/metrics", "metrics"} == {ROUTE[framework], "unknown", *expected}
         [failed] = [key for key in samples if key.startswith("http_requests_total{") and key.endswith("fails,500}")]
         assert samples[failed] == 1

@@ -18,6 +18,22 @@ from tests.helpers.served import APPLICATION, Gunicorn, Samples
 KILLS = cases(full=25, sample=10)  # of workers of one master
 QUIET: Samples = {"http_requests_in_flight{}": 1, "gunicorn_requests_in_flight{}": 1}  # the scrape itself
 
+ASGI_APPLICATION = """
+from shmstore import metrics
+
+exposition = metrics.make_asgi_app()
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/metrics":
+        return await exposition(scope, receive, send)
+    if scope["path"] == "/fails":
+        raise KeyError(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+
 PLANTED = {  # what is replaced in the application, by what, and what is said then
     "a request is counted twice": ('labels("a").inc()', 'labels("a").inc(2)', "are counted"),
     "a request in two is not counted": ('labels("a").inc()', 'labels("a").inc(time.time_ns() % 2)', "are counted"),
@@ -76,6 +92,30 @@ def test_any_worker_tells_what_all_have_counted(tmp_path: Path, name: str, argum
         assert used <= set(workers_of(server))
         assert server.stop() == 0
     assert name not in os.listdir("/dev/shm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "statuses"),
+    [
+        ((), {"gunicorn_requests_total{unknown}": 11}),
+        (("--access-logfile", "access"), {"gunicorn_requests_total{200}": 10, "gunicorn_requests_total{500}": 1}),
+    ],
+    ids=["without an access log", "with an access log"],
+)
+def test_requests_of_the_asgi_worker_have_the_status_that_it_tells(
+    tmp_path: Path, name: str, arguments: tuple[str, ...], statuses: Samples
+) -> None:
+    options = ("--worker-class", "asgi", *arguments)
+    with Gunicorn(tmp_path, configuration(name), *options, application=ASGI_APPLICATION) as server:
+        before = server.scrape()
+        for _ in range(10):
+            server.get("/")
+        server.get("/fails")
+        for key, least in statuses.items():
+            server.until(lambda key=key, least=least: server.value(key) - before.get(key, 0.0) >= least)  # type: ignore[misc]
+        shown = {key for key in server.scrape() if key.startswith("gunicorn_requests_total{")}
+        assert shown == statuses.keys()
+        assert "post_request" not in server.said()
 
 
 def test_workers_that_are_recycled_lose_nothing(tmp_path: Path, name: str) -> None:

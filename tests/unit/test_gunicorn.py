@@ -157,3 +157,41 @@ def test_what_cannot_be_counted_stops_no_master(name: str, caplog: pytest.LogCap
             gunicorn.on_starting(server)
 
     alone(action, name)
+
+
+@pytest.mark.parametrize(
+    ("environ", "resp", "status"),
+    [
+        ({}, SimpleNamespace(headers_sent=True, status_code=404, status="404 Not Found"), "404"),
+        ({}, SimpleNamespace(headers_sent=False, status_code=200, status="200 OK"), "500"),
+        ({}, None, "500"),  # it failed before there was a response
+        ({}, SimpleNamespace(status=201, sent=2, headers=[]), "201"),  # of gunicorn's ASGI worker
+        (None, None, "unknown"),  # the same without an access log
+        ({}, SimpleNamespace(), "unknown"),
+    ],
+)
+def test_a_request_is_counted_by_what_its_worker_tells(environ: Any, resp: Any, status: str) -> None:
+    def action(gunicorn: Any, server: Any) -> None:
+        request = object()
+        gunicorn.pre_request(Worker(log=server.log), request)
+        gunicorn.post_request(Worker(log=server.log), request, environ, resp)
+        value = metrics.REGISTRY.get_sample_value
+        assert value("gunicorn_requests_total", {"status": status}) == 1
+        assert value("gunicorn_requests_in_flight") == 0
+
+    alone(action, "p")
+
+
+@pytest.mark.parametrize("fails", ["inc", "dec"])
+def test_what_cannot_be_counted_fails_no_request(caplog: pytest.LogCaptureFixture, fails: str) -> None:
+    def full() -> None:
+        raise errors.SeriesTableFull("of a test")
+
+    def action(gunicorn: Any, server: Any) -> None:
+        gunicorn._in_flight = SimpleNamespace(**{"inc": lambda: None, "dec": lambda: None, fails: full})
+        worker, request = Worker(log=server.log), object()
+        gunicorn.pre_request(worker, request)
+        gunicorn.post_request(worker, request, {}, None)
+        assert caplog.text.count("could not be counted") == 1
+
+    alone(action, "p")

@@ -43,6 +43,7 @@ def stored(name: str) -> dict[str, list[tuple[int, float]]]:
         found: dict[str, list[tuple[int, float]]] = {}
         for at, _, _, _, text, _ in home.series(0xFFFFFF):
             key, _, _ = text.partition(b"\x01")
+            key, _, _ = key.partition(b"\0")  # which of several registries it is of
             for _, _, place, _, labels, cells in home.series(at):
                 where = "" if place is None else f"@{len([k for k in found if k.startswith(key.decode())])}"
                 found[f"{key.decode()}{{{labels.decode()}}}{where}"] = [cell or (0, 0.0) for cell in cells]
@@ -242,6 +243,77 @@ def test_whoever_declares_a_metric_otherwise_is_told_what_the_first_declared(nam
 
         assert Child(worker).wait() == 0
         assert first.labels("1")._read()[0] == (1, 1.0)
+
+    alone(action)
+
+
+def test_a_metric_that_is_declared_anew_goes_on_for_all(name: str) -> None:
+    def action() -> None:
+        counter = metrics.Counter("again", "C")
+        metrics.configure(name, series=100)
+
+        def worker() -> None:
+            old = metrics.REGISTRY._names_to_collectors["again"]
+            metrics.REGISTRY.unregister(old)
+            metrics.Counter("again", "C").inc(5)
+            assert metrics.REGISTRY.get_sample_value("again_total") == 5
+            old.inc()  # it is the same
+
+        assert Child(worker).wait() == 0
+        counter.inc()
+        shown = metrics.generate_latest().decode()
+        assert shown.count("# TYPE again_total") == 1 and "\nagain_total 7.0\n" in shown
+
+    alone(action)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_registry_of_ones_own_is_apart_from_the_default_one(name: str, batch_first: bool) -> None:
+    def action() -> None:
+        metrics.configure(name, series=100)
+
+        def web() -> None:
+            metrics.Counter("rows", "C").inc()
+            assert metrics.REGISTRY.get_sample_value("rows_total") == 1
+
+        def batch() -> None:
+            registry = metrics.CollectorRegistry()
+            metrics.Counter("rows", "C", registry=registry).inc(100)
+            assert registry.get_sample_value("rows_total") == 100
+
+        for process in (batch, web) if batch_first else (web, batch):
+            assert Child(process).wait() == 0
+        assert "\nrows_total 1.0\n" in metrics.generate_latest().decode()
+
+    alone(action)
+
+
+@pytest.mark.parametrize("labels", [[], ["kind"]])
+def test_jobs_with_a_registry_each_go_on_counting_whenever_garbage_is_collected(name: str, labels: list[str]) -> None:
+    def job() -> float | None:
+        registry = metrics.CollectorRegistry()
+        counter = metrics.Counter("jobs", "C", labels, registry=registry)
+        (counter.labels("a") if labels else counter).inc()
+        return registry.get_sample_value("jobs_total", dict.fromkeys(labels, "a"))
+
+    def action() -> None:
+        metrics.configure(name, series=100)
+        gc.disable()
+        assert [job() for _ in range(4)] == [1, 2, 3, 4]
+
+    alone(action)
+
+
+def test_a_gauge_with_a_pid_of_its_own_has_no_other(name: str) -> None:
+    def action() -> None:
+        gauge = metrics.Gauge("rss", "G", ["pid"])
+        metrics.configure(name, series=100)
+        gauge.labels("5").set(1)
+        assert Child(lambda: gauge.labels("6").set(2)).wait() == 0
+        assert [sample[1:3] for family in gauge.collect() for sample in family.samples] == [
+            ({"pid": "5"}, 1.0),
+            ({"pid": "6"}, 2.0),
+        ]
 
     alone(action)
 

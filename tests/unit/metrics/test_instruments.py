@@ -87,6 +87,27 @@ def test_a_gauge_whose_value_a_function_says_is_set_by_nothing_else(registry: me
     assert number(gauge.labels("1")) == 7
 
 
+def test_the_function_of_a_removed_series_is_let_go(registry: metrics.CollectorRegistry) -> None:
+    def fail() -> float:
+        raise RuntimeError
+
+    gauge = metrics.Gauge("g", "G", ["k"], registry=registry)
+    for remove in (
+        lambda: gauge.remove("a"),
+        lambda: gauge.remove_by_labels({"k": "a"}),
+        lambda: gauge.clear(),
+    ):
+        gauge.labels("a").set_function(fail)
+        with pytest.raises(RuntimeError):
+            metrics.generate_latest(registry)
+        remove()
+        assert not gauge._functions
+        assert b"{" not in metrics.generate_latest(registry)
+    gauge.labels("b").set_function(fail)
+    memory.remove(gauge, b'k="b"')  # as another process
+    assert b"{" not in metrics.generate_latest(registry) and not gauge._functions
+
+
 def test_a_histogram_counts_in_the_first_bucket_that_reaches(registry: metrics.CollectorRegistry) -> None:
     histogram = metrics.Histogram("h", "H", buckets=(1, 2, 5), registry=registry)
     for amount in (0.5, 1, 1.5, 5, 6, math.inf, -1):

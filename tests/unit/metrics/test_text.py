@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.openmetrics.exposition import UNDERSCORES, escape_label_name, escape_metric_name
 from prometheus_client.utils import floatToGoString
 
+from shmstore import metrics
 from shmstore.metrics.text import escaped, escaped_help, label_pairs, label_text, number_text, plain_name
 
 NUMBERS = [
@@ -59,3 +60,27 @@ def test_a_label_value_comes_back(value: str) -> None:
 def test_values_and_documentations_are_escaped_where_they_stand() -> None:
     assert escaped('a"b\\c\nd') == r"a\"b\\c\nd"
     assert escaped_help('a"b\\c\nd') == r'a"b\\c\nd'
+
+
+def test_what_utf_8_cannot_hold_is_replaced_whoever_yields_it() -> None:
+    class Collector:
+        def collect(self) -> list[metrics.Metric]:
+            family = metrics.GaugeMetricFamily("g", "G", labels=["k"])
+            family.add_metric(["\udca0"], 1)
+            return [family]
+
+    registry = metrics.CollectorRegistry()
+    registry.register(Collector())
+    assert b'g{k="?"} 1.0' in metrics.generate_latest(registry)
+
+
+def test_names_are_escaped_by_underscores_alone() -> None:
+    registry = metrics.CollectorRegistry()
+    assert metrics.generate_latest(registry, "underscores") == b""
+    with pytest.raises(ValueError, match="escaping is 'dots'; names are escaped by 'underscores' alone"):
+        metrics.generate_latest(registry, "dots")
+
+
+def test_labels_that_would_be_written_alike_are_refused() -> None:
+    with pytest.raises(ValueError, match="Duplicate label names"):
+        metrics.Counter("c", "C", ["a.b", "a_b"], registry=None)
