@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import called, length_ns, refused, whole_number
+from shmstore.errors import DamagedSegment
 from shmstore.public import public
 from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
 from shmstore.streams.columns import EventColumn, Fields, asked_columns, asked_fields, table_of
@@ -238,9 +239,15 @@ class Stream(_core.Stream):
         return state.versions - state.lost
 
     def __len__(self) -> int:
-        """How many events can be read."""
+        """How many events can be read. Raises DamagedSegment."""
         state = self.state()
-        return state.versions - state.first
+        length = state.versions - state.first
+        if length > _MOST:  # len() would say so in words of its own
+            raise DamagedSegment(
+                f"stream {self.name!r} of {self.store.name!r} is damaged: it has {state.versions} versions; run "
+                f"shmstore-inspect check {self.store.name}"
+            )
+        return length
 
     def __bool__(self) -> bool:
         """True, also of a stream without events: `exists` asks for those."""

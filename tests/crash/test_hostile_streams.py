@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import NewEvent
+from shmstore import DamagedSegment, NewEvent
 from tests.helpers.effort import cases
 from tests.helpers.mutants import EDGES, Region, Template, flips, swaps, write_file
 from tests.helpers.processes import Child, shared_numbers
@@ -122,3 +122,14 @@ def test_no_mutant_of_streams_ends_or_holds_up_a_process(
     assert not reports, f"{len(reports)} of {MUTANTS} mutants, seed {seed}:\n" + "\n".join(reports[:20])
     assert attached[0] > MUTANTS / 2
     scorecard(15, mutants_of_streams=MUTANTS, operations=watched.operations, crashes=0, hangs=0)
+
+
+def test_a_stream_of_more_versions_than_there_are_numbers_for_is_damaged(name: str) -> None:
+    source = template(f"{name}-template")
+    data = bytearray(source.data)
+    for at in range(source.regions["streams"].first, source.regions["streams"].end, 128):
+        struct.pack_into("Q", data, at, 2**64 - 1)
+    write_file(name, bytes(data))
+    with shmstore.attach_streams(name) as store, pytest.raises(DamagedSegment, match=r"orders.*versions"):
+        len(store["orders"])
+    shmstore.unlink(name)
