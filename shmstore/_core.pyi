@@ -878,6 +878,8 @@ class Follower:
         """Up to `n` items that are there; never blocks. A place moves when its item is handed over."""
     def take(self) -> Any:
         """The next item; None when there is none now."""
+    def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
+        """For `async for`. While there is no item, what `later` returns is awaited instead."""
     def __iter__(self) -> Iterator[Any]:
         """Itself: items, waiting for each, until none came in time, it or the store is closed, or the name removed."""
     def __next__(self) -> Any: ...

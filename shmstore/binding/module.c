@@ -3,6 +3,7 @@
 #include "binding/questions/questions.h"
 #include "binding/reading/columns.h"
 #include "binding/cursors/cursor.h"
+#include "binding/cursors/following.h"
 #include "binding/metrics/series.h"
 #include "binding/segment.h"
 #include "binding/streams/event.h"

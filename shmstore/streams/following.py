@@ -15,7 +15,6 @@ from shmstore.streams.position import NO_LIMIT, Missed, Position, positions_miss
 
 T = TypeVar("T")
 
-_TURN = 64  # events that `async for` takes before other tasks get their turn
 
 Instead = Callable[[int, int, int], Any]
 """What stands for missing tickets or versions: (partition, first, next) -> a value; or it raises."""
@@ -32,13 +31,12 @@ class Follower(Waiting, Generic[T]):
     _CALLED = "follower"
     _SEND = "send its place, and let the receiver go on by follow(from_=place)"
 
-    __slots__ = ("__weakref__", "_core", "_seconds", "_taken")
+    __slots__ = ("__weakref__", "_core", "_seconds")
 
     def __init__(self, core: _core.Follower, seconds: float) -> None:
         super().__init__()
         self._core = core
         self._seconds = seconds
-        self._taken = 0
 
     @property
     def _waits(self) -> _core.Follower:
@@ -66,15 +64,10 @@ class Follower(Waiting, Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:
         """The same for `async for`, which waits by the descriptor; over a busy store other tasks get their turns."""
-        return self
+        return self._core.following(self.__anext__)
 
     async def __anext__(self) -> T:
         core = self._core
-        self._taken += 1
-        if not self._taken % _TURN:
-            import asyncio
-
-            await asyncio.sleep(0)
         try:
             while not core.closed:
                 event = core.take()

@@ -169,8 +169,8 @@ MUTANTS = (
     Mutant(
         "who is asked to be awaited raises when it is awaited",
         DAMAGED + "[iterate_async]",
-        "binding/cursors/iterate.c",
-        {"if (ready < 0 && !is_over(cursor->store->state)) return fail_later(following);": ""},
+        "binding/cursors/following.c",
+        {"if (ready < 0 && !is_over(following->store->state)) return fail_later(following);": ""},
     ),
     Mutant(
         "a removed name ends an iteration",

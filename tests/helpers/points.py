@@ -12,6 +12,7 @@ import subprocess
 import sysconfig
 import tempfile
 import tomllib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 from unittest import mock
 
 import shmstore
-from shmstore.segments import mapping
+from shmstore import ANY, EXISTS, NO_STREAM, NewEvent
+from shmstore.segments import mapping, segment
+from shmstore.streams.data import encoded, id_text
 
 EXIT = 0  # in place of a signal: end by _exit, which runs no handler either
 EXIT_CODE = 3
@@ -35,12 +38,25 @@ class Points:
         assert spec and spec.loader
         self._core = module_from_spec(spec)
         spec.loader.exec_module(self._core)
+        self._held: list[object] = []
         self._arm = ctypes.CDLL(str(library)).arm_point
 
     def attach(self, name: str) -> "shmstore.EventStore[Any]":
         """Attach to a store by the core with points; children forked from now on may use the handle too."""
         with mock.patch.object(mapping, "_core", self._core):
             return shmstore.attach(name)
+
+    def attach_stream(self, name: str, stream: str) -> Callable[[str], int]:
+        """What appends a text to a stream by the core with points, here and in children forked from now on."""
+        with mock.patch.object(mapping, "_core", self._core):
+            mapped = segment.attach(name, kind="streams", writable=True, populate=False)
+            core = mapped.open_core()
+        self._held.append(mapped)
+        streams = self._core.Streams(
+            core, encode=encoded, id_text=id_text, new_event=NewEvent, expected=(ANY, NO_STREAM, EXISTS)
+        )
+        append: Callable[[str], int] = streams.stream(self._core.Stream, stream).append
+        return append
 
     def arm(self, point: str, arrival: int = 1, number: int = signal.SIGKILL) -> None:
         """At this arrival at the point, send this process the signal `number`, or EXIT; armed again, after that."""

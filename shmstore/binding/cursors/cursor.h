@@ -80,7 +80,6 @@ PyObject *cursor_take(Cursor *cursor);
 int cursor_prepare(Cursor *cursor);
 
 /* ---- iterate.c ---- */
-extern PyType_Spec following_spec;
 PyObject *cursor_next(PyObject *self);
 PyObject *cursor_following(PyObject *self, PyObject *later);
 

@@ -1,4 +1,5 @@
 /* The Follower type: handing over what was read ahead, waiting for more, and its places. See follower.h. */
+#include "binding/cursors/following.h"
 #include "binding/streams/follower.h"
 
 #include <stdlib.h>
@@ -181,15 +182,18 @@ static PyObject *follower_read(PyObject *self, PyObject *argument) {
     return list;
 }
 
+/* A caller in C never returns to the interpreter, so signals and other threads get their turn before a look. */
+static int give_turn(const Follower *follower) {
+    if (follower_has_pending(follower)) return 0;
+    if (PyErr_CheckSignals()) return -1;
+    Py_BEGIN_ALLOW_THREADS;
+    Py_END_ALLOW_THREADS;
+    return 0;
+}
+
 /* The next item that is there; NULL with an exception, or without one. */
 static PyObject *take(Follower *follower) {
-    if (!follower_has_pending(follower)) {
-        /* A caller in C never returns to the interpreter, so signals and other threads get their turn here. */
-        if (PyErr_CheckSignals()) return NULL;
-        Py_BEGIN_ALLOW_THREADS;
-        Py_END_ALLOW_THREADS;
-    }
-    return prepare(follower, AHEAD, true) ? NULL : take_pending(follower);
+    return give_turn(follower) || prepare(follower, AHEAD, true) ? NULL : take_pending(follower);
 }
 
 static PyObject *follower_take(PyObject *self, PyObject *unused) {
@@ -227,11 +231,6 @@ static PyObject *follower_wait(PyObject *self, PyObject *argument) {
     return came < 0 ? NULL : PyBool_FromLong(came);
 }
 
-static bool is_over(const struct module_state *state) {
-    return PyErr_ExceptionMatches(state->errors[ERROR_STORE_CLOSED]) ||
-           PyErr_ExceptionMatches(state->errors[ERROR_STORE_UNLINKED]);
-}
-
 static PyObject *follower_next(PyObject *self) {
     Follower *follower = (Follower *)self;
     PyObject *found = NULL;
@@ -246,6 +245,19 @@ static PyObject *follower_next(PyObject *self) {
     if (!found && !follower->bounded && PyErr_Occurred() && is_over(follower->streams->state))
         PyErr_Clear(); /* StopIteration */
     return found;
+}
+
+static int prepare_one(PyObject *self) {
+    Follower *follower = (Follower *)self;
+    if (load_relaxed(&follower->waiter.closed)) return 0;
+    return give_turn(follower) || prepare(follower, AHEAD, true) ? -1 : follower_has_pending(follower);
+}
+
+static PyObject *take_one(PyObject *self) { return take((Follower *)self); }
+
+static PyObject *follower_following(PyObject *self, PyObject *later) {
+    static const struct async_source how = {prepare_one, take_one};
+    return new_following(self, ((Follower *)self)->streams->store, &how, later);
 }
 
 static PyObject *follower_fileno(PyObject *self, PyObject *unused) {
@@ -299,6 +311,8 @@ static PyObject *follower_get_closed(PyObject *self, void *unused) {
 #define FOLLOWER_METHODS(METHOD)                                                                                       \
     METHOD("read", follower_read, O, "read($self, n, /)\n--\n\nUp to `n` items; never blocks.")                        \
     METHOD("take", follower_take, NOARGS, "take($self)\n--\n\nThe next item; None when there is none now.")            \
+    METHOD("following", follower_following, O,                                                                         \
+           "following($self, later, /)\n--\n\nAn async iterator; `later()` is awaited when there is no item now.")     \
     METHOD("wait", follower_wait, O,                                                                                   \
            "wait($self, timeout_s, /)\n--\n\nTrue when there is an item; False after the timeout or `close`.")         \
     METHOD("fileno", follower_fileno, NOARGS,                                                                          \
