@@ -66,7 +66,7 @@ def delays(smoke: bool) -> Iterator[Row]:
     polls, waits, rounds = (50, 20, 1) if smoke else (2000, 150, ROUNDS)
     ring, (pipe, other_end) = Ring(1000), os.pipe()
     with (
-        streams_of(capacity=1000, partitions=1, data_bytes=64) as streams,
+        streams_of(capacity=50_000, partitions=1, data_bytes=64) as streams,
         worker(serve_stamps, streams.name, ring, other_end, cpu=1) as producer,
     ):
         follower, read = streams["stamps"].follow("latest"), ring.reader()
