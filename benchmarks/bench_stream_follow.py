@@ -198,7 +198,7 @@ def ways_to_read(smoke: bool) -> Iterator[Row]:
     yield Row(f"{events:,} events of {STREAMS} streams by read_all", rates["all"], "M/s", None, above(1.5))
     yield Row(f"follow_all, by read({BATCH})", rates["follow_all"], "M/s", None, above(1.5))
     yield Row(f"follow, by read({BATCH})", rates["read"], "M/s", None, above(1.5))
-    for name, bar in (("for", at_least(0.5)), ("async for", at_least(0.2))):
+    for name, bar in (("for", at_least(0.5)), ("async for", at_least(0.3))):
         yield Row(f"events taken by `{name}`", rates[name], "M/s", rates["read"], bar, f"read({BATCH})")
 
 

@@ -16,7 +16,7 @@ Place = Literal["oldest", "latest"]
 
 NO_LIMIT: Final = (1 << 64) - 1  # of how many events are read
 _ID_DIGITS: Final = 16
-_TEXT: Final = re.compile(r"([0-9a-f]{16})-(\d+(?:\.\d+)*)", re.ASCII)
+_TEXT: Final = re.compile(r"([0-9a-f]{16})-(\d{1,20}(?:\.\d{1,20})*)", re.ASCII)
 _EXPECTED: Final = "a Position or its text, 'oldest' or 'latest'"
 
 
@@ -32,6 +32,12 @@ class Position:
     """The first half of the store's `store_id`, in 16 hexadecimal digits."""
     tickets: tuple[int, ...]
     """The next ticket of each partition."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.store, str):
+            raise refused("store", self.store, "the first 16 digits of the id of a store, a str")
+        if not isinstance(self.tickets, tuple) or not all(isinstance(ticket, int) for ticket in self.tickets):
+            raise refused("tickets", self.tickets, "a tuple of ints, one for each partition")
 
     def __str__(self) -> str:
         return f"{self.store}-{'.'.join(map(str, self.tickets))}"
@@ -65,7 +71,7 @@ class Missed:
     @property
     def count(self) -> int:
         """How many versions or positions it spans."""
-        return len(self.numbers)
+        return _count(self.numbers)
 
 
 def start_of(streams: _core.Streams, store_id: bytes, from_: Any) -> tuple[list[int], bool]:
@@ -97,6 +103,11 @@ def positions_of(partition: int, first: int, end: int, partitions: int) -> range
     return range(first * partitions + partition, end * partitions + partition, partitions)
 
 
+def _count(numbers: range) -> int:
+    """How many: the len of a range has a limit, and damaged bytes have none."""
+    return (numbers.stop - numbers.start) // numbers.step
+
+
 def versions_missing(stream: str, first: int, end: int, held: int) -> StreamTruncated:
     """The error for versions [first, end) of a stream, whose first version that is there is `held`."""
     what = f"version {first} is" if end == first + 1 else f"versions {first} to {end - 1} are"
@@ -117,7 +128,7 @@ def positions_missing(store: str, numbers: range) -> StreamTruncated:
         None,
         numbers.start,
         held,
-        f"what had {len(numbers)} positions from {numbers.start} on is not there any more in streams {store!r}: newer "
-        f"events of the partition, which now begins with position {held}, took its place; go on from the same place "
-        "with missing='report', or begin at 'oldest'; to keep more, give the store more capacity",
+        f"what had {_count(numbers)} positions from {numbers.start} on is not there any more in streams {store!r}: "
+        f"newer events of the partition, which now begins with position {held}, took its place; go on from the same "
+        "place with missing='report', or begin at 'oldest'; to keep more, give the store more capacity",
     )

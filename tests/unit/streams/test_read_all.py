@@ -177,7 +177,9 @@ def test_tickets_without_an_event_are_passed(make: Make) -> None:
     assert follower.read() == [] and follower.position.tickets == (2,) and follower.lag == 0
 
 
-@pytest.mark.parametrize("from_", ["newest", 3, "", "0123456789abcdef-", b"oldest", 1.5, ("a",)])
+@pytest.mark.parametrize(
+    "from_", ["newest", 3, "", "0123456789abcdef-", "0123456789abcdef-" + "9" * 5000, b"oldest", 1.5, ("a",)]
+)
 @pytest.mark.parametrize("how", ["read_all", "follow_all"])
 def test_what_is_no_position_is_refused(several: StreamStore, from_: Any, how: str) -> None:
     with pytest.raises(InvalidOption, match=r"from_ is .* expected a Position or its text"):
@@ -190,6 +192,9 @@ def test_a_position_of_another_store_is_refused(several: StreamStore) -> None:
         several.read_all(Position("0" * 16, (0, 0, 0)))
     with pytest.raises(InvalidOption, match="of another store"):
         several.read_all(Position(ours.store, (0,)))
+    for wrong in ((3, (0,)), (ours.store, [0, 0, 0]), (ours.store, ("0", 0, 0))):
+        with pytest.raises(InvalidOption, match="expected"):
+            Position(*wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidOption, match="behind the newest event"):
         several.follow_all(Position(ours.store, (0, 1, 0)))
 
