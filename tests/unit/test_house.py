@@ -32,7 +32,7 @@ ROOMS = (
     ("events", "append reach, statistics, options, builder view, store, series"),
     (
         "metrics",
-        "text, checks, families, registry timing declaration, memory, configure instrument, "
+        "routes text, checks, families, registry timing declaration, memory, configure instrument, "
         "exposition instruments, core middleware process runtime serving",
     ),
     ("", "metrics"),
