@@ -17,6 +17,8 @@ MAX_KEY_BYTES: Final[int]
 MAX_TEXT_BYTES: Final[int]  # also of BYTES
 MAX_PROCESSES: Final[int]
 MAX_PARTITIONS: Final[int]
+MAX_SERIES: Final[int]  # of metrics
+MAX_EXEMPLARS: Final[int]
 HISTORY_SAMPLES: Final[int]
 MAX_REGISTERS: Final[int]  # of a Program
 MAX_VALUES: Final[int]  # of a Program

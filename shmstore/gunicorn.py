@@ -14,12 +14,14 @@ import sys
 import time
 from hashlib import sha256
 from mmap import mmap
-from typing import Any, Final
+from typing import Any, Final, Unpack
 from weakref import WeakKeyDictionary
 
 from shmstore import metrics
+from shmstore.arguments.calls import checked
 from shmstore.coordinator import Coordinator
 from shmstore.errors import ShmStoreError
+from shmstore.metrics.configure import Sharing, given_sizes
 from shmstore.segments import segment
 from shmstore.segments.handle import Handle, attach
 
@@ -67,14 +69,17 @@ class _Shared:
     """What gunicorn.conf.py asks for, and what a master has."""
 
     name: str | None = None
-    options: dict[str, Any] = {}  # noqa: RUF012  # replaced, never changed
+    options: Sharing = {}  # noqa: RUF012  # replaced, never changed
     wants_coordinator = False
     unlinks = False
     handle: Handle | None = None
     coordinator: Coordinator | None = None
 
 
-def share_metrics(name: str | None = None, *, coordinator: bool = False, unlink: bool = False, **options: Any) -> None:
+@checked
+def share_metrics(
+    name: str | None = None, *, coordinator: bool = False, unlink: bool = False, **options: Unpack[Sharing]
+) -> None:
     """In gunicorn.conf.py: how metrics are shared, where it is not as usual.
 
     name         of the segment; without one that of the environment's SHMSTORE_METRICS, or the name of the process
@@ -82,7 +87,10 @@ def share_metrics(name: str | None = None, *, coordinator: bool = False, unlink:
     coordinator  whether the master repairs the dead at once, also those that are not its workers
     unlink       whether the segment is removed when the last master of this name ends as it should
     options      those of `metrics.configure`: series=, exemplars=, processes=, mode=, group=, strict=
+
+    Raises InvalidCapacity for a size that is beyond its bounds.
     """
+    given_sizes(options)
     _Shared.name, _Shared.options = name, options
     _Shared.wants_coordinator, _Shared.unlinks = coordinator, unlink
 

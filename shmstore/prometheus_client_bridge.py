@@ -11,12 +11,13 @@ from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from itertools import count
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 from weakref import WeakValueDictionary
 
 from shmstore import metrics
-from shmstore.arguments.calls import warn
+from shmstore.arguments.calls import checked, warn
 from shmstore.errors import InvalidCall
+from shmstore.metrics.configure import Sharing
 from shmstore.metrics.memory import memory
 from shmstore.metrics.text import label_pairs, lines
 
@@ -24,7 +25,8 @@ _SHOWN: Final = 3  # of the metrics that are named in an error
 _LEAST_PRUNED: Final = 1024
 
 
-def install(name: str, **options: Any) -> None:
+@checked
+def install(name: str, **options: Unpack[Sharing]) -> None:
     """Share all metrics that this process declares with prometheus_client, from now on, as `metrics.configure` does.
 
     name      of the segment; whoever comes first makes it

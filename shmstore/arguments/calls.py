@@ -31,6 +31,7 @@ _OTHER_WORDS = {
     "wanted": "q qs quantiles percentiles",
     "ddof": "dof",
     "capacity": "size maxlen max_size max_records length",
+    "series": "capacity size max_series",
     "partitions": "partition shards",
     "record": "schema dtype fields record_type",
     "read_only": "readonly ro",

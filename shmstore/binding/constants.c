@@ -18,6 +18,8 @@ static const struct {
                  {"MAX_TEXT_BYTES", MAX_TEXT_BYTES},
                  {"MAX_PROCESSES", MAX_PROCESSES},
                  {"MAX_PARTITIONS", MAX_PARTITIONS},
+                 {"MAX_SERIES", MAX_SERIES},
+                 {"MAX_EXEMPLARS", MAX_EXEMPLARS},
                  {"HISTORY_SAMPLES", HISTORY_SAMPLES},
                  {"MAX_REGISTERS", MAX_REGISTERS},
                  {"MAX_VALUES", MAX_VALUES},

@@ -5,13 +5,31 @@ Looking never writes and takes no place in a store's process table; only `gc` an
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from shmstore.cli import completion, style
 from shmstore.cli.commands import COMMANDS
 from shmstore.cli.exits import EXIT_CODES_HELP, USAGE, guard
 
 PROGRAM = "shmstore-inspect"
+
+
+class _Verb(argparse.ArgumentParser):
+    """A verb's parser. With `arranged`, which may put words in order, its arguments may stand behind options too."""
+
+    arranged: Callable[[list[str]], list[str]] | None = None
+    _is_parsing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, from the words in order."""
+        if self.arranged is None or self._is_parsing or args is None:
+            return super().parse_known_args(args, namespace)
+        self._is_parsing = True  # that parses in two rounds, by this very method
+        try:
+            return self.parse_known_intermixed_args(self.arranged(list(args)), namespace)
+        finally:
+            self._is_parsing = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     completion.declare(parser)
     drawing = style.parent()
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_Verb)
     for name, command in COMMANDS.items():
         verb = verbs.add_parser(
             name,
@@ -40,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.declare(verb)
+        verb.arranged = getattr(command, "arranged", None)
         verb.set_defaults(run=command.run)
     return parser
 

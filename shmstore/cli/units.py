@@ -149,15 +149,20 @@ def seconds(text: str) -> float:
     return span(text).total_seconds()
 
 
-def whole(text: str) -> int:
+def whole(text: str, least: int = 0) -> int:
     """A whole number of 0 or more as an argument of a command; ``10_000`` is read too. Raises ArgumentTypeError."""
     try:
         number = int(text)
     except ValueError:
         number = -1
-    if number < 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    if number < least:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
     return number
+
+
+def some(text: str) -> int:
+    """A whole number of 1 or more. Raises ArgumentTypeError."""
+    return whole(text, 1)
 
 
 def _argument(read: Callable[[str], T], text: str) -> T:

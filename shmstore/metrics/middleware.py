@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from shmstore.metrics.instruments import Counter, Gauge, Histogram
 from shmstore.metrics.memory import memory
 from shmstore.metrics.registry import REGISTRY, CollectorRegistry
+from shmstore.metrics.routes import ASGIRoutes, wsgi_route
 from shmstore.public import PACKAGE
 
 if TYPE_CHECKING:
@@ -62,15 +63,19 @@ class _Metrics:
 
 
 class _Middleware:
-    def __init__(self, app: Any, route: Route | None, known: Route, registry: CollectorRegistry) -> None:
+    def __init__(self, app: Any, route: Route | None, registry: CollectorRegistry) -> None:
         self.app = app
         self.metrics = _Metrics.of(registry)
-        self._route = route or known
+        self._route = route
         self._has_told = False
 
-    def route_of(self, request: Any) -> str:
+    def matched(self, request: Any) -> str | None:
+        """The route that the framework has matched."""
+        raise NotImplementedError
+
+    def route_of(self, request: "_Request") -> str:
         try:
-            route = self._route(request)
+            route = self.matched(request) if self._route is None else self._route(request.asked)
             return _UNKNOWN_ROUTE if route is None else route  # Django's home page has the route ""
         except Exception:  # whoever counts requests must not fail them
             if not self._has_told:
@@ -84,12 +89,12 @@ class _Middleware:
 class _Request:
     """One request, from its beginning until its response has ended, failed or been given up."""
 
-    __slots__ = ("_began_s", "_method", "_middleware", "_request", "_respond", "_route", "has_ended", "status")
+    __slots__ = ("_began_s", "_method", "_middleware", "_respond", "_route", "asked", "has_ended", "status")
 
     def __init__(self, middleware: _Middleware, request: Any, method: str, respond: Any) -> None:
         self._middleware = middleware
         self._respond = respond
-        self._request = request
+        self.asked = request
         self._method = _METHODS.get(method, _OTHER_METHOD)
         self.status: str | None = None
         self._route: str | None = None
@@ -100,7 +105,7 @@ class _Request:
     def route(self) -> str:
         """As it is found when the response starts, or else when the request fails: Flask forgets it soon after."""
         if self._route is None:
-            self._route = self._middleware.route_of(self._request)
+            self._route = self._middleware.route_of(self)
         return self._route
 
     def end(self, status: str) -> None:
@@ -125,7 +130,8 @@ class WSGIMiddleware(_Middleware):
 
     app       the application
     route     says the route of a request by its environ, once the response starts; None counts it as
-              `unknown`. Without this function it is what Flask and Bottle have matched.
+              `unknown`. Without this function it is what Flask and Bottle have matched, behind the mounts of a
+              dispatcher of Werkzeug in the application.
     registry  where the metrics are declared
 
     A request ends when its response is exhausted, closed, or fails.
@@ -136,11 +142,15 @@ class WSGIMiddleware(_Middleware):
     def __init__(
         self, app: "WSGIApplication", route: Route | None = None, *, registry: CollectorRegistry = REGISTRY
     ) -> None:
-        super().__init__(app, route, _wsgi_route, registry)
+        super().__init__(app, route, registry)
+
+    def matched(self, request: "_WSGIRequest") -> str | None:
+        return wsgi_route(self.app, request.asked, request.script_name)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = _WSGIRequest(self, environ, environ["REQUEST_METHOD"], start_response)
         request.is_sent = False
+        request.script_name = environ.get("SCRIPT_NAME", "")
         try:
             chunks = self.app(environ, request.start)
         except BaseException as error:
@@ -155,9 +165,11 @@ class WSGIMiddleware(_Middleware):
 
 
 class _WSGIRequest(_Request):
-    __slots__ = ("_write", "is_sent")
+    __slots__ = ("_write", "is_sent", "script_name")
     is_sent: bool
     """Whether the client has the status."""
+    script_name: str
+    """That the application was called with; a dispatcher in it changes that of the environ."""
 
     def start(self, status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
         self._write = self._respond(status, headers, *failure)
@@ -254,18 +266,13 @@ def _file_response(request: _WSGIRequest, wrapper: Any) -> Iterable[bytes]:
     return cast(Iterable[bytes], wrapper)
 
 
-def _wsgi_route(environ: "WSGIEnvironment") -> str | None:
-    """What Flask, or another user of Werkzeug's requests, or Bottle has matched."""
-    rule = getattr(environ.get("werkzeug.request"), "url_rule", None) or environ.get("bottle.route")
-    return getattr(rule, "rule", None)
-
-
 class ASGIMiddleware(_Middleware):
     """An ASGI application whose HTTP requests are counted; websockets and lifespan pass through.
 
     app       the application
     route     says the route of a request by its scope, once the response starts; None counts it as
-              `unknown`. Without this function it is what FastAPI has matched, `scope["route"].path`.
+              `unknown`. Without this function it is what FastAPI or Starlette has matched, with all
+              prefixes and mounts.
     registry  where the metrics are declared
 
     A request ends with the last message of its response; what runs in the background afterwards is not part of it.
@@ -276,7 +283,11 @@ class ASGIMiddleware(_Middleware):
     def __init__(
         self, app: ASGIApplication, route: Route | None = None, *, registry: CollectorRegistry = REGISTRY
     ) -> None:
-        super().__init__(app, route, _asgi_route, registry)
+        super().__init__(app, route, registry)
+        self._routes = ASGIRoutes()
+
+    def matched(self, request: _Request) -> str | None:
+        return self._routes.of(request.asked)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -313,10 +324,6 @@ class _ASGIRequest(_Request):
         await self._respond(message)
         if kind == "http.response.body" and not message.get("more_body", False):
             self.end(_FAILED)
-
-
-def _asgi_route(scope: Message) -> str | None:
-    return getattr(scope.get("route"), "path", None)
 
 
 for _class in (WSGIMiddleware, ASGIMiddleware):

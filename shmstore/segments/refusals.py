@@ -44,8 +44,11 @@ def exists(name: str, found: Kind | None, wanted: Kind) -> StoreExists:
     )
 
 
-def access_denied(path: str, writable: bool) -> AccessDenied:
+def access_denied(path: str, writable: bool, kind: Kind | None = None) -> AccessDenied:
+    """`kind` is what is asked for, if that is known: who shares metrics must write."""
     asked, advice = ("write to", "attach for reading only, or ") if writable else ("read", "")
+    if kind == "metrics":
+        advice = ""
     status = os.lstat(path)
     mode = stat.S_IMODE(status.st_mode)
     return AccessDenied(
@@ -54,7 +57,7 @@ def access_denied(path: str, writable: bool) -> AccessDenied:
     )
 
 
-def refuse(path: str, error: OSError) -> NoReturn:
+def refuse(path: str, error: OSError, kind: Kind | None = None) -> NoReturn:
     """Raise the error that the system gave for a file as one of ours that says what to do about it."""
     if error.errno in NO_DESCRIPTOR:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -63,8 +66,9 @@ def refuse(path: str, error: OSError) -> NoReturn:
             "raise the limit (ulimit -n)"
         ) from error
     if error.errno == errno.EROFS:
+        advice = "" if kind == "metrics" else "attach with read_only=True, or "
         raise AccessDenied(
-            f"cannot write to {path}: {names.DIRECTORY} is mounted read-only; attach with read_only=True, or mount it "
+            f"cannot write to {path}: {names.DIRECTORY} is mounted read-only; {advice}mount it "
             f"for writing (mount -o remount,rw {names.DIRECTORY}; in a container, without --read-only for it)"
         ) from error
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -83,7 +87,12 @@ def refuse(path: str, error: OSError) -> NoReturn:
     ) from error
 
 
-def no_space(path: str, size: int, error: OSError) -> NoSpace:
+def smaller(kind: Kind) -> str:
+    """What to choose where there is no room."""
+    return "a smaller series=" if kind == "metrics" else "a smaller capacity"
+
+
+def no_space(path: str, size: int, error: OSError, kind: Kind) -> NoSpace:
     status = os.statvfs(names.DIRECTORY)
     free, total = (blocks * status.f_frsize / 2**20 for blocks in (status.f_bavail, status.f_blocks))
     remedy = "enlarge it (docker run --shm-size=, mount -o remount,size=)"
@@ -91,5 +100,5 @@ def no_space(path: str, size: int, error: OSError) -> NoSpace:
         remedy = "raise the limits of this process (ulimit -v, ulimit -f, ulimit -l)"
     return NoSpace(
         f"cannot create {path}: {error.strerror}: it takes {size / 2**20:.1f} MiB and {names.DIRECTORY} has {free:.1f} "
-        f"of {total:.1f} MiB free; choose a smaller capacity, remove stores that nobody needs, or {remedy}"
+        f"of {total:.1f} MiB free; choose {smaller(kind)}, remove stores that nobody needs, or {remedy}"
     )

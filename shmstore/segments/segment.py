@@ -75,9 +75,10 @@ def create(
     mode = _permission_bits(mode)
     group_id = _group_id(group)
     size = _core.plan(fields, options).size
+    kind = options.get("kind", "events")
     try:
         with names.unnamed_file(name) as (fd, give_name):
-            _require_memory(path, size)
+            _require_memory(path, size, kind)
             _reserve(fd, size)
             segment = _mapped(name, names.another(fd), writable=True)
             try:
@@ -94,7 +95,7 @@ def create(
     except ShmStoreError:
         raise
     except FileExistsError:
-        raise refusals.exists(name, _kind_of(name), options.get("kind", "events")) from None
+        raise refusals.exists(name, _kind_of(name), kind) from None
     except PermissionError as error:
         raise AccessDenied(
             f"uid {os.geteuid()} cannot create {path}: {error.strerror}; expected the right to write to "
@@ -102,8 +103,8 @@ def create(
         ) from error
     except OSError as error:
         if error.errno in _FULL + refusals.LIMITED:
-            raise refusals.no_space(path, size, error) from error
-        refusals.refuse(path, error)
+            raise refusals.no_space(path, size, error, kind) from error
+        refusals.refuse(path, error, kind)
 
 
 def attach(name: str, *, kind: refusals.Kind | None = None, writable: bool = True, populate: bool = False) -> "Segment":
@@ -114,7 +115,7 @@ def attach(name: str, *, kind: refusals.Kind | None = None, writable: bool = Tru
     this process may not map that much.
     """
     try:
-        segment = _open(names.check_name(name), writable=writable)
+        segment = _open(names.check_name(name), writable=writable, kind=kind)
     except FileNotFoundError:
         raise _not_found(name) from None
     try:
@@ -207,19 +208,19 @@ def unlink(name: str, *, force: bool = False) -> None:
                 _core.mark_unlinked(segment.buffer)
 
 
-def _open_file(name: str, *, writable: bool) -> int:
+def _open_file(name: str, *, writable: bool, kind: refusals.Kind | None = None) -> int:
     """Open the file of this name, unless it is another program's. Raises FileNotFoundError when there is none."""
     path = names.path_of(name)
     try:
         fd = names.open_file(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
-        raise refusals.access_denied(path, writable) from None
+        raise refusals.access_denied(path, writable, kind) from None
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in _NO_FILE:
             raise refusals.not_a_store(path, "a symbolic link, a directory, a socket or a device") from None
-        refusals.refuse(path, error)
+        refusals.refuse(path, error, kind)
     try:
         _refuse_foreign(path, fd)
     except BaseException:
@@ -228,10 +229,10 @@ def _open_file(name: str, *, writable: bool) -> int:
     return fd
 
 
-def _open(name: str, *, writable: bool) -> "Segment":
+def _open(name: str, *, writable: bool, kind: refusals.Kind | None = None) -> "Segment":
     """Map the file of this name, as `_open_file` opens it."""
     path = names.path_of(name)
-    fd = _open_file(name, writable=writable)
+    fd = _open_file(name, writable=writable, kind=kind)
     try:
         return _mapped(name, fd, writable=writable)
     except OSError as error:
@@ -312,14 +313,14 @@ def _reserve(fd: int, size: int) -> None:
         os.posix_fallocate(fd, start, min(_RESERVE_BYTES, size - start))
 
 
-def _require_memory(path: str, size: int) -> None:
+def _require_memory(path: str, size: int, kind: refusals.Kind) -> None:
     """Raise NoSpace for more bytes than a control group allows: there the kernel does not refuse, it kills."""
     room = memory.least_room()
     if room is not None and size + memory.MARGIN_BYTES > room.free:
         free, limit, wanted = (amount / 2**20 for amount in (room.free, room.limit, size))
         raise NoSpace(
             f"cannot create {path}: it takes {wanted:.1f} MiB of memory and {room.who} has {free:.1f} of {limit:.1f} "
-            "MiB free; choose a smaller capacity, remove stores that nobody needs, or raise the limit "
+            f"MiB free; choose {refusals.smaller(kind)}, remove stores that nobody needs, or raise the limit "
             "(docker run --memory=, memory.max, MemoryMax= of a service)"
         )
 

@@ -9,15 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shmstore
-from shmstore import metrics as metrics_room
 from shmstore.errors import StoreNotFound
+from shmstore.metrics.configure import SIZES
 from shmstore.segments import segment
 from shmstore.segments.handle import Handle
 from tests.helpers.segments import METRICS, fill_metrics, path, set_word
@@ -236,7 +235,7 @@ def test_plan_tells_the_size_that_creation_takes(metrics: Handle) -> None:
 
 
 def test_plan_has_the_defaults_of_configure() -> None:
-    defaults = {name: it.default for name, it in signature(metrics_room.configure).parameters.items()}
+    defaults = {name: size.default for name, size in SIZES.items()}
     (facts,) = objects("plan", "--metrics")
     assert (facts["series"], facts["exemplars"]) == (defaults["series"], defaults["exemplars"])
     given = [word for name in ("series", "exemplars", "processes") for word in (f"--{name}", str(defaults[name]))]

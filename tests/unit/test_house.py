@@ -33,7 +33,7 @@ ROOMS = (
     ("streams", "columns data event options position, reading, following, stream, store"),
     (
         "metrics",
-        "text, checks, families, registry timing declaration, memory, configure instrument, "
+        "routes text, checks, families, registry timing declaration, memory, configure instrument, "
         "exposition instruments, core middleware process runtime serving",
     ),
     ("", "metrics"),

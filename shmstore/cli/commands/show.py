@@ -1,7 +1,7 @@
 """`show`: all that is to be known of one segment, and of a damaged one whatever can still be decoded."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shmstore.cli import units
@@ -290,15 +290,20 @@ def _regions(store: EventStore[Any] | Handle) -> list[dict[str, Any]]:
     return [{"region": name, "offset": offset, "size": size} for name, offset, size in store.core.plan().regions]
 
 
+def _table(out: Output, columns: Sequence[Column], rows: Sequence[dict[str, Any]] | None) -> list[str]:
+    """A table, or nothing of what the segment has not: metrics have no fields and no partitions."""
+    return out.table(columns, rows) if rows else []
+
+
 def _lines(out: Output, seen: dict[str, Any]) -> list[str]:
     sections: list[list[str]] = [
         out.facts((*_FILE_COLUMNS, *_HEADER_COLUMNS), seen.get("file", {}) | seen.get("header", {})),
         out.facts(_METRICS_COLUMNS, seen.get("metrics", {})),
         out.facts(_STREAMS_COLUMNS, seen.get("streams", {})),
-        out.table(_FIELD_COLUMNS, seen.get("fields", ())),
+        _table(out, _FIELD_COLUMNS, seen.get("fields")),
         out.facts(_STATISTICS_COLUMNS, seen.get("statistics", {})),
-        out.table(partition_columns(out, *_TICKET_COLUMNS), seen.get("partitions", ())),
-        out.table(_REGION_COLUMNS, seen.get("regions", ())),
+        _table(out, partition_columns(out, *_TICKET_COLUMNS), seen.get("partitions")),
+        _table(out, _REGION_COLUMNS, seen.get("regions")),
         [out.paint(f"problem: {problem}", Tone.BAD) for problem in seen["problems"]],
     ]
     return [line for section in sections if section for line in (*section, "")][:-1]

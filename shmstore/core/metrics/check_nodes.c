@@ -112,5 +112,9 @@ uint64_t check_nodes(const struct nodes *nodes, void (*violation)(void *context,
     }
     if ((!left_for_nodes || !left_for_chains) && count++ < MOST_REPORTED)
         violation(context, "chains are long, or lead in circles: not every one was followed");
+    if (count > MOST_REPORTED) {
+        snprintf(text, sizeof text, "... and %llu more violations", (unsigned long long)(count - MOST_REPORTED));
+        violation(context, text);
+    }
     return count;
 }

@@ -1,0 +1,110 @@
+"""The route of a request, as its framework has matched it: what the application declares, never what a client wrote.
+
+Applications may be mounted in others. What is before the route then is taken from the mounts themselves, and not from
+`SCRIPT_NAME` and `root_path`: these may hold parts of a path, or what a proxy has passed on.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+Scope: TypeAlias = Mapping[str, Any]
+
+
+def wsgi_route(app: Any, environ: Mapping[str, Any], outer: str) -> str | None:
+    """What Flask, another user of Werkzeug's requests, or Bottle has matched, in Werkzeug's dispatchers.
+
+    `outer` is the `SCRIPT_NAME` that the application was called with.
+    """
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None) or environ.get("bottle.route")
+    path: str | None = getattr(rule, "rule", None)
+    script_name = environ.get("SCRIPT_NAME", "")
+    if path is None or script_name == outer:
+        return path
+    inner = script_name.removeprefix(outer)
+    return max((mount for mount in _dispatched(app) if inner.endswith(mount)), key=len, default="") + path
+
+
+def _dispatched(app: Any) -> Iterator[str]:
+    """Where dispatchers in this application have others."""
+    mounts = getattr(app, "mounts", None)
+    if isinstance(mounts, Mapping):
+        for path, mounted in mounts.items():
+            yield path
+            yield from (path + below for below in _dispatched(mounted))
+    for name in ("app", "wsgi_app"):
+        inner = getattr(app, name, None)
+        if inner is not None:
+            yield from _dispatched(inner)
+
+
+class ASGIRoutes:
+    """What FastAPI or Starlette has matched, in their mounts."""
+
+    def __init__(self) -> None:
+        self._fixed: set[str] = set()
+        """Mounts without parameters that were found before."""
+
+    def of(self, scope: Scope) -> str | None:
+        route = scope.get("route")
+        path = _path(scope, route)
+        outer = scope.get("app_root_path")  # set by the outermost mount
+        root_path = scope.get("root_path", "")
+        if path is None or outer is None or root_path == outer:
+            return path
+        mounts = self._mounts(scope, root_path.removeprefix(outer))
+        if mounts is None:
+            return path
+        return mounts if hasattr(route, "routes") else mounts + path  # Starlette calls a mount the route as well
+
+    def _mounts(self, scope: Scope, path: str) -> str | None:
+        if path in self._fixed:
+            return path
+        mounts = _declared(_routes(scope.get("router")), f"{path}/")
+        if mounts == path:
+            self._fixed.add(path)
+        return mounts
+
+
+def _path(scope: Scope, route: Any) -> str | None:
+    """FastAPI keeps the route as its router has it, and the whole path of a router that is included apart from it."""
+    fastapi = scope.get("fastapi")
+    context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
+    if context is not None and getattr(context, "original_route", None) is route:
+        return getattr(context, "path", None) or getattr(route, "path", None)
+    return getattr(route, "path", None)
+
+
+def _declared(routes: Iterable[Any], path: str) -> str | None:
+    """The mounts that lead to a path, which ends with a slash, as they are declared; None where none do."""
+    if path == "/":
+        return ""
+    for mount in _mounts_of(routes):
+        regex = getattr(mount, "path_regex", None)
+        own, rest = "", path  # of a host
+        if regex is not None:
+            found = regex.match(path)
+            if found is None or "path" not in regex.groupindex:
+                continue
+            own, rest = mount.path, f"/{found['path']}"
+        below = _declared(_routes(mount), rest)
+        if below is not None:
+            return f"{own}{below}"
+    return None
+
+
+def _mounts_of(routes: Iterable[Any]) -> Iterator[Any]:
+    for route in routes:
+        included = getattr(route, "effective_route_contexts", None)  # of a router that FastAPI has included
+        if included is None:
+            candidates = [route]
+        else:
+            candidates = [getattr(context, "starlette_route", None) for context in included()]
+        yield from (candidate for candidate in candidates if hasattr(candidate, "routes"))
+
+
+def _routes(app: Any) -> Iterable[Any]:
+    """Those of an application, or of what it wraps."""
+    if app is None:
+        return ()
+    routes: Iterable[Any] = getattr(app, "routes", None) or _routes(getattr(app, "app", None))
+    return routes
