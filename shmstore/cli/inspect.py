@@ -46,12 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     completion.declare(parser)
-    drawing = style.parent()
+    drawing: list[Any] = [style.parent()]
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_Verb)
     for name, command in COMMANDS.items():
         verb = verbs.add_parser(
             name,
-            parents=[drawing],
+            parents=drawing,
             help=command.HELP,
             description=command.HELP[:1].upper() + command.HELP[1:] + ".",
             epilog="\n".join(["examples:", *(f"  {PROGRAM} {example}" for example in command.EXAMPLES)]),
