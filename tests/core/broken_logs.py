@@ -55,7 +55,7 @@ LOGS = (
         STANDS_STILL,
         "streams/log.c",
         {
-            "if ((was & ~CHAIN_END) == link || load_acquire(&slot->word) != word) return;": (
+            "if ((was & ~CHAIN_END) == link || load_relaxed(&slot->word) != word) return;": (
                 "if ((was & ~CHAIN_END) == link || word == UINT64_MAX) return;"
             )
         },

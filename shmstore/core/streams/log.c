@@ -116,7 +116,8 @@ static void chain(const struct log_view *log, uint32_t index, uint64_t word, uin
     uint64_t was =
         load_acquire(first); /* chain:first, before the word: a later event of the chain shows that it has changed */
     uint64_t next = load_relaxed(&slot->id_next), link = chain_link(ticket, hash, index);
-    if ((was & ~CHAIN_END) == link || load_acquire(&slot->word) != word) return; /* chain:word */
+    fence_acquire(); /* chain:fence: and so does what its next owner has written */
+    if ((was & ~CHAIN_END) == link || load_relaxed(&slot->word) != word) return; /* chain:word */
     if (next != was) cas_acq_rel(&slot->id_next, &next, was);                    /* chain:next */
     POINT("chain led on");
     if (!was || chain_age(was, ticket) > log->geometry->slots) link |= CHAIN_END;
@@ -166,8 +167,9 @@ static bool finish_keep(const struct log_view *log, uint64_t change, uint64_t ti
     const uint32_t index = change_slot(change);
     struct event_slot *slot = log_slot(log, index);
     atomic_u64 *order = log_order(log, ticket);
-    uint64_t seen = load_acquire(order), word = slot_bears(ticket - log->geometry->slots, 0, SLOT_PUBLISHED);
-    if (links_ticket(seen, ticket)) return true; /* finish_keep:order */
+    uint64_t seen = load_acquire(order), /* finish_keep:order */
+        word = slot_bears(ticket - log->geometry->slots, 0, SLOT_PUBLISHED);
+    if (links_ticket(seen, ticket)) return true;
     if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))
         chain(log, index, word, ticket);
     if (!is_announced(log, change)) return false;
