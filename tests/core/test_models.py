@@ -21,6 +21,7 @@ from tests.core.models import (
     node_rules,
     process,
     ring_rules,
+    stream_rules,
     summary,
     table,
     totals,
@@ -40,6 +41,7 @@ MODELS = {
     "nodes": node_rules,
     "cells": cell_rules,
     "exemplars": exemplars,
+    "streams": stream_rules,
 }
 SOURCES = [*CORE.rglob("*.[ch]"), *(CORE.parent / "binding").rglob("*.c")]
 ATOMICS = re.compile(r"\b((?:load|store|cas|add|or|fence)_(?:relaxed|acquire|release|acq_rel))")

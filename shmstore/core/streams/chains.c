@@ -25,13 +25,14 @@ static bool has_id(const struct event_slot *slot, uint64_t origin, const struct 
 
 bool chains_find(const struct log_view *log, uint64_t tail, uint32_t stream, const struct piece *id, uint64_t hash,
                  uint64_t *version) {
-    uint64_t link = load_acquire(log_chain(log, hash)), passed = 0;
+    uint64_t link = load_acquire(log_chain(log, hash)), passed = 0; /* chains_find:first */
     /* What is older than all slots, or not older than what led to it, was discarded, or kept and has moved to the front [9]. */
     while (link && chain_age(link, tail) > passed && chain_age(link, tail) <= log->geometry->slots &&
            chain_slot(link) < log->geometry->log_slots) {
         if (link & CHAIN_END && !chain_has_hash(link, hash)) return false;
         const struct event_slot *slot = log_slot(log, chain_slot(link));
-        const uint64_t word = load_acquire(&slot->word), origin = load_relaxed(&slot->origin);
+        const uint64_t word = load_acquire(&slot->word); /* chains_find:word */
+        const uint64_t origin = load_relaxed(&slot->origin);
         if (slot_state(word) != SLOT_PUBLISHED || chain_age(link, word >> 24)) return false;
         if (load_relaxed(&slot->id_hash) == hash && origin_stream(origin) == stream && has_id(slot, origin, id)) {
             *version = load_relaxed(&slot->version);

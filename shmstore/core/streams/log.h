@@ -35,17 +35,21 @@
  *     the slot has another one by now, it was discarded, or kept, and all behind it as well.
  * 10. What the dead had claimed is freed after the change that is announced has been finished: they can announce no other.
  *
- * Which access pairs with which (its label is function:what), and what the pair
- * buys:
+ * Which access pairs with which (its label is function:what), and what the pair buys:
  *
- *   log_announce:change     log_tidy:change          the event that is
- * announced, and all that its appender knew finish:tail log_tidy:tail the
- * streams, chains and order after a change, for whoever decides the next
- *   publish:word            slot_read:word           the event of a PUBLISHED
- * slot slots_fill:fence        slot_read:again          (fences, through what
- * is copied) a reader that copied a newer byte finds that the word has changed
- *   claim:word              free_slot:word           that nobody has anything
- * to do with the slot
+ *   log_announce:change     log_tidy:change       what is announced, and all that its appender wrote and knew
+ *   finish:tail             is_announced:fence    (after log_tidy:tail) the streams, chains and order after a change, for
+ *                                                 whoever decides the next
+ *   put:slot, chain:slot,   is_announced:fence    what one helper has done, for another that finds it done and goes on
+ *   finish_keep:word, finish_keep:slot
+ *   append_one:publish      slots_read:word, read_leads:word    the event of a PUBLISHED slot
+ *   finish_append:newest    seek_start:versions, seek_start:slot    that the newest is published
+ *   finish:tail             streams_tail:tail     that all below the tail have their places
+ *   discard:slot            slots_read:word, read_leads:word    that a loss is told, for whoever finds its slot given up
+ *   tell_loss:tell          streams_state:lost, streams_state:expired    that there are as many versions as are lost
+ *   slots_fill:fence        slots_read:fence, read_leads:fence, discard:fence, chain:fence    (through what is read) whoever
+ *                                                 has read what the next owner wrote finds that the word has changed
+ *   free_slot:word          claim:word, slots_claim:word    a slot is written after all that its last owner wrote
  */
 #ifndef SHMSTORE_LOG_H
 #define SHMSTORE_LOG_H

@@ -71,7 +71,7 @@ void seek_link(const struct log_view *log, uint32_t stream, uint64_t claimed_fro
 
 /* A version was not where the links lead: it was overwritten since, or that was never so. */
 static enum find_status not_there(const struct stream *stream, uint64_t version) {
-    return version < load_acquire(&stream->lost.low) ? FIND_LOST : FIND_DAMAGED;
+    return version < load_acquire(&stream->lost.low) ? FIND_LOST : FIND_DAMAGED; /* not_there:lost */
 }
 
 /* Where a walk along the links has come to. */

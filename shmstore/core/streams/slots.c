@@ -90,7 +90,7 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
     }
     for (uint32_t i = 0; i < count; i++) {
         claimed[i] = spares->slots[spares->count - 1 - i];
-        const uint64_t word = load_acquire(&log_slot(log, claimed[i])->word); /* what is written next follows it */
+        const uint64_t word = load_acquire(&log_slot(log, claimed[i])->word); /* slots_claim:word, before a write */
         if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return SLOTS_DAMAGED;
     }
     spares->count -= count;

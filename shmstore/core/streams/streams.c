@@ -101,7 +101,7 @@ enum find_status streams_read(const struct streams *streams, uint32_t number, ui
         if (whole && origin_stream(facts->origin) == number && facts->version == version &&
             origin_kind(facts->origin) == EVENT)
             return FIND_OK;
-        if (version < load_acquire(&streams_at(streams, number)->lost.low)) return FIND_LOST;
+        if (version < load_acquire(&streams_at(streams, number)->lost.low)) return FIND_LOST; /* streams_read:lost */
         if (whole) break; /* else it was kept meanwhile */
     }
     return FIND_DAMAGED;
