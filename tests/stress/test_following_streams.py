@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 import shmstore
-from shmstore import StreamStore
+from shmstore import Missed, StreamStore
 from tests.helpers.points import points
 from tests.helpers.processes import LIMIT_S, Child, shared_numbers
 from tests.helpers.segments import may_fork
@@ -200,6 +200,36 @@ def test_what_many_append_comes_once_and_in_order_to_whoever_takes_up_where_anot
     for name in streams.names():
         versions = [int(version) for stream, version, *_ in found if stream == name]
         assert versions == list(range(streams[name].version + 1))
+
+
+def test_what_a_slow_follower_gets_and_what_it_is_told_it_missed_are_all_there_was(name: str) -> None:
+    count = 20_000
+
+    def append() -> int:
+        with shmstore.attach_streams(name) as handle:
+            for number in range(count):
+                handle["ab"[number % 2]].append(number)
+        return 0
+
+    with shmstore.create_streams(name, capacity=128, partitions=2, data_bytes=64) as streams, ExitStack() as stack:
+        stack.callback(shmstore.unlink, name)
+        start = streams.read_all("latest").position  # "oldest" would not miss what went before it came
+        one, every = streams["a"].follow(0, missing="report"), streams.follow_all(start, missing="report")
+        stack.enter_context(Child(append))
+        versions: list[int] = []
+        positions: list[int] = []
+        gaps = 0
+        deadline = time.monotonic() + LIMIT_S
+        while (len(versions) < count // 2 or len(positions) < count) and time.monotonic() < deadline:
+            for item in one.read(40):
+                gaps += isinstance(item, Missed)
+                versions += item.numbers if isinstance(item, Missed) else [item.version]
+            for item in every.read(40):
+                gaps += isinstance(item, Missed)
+                positions += item.numbers if isinstance(item, Missed) else [item.position]
+            time.sleep(0.0005)
+        assert versions == list(range(count // 2)) and sorted(positions) == list(range(count)) and gaps
+        assert start.tickets == (0, 0) and every.position.tickets == (count // 2, count // 2)
 
 
 def read_all(pipe: int) -> bytes:
