@@ -22,8 +22,9 @@ static enum node_status refuse(Metrics *metrics, PyObject *why, bool *warned, en
 enum node_status refuse_full(Metrics *metrics, const struct node_wish *wish) {
     if (metrics->warned && !metrics->strict) return NODES_FULL;
     PyObject *why = PyUnicode_FromFormat(
-        "%s " REFUSED "there is no room in the table for %llu series; remove some, or configure the metrics with a "
-        "larger series=",
+        "%s " REFUSED
+        "there is no room in the table, which was made for at least %llu series; remove some, or configure "
+        "the metrics with a larger series=",
         wish->key.family == NO_FAMILY ? "a metric" : "a series", (number)nodes_of(metrics)->geometry->options.capacity);
     return refuse(metrics, why, &metrics->warned, NODES_FULL);
 }

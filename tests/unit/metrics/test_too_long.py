@@ -99,3 +99,20 @@ def test_each_reason_is_warned_of_once_and_each_lost_update_counted(name: str) -
         assert memory.home.counts()[2] == before + 6
 
     alone(action)
+
+
+def test_there_is_room_for_at_least_so_many_series(name: str) -> None:
+    def action() -> None:
+        metrics.configure(name, series=30)
+        assert memory.home.counts()[0] == 2 * 30 + 512
+        counter = metrics.Counter("c", "C", ["a"], registry=None)
+        histogram = metrics.Histogram("h", "H", ["a"], registry=None)
+        for metric, nodes in ((counter, 1), (histogram, 2)):
+            free = memory.home.counts()[1]
+            metric.labels("x")
+            assert free - memory.home.counts()[1] == nodes
+        with pytest.raises(RuntimeWarning, match="no room in the table, which was made for at least 30 series; remove"):
+            for number in range(600):
+                counter.labels(str(number))
+
+    alone(action)
