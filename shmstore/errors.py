@@ -203,7 +203,7 @@ class KeyTableFull(ShmStoreError, RuntimeError):
 
 
 class SeriesTableFull(ShmStoreError, RuntimeError):
-    """There is no room for another series. Only metrics that are configured with strict=True raise this."""
+    """There is no room for another series, or it is too long. Only metrics configured with strict=True raise this."""
 
 
 class StreamTableFull(ShmStoreError, RuntimeError):

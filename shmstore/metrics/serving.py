@@ -57,9 +57,18 @@ def make_wsgi_app(registry: CollectorRegistry = REGISTRY, disable_compression: b
 
 def make_asgi_app(registry: CollectorRegistry = REGISTRY, disable_compression: bool = False) -> ASGIApplication:
     """An ASGI application that answers with all samples of a registry, or those that ``name[]`` asks for."""
+    return _ASGIExposition(registry, disable_compression)
 
-    async def metrics_app(
-        scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+
+class _ASGIExposition:
+    """No function: Starlette's `Route` takes those for views, and anything else for an ASGI application."""
+
+    def __init__(self, registry: CollectorRegistry, disable_compression: bool) -> None:
+        self._registry = registry
+        self._disable_compression = disable_compression
+
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         if scope["type"] != "http":
             raise ValueError(f"metrics are served over http, not {scope['type']}")
@@ -68,12 +77,11 @@ def make_asgi_app(registry: CollectorRegistry = REGISTRY, disable_compression: b
             found.setdefault(name.lower(), []).append(value.decode("latin-1"))
         accept, encoding = (",".join(found.get(name, ())) for name in (b"accept", b"accept-encoding"))
         query = scope.get("query_string", b"").decode("latin-1")
-        answer = _answer(registry, scope["method"], query, accept, "" if disable_compression else encoding)
+        encoding = "" if self._disable_compression else encoding
+        answer = _answer(self._registry, scope["method"], query, accept, encoding)
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-
-    return metrics_app
 
 
 def start_http_server(

@@ -152,7 +152,6 @@ def served(folder: Path, name: str, framework: str, server: tuple[str, ...], app
         *server,
         f"unix:{socket}" if server[0] == "gunicorn" else socket,
         application if framework == "django" else f"application:{application.partition(':')[2]}",
-        answers="/metrics/" if framework == "fastapi" else "/metrics",
         DJANGO_SETTINGS_MODULE="application",
     )
 

@@ -103,12 +103,18 @@ def overwritten(mapped: Segment) -> None:
     mapped.buffer[first : first + 4 * NODE_BYTES] = b"\xff" * 4 * NODE_BYTES
 
 
+def in_its_text(mapped: Segment) -> None:
+    first, _ = nodes_of(mapped)
+    text = bytes(mapped.buffer[first:]).index(b'path="7"')
+    mapped.buffer[first + text + 6 : first + text + 7] = b"x"
+
+
 def in_part(mapped: Segment) -> None:
     set_word(mapped, "nodes", 8 * NODE_BYTES, 0)
 
 
 @pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("damage", [zeroed, overwritten, in_part])
+@pytest.mark.parametrize("damage", [zeroed, overwritten, in_part, in_its_text])
 def test_damage_is_told(counted: str, damage: Callable[[Segment], None], how: list[str]) -> None:
     with segment.attach(counted) as mapped:
         damage(mapped)

@@ -63,11 +63,10 @@ class _Connection(http.client.HTTPConnection):
 class Server:
     """A server and its workers, from `with` to its end. `command` is a Python module that listens at `socket`."""
 
-    def __init__(self, folder: Path, *command: str, answers: str = "/metrics", **environment: str) -> None:
+    def __init__(self, folder: Path, *command: str, **environment: str) -> None:
         self.folder = folder
         self._socket = folder / "socket"
         self._command = [sys.executable, "-m", *command]
-        self._answers = answers
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
 
     def __enter__(self) -> Self:
@@ -79,7 +78,7 @@ class Server:
             stdout=self.log,
             stderr=self.log,
         )
-        self.until(lambda: self._socket.exists() and bool(self.get(self._answers)))
+        self.until(lambda: self._socket.exists() and bool(self.get("/metrics")))
         return self
 
     def __exit__(
@@ -137,7 +136,7 @@ class Server:
 
     def scrape(self) -> Samples:
         """All samples, as another library reads them: `name{label values}`."""
-        text = self.get(self._answers, Accept="application/openmetrics-text").decode()
+        text = self.get("/metrics", Accept="application/openmetrics-text").decode()
         reader = openmetrics_parser if text.endswith("# EOF\n") else parser  # not every application negotiates
         return {
             f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value

@@ -1,4 +1,5 @@
 /* The Metrics object: private memory, or a segment; declarations and series by name. */
+#include "binding/metrics/refuse.h"
 #include "binding/metrics/write.h"
 
 #include <string.h>
@@ -86,21 +87,6 @@ uint32_t owner_of(const Metrics *metrics) {
     return processes_owner(processes) & OWNER_MASK;
 }
 
-static enum node_status refuse(Metrics *metrics, const char *what) {
-    struct module_state *state = metrics->state;
-    const unsigned long long series = nodes_of(metrics)->geometry->options.capacity;
-    const char *text =
-        "%s is refused, and counts into nothing: there is no room in the table for %llu series; remove some, or "
-        "configure the metrics with a larger series=";
-    if (metrics->strict) {
-        raise_error(state, ERROR_SERIES_TABLE_FULL, text, what, series);
-        return NODES_DAMAGED;
-    }
-    if (metrics->warned) return NODES_FULL;
-    metrics->warned = true;
-    return PyErr_WarnFormat(PyExc_RuntimeWarning, 2, text, what, series) ? NODES_DAMAGED : NODES_FULL;
-}
-
 static uint32_t bytes_of(const struct node_wish *wish) {
     return wish->text_bytes + wish->cells * (uint32_t)sizeof(struct wide);
 }
@@ -128,17 +114,13 @@ static enum node_status find_or_insert(Metrics *metrics, uint32_t owner, const s
 
 enum node_status insert_node(Metrics *metrics, uint32_t owner, const struct node_wish *wish, struct node_at *at,
                              bool *inserted) {
-    const char *what = wish->key.family == NO_FAMILY ? "a metric" : "a series";
+    if (nodes_bytes(wish) > nodes_most_bytes()) return refuse_too_long(metrics, wish);
     switch (find_or_insert(metrics, owner, wish, at, inserted)) {
     case NODES_OK: return NODES_OK;
-    case NODES_TOO_LONG:
-        add_relaxed(&room_of(metrics)->refused, 1);
-        return refuse(metrics, wish->key.family == NO_FAMILY ? "a metric with so long a description"
-                                                             : "a series with so long label values");
     case NODES_DAMAGED:
         raise_error(metrics->state, ERROR_DAMAGED_SEGMENT, "the table of series is damaged: its chains lead nowhere");
         return NODES_DAMAGED;
-    default: return refuse(metrics, what);
+    default: return refuse_full(metrics, wish);
     }
 }
 
@@ -186,7 +168,7 @@ static PyObject *metrics_declare(PyObject *self, PyObject *arguments) {
         nodes_remove(nodes_of(metrics), at);
         status = insert_node(metrics, owner, &wish, &at, &inserted);
     }
-    if (status == NODES_FULL) result = Py_NewRef(Py_None);
+    if (status == NODES_FULL || status == NODES_TOO_LONG) result = Py_NewRef(Py_None);
     else if (status == NODES_OK) {
         PyObject *found = text_object(nodes_of(metrics), at);
         result = found ? Py_BuildValue("(IN)", at.index, found) : NULL;

@@ -13,6 +13,7 @@ typedef struct {
     struct metrics *metrics;
     bool strict; /* a series that there is no room for is an error */
     bool warned; /* that there is no room */
+    bool warned_too_long;
     struct {
         uint64_t freed;
         uint32_t bytes;
@@ -45,8 +46,8 @@ static inline int check_metrics(const Metrics *metrics) { return metrics->store 
 /* The owner that this process claims nodes as; it enters the process table for that. 0, with an exception: it cannot. */
 uint32_t owner_of(const Metrics *metrics);
 
-/* Find or insert a node. Says OK, or FULL when it was refused: it is counted, and warned of once, unless that is an error. Any
- * other status comes with an exception. No Python code runs before it is OK. */
+/* Find or insert a node. Says OK, or FULL or TOO_LONG when it was refused: it is counted, and warned of once, unless that is an
+ * error. Any other status comes with an exception. No Python code runs before it is OK. */
 enum node_status insert_node(Metrics *metrics, uint32_t owner, const struct node_wish *wish, struct node_at *at,
                              bool *inserted);
 

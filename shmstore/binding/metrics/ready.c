@@ -146,7 +146,7 @@ static int bind(Series *series) {
     else if (status == NODES_FULL && series->metrics == home) series->freed = home->last.freed;
     PyMem_Free((void *)earlier.cells);
     Py_XDECREF((PyObject *)earlier.metrics);
-    return status == NODES_OK ? 1 : status == NODES_FULL ? 0 : -1;
+    return status == NODES_OK ? 1 : status == NODES_FULL || status == NODES_TOO_LONG ? 0 : -1;
 }
 
 int make_ready(Series *series) {

@@ -56,8 +56,14 @@ _HEADER_COLUMNS = (
         tone=lambda a: Tone.GOOD if a else None,
     ),
 )
+
+
+def _of_at_least(counted: dict[str, int]) -> str:
+    return f"{units.count(counted['used'])} of at least {units.count(counted['limit'])}"
+
+
 _METRICS_COLUMNS = (
-    Column("series", "series", _of),
+    Column("series", "series", _of_at_least),
     Column("declarations", "declarations", units.count),
     Column("nodes", "nodes", _of),
     Column("exemplars", "exemplars", _of),

@@ -41,6 +41,18 @@ static bool has_its_parts(const struct nodes *nodes, uint32_t index) {
     return !load_relaxed(&walk.node->more);
 }
 
+/* Is its key what its identity was made of? */
+static bool has_its_key(const struct nodes *nodes, struct node_at at) {
+    const struct node *node = nodes_at(nodes, at.index);
+    const uint64_t identity = load_relaxed(&node->identity);
+    const uint32_t key_bytes = node_key_bytes(load_relaxed(&node->sizes));
+    char text[(MOST_PARTS + 1) * REST_BYTES];
+    const int64_t bytes = nodes_text(nodes, at, text, sizeof text);
+    if (bytes < key_bytes || bytes > (int64_t)sizeof text) return bytes < 0; /* it was changed meanwhile */
+    const struct node_key key = {family_of(identity), (uint32_t)(identity >> 24) & 0xffff, text, key_bytes};
+    return identity_of(&key) == identity;
+}
+
 /* Are all cells of the generation of the node, or part, in which they lie? */
 static bool has_its_cells(const struct nodes *nodes, struct node_at at) {
     const uint32_t count = node_cells(load_relaxed(&nodes_at(nodes, at.index)->sizes));
@@ -66,6 +78,7 @@ static const char *fault_of(const struct nodes *nodes, uint32_t index, uint64_t 
         if (!is_in_its_chain(nodes, index, left)) return "is live, and not in its chain";
         if (!has_its_parts(nodes, index)) return "has other parts than its sizes say";
         if (!has_its_cells(nodes, (struct node_at){index, word})) return "has a cell of another generation";
+        if (!has_its_key(nodes, (struct node_at){index, word})) return "has another key than its identity says";
         return NULL;
     case NODE_REMOVED: return NULL; /* on its way */
     case NODE_PART: return is_part_of(nodes, index, node_subject(word)) ? NULL : "is part of a node that has it not";

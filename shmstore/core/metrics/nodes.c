@@ -49,9 +49,15 @@ static bool was_inserted(const struct nodes *nodes, uint32_t index, uint64_t cla
     return load_relaxed(&nodes_at(nodes, index)->word) != claimed;
 }
 
+uint64_t nodes_bytes(const struct node_wish *wish) {
+    return (uint64_t)(wish->cells - 1) * sizeof(struct wide) + wish->text_bytes;
+}
+
+uint64_t nodes_most_bytes(void) { return (uint64_t)(MOST_PARTS + 1) * REST_BYTES; }
+
 enum node_status nodes_insert(const struct nodes *nodes, uint32_t owner, const struct node_wish *wish,
                               struct node_at *found, bool *inserted) {
-    const uint64_t bytes = (uint64_t)(wish->cells - 1) * sizeof(struct wide) + wish->text_bytes;
+    const uint64_t bytes = nodes_bytes(wish);
     const uint64_t parts = bytes ? (bytes - 1) / REST_BYTES : 0;
     *inserted = false;
     if (wish->key.length > UINT16_MAX || wish->cells > UINT16_MAX || parts > MOST_PARTS) return NODES_TOO_LONG;

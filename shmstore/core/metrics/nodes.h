@@ -100,6 +100,10 @@ static inline struct node *nodes_at(const struct nodes *nodes, uint32_t index) {
     return (struct node *)(void *)(nodes->memory + nodes->geometry->nodes_offset) + index;
 }
 
+/* How many bytes the text and the cells beyond the first take, and how many of them a node and its parts hold. */
+uint64_t nodes_bytes(const struct node_wish *wish);
+uint64_t nodes_most_bytes(void);
+
 /* Find a live node by its key. Never writes. */
 enum node_status nodes_find(const struct nodes *nodes, const struct node_key *key, struct node_at *found);
 

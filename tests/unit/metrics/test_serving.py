@@ -15,6 +15,8 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from shmstore import metrics
 
@@ -50,14 +52,14 @@ def of_wsgi(app: Any, method: str, query: str, headers: dict[str, str]) -> Answe
     return (*started[0], body)
 
 
-def of_asgi(app: Any, method: str, query: str, headers: dict[str, str]) -> Answer:
+def of_asgi(app: Any, method: str, query: str, headers: dict[str, str], path: str = "/") -> Answer:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "query_string": query.encode(), "headers": pairs}
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": pairs}
     asyncio.run(app(scope, None, send))
     names = {name.title(): value for name, value in ((n.decode(), v.decode()) for n, v in sent[0]["headers"])}
     return sent[0]["status"], names, sent[1]["body"]
@@ -131,6 +133,18 @@ def test_compression_can_be_turned_off(registry: metrics.CollectorRegistry) -> N
     assert "Content-Encoding" not in headers and b"load 0.5" in body
     asgi = metrics.make_asgi_app(registry, disable_compression=True)
     assert of_asgi(asgi, "GET", "", {"Accept-Encoding": "gzip"})[2] == body
+
+
+def test_a_route_of_starlette_answers_where_it_is(registry: metrics.CollectorRegistry) -> None:
+    app = Starlette(routes=[Route("/metrics", metrics.make_asgi_app(registry))])
+
+    def ask(method: str, **headers: str) -> Answer:
+        return of_asgi(app, method, "name[]=load", headers, path="/metrics")
+
+    status, headers, body = ask("GET", accept=PROMETHEUS)
+    assert (status, headers["Content-Type"]) == (200, OPENMETRICS) and b"load 0.5" in body and b"orders" not in body
+    assert b"load 0.5" in gzip.decompress(ask("GET", **{"accept-encoding": "gzip"})[2])
+    assert [ask(method)[0] for method in ("HEAD", "OPTIONS", "POST")] == [200, 200, 405]
 
 
 def test_names_choose_samples(ask: Ask) -> None:

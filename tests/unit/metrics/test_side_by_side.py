@@ -1,7 +1,7 @@
 """The same program on prometheus_client and on ours: the same samples, the same lines."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import prometheus_client
@@ -220,3 +220,24 @@ def test_created_lines_are_left_out_where_that_is_asked_for() -> None:
     finally:
         metrics.enable_created_metrics()
     assert b"s_created" in metrics.generate_latest(registry)
+
+
+@pytest.mark.parametrize("library", [metrics, prometheus_client])
+def test_of_a_generator_only_the_making_is_seen(library: Any) -> None:
+    registry = library.CollectorRegistry()
+    fails, busy = library.Counter("fails", "F", registry=registry), library.Gauge("busy", "B", registry=registry)
+    seconds = library.Summary("seconds", "S", registry=registry)
+    names = ("fails_total", "busy", "seconds_count")
+
+    @fails.count_exceptions()
+    @busy.track_inprogress()
+    @seconds.time()
+    def numbers() -> Iterator[list[float | None]]:
+        yield [registry.get_sample_value(name) for name in names]
+        raise KeyError
+
+    generator = numbers()
+    assert next(generator) == [0, 0, 1]
+    with pytest.raises(KeyError):
+        next(generator)
+    assert registry.get_sample_value("fails_total") == 0
