@@ -1,6 +1,5 @@
 """Events, printed as they come: one form for every verb that lists some."""
 
-import json
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -15,7 +14,11 @@ _BATCH_EVENTS = 500
 def _shown(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex(" ")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    import json  # only whoever has such events pays for it
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 COLUMNS = (

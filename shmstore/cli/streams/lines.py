@@ -1,6 +1,5 @@
 """Events as lines of JSON: each its data, or an object with all of it."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
@@ -46,6 +45,8 @@ def lines_of(file: BinaryIO) -> Iterator[Line]:
 
 
 def _decoded(text: bytes) -> Any:
+    import json  # only whoever appends pays for it
+
     try:
         return json.loads(text.decode(), parse_constant=_refuse)
     except UnicodeDecodeError as error:
