@@ -1,5 +1,6 @@
 """Expositions of metrics that several processes share: one answer from any of them, and what the dead left."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.helpers.processes import Child, eventually, shared_numbers
 
 def alone(action: Callable[[], None]) -> None:
     """Run it in a process of its own, as metrics are configured once a process."""
+    gc.collect()  # instruments of other tests would move as well
     with Child(action) as child:
         assert child.wait() == 0
 
