@@ -307,7 +307,7 @@ CASE(what_makes_a_header_foreign_or_of_another_version_is_told) {
     header.abi_major++;
     expect_equal(open_with(&s, &header, &found), HEADER_OTHER_ABI);
     header = s.header;
-    header.incompatible = FEATURE_METRICS << 1;
+    header.incompatible = FEATURE_STREAMS << 1;
     expect_equal(open_with(&s, &header, &found), HEADER_OTHER_ABI);
     header = s.header;
     header.abi_minor++, header.compatible = UINT64_MAX, seal(&header);

@@ -1,7 +1,6 @@
 """The rules of those that use the log of streams.py: discarding, claiming, deciding and reading."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tests.core.models.stream_threads import UsedStreams
 from tests.core.models.stream_users import Append, Decision
@@ -301,7 +300,7 @@ class TruncatesByStore(UsedStreams):
     """What was given up stays so."""
 
     def truncate(self, stream: int, to: int) -> Program:
-        seen: Any = yield load_relaxed("", truncated_of(stream))
+        seen = yield load_relaxed("", truncated_of(stream))
         if seen < to:
             yield store_relaxed("streams_truncate:raise", truncated_of(stream), to)
 
