@@ -133,9 +133,9 @@ def follow(cursor: _core.Cursor) -> None:
         take().send(None)
 
 
-def refuse_metrics(core: _core.Store) -> None:
+def refuse_room(room: Callable[[], object]) -> None:
     with pytest.raises(WrongKind):
-        core.metrics_room()
+        room()
 
 
 def refuse_pickling(what: object) -> None:
@@ -193,7 +193,8 @@ CALLS: dict[str, Call] = {
     "Store.header": lambda s: s.core.header(),
     "Store.plan": lambda s: s.core.plan(),
     "Store.totals": lambda s: s.core.totals(),
-    "Store.metrics_room": lambda s: refuse_metrics(s.core),
+    "Store.metrics_room": lambda s: refuse_room(s.core.metrics_room),
+    "Store.streams_room": lambda s: refuse_room(s.core.streams_room),
     "Store.places": lambda s: s.core.places(),
     "Store.check": lambda s: s.core.check(),
     "Store.enter": lambda s: s.core.enter(),
