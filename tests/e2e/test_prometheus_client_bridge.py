@@ -44,14 +44,14 @@ print(generate_latest(registry).decode())
 """
 
 KILLED = """
-import mmap, os, signal, struct, time
+import mmap, os, signal, time
 from prometheus_client import Counter, Gauge, Histogram, REGISTRY, generate_latest
 
 WORKERS = 10
 requests = Counter("requests_total", "Requests", ["worker"])
 latency = Histogram("latency_seconds", "Latency", buckets=(1, 2, 3))
 busy = Gauge("busy", "At work", multiprocess_mode="livesum")
-returned = mmap.mmap(-1, 8 * WORKERS)
+returned = memoryview(mmap.mmap(-1, 8 * WORKERS)).cast("Q")  # each number is written as a whole
 
 
 def work(worker):
@@ -59,11 +59,11 @@ def work(worker):
     for number in range(1, 10**9):
         requests.labels(worker).inc()
         latency.observe(2)
-        struct.pack_into("Q", returned, 8 * worker, number)
+        returned[worker] = number
 
 
 def kill(worker, pid):
-    while not struct.unpack_from("Q", returned, 8 * worker)[0]:
+    while not returned[worker]:
         time.sleep(0.001)
     time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
@@ -80,7 +80,7 @@ for worker in range(WORKERS):
         kill(*living.pop(0))
 for worker, pid in living:
     kill(worker, pid)
-for worker, (number,) in enumerate(struct.iter_unpack("Q", returned[:])):
+for worker, number in enumerate(returned):
     print(f'returned{{worker="{worker}"}} {number}')
 print(generate_latest(REGISTRY).decode())
 """

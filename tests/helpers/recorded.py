@@ -140,7 +140,7 @@ class Recording:
             assert eventually(lambda: all(self._attached))  # else one does it all before the others are there
             self._begun[0] = 1
             while self._left[0] > 0:
-                time.sleep(self._dice.random() * 0.04)
+                time.sleep(self._dice.random() * 0.01)
                 self._disturb()
             assert {process.wait() for process in self._processes} == {0}
             self.violations = self._store.check()

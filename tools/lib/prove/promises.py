@@ -65,7 +65,7 @@ _TEXT = """
   refused ≥ 300, traces = 0
   each way to append refused at each field and row: keys, tickets and bytes are as before
 26 what streams tell has one order that explains it, whoever dies or stands still
-  calls ≥ 800_000 (a sample: 80_000), kills ≥ 200 (a sample: 20), anomalies = 0, planted ≥ 1_000, missed = 0
+  calls ≥ 800_000 (a sample: 80_000), kills ≥ 200 (a sample: 10), anomalies = 0, planted ≥ 1_000, missed = 0
   versions, expectations, ids, batches and readings of 4 to 8 processes, held against the order of positions
 27 an append to a stream is there once or not at all, whoever dies or stands still at any instruction
   deaths ≥ 20_000 (a sample: 2_000), standstills ≥ 20_000 (a sample: 2_000), errors_found ≥ 15, violations = 0
