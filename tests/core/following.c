@@ -1,4 +1,5 @@
 /* Following streams: who waits is woken by an append, whenever it comes; and what comes next in the order of a log. */
+#define _GNU_SOURCE
 #include "streams_world.h"
 
 #include "core/streams/follow.h"
