@@ -17,7 +17,8 @@ from weakref import WeakValueDictionary
 
 from shmstore import _core
 from shmstore.metrics.checks import Settings
-from shmstore.metrics.declaration import MODES, Declaration, unpacked
+from shmstore.metrics.declaration import KINDS, MODES, Declaration, unpacked
+from shmstore.metrics.registry import sample_names
 from shmstore.metrics.text import plain_name
 
 
@@ -146,14 +147,36 @@ class Memory:
         if (found := home.declare(text, len(key))) is None:
             return None, text
         family, stored = found
+        if stored == text and is_shared and b"\0" not in key:
+            self._check_names(home, family, ours)
         if stored is not None and stored != text:
             first, _ = unpacked(stored, len(key))
             if difference := first.differences(ours):
                 raise ValueError(
                     f"the {ours.kind} {ours.name!r} is declared already, with {difference}: all processes that share "
-                    "metrics declare them alike; give this one another name"
+                    "metrics declare them alike; give this one another name, or, if the program was changed, remove "
+                    "the segment (shmstore-inspect rm) and start all processes anew"
                 )
         return family, text
+
+    def _check_names(self, home: _core.Metrics, family: int, ours: Declaration) -> None:
+        """No other metric of the default registry, of whichever process, may have samples of these names."""
+        names = set(sample_names(ours.name, ours.kind))
+        own = None
+        clash = ""
+        for index, word, _, _, text, _ in home.series(None):
+            key, _, rest = text.partition(b"\x01")  # the version of what follows
+            if index == family:
+                own = index, word
+            elif b"\0" not in key and rest and (kind := _KIND_OF.get(rest[0])):
+                clash = clash or min(names.intersection(sample_names(key.decode(), kind)), default="")
+        if clash and own is not None:
+            if not home.series(family):  # it is new: nothing half-made remains
+                home.remove(*own)
+            raise ValueError(
+                f"the {ours.kind} {ours.name!r} has samples named {clash!r}, and so has another metric that was "
+                "declared already, perhaps by another process; give this one another name"
+            )
 
     def _place(self, instrument: Placed, key: bytes, family: int | None, text: bytes) -> None:
         ours = instrument.declaration
@@ -223,6 +246,8 @@ def _write(
 def _ascending(families: Iterable[int | None]) -> "array[int]":
     return array("I", sorted(family for family in families if family is not None))
 
+
+_KIND_OF = {number: kind for kind, number in KINDS.items()}
 
 _SET = ("info", "stateset")
 """Kinds that are set as a whole: the latest counts."""

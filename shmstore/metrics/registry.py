@@ -16,6 +16,11 @@ _SUFFIXES: Final = {
 }
 
 
+def sample_names(name: str, kind: str) -> list[str]:
+    """What the samples of a family may be called, and the family itself."""
+    return [name + suffix for suffix in ("", *_SUFFIXES.get(kind, ()))]
+
+
 class Collector(Protocol):
     """Whatever yields families when it is asked."""
 
@@ -92,7 +97,7 @@ class CollectorRegistry:
     def _names_of(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
         families = describe() if describe else ()
-        return [family.name + suffix for family in families for suffix in ("", *_SUFFIXES.get(family.type, ()))]
+        return [name for family in families for name in sample_names(family.name, family.type)]
 
     def collectors(self) -> list[Any]:
         """In the order in which they were registered; what the target is comes first."""

@@ -318,6 +318,28 @@ def test_a_gauge_with_a_pid_of_its_own_has_no_other(name: str) -> None:
     alone(action)
 
 
+def test_samples_of_one_name_are_refused_in_another_process_too(name: str) -> None:
+    def first() -> None:
+        metrics.configure(name, series=100)
+        metrics.Counter("m", "M").inc()
+        metrics.Histogram("n", "N").observe(1)
+
+    def second() -> None:
+        metrics.configure(name, series=100)
+        for taken in ("m_total", "n_count", "n_bucket"):
+            with pytest.raises(ValueError, match=f"has samples named '{taken}', and so has another metric"):
+                metrics.Gauge(taken, "G")
+        assert not any("_total" in of for of in metrics.REGISTRY._names_to_collectors if of.startswith("m"))
+        metrics.Gauge("m_total", "G", registry=metrics.CollectorRegistry()).set(1)  # apart
+        metrics.Counter("m", "M").inc()
+        metrics.Gauge("n_sums", "G").set(2)
+        shown = metrics.generate_latest().decode()
+        assert shown.count("# TYPE m_total") == 1 and "\nm_total 2.0\n" in shown and "n_sums" in shown
+
+    for action in (first, second):
+        alone(action)
+
+
 def test_a_declaration_that_clashes_keeps_everything_where_it_was(name: str) -> None:
     def first() -> None:
         metrics.configure(name, series=100)
