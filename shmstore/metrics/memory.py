@@ -169,7 +169,7 @@ class Memory:
             if index == family:
                 own = index, word
             elif b"\0" not in key and rest and (kind := _KIND_OF.get(rest[0])):
-                clash = clash or min(names.intersection(sample_names(key.decode(), kind)), default="")
+                clash = clash or min(names.intersection(sample_names(key.decode(errors="replace"), kind)), default="")
         if clash and own is not None:
             if not home.series(family):  # it is new: nothing half-made remains
                 home.remove(*own)
