@@ -73,6 +73,8 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected) {
 
 static const char *const called[PIECES] = {"type", "event_id", "metadata", "data"};
 
+static bool is_given(const PyObject *value) { return value && value != Py_None; }
+
 static int refuse_text(const Streams *streams, const char *what, PyObject *value) {
     PyObject *cause, *text;
     if (!take_error(&cause)) return -1;
@@ -95,7 +97,6 @@ static int put_text(const Streams *streams, const char *what, PyObject *value, s
 /* A type or an id: a str of so many bytes. */
 static int put_label(const Streams *streams, int part, PyObject *value, struct piece *piece, struct held *held,
                      size_t most) {
-    if (!value || value == Py_None) return 0;
     if (!PyUnicode_Check(value) && part == 1) {
         held->pieces[part] = value = PyObject_CallFunctionObjArgs(streams->id_text, value, NULL);
         if (!value) return -1;
@@ -118,7 +119,7 @@ static int put_label(const Streams *streams, int part, PyObject *value, struct p
 static int put_payload(const Streams *streams, int part, PyObject *value, struct piece *piece, struct held *held,
                        enum payload *payload) {
     *payload = PAYLOAD_NONE;
-    if (!value || value == Py_None) return 0;
+    if (!is_given(value)) return 0;
     if (Py_TYPE(value) == &PyBytes_Type) {
         *payload = PAYLOAD_BYTES;
         piece->bytes = PyBytes_AsString(value);
@@ -153,8 +154,8 @@ int make_wish(const Streams *streams, const struct given *given, struct event_wi
     const uint32_t most = streams->store->handle.geometry.options.data_bytes;
     struct piece *pieces = wish->pieces;
     *wish = (struct event_wish){.flags = 0};
-    if (put_label(streams, 0, given->type, &pieces[0], held, MAX_EVENT_TYPE_BYTES) ||
-        put_label(streams, 1, given->event_id, &pieces[1], held, MAX_EVENT_ID_BYTES) ||
+    if ((is_given(given->type) && put_label(streams, 0, given->type, &pieces[0], held, MAX_EVENT_TYPE_BYTES)) ||
+        (is_given(given->event_id) && put_label(streams, 1, given->event_id, &pieces[1], held, MAX_EVENT_ID_BYTES)) ||
         put_payload(streams, 2, given->metadata, &pieces[2], held, &metadata) ||
         put_payload(streams, 3, given->data, &pieces[3], held, &data))
         return -1;

@@ -193,7 +193,7 @@ PyObject *stream_append_events(PyObject *self, PyObject *arguments) {
         Py_DECREF(items);
         return raise_status(stream, STREAM_TOO_MANY, (uint32_t)count);
     }
-    struct held *held = PyMem_Calloc((size_t)count + 1, sizeof *held);
+    struct held *held = PyMem_Malloc(((size_t)count + 1) * sizeof *held);
     struct event_wish *wishes = PyMem_Malloc(((size_t)count + 1) * sizeof *wishes);
     uint64_t *versions = PyMem_Malloc(((size_t)count + 1) * sizeof *versions);
     Py_ssize_t made = 0;
@@ -201,6 +201,7 @@ PyObject *stream_append_events(PyObject *self, PyObject *arguments) {
     if (failed) PyErr_NoMemory();
     for (; !failed && made < count; made++) {
         struct given given;
+        held[made] = (struct held){{NULL}};
         take_item(streams, PyTuple_GetItem(items, made), &given);
         failed =
             make_wish(streams, &given, &wishes[made], &held[made]) || note_id(streams, ids, &wishes[made].pieces[1]);

@@ -61,6 +61,11 @@ static bool is_as_expected(const struct attempt *a, uint64_t deleted) {
     }
 }
 
+static bool is_known(const struct attempt *a, uint32_t i) {
+    const uint64_t hash = load_relaxed(&log_slot(a->log, a->claimed[i])->id_hash);
+    return chains_find(a->log, a->moment.tail, a->number, &a->events[i].pieces[1], hash, &a->versions[i]);
+}
+
 /* Which of the events are there already, and is the stream as expected? */
 static enum decision decide(struct attempt *a, enum stream_status *status) {
     a->newest = load_acquire(&a->stream->newest.low);
@@ -68,10 +73,8 @@ static enum decision decide(struct attempt *a, enum stream_status *status) {
     const uint64_t deleted = load_acquire(&a->stream->deleted);
     a->new_events = 0;
     for (uint32_t i = 0; i < a->count; i++) {
-        const struct piece *id = &a->events[i].pieces[1];
-        const uint64_t hash = load_relaxed(&log_slot(a->log, a->claimed[i])->id_hash);
-        const bool known = id->count && chains_find(a->log, a->moment.tail, a->number, id, hash, &a->versions[i]);
-        if (!known) a->versions[i] = a->newest + a->new_events++;
+        const bool has_id = a->events[i].pieces[1].count;
+        if (!has_id || !is_known(a, i)) a->versions[i] = a->newest + a->new_events++;
     }
     *status = STREAM_DONE;
     if (deleted == STREAM_CLOSED) *status = a->kind == EVENT ? STREAM_DELETED : STREAM_DONE;
@@ -91,7 +94,6 @@ static enum decision make_way(struct attempt *a) {
         const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
         const uint32_t slot = seen ? linked_slot(seen) : NO_SLOT;
         a->replaced[i] = NO_SLOT;
-        if (a->new_events > 1) fetch_replaced(a->log, ticket + AHEAD);
         if (slot >= a->log->geometry->log_slots) continue;
         if (!slot_has(load_acquire(&log_slot(a->log, slot)->word), ticket - a->log->geometry->slots)) continue;
         a->replaced[i] = slot;
@@ -180,6 +182,7 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     const uint32_t owner = processes_owner(&handle->processes) & OWNER_MASK,
                    number = streams_log_of(streams, a->number);
     const struct log_view log = streams_log(streams, number);
+    const uint64_t tail = load_relaxed(&log.log->tail); /* or near it */
     struct spares *spares = &streams->spares[number];
     uint32_t few[2 * FEW], *slots = few;
     if (!owner) return STREAM_NOT_ENTERED;
@@ -198,6 +201,7 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     case SLOTS_OK:
         for (uint32_t i = 0; i < a->count; i++) {
             if (i + AHEAD < a->count) fetch_slot(&log, a->claimed[i + AHEAD], 0);
+            if (a->count > 1) fetch_replaced(&log, tail + i);
             fill(a, i);
         }
         status = attempt(a, answer);
