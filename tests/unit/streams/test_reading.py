@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shmstore import Event, InvalidOption, NewEvent, Stream, StreamTruncated
+from shmstore import Event, InvalidOption, NewEvent, Stream, StreamStore, StreamTruncated
 from shmstore.streams.reading import BLOCK
 from tests.unit.streams.conftest import Make
 
@@ -61,6 +61,25 @@ def test_single_events(stream: Stream) -> None:
     assert isinstance(first, Event) and first.data == "a"
     assert isinstance(last, Event) and last.data == "c"
     assert stream.at(3) is None
+
+
+def test_the_newest_event_is_found_while_newer_ones_come(streams: StreamStore) -> None:
+    class Busy(Stream):
+        """Another process appends whenever this one looks."""
+
+        __slots__ = ()
+
+        def block(self, first: int, count: int, /) -> list[Event] | int:
+            if self.version < 3:
+                self.append(self.version)
+            return super().block(first, count)
+
+    stream = streams._streams.stream(Busy, "a")
+    stream.store = streams
+    stream.append("first")
+    stream.retain(events=1)
+    last = stream.last()
+    assert last is not None and last.version == stream.version == 3
 
 
 @pytest.mark.parametrize(
