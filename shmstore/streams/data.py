@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidEvent
+from shmstore.streams.event import NewEvent
 
 _KEYS = (str, int, float, bool, type(None))
 
@@ -19,8 +20,12 @@ def encoded(value: Any, part: str) -> bytes:
     """A value as JSON, in UTF-8; `part` is what messages call it.
 
     A date, time, UUID or Decimal becomes text, and a dataclass an object. Raises InvalidEvent, which says where in the
-    value is what JSON does not have.
+    value is what JSON does not have, and for a NewEvent, which would become a list.
     """
+    if isinstance(value, NewEvent):
+        raise InvalidEvent(
+            f"{part} is a NewEvent, which append_many takes, in a list; append takes what is in it by name"
+        )
     try:
         return "".join(_encoder()(value, 0)).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -74,7 +79,13 @@ def _wrong(value: Any, where: str) -> str | None:
         return f"{where} is {shown(value)}, which UTF-8 cannot hold" if _is_torn(value) else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{where} is {value}"
-    if value is None or isinstance(value, int):
+    if value is None:
+        return None
+    if isinstance(value, int):
+        try:
+            int.__repr__(value)
+        except ValueError as error:  # more digits than this Python writes
+            return f"{where} is {shown(value)} ({error})"
         return None
     if isinstance(value, dict):
         keys = (f"{where} has the key {shown(key)}" for key in value if not isinstance(key, _KEYS) or _wrong(key, ""))

@@ -1,6 +1,6 @@
 """One stream: appending to it, reading it, and what is kept of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import reduce
 from operator import getitem
@@ -13,7 +13,7 @@ from shmstore.errors import DamagedSegment
 from shmstore.public import public
 from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
 from shmstore.streams.columns import EventColumn, Fields, asked_columns, asked_fields, table_of
-from shmstore.streams.event import ANY, ExpectedVersion
+from shmstore.streams.event import ANY, ExpectedVersion, NewEvent
 from shmstore.streams.following import StreamFollower, follow_stream
 from shmstore.streams.position import Missed, Place
 from shmstore.streams.reading import Missing, Reading
@@ -76,8 +76,10 @@ class Stream(_core.Stream):
 
         Each is a NewEvent, or its data alone. Readers see all of them at once. Those whose id the stream has already
         are left out, and get the version that is there. All else is as for `append`; a batch may not have an id twice,
-        nor more events than a partition keeps (InvalidEvent).
+        nor more events than a partition keeps (InvalidEvent). An empty one does nothing, whatever is expected.
         """
+        if isinstance(events, NewEvent | Mapping | bytes | bytearray | memoryview):
+            raise refused("events", events, "several events, as [event]")
         return self.append_events(events, expected_version)
 
     # -- reading

@@ -30,7 +30,7 @@ ROOMS = (
     ("reading", "gap selection waiting, detached, cursor"),
     ("questions", "aggregates, source, groups, windows, questions, snapshot, query"),
     ("events", "append reach, statistics, options, builder view, store, series"),
-    ("streams", "columns data event options position, reading, following, stream, store"),
+    ("streams", "columns event options position, data reading, following, stream, store"),
     (
         "metrics",
         "routes text, checks, families, registry timing declaration, memory, configure instrument, "

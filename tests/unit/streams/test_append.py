@@ -177,6 +177,22 @@ def test_a_batch_is_appended_whole_or_not_at_all(streams: StreamStore, batch: An
     assert not stream.exists and stored(streams) == before
 
 
+@pytest.mark.parametrize("events", [NewEvent("a", type="A"), {"a": 1}, b"ab", bytearray(b"ab"), memoryview(b"ab")])
+def test_one_event_is_no_batch(stream: Stream, events: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"events is .*; expected several events, as \[event\]"):
+        stream.append_many(events)
+    assert stream.append_many([events]) == [0]
+
+
+def test_a_new_event_is_no_data(stream: Stream) -> None:
+    event = NewEvent("a", type="A")
+    with pytest.raises(InvalidEvent, match="data is a NewEvent, which append_many takes, in a list"):
+        stream.append(event)
+    with pytest.raises(InvalidEvent, match="event 0 of the batch: metadata is a NewEvent"):
+        stream.append_many([NewEvent("a", metadata=event)])
+    assert stream.version == -1
+
+
 def test_a_batch_may_fill_a_partition(stream: Stream) -> None:
     assert stream.append_many(range(100)) == list(range(100))
     assert stream.append_many(range(100)) == list(range(100, 200))

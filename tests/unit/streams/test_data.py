@@ -72,6 +72,8 @@ def test_subclasses_are_what_they_stand_for(value: Any) -> None:
         ({"a": {1, 2}}, r"data\['a'\] is \{1, 2\} \(set\)"),
         ({(1, 2): 1}, r"data has the key \(1, 2\)"),
         (["\ud800"], r"data\[0\] is '\\ud800', which UTF-8 cannot hold"),
+        ({"a": [1, 10**5000]}, r"data\['a'\]\[1\] is an int of .* \(Exceeds the limit"),
+        ([{10**5000: 1}], r"data\[0\] has the key an int of"),
     ],
 )
 def test_what_json_does_not_have_is_refused(value: Any, said: str) -> None:
