@@ -148,13 +148,13 @@ class StoreFollower(Follower[T]):
         return self.position
 
 
-def instead_of_versions(stream: str, missing: Literal["raise", "report"]) -> Instead:
+def instead_of_versions(stream: _core.Stream, missing: Literal["raise", "report"]) -> Instead:
     """What a follower of a stream gives for missing versions."""
 
     def instead(_place: int, first: int, held: int) -> Missed:
         if missing == "raise":
             raise versions_missing(stream, first, held, held)
-        return Missed(stream, range(first, held))
+        return Missed(stream.name, range(first, held))
 
     return instead
 
@@ -184,7 +184,7 @@ def follow_stream(
     core = stream.streams.follower(
         stream,
         [next_version],
-        missed=instead_of_versions(stream.name, missing),
+        missed=instead_of_versions(stream, missing),
         stops=missing == "raise",
         bounded=False,
         fresh=fresh,

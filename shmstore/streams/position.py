@@ -108,16 +108,22 @@ def _count(numbers: range) -> int:
     return (numbers.stop - numbers.start) // numbers.step
 
 
-def versions_missing(stream: str, first: int, end: int, held: int) -> StreamTruncated:
+def versions_missing(
+    stream: _core.Stream, first: int, end: int, held: int, *, backwards: bool = False
+) -> StreamTruncated:
     """The error for versions [first, end) of a stream, whose first version that is there is `held`."""
     what = f"version {first} is" if end == first + 1 else f"versions {first} to {end - 1} are"
+    instead = "with a smaller limit=" if backwards else f"from there (from_={held})"
+    if held > stream.state().lost:
+        why = "what came before was truncated or deleted, or the stream retains no more"
+    else:
+        why = "to keep more, give the store more capacity or the stream a reserve"
     return StreamTruncated(
-        stream,
+        stream.name,
         first,
         held,
-        f"{what} not there any more in stream {stream!r}, which begins with version {held}; read from there "
-        f"(from_={held}) or with missing='report'; to keep more, give the store more capacity or the stream a "
-        "reserve",
+        f"{what} not there any more in stream {stream.name!r}, which begins with version {held}; read {instead} or "
+        f"with missing='report'; {why}",
     )
 
 

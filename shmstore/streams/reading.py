@@ -35,7 +35,7 @@ class Reading(Iterable[_core.Event]):
         self.missing = []
         if not backwards and missing == "raise":
             held = stream.block(from_ or 0, 0)
-            if isinstance(held, int):
+            if isinstance(held, int) and limit != 0:
                 self._miss(from_ or 0, held, held)
 
     def __iter__(self) -> Iterator[_core.Event]:
@@ -48,16 +48,16 @@ class Reading(Iterable[_core.Event]):
     def _oldest_first(self) -> Iterator[_core.Event]:
         end = self._stream.version + 1
         at = self._from or 0
-        if self._limit is not None:
-            end = min(end, at + self._limit)
-        while at < end:
-            found = self._stream.block(at, min(BLOCK, end - at))
+        left = end if self._limit is None else self._limit
+        while at < end and left:
+            found = self._stream.block(at, min(BLOCK, end - at, left))
             if isinstance(found, int):
                 self._miss(at, min(found, end), found)
                 at = found
             else:
                 yield from found
                 at += len(found)
+                left -= len(found)
 
     def _newest_first(self) -> Iterator[_core.Event]:
         newest = self._stream.version
@@ -78,7 +78,7 @@ class Reading(Iterable[_core.Event]):
     def _miss(self, first: int, end: int, held: int) -> None:
         """Versions from `first` up to `end` are gone; the first that is there is `held`."""
         if self._missing == "raise":
-            raise versions_missing(self._stream.name, first, end, held)
+            raise versions_missing(self._stream, first, end, held, backwards=self._backwards)
         self.missing.append(range(first, end))
 
 

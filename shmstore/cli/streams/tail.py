@@ -1,6 +1,7 @@
 """`streams tail`: the newest events of a stream, or those from a version on, and those to come."""
 
 import argparse
+from itertools import takewhile
 
 from shmstore.cli import units
 from shmstore.cli.exits import OK
@@ -40,16 +41,18 @@ def run(args: argparse.Namespace, out: Output) -> int:
         stream.block(0, 0)  # raises StreamDeleted
         end = state.versions
         first = max(state.first, end - args.lines) if args.from_ is None else args.from_
-        _print(stream.read(first, max(0, end - first), missing="report"), printer, out)
+        _print(stream.read(first, missing="report"), end, printer, out)
         if args.follow:
             _follow(streams, stream, max(first, end), printer, out)
     return OK
 
 
-def _print(reading: Reading, printer: EventPrinter, out: Output) -> None:
-    printer.print(reading)
+def _print(reading: Reading, end: int, printer: EventPrinter, out: Output) -> None:
+    """Print the events before version `end`, and tell which are missing."""
+    printer.print(takewhile(lambda event: event.version < end, reading))
     for gone in reading.missing:
-        _tell(gone, out)
+        if gone.start < end:
+            _tell(range(gone.start, min(gone.stop, end)), out)
 
 
 def _tell(gone: range, out: Output) -> None:

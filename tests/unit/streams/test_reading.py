@@ -1,6 +1,7 @@
 """Reading a stream: from where to where, in which order, and what is told of versions that are gone."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -172,6 +173,37 @@ def test_truncated_versions_cannot_be_read(stream: Stream) -> None:
     stream.truncate(before=100)
     assert (stream.first_version, stream.last()) == (4, None)
     assert stream.append("e") == 4 and versions(stream.read(4)) == [4]
+
+
+def test_a_limit_counts_events(stream: Stream) -> None:
+    stream.append_many(range(20))
+    stream.truncate(before=12)
+    reading = stream.read(0, 3, missing="report")
+    assert versions(reading) == [12, 13, 14] and reading.missing == [range(12)]
+    assert versions(stream.read(13, 3)) == [13, 14, 15]
+    assert versions(stream.read(limit=0)) == versions(stream.read(limit=0, backwards=True)) == []
+
+
+def test_why_versions_are_gone_is_told(make: Make) -> None:
+    stream = make(capacity=10)["a"]
+    stream.append_many(range(10))
+    stream.append_many(range(5))
+    more = "to keep more, give the store more capacity or the stream a reserve"
+    with pytest.raises(StreamTruncated, match=f"read from there .from_=5. or with missing='report'; {more}"):
+        stream.read()
+    with pytest.raises(StreamTruncated, match=f"read with a smaller limit= or with missing='report'; {more}"):
+        list(stream.read(backwards=True))
+    ways: list[Callable[[], None]] = [
+        lambda: stream.retain(events=5),
+        lambda: stream.truncate(before=12),
+        lambda: stream.delete(),
+    ]
+    for way in ways:
+        way()
+        for read in (stream.read, lambda: list(stream.follow(0, timeout=0))):
+            with pytest.raises(StreamTruncated, match="truncated or deleted, or the stream retains no more") as caught:
+                read()
+            assert "capacity" not in str(caught.value)
 
 
 def test_deleted_versions_cannot_be_read(stream: Stream) -> None:
