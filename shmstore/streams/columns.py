@@ -93,7 +93,7 @@ def _column(name: str, kind: FieldKind, values: list[Any]) -> Column:
     return Column(name, kind, values)
 
 
-def _inferred(values: Iterable[Any]) -> FieldKind:
+def _inferred(values: Sequence[Any]) -> FieldKind:
     """The kind that all values are of; "json" where there is none."""
     types = {type(value) for value in values if value is not None}
     if types <= {str}:
@@ -102,7 +102,16 @@ def _inferred(values: Iterable[Any]) -> FieldKind:
         return "bool"
     if types == {int}:
         return "integer"
-    return "real" if types <= {int, float} else "json"
+    return "real" if types <= {int, float} and all(map(_is_real, values)) else "json"
+
+
+def _is_real(value: float | None) -> bool:
+    """Whether a float can hold it: an int may have more digits."""
+    try:
+        float(value or 0)
+    except OverflowError:
+        return False
+    return True
 
 
 def _time(name: str, row: int, value: Any) -> Any:

@@ -154,6 +154,8 @@ def test_data_that_are_no_dict_have_no_fields(stream: Stream) -> None:
         ([True, 1], "text", ["true", "1"]),
         ([{"ü": [1.5]}, [1, None]], "text", ['{"ü":[1.5]}', "[1,null]"]),
         ([2**70, 1], "integer", [2**70, 1]),
+        ([2**70, 0.5], "real", [2.0**70, 0.5]),
+        ([2**1024, 0.5], "text", [str(2**1024), "0.5"]),
     ],
 )
 def test_kinds_are_inferred(stream: Stream, values: list[Any], kind: str, stored: list[Any]) -> None:
