@@ -179,10 +179,15 @@ class StreamStore(Closing):
         return True
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names of all streams that begin with `prefix`, in the order of their first appends."""
+        """The names of all streams that begin with `prefix`, in the order in which their first appends began: so a new
+        one need not be the last.
+        """
         if not isinstance(prefix, str):
             raise InvalidOption(f"prefix is {shown(prefix)}; expected a str")
-        return self._streams.names(prefix)
+        try:
+            return self._streams.names(prefix)
+        except UnicodeEncodeError:  # no name begins with what UTF-8 cannot hold
+            return []
 
     # -- all streams
 

@@ -95,7 +95,7 @@ class Stream(_core.Stream):
         """The events from a version on, up to the one that is the newest when an iteration begins.
 
         from_      0 when left out; with `backwards`, the newest
-        limit      at most so many
+        limit      at most so many events
         backwards  the newest first, down to version 0
         missing    "raise": StreamTruncated when versions are gone that would have been read; "report": they are left
                    out, and the reading's `missing` says which
@@ -181,6 +181,7 @@ class Stream(_core.Stream):
     def count(self, type: str | None = None) -> int:
         """How many events can be read, of this type when one is given. Raises InvalidOption, StreamDeleted."""
         if type is None:
+            self.block(0, 0)  # raises StreamDeleted
             return len(self)
         if not isinstance(type, str):
             raise refused("type", type, "a str, or None for events of all types")
@@ -284,7 +285,7 @@ class Stream(_core.Stream):
             most = whole_number("events", events, "how many events, 1 or more", least=1, most=_MOST)
         age_ns = 0 if age is None else length_ns("age", age)
         if age_ns is None or age_ns < 0 or (age is not None and not age_ns) or age_ns > _MOST:
-            raise refused("age", age, "a timedelta of more than 0")
+            raise refused("age", age, "a timedelta of more than 0 and at most 292 years")
         self.set_retention(most, age_ns, -1)
 
     @property

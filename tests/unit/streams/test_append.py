@@ -282,6 +282,9 @@ def test_a_stream_that_was_deleted_for_ever_stays_so(streams: StreamStore) -> No
         lambda: stream.append("b"),
         lambda: stream.append_many(["b"]),
         lambda: stream.read(),
+        lambda: stream.read(limit=0),
+        lambda: stream.count(),
+        lambda: stream.count("a"),
         lambda: stream.last(),
         lambda: stream.at(0),
     ):

@@ -88,6 +88,7 @@ def test_reserves_that_take_all_give_way(make: Make) -> None:
         {"events": "many"},
         {"age": timedelta(0)},
         {"age": -HOUR},
+        {"age": timedelta.max},
         {"age": 5},
         {"age": "1h"},
     ],
