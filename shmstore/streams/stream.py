@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
-from shmstore.arguments.checks import called, length_ns, refused, whole_number
+from shmstore.arguments.checks import called, items_of, length_ns, refused, whole_number
 from shmstore.errors import DamagedSegment
 from shmstore.public import public
 from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
@@ -78,9 +78,10 @@ class Stream(_core.Stream):
         are left out, and get the version that is there. All else is as for `append`; a batch may not have an id twice,
         nor more events than a partition keeps (InvalidEvent). An empty one does nothing, whatever is expected.
         """
-        if isinstance(events, NewEvent | Mapping | bytes | bytearray | memoryview):
+        several = None if isinstance(events, NewEvent | Mapping | bytearray | memoryview) else items_of(events)
+        if several is None:
             raise refused("events", events, "several events, as [event]")
-        return self.append_events(events, expected_version)
+        return self.append_events(several, expected_version)
 
     # -- reading
 

@@ -35,7 +35,7 @@ sys.stdin.read()
 @pytest.fixture
 def streams(name: str) -> Iterator[StreamStore]:
     with shmstore.create_streams(name, capacity=100, partitions=2, streams=20, processes=8) as streams:
-        streams["a"].append_many("xyz")
+        streams["a"].append_many(list("xyz"))
         streams["b"].append("x")
         streams["b"].delete()
         yield streams
@@ -132,7 +132,7 @@ def test_top_shows_what_is_appended(streams: StreamStore) -> None:
         assert top.stdout is not None
         seen = json.loads(top.stdout.readline())
         assert (seen["streams"], seen["appended"], seen["appended_per_second"]) == (2, 4, 0)
-        streams["a"].append_many("0123456789")
+        streams["a"].append_many(list("0123456789"))
         streams["new"].append(1)
         streams["deleted later"].delete()
         looks = []

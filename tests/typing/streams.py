@@ -69,7 +69,7 @@ def use(streams: StreamStore) -> None:
     streams.read_all(3)  # type: ignore[arg-type]
     stream.append("x", kind="Placed")  # type: ignore[call-arg]
     stream.read(missing="skip")  # type: ignore[arg-type]
-    stream.append_many("xy", expected_version="any")  # type: ignore[arg-type]
+    stream.append_many(["x"], expected_version="any")  # type: ignore[arg-type]
     stream.to_table(columns=["data"])  # type: ignore[list-item]
     stream.fold(0, lambda total: total)  # type: ignore[arg-type,misc]
     stream.version = 3  # type: ignore[misc]

@@ -177,11 +177,13 @@ def test_a_batch_is_appended_whole_or_not_at_all(streams: StreamStore, batch: An
     assert not stream.exists and stored(streams) == before
 
 
-@pytest.mark.parametrize("events", [NewEvent("a", type="A"), {"a": 1}, b"ab", bytearray(b"ab"), memoryview(b"ab")])
-def test_one_event_is_no_batch(stream: Stream, events: Any) -> None:
+@pytest.mark.parametrize(
+    "event", [NewEvent("a", type="A"), {"a": 1}, "ab", b"ab", bytearray(b"ab"), memoryview(b"ab"), 5, None]
+)
+def test_one_event_is_no_batch(stream: Stream, event: Any) -> None:
     with pytest.raises(InvalidOption, match=r"events is .*; expected several events, as \[event\]"):
-        stream.append_many(events)
-    assert stream.append_many([events]) == [0]
+        stream.append_many(event)
+    assert stream.append_many([event]) == [0]
 
 
 def test_a_new_event_is_no_data(stream: Stream) -> None:

@@ -45,7 +45,7 @@ def later(action: Callable[[], object], after_s: float = 0.05) -> threading.Time
 
 @pytest.mark.parametrize(("from_", "expected"), [(None, [0, 1, 2]), ("oldest", [0, 1, 2]), (0, [0, 1, 2]), (2, [2])])
 def test_it_begins_where_it_is_told(stream: Stream, from_: Any, expected: list[int]) -> None:
-    stream.append_many("abc")
+    stream.append_many(list("abc"))
     follower = stream.follow(from_, timeout=0)
     assert versions(follower) == expected
     assert follower.next_version == 3 and follower.lag == 0
@@ -54,7 +54,7 @@ def test_it_begins_where_it_is_told(stream: Stream, from_: Any, expected: list[i
 
 
 def test_latest_is_only_what_comes(stream: Stream) -> None:
-    stream.append_many("abc")
+    stream.append_many(list("abc"))
     follower = stream.follow("latest", timeout=0)
     assert versions(follower) == []
     stream.append("d")
@@ -66,15 +66,15 @@ def test_a_stream_need_not_exist(streams: StreamStore) -> None:
     assert versions(follower) == [] and "later" not in streams
     streams["other"].append("a")
     assert versions(follower) == []
-    streams["later"].append_many("ab")
+    streams["later"].append_many(list("ab"))
     assert versions(follower) == [0, 1]
 
 
 def test_a_version_may_come_later(stream: Stream) -> None:
     follower = stream.follow(3, timeout=0)
-    stream.append_many("abc")
+    stream.append_many(list("abc"))
     assert versions(follower) == [] and follower.next_version == 3
-    stream.append_many("de")
+    stream.append_many(list("de"))
     assert versions(follower) == [3, 4]
 
 
@@ -128,7 +128,7 @@ def test_a_read_ends_where_the_stream_ended_when_it_began(make: Make) -> None:
 
 def test_followers_do_not_disturb_each_other(stream: Stream) -> None:
     first, second = stream.follow(timeout=0), stream.follow(timeout=0)
-    stream.append_many("ab")
+    stream.append_many(list("ab"))
     assert versions(first) == [0, 1]
     stream.append("c")
     assert versions(second) == [0, 1, 2] and versions(first) == [2]
@@ -166,7 +166,7 @@ def test_whoever_falls_behind_is_told_the_first_version_that_is_held(make: Make)
 
 
 def test_what_was_given_up_is_missed_as_well(stream: Stream) -> None:
-    stream.append_many("abcd")
+    stream.append_many(list("abcd"))
     stream.truncate(before=2)
     assert versions(stream.follow(0, missing="report", timeout=0)) == [Missed("gateway/orders", range(2)), 2, 3]
     assert versions(stream.follow(timeout=0)) == [2, 3]
@@ -186,7 +186,7 @@ def test_what_was_read_ahead_is_given_whatever_becomes_of_it(make: Make) -> None
 
 
 def test_a_deleted_stream_goes_on_and_one_deleted_for_ever_does_not(stream: Stream) -> None:
-    stream.append_many("ab")
+    stream.append_many(list("ab"))
     follower = stream.follow(timeout=0)
     assert versions(follower) == [0, 1]
     stream.delete()
@@ -285,7 +285,7 @@ def test_what_a_signal_handler_raises_ends_a_wait(stream: Stream, way: Callable[
 @pytest.mark.parametrize("read_only", [False, True])
 def test_unlink_ends_a_wait_when_all_is_read(stream: Stream, read_only: bool) -> None:
     with shmstore.attach_streams(stream.store.name, read_only=read_only) as reader:
-        stream.append_many("ab")
+        stream.append_many(list("ab"))
         follower, iterated = reader[stream.name].follow(), reader[stream.name].follow()
         timer = later(lambda: shmstore.unlink(stream.store.name))
         assert versions(iterated) == [0, 1]
@@ -305,7 +305,7 @@ def test_the_descriptor_is_readable_while_read_would_return_something(stream: St
 
         for _ in range(20):
             assert not is_readable()
-            stream.append_many("ab")
+            stream.append_many(list("ab"))
             assert is_readable(LIMIT_S)
             assert len(follower.read(1)) == 1 and is_readable()
             assert len(follower.read()) == 1
@@ -316,7 +316,7 @@ def test_the_descriptor_is_readable_while_read_would_return_something(stream: St
 
 @may_fork
 def test_a_follower_goes_on_on_both_sides_of_a_fork(stream: Stream) -> None:
-    stream.append_many("abc")
+    stream.append_many(list("abc"))
     follower = stream.follow(timeout=LIMIT_S)
     assert next(follower).version == 0
     follower.fileno()

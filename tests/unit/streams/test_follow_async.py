@@ -64,7 +64,7 @@ def test_it_ends_when_nothing_came_in_time(stream: Stream, timeout: float) -> No
     async def main() -> list[int]:
         seen: list[int] = []
         follower = stream.follow(timeout=timeout)
-        stream.append_many("ab")
+        stream.append_many(list("ab"))
         for _ in range(2):
             async with asyncio.timeout(LIMIT_S):
                 await collect(follower, seen)

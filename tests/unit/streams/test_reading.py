@@ -41,13 +41,13 @@ def test_a_part_is_read(make: Make, backwards: bool, seed: int) -> None:
 def test_a_reading_is_read_anew_each_time(stream: Stream) -> None:
     reading = stream.read()
     assert versions(reading) == []
-    stream.append_many("ab")
+    stream.append_many(list("ab"))
     assert versions(reading) == versions(reading) == [0, 1]
     assert repr(reading) == "<Reading of stream 'gateway/orders'>"
 
 
 def test_a_reading_ends_where_the_stream_ended_when_it_began(stream: Stream) -> None:
-    stream.append_many("ab")
+    stream.append_many(list("ab"))
     seen = []
     for event in stream.read():
         stream.append(f"after {event.version}")
@@ -57,7 +57,7 @@ def test_a_reading_ends_where_the_stream_ended_when_it_began(stream: Stream) -> 
 
 def test_single_events(stream: Stream) -> None:
     assert stream.last() is None and stream.at(0) is None
-    stream.append_many("abc")
+    stream.append_many(list("abc"))
     first, last = stream.at(0), stream.last()
     assert isinstance(first, Event) and first.data == "a"
     assert isinstance(last, Event) and last.data == "c"
@@ -162,7 +162,7 @@ def test_what_is_overwritten_during_a_reading_is_told(make: Make) -> None:
 
 
 def test_truncated_versions_cannot_be_read(stream: Stream) -> None:
-    stream.append_many("abcd")
+    stream.append_many(list("abcd"))
     stream.truncate(before=2)
     assert (stream.first_version, len(stream)) == (2, 2)
     assert versions(stream.read(2)) == [2, 3] and versions(stream.read(limit=2, backwards=True)) == [3, 2]
@@ -207,7 +207,7 @@ def test_why_versions_are_gone_is_told(make: Make) -> None:
 
 
 def test_deleted_versions_cannot_be_read(stream: Stream) -> None:
-    stream.append_many("ab")
+    stream.append_many(list("ab"))
     stream.delete()
     with pytest.raises(StreamTruncated, match="versions 0 to 1 are not there"):
         stream.read()

@@ -108,7 +108,7 @@ def test_a_limit_may_be_said_before_there_is_a_stream(make: Make) -> None:
     streams = make(streams=1)
     streams["a"].retain(events=1)
     assert "a" not in streams and streams.names() == []
-    streams["a"].append_many("xy")
+    streams["a"].append_many(list("xy"))
     assert versions(streams["a"]) == [1]
     with pytest.raises(StreamTableFull):
         streams["b"].reserve = 1

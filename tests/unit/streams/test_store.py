@@ -137,7 +137,7 @@ def test_a_stream_is_taken_from_its_store(streams: StreamStore) -> None:
 
 def test_a_reader_reads_and_changes_nothing(make: Make, name: str) -> None:
     streams = make()
-    streams["a"].append_many("xy")
+    streams["a"].append_many(list("xy"))
     with shmstore.attach_streams(name, read_only=True) as reader:
         stream = reader["a"]
         assert reader.read_only and [event.data for event in stream.read()] == ["x", "y"]
@@ -145,7 +145,7 @@ def test_a_reader_reads_and_changes_nothing(make: Make, name: str) -> None:
         writes: list[Callable[[], object]] = [
             lambda: stream.append("z"),
             lambda: reader["b"].append("z"),
-            lambda: stream.append_many("z"),
+            lambda: stream.append_many(list("z")),
             lambda: stream.append_many([]),
             stream.delete,
             lambda: stream.truncate(before=1),
@@ -161,7 +161,7 @@ def test_a_reader_reads_and_changes_nothing(make: Make, name: str) -> None:
 
 
 def test_a_reader_leaves_every_byte(make: Make, name: str) -> None:
-    make()["a"].append_many("xy")
+    make()["a"].append_many(list("xy"))
     with open(f"/dev/shm/{name}", "rb") as file:
         before = file.read()
         with shmstore.attach_streams(name, read_only=True) as reader:
@@ -183,7 +183,7 @@ def test_a_closed_store_says_so(streams: StreamStore) -> None:
     streams.close()
     calls: list[Callable[[], object]] = [
         lambda: stream.append("y"),
-        lambda: stream.append_many("y"),
+        lambda: stream.append_many(list("y")),
         lambda: stream.version,
         lambda: len(stream),
         lambda: list(reading),
@@ -241,7 +241,7 @@ def test_the_inside_of_a_store_is_not_pickled(streams: StreamStore) -> None:
 
 
 def test_errors_are_pickled(streams: StreamStore) -> None:
-    streams["a"].append_many("xy")
+    streams["a"].append_many(list("xy"))
     streams["a"].truncate(before=1)
     with pytest.raises(StreamTruncated) as caught:
         streams["a"].read()
