@@ -24,7 +24,7 @@ _OTHER_WORDS = {
     "every": "freq frequency rule interval bucket window step resolution",
     "by": "group_by groupby",
     "order": "order_by orderby sort sort_by sorted ascending descending reverse",
-    "limit": "n top take nrows max_records rows",
+    "limit": "n top take nrows max_records rows count max_count",
     "field": "by column col name key keys on level",
     "value": "column col field name columns",
     "q": "quantile p percentile",
@@ -39,6 +39,14 @@ _OTHER_WORDS = {
     "start": "from_ position offset since",
     "timeout": "timeout_s seconds",
     "tick": "interval",
+    "from_": "start since begin after offset position version revision",
+    "backwards": "reverse reversed descending",
+    "expected_version": "expected version revision",
+    "event_id": "id uuid",
+    "events": "max_count count maxlen",
+    "age": "max_age ttl",
+    "before": "at until to below version",
+    "prefix": "startswith",
 }
 
 # Where to turn with what a function does not take.
@@ -167,7 +175,8 @@ def _mistaken(function: Callable[..., Any], values: Sequence[Any], named: dict[s
     wrong, advice = [], []
     if unknown:
         wrong.append(f"takes no {', '.join(f'{name}={shown(named[name])}' for name in unknown)}")
-        advice += [_advice(name, names) for name in unknown]
+        of_streams = function.__globals__["__name__"].startswith("shmstore.streams.")
+        advice += [_advice(name, names, None if of_streams else _ELSEWHERE) for name in unknown]
     if surplus := list(map(shown, values[len(by_position) :])):
         many = f"only {' and '.join(by_position)}" if by_position else "nothing"
         wrong.append(f"takes {many} by position, found also {', '.join(surplus)}")
@@ -196,21 +205,23 @@ def _usage(parameters: Sequence[inspect.Parameter], rest: Sequence[str] | None) 
     return ", ".join(first + (["*"] if by_name and not several else []) + by_name)
 
 
-def _advice(name: str, names: Sequence[str]) -> str:
+def _advice(name: str, names: Sequence[str], elsewhere: dict[str, str] | None) -> str:
     """Where to turn with an argument of this name that a function with these `names` does not take."""
     meant = [ours for ours, others in _OTHER_WORDS.items() if name == ours or name in others.split()]
-    if "order" in meant:
-        return _ELSEWHERE["order"]
+    if elsewhere and "order" in meant:
+        return elsewhere["order"]
     for ours in meant:
         if ours in names:
             return f"{name}= is called {ours}= here"
     if similar := near(name, names, _SIMILAR):
         return f"{name}=: {similar}"
+    if not elsewhere:
+        return ""
     for ours in meant:
-        if ours in _ELSEWHERE:
-            return _ELSEWHERE[ours]
+        if ours in elsewhere:
+            return elsewhere[ours]
     if name in _SIZES.split():
-        return _ELSEWHERE["capacity"]
+        return elsewhere["capacity"]
     if name in _COLUMNS.split():
         return "one field of the records is a column of their snapshot: snapshot()['value'] or .values('value')"
     return ""

@@ -10,6 +10,7 @@ import pytest
 
 import shmstore
 from shmstore import (
+    InvalidCall,
     InvalidCapacity,
     InvalidName,
     InvalidOption,
@@ -261,3 +262,23 @@ for number in range(30):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     assert [place.state for place in streams.processes()] == ["alive"]
     assert streams.check() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda stream: stream.read(start=3), "start= is called from_= here$"),
+        (lambda stream: stream.read(max_count=3), "max_count= is called limit= here$"),
+        (lambda stream: stream.read(reverse=True), "reverse= is called backwards= here$"),
+        (lambda stream: stream.read(order="newest"), "missing=.$"),
+        (lambda stream: stream.count(where="type"), r"write count\(type=None\)$"),
+        (lambda stream: stream.follow(since=3), "since= is called from_= here$"),
+        (lambda stream: stream.retain(max_count=3), "max_count= is called events= here$"),
+        (lambda stream: stream.delete(expected=3), "expected= is called expected_version= here$"),
+        (lambda stream: stream.store.follow_all(position="latest"), "position= is called from_= here$"),
+        (lambda stream: stream.store.names(startswith="a"), "startswith= is called prefix= here$"),
+    ],
+)
+def test_what_others_call_it_is_told_as_streams_call_it(stream: Stream, call: Any, said: str) -> None:
+    with pytest.raises(InvalidCall, match=said):
+        call(stream)
