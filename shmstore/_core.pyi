@@ -499,8 +499,10 @@ class Cursor:
     def __iter__(self) -> Iterator[Any]:
         """Itself: records without end, waiting for each, until the cursor or store is closed, or the name removed."""
     def __next__(self) -> Any: ...
-    def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
-        """The same for `async for`. While there is no record, what `later` returns is awaited instead."""
+    def following(self, later: Callable[[bool], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
+        """The same for `async for`. While there is no record, what `later` returns is awaited instead; also when there
+        is one, but other tasks are to have a turn, which is `later(True)`.
+        """
     def drain_gaps(self) -> list[Gap]:
         """Gaps met since the last call, oldest first; the list is then empty."""
     def positions(self) -> list[tuple[int, int]]:
@@ -880,8 +882,10 @@ class Follower:
         """Up to `n` items that are there; never blocks. A place moves when its item is handed over."""
     def take(self) -> Any:
         """The next item; None when there is none now."""
-    def following(self, later: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
-        """For `async for`. While there is no item, what `later` returns is awaited instead."""
+    def following(self, later: Callable[[bool], Coroutine[Any, Any, Any]]) -> AsyncIterator[Any]:
+        """For `async for`. While there is no item, or other tasks are to have a turn, what `later` returns is awaited
+        instead.
+        """
     def __iter__(self) -> Iterator[Any]:
         """Itself: items, waiting for each, until none came in time, it or the store is closed, or the name removed."""
     def __next__(self) -> Any: ...

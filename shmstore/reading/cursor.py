@@ -91,7 +91,7 @@ class Cursor(Waiting, Generic[R]):
 
     def __aiter__(self) -> AsyncIterator[R]:
         """The same for `async for`, which waits by the descriptor; over a busy store other tasks get their turns."""
-        return self._core.following(self.__anext__)
+        return self._core.following(self._later)
 
     async def __anext__(self) -> R:
         try:

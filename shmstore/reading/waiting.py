@@ -1,8 +1,10 @@
 """Waiting for what reads on: by sleeping, by a descriptor, and for event loops."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from types import coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
@@ -40,6 +42,12 @@ def seconds_of(timeout: float | timedelta | None) -> float:
     if seconds != seconds:
         raise refused("timeout", timeout, _A_TIMEOUT)
     return max(0.0, seconds) if seconds < _LONGEST_S else FOR_EVER
+
+
+@coroutine
+def _let_others() -> Iterator[None]:
+    """Let a loop go round once."""
+    yield
 
 
 @checked_calls("wait")
@@ -81,6 +89,15 @@ class Waiting(Alone, Closing):
     def close(self) -> None:
         """Stop: whoever iterates over this or waits on it is woken, in any thread. Idempotent."""
         self._waits.close()
+
+    @abstractmethod
+    async def __anext__(self) -> Any: ...
+
+    async def _later(self, turn: bool) -> Any:
+        """The next one, when it has come; with `turn`, after other tasks had theirs, in which they may have taken it."""
+        if turn:
+            await _let_others()
+        return await self.__anext__()
 
     async def _news(self) -> None:
         """Let the loop wait for the descriptor; then all tasks that share this are told, and look."""

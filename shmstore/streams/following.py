@@ -64,7 +64,7 @@ class Follower(Waiting, Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:
         """The same for `async for`, which waits by the descriptor; over a busy store other tasks get their turns."""
-        return self._core.following(self.__anext__)
+        return self._core.following(self._later)
 
     async def __anext__(self) -> T:
         core = self._core

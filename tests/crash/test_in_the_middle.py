@@ -122,7 +122,7 @@ class Number(float):
 def follow(cursor: _core.Cursor) -> None:
     """A step of `async for`, by hand."""
 
-    async def later() -> None:
+    async def later(_turn: bool) -> None:
         raise StopAsyncIteration
 
     async def take() -> None:

@@ -75,7 +75,7 @@ def event(target: Target) -> Any:
 def follow(follower: _core.Follower) -> None:
     """A step of `async for`, by hand."""
 
-    async def later() -> None:
+    async def later(_turn: bool) -> None:
         raise StopAsyncIteration
 
     async def take() -> None:

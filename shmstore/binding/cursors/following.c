@@ -17,10 +17,10 @@ typedef struct {
     PyObject_HEAD PyObject *source;
     Store *store; /* of the source */
     const struct async_source *how;
-    PyObject *later;      /* called for a coroutine when there is no record now */
+    PyObject *later;      /* called for a coroutine: is it only others' turn, or is there no record now? */
     PyObject *failure[3]; /* an error of __anext__, kept until it is awaited, because `async for` would hide it */
     int64_t turn_ns;      /* by a coarse clock: since when other tasks have had no turn */
-    int left;             /* records before they get one; 0: from now on */
+    int left;             /* records before they get one; 0: they have just had one */
 } Following;
 
 static int64_t coarse_ns(void) {
@@ -49,26 +49,36 @@ static PyObject *fail_later(Following *following) {
     return Py_NewRef((PyObject *)following);
 }
 
+/* Have other tasks waited for long enough? */
+static bool is_turn(Following *following) {
+    const int64_t now = coarse_ns();
+    if (!following->left) {
+        following->left = AT_ONCE + 1;
+        following->turn_ns = now;
+    }
+    return !--following->left || now != following->turn_ns;
+}
+
 static PyObject *following_await(PyObject *self) {
     Following *following = (Following *)self;
     PyObject *source = following->source;
+    int ready = 0;
     if (!following->store->closed) {
-        int ready;
         BEGIN_EXCLUSIVE(source);
         ready = following->how->prepare(source);
         END_EXCLUSIVE();
-        if (ready > 0) return Py_NewRef(self);
+        if (ready > 0 && !is_turn(following)) return Py_NewRef(self);
         if (ready < 0 && !is_over(following->store->state)) return fail_later(following);
         PyErr_Clear();
     }
     following->left = 0;
-    PyObject *coroutine = PyObject_CallNoArgs(following->later);
+    PyObject *coroutine = PyObject_CallFunctionObjArgs(following->later, ready > 0 ? Py_True : Py_False, NULL);
     PyObject *steps = coroutine ? PyObject_CallMethod(coroutine, "__await__", NULL) : NULL;
     Py_XDECREF(coroutine);
     return steps ? steps : fail_later(following);
 }
 
-/* One step: PYGEN_RETURN with the record, or PYGEN_NEXT with None, which gives other tasks a turn. */
+/* One step: PYGEN_RETURN with the record; or PYGEN_NEXT with None when another thread was faster. */
 static PySendResult following_send(PyObject *self, PyObject *sent, PyObject **result) {
     (void)sent;
     Following *following = (Following *)self;
@@ -77,22 +87,14 @@ static PySendResult following_send(PyObject *self, PyObject *sent, PyObject **re
         memset(following->failure, 0, sizeof following->failure);
         return PYGEN_ERROR;
     }
-    const int64_t now = coarse_ns();
-    if (!following->left) { /* they have just had one */
-        following->left = AT_ONCE + 1;
-        following->turn_ns = now;
+    BEGIN_EXCLUSIVE(following->source);
+    *result = following->how->take(following->source);
+    END_EXCLUSIVE();
+    if (*result) return PYGEN_RETURN;
+    if (PyErr_Occurred()) {
+        if (is_over(following->store->state)) PyErr_SetNone(PyExc_StopAsyncIteration);
+        return PYGEN_ERROR;
     }
-    if (--following->left && now == following->turn_ns) {
-        BEGIN_EXCLUSIVE(following->source);
-        *result = following->how->take(following->source);
-        END_EXCLUSIVE();
-        if (*result) return PYGEN_RETURN;
-        if (PyErr_Occurred()) {
-            if (is_over(following->store->state)) PyErr_SetNone(PyExc_StopAsyncIteration);
-            return PYGEN_ERROR;
-        }
-    }
-    following->left = 0;
     *result = Py_NewRef(Py_None);
     return PYGEN_NEXT;
 }

@@ -10,7 +10,8 @@ struct async_source {
     PyObject *(*take)(PyObject *source); /* the next; NULL with an exception, or without one when there is none now */
 };
 
-/* An async iterator; `later` is called for a coroutine, which is awaited, when nothing is there. */
+/* An async iterator; `later` is called for a coroutine, which is awaited: with True when other tasks are to have a turn
+ * before the next, which is there; with False when nothing is there. */
 PyObject *new_following(PyObject *source, Store *store, const struct async_source *how, PyObject *later);
 
 /* Does the exception that is set end an iteration: was the store closed, or its name removed? */

@@ -217,6 +217,33 @@ class Moving:
         self._store.append_many([(-1, 0)] * 3000)
 
 
+def test_a_task_whose_records_another_took_sleeps(store: EventStore[Tick]) -> None:
+    """It found some, gave the other a turn, and then there were none."""
+    for number in range(1000):
+        store.append(number=number)
+
+    async def main() -> float:
+        cursor = store.cursor("oldest")
+        seen: list[int] = []
+
+        async def collect() -> None:
+            async for record in cursor:
+                seen.append(record.number)
+
+        tasks = [asyncio.create_task(collect()) for _ in range(3)]
+        while len(seen) < 1000:
+            await asyncio.sleep(0.01)
+        begun = time.process_time()
+        await asyncio.sleep(0.3)
+        spent = time.process_time() - begun
+        cursor.close()
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.gather(*tasks)
+        return spent
+
+    assert asyncio.run(main()) < 0.1
+
+
 @pytest.mark.parametrize("way", ["read", "for", "async for"])
 def test_a_start_by_time_over_a_moving_tail_ends_at_what_was_there(name: str, way: str) -> None:
     with shmstore.create(name, Tick, capacity=100_000, partitions=1) as store:

@@ -140,6 +140,21 @@ def test_tasks_that_share_a_follower_share_its_events(stream: Stream) -> None:
     assert asyncio.run(main()) == list(range(10))
 
 
+def test_tasks_that_share_what_there_is_all_wait_for_more_and_end_in_time(make: Make) -> None:
+    """They give each other turns, and find after some that the others have taken all."""
+    stream = make(capacity=3000)["a"]
+    stream.append_many(range(3000))
+
+    async def main() -> list[int]:
+        seen: list[int] = []
+        follower = stream.follow(timeout=0.05)
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.gather(*(collect(follower, seen) for _ in range(3)))
+        return sorted(seen)
+
+    assert asyncio.run(main()) == list(range(3000))
+
+
 def test_another_loop_than_asyncios_is_told_how_to_wait(stream: Stream) -> None:
     with pytest.raises(InvalidCall, match=r"no asyncio loop runs here.* follower\.fileno\(\) is readable"):
         stream.follow().__anext__().send(None)
