@@ -824,7 +824,7 @@ class Streams:
         """What reads on in a stream from a version, or in all streams from the ticket of each partition.
 
         `missed(partition, first, next)` is called for what is gone: what it returns is handed over in its place, unless
-        it is None; that it raises is said by `stops`. `fresh`: what is gone before the first event is passed without a
+        it is None; that it raises is said by `stops`. `fresh`: what is gone before it first looks is passed without a
         word. A `bounded` one ends where the tails are now, or after `limit` events. An iteration ends when nothing came
         for `timeout_s` (< 0: never).
         """

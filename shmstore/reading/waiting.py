@@ -94,7 +94,7 @@ class Waiting(Alone, Closing):
     async def __anext__(self) -> Any: ...
 
     async def _later(self, turn: bool) -> Any:
-        """The next one, when it has come; with `turn`, after other tasks had theirs, in which they may have taken it."""
+        """The next one, when it has come; with `turn`, after others had theirs, in which they may have taken it."""
         if turn:
             await _let_others()
         return await self.__anext__()

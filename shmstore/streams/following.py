@@ -179,7 +179,7 @@ def follow_stream(
     *,
     fresh: bool,
 ) -> StreamFollower[Any]:
-    """Follow a stream from a version on; `fresh`: what is gone before the first event is not missed."""
+    """Follow a stream from a version on; `fresh`: what is gone before it first looks is not missed."""
     seconds = seconds_of(timeout)
     core = stream.streams.follower(
         stream,

@@ -134,8 +134,8 @@ class Stream(_core.Stream):
     ) -> StreamFollower[Any]:
         """The events from a version on, and each that comes, for `for` and `async for`, which wait for them.
 
-        from_     a version, also one that comes later; "oldest", as when left out: what can be read, and what comes;
-                  "latest": only what comes
+        from_     a version, also one that comes later; "oldest", as when left out: what can be read when it first
+                  looks, and what comes; "latest": only what comes
         missing   what a follower gets that is too slow, or begins with versions that are gone: "raise":
                   StreamTruncated, each time; "report": a Missed in their place
         timeout   an iteration ends when no event has come for so many seconds (or a timedelta); None: no limit

@@ -191,6 +191,7 @@ int follower_fill(Follower *follower, uint64_t most) {
     int failed = follower->stream ? fill_from_stream(follower, most) : fill_from_all(follower, most);
     follower->busy = false;
     if (failed && follower->filled && drop_error()) failed = 0; /* first what came before: it will fail again */
+    for (uint32_t i = 0; i < follower->count && !failed; i++) follower->places[i].fresh = false;
     if (follower->left != UINT64_MAX)
         for (size_t i = pending; i < follower->filled; i++) follower->left -= follower->items[i].event != NULL;
     return failed;

@@ -262,7 +262,12 @@ static PyObject *follower_following(PyObject *self, PyObject *later) {
 
 static PyObject *follower_fileno(PyObject *self, PyObject *unused) {
     (void)unused;
-    return check_follower((Follower *)self) ? NULL : waiter_fileno(&((Follower *)self)->waiter);
+    Follower *follower = (Follower *)self;
+    int failed = check_follower(follower);
+    BEGIN_EXCLUSIVE(self); /* whoever waits has begun, and is told what it misses from now on */
+    if (!failed && follower->places[0].fresh && !follower->busy) failed = prepare(follower, AHEAD, true);
+    END_EXCLUSIVE();
+    return failed ? NULL : waiter_fileno(&follower->waiter);
 }
 
 static PyObject *follower_close(PyObject *self, PyObject *unused) {

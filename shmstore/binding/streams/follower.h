@@ -15,7 +15,7 @@ struct place_in {
     uint64_t next;    /* all before was handed over, or is passed by */
     atomic_u64 ahead; /* all before was read; also loaded by the thread of watch.h */
     uint64_t end;     /* where the reading in progress ends; of a bounded follower, where all ends */
-    bool fresh;       /* it begins with what is there: what is gone before the first event is not missed */
+    bool fresh;       /* it begins with what is there: what is gone before it first looks is not missed */
 };
 
 /* What was read, or is missing. */

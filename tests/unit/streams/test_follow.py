@@ -88,6 +88,27 @@ def test_it_begins_with_the_oldest_that_there_is(make: Make) -> None:
     assert versions(follower) == list(range(23, 33)), "what is gone before the first is not missed"
 
 
+@pytest.mark.parametrize("look", ["read", "iterate", "wait", "descriptor"])
+@pytest.mark.parametrize("follow", ["stream", "store", "busy store"])
+def test_whoever_has_looked_is_told_what_it_misses_from_then_on(make: Make, follow: str, look: str) -> None:
+    """Also if there was nothing yet: it has waited for a first event that was overwritten."""
+    store = make(capacity=20, partitions=2)
+    if follow == "busy store":
+        store["b"].append("perhaps in the other partition")
+    follower: Any = store["a"].follow(timeout=0) if follow == "stream" else store.follow_all(timeout=0)
+    looks = {
+        "read": follower.read,
+        "iterate": lambda: list(follower),
+        "wait": lambda: follower.wait(0),
+        "descriptor": follower.fileno,
+    }
+    looks[look]()
+    for number in range(25):
+        store["a"].append(number)
+    with pytest.raises(StreamTruncated):
+        list(follower)
+
+
 @pytest.mark.parametrize(
     "call",
     [
