@@ -131,6 +131,16 @@ class Output:
         """Print lines to the results' stream, at once."""
         self._put("".join(f"{line}\n" for line in lines))
 
+    def exact(self, text: str) -> None:
+        """Print what is UTF-8 for whoever reads it, whatever the encoding of the results' stream."""
+        binary = getattr(self._stream, "buffer", None)
+        if binary is None:
+            self._stream.write(text)
+        else:
+            self._stream.flush()
+            binary.write(text.encode())
+        self._stream.flush()
+
     def object(self, value: Mapping[str, Any]) -> None:
         """Print one JSON object on a line of its own."""
         import json  # only whoever asks for JSON pays for it

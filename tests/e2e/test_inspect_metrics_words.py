@@ -61,6 +61,20 @@ def test_the_metric_may_stand_anywhere(counted: str, words: str) -> None:
     assert "hits" in done.stdout and "lat" not in done.stdout.replace(counted, "")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16", "utf-8"])
+def test_an_exposition_is_utf_8_whatever_the_encoding_of_the_output(counted: str, encoding: str) -> None:
+    count = f"""
+from shmstore import metrics
+metrics.configure({counted!r})
+metrics.Counter("hits", "What was counted.", ["path"]).labels("/käse/チーズ").inc()
+"""
+    subprocess.run([sys.executable, "-c", count], check=True, env=ENVIRONMENT)
+    command = [sys.executable, "-m", "shmstore.cli.inspect", "metrics", counted, "hits", "--prometheus"]
+    done = subprocess.run(command, capture_output=True, timeout=30, env={**ENVIRONMENT, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0 and 'hits_total{path="/käse/チーズ"} 1.0\n'.encode() in done.stdout
+    assert done.stdout.startswith(b"# HELP hits_total") and done.stdout.endswith(b"\n")
+
+
 def test_the_usage_names_what_may_be_given(counted: str) -> None:
     usage = inspect("metrics", "--help").stdout
     assert "NAME [METRIC] [--top N]\n" in usage

@@ -116,8 +116,11 @@ def _show(args: argparse.Namespace, segment: Handle, damage: _Damage, out: Outpu
     meter = SeriesMeter(segment, args.metric)
     nothing = _NOTHING_READABLE if damage.is_found else _NOTHING
     if args.prometheus:
-        lines = meter.exposition().split("\n")[:-1]
-        out.write(map(printable, lines) if out.on_terminal else lines)
+        exposition = meter.exposition()
+        if out.on_terminal:
+            out.write(map(printable, exposition.split("\n")[:-1]))
+        else:
+            out.exact(exposition)
     elif args.watch is not None:
         _watch(args, segment, meter, damage, out)
     elif args.top is not None:
