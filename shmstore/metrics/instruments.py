@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, Self
 
 from shmstore import _core
+from shmstore.arguments.shown import shown
 from shmstore.metrics import checks
 from shmstore.metrics.declaration import MODES
 from shmstore.metrics.instrument import Instrument
@@ -192,7 +193,11 @@ class Enum(Instrument):
 
     def state(self, state: str) -> None:
         """Set the state; raises ValueError when it is none of the declared ones."""
-        self._put(self.declaration.states.index(state))
+        states = self.declaration.states
+        if state not in states:
+            expected = ", ".join(map(repr, states))
+            raise ValueError(f"the enum {self._name!r} has no state {shown(state)}; its states are {expected}")
+        self._put(states.index(state))
 
 
 class Info(Instrument):

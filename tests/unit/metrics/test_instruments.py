@@ -136,8 +136,9 @@ def test_states_and_information_are_set_as_a_whole(registry: metrics.CollectorRe
     assert number(states) == 0
     states.state("down")
     assert number(states) == 1
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="the enum 'e' has no state 'sideways'; its states are 'up', 'down'"):
         states.state("sideways")
+    assert number(states) == 1
     info = metrics.Info("i", "I", ["l"], registry=registry)
     info.labels("1").info({"version": "1"})
     info.labels("2").info({"version": "1"})
