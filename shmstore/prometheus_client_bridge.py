@@ -23,6 +23,7 @@ from shmstore.metrics.text import label_pairs, lines
 
 _SHOWN: Final = 3  # of the metrics that are named in an error
 _LEAST_PRUNED: Final = 1024
+_MAIN: Final = ("__main__", "__mp_main__")  # the program itself, which nobody imports
 
 
 @checked
@@ -80,10 +81,14 @@ def _told(name: str, early: list[Any]) -> str:
         for module, content in list(sys.modules.items())
         if any(value is metric for value in list(getattr(content, "__dict__", {}).values()) for metric in early)
     ]
-    where = f"imports {' or '.join(modules[:_SHOWN])}" if modules else "imports what declares them"
+    imported = [module for module in modules if module not in _MAIN]
+    if imported:
+        before = f"imports {' or '.join(imported[:_SHOWN])}"
+    else:
+        before = "declares them" if modules else "declares them, or imports what does"
     return (
         f"metrics of prometheus_client are declared already, and would not be shared: {shown}{more}; import "
-        f"shmstore.prometheus_client_bridge first and call install({name!r}) before the program {where}"
+        f"shmstore.prometheus_client_bridge first and call install({name!r}) before the program {before}"
     )
 
 

@@ -244,7 +244,6 @@ def test_children_that_are_refused_or_removed_elsewhere_are_not_kept(name: str) 
         lambda m, r: m.Counter("c", "C", ["a"], registry=r).remove_by_labels({"b": "x"}),
         lambda m, r: m.Gauge("g", "G", registry=r, multiprocess_mode="mostrecent").inc(),
         lambda m, r: m.Gauge("g", "G", registry=r, multiprocess_mode="latest"),
-        lambda m, r: m.Enum("e", "E", registry=r, states=("a",)).state("b"),
         lambda m, r: m.Info("i", "I", ["a"], registry=r).labels("x").info({"a": "y"}),
         lambda m, r: m.Histogram("h", "H", registry=r, buckets=(2, 1)),
         lambda m, r: [m.Counter("c", "C", registry=r) for _ in "12"],
@@ -261,6 +260,16 @@ def test_errors_are_those_of_prometheus_client(name: str, call: Callable[[Any, A
         gc.collect()
         prometheus_client_bridge.install(name, series=100)
         assert refused() == theirs
+
+    alone(action)
+
+
+def test_a_state_that_is_none_is_refused_with_those_that_are(name: str) -> None:
+    def action() -> None:
+        prometheus_client_bridge.install(name)
+        states = peer.Enum("e", "E", states=["up", "down"])
+        with pytest.raises(ValueError, match="the enum 'e' has no state 'sideways'; its states are 'up', 'down'"):
+            states.state("sideways")
 
     alone(action)
 
@@ -340,6 +349,26 @@ def test_metrics_that_are_declared_already_are_named(name: str) -> None:
         assert not Path("/dev/shm", name).exists()
 
     alone(action)
+
+
+@pytest.mark.parametrize(
+    ("declares", "before"),
+    [
+        ("early = Counter('early', 'E')", "declares them"),
+        ("import colorsys; colorsys.early = Counter('early', 'E')", "imports colorsys"),
+        ("import colorsys; early = colorsys.early = Counter('early', 'E')", "imports colorsys"),
+        ("kept = [Counter('early', 'E')]", "declares them, or imports what does"),
+    ],
+)
+def test_what_is_declared_too_early_is_told_by_where_it_is(name: str, declares: str, before: str) -> None:
+    program = (
+        "from prometheus_client import Counter\n"
+        f"{declares}\n"
+        "from shmstore import prometheus_client_bridge\n"
+        f"prometheus_client_bridge.install({name!r})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode and ended.stderr.endswith(f"call install({name!r}) before the program {before}\n")
 
 
 def test_it_is_installed_once_and_by_one_name(name: str) -> None:
