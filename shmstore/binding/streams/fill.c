@@ -72,9 +72,10 @@ static int fill_from_stream(Follower *follower, uint64_t most) {
     if (follower_look(follower) == NEWS_NONE || !stream_find(stream)) return 0;
     store_relaxed(&follower->number, stream->number);
     place->end = load_acquire(&streams_at(core_of(stream), stream->number)->newest.low);
+    uint64_t at;
     do {
-        const uint64_t at = load_relaxed(&place->ahead), there = place->end > at ? place->end - at : 0,
-                       wanted = most < there ? most : there;
+        at = load_relaxed(&place->ahead);
+        const uint64_t there = place->end > at ? place->end - at : 0, wanted = most < there ? most : there;
         PyObject *found = stream_read(stream, at, wanted < MOST_AT_ONCE ? (uint32_t)wanted : MOST_AT_ONCE);
         int failed = !found;
         if (found && PyList_Check(found)) {
@@ -87,7 +88,7 @@ static int fill_from_stream(Follower *follower, uint64_t most) {
         }
         Py_XDECREF(found);
         if (failed) return -1;
-    } while (most && load_relaxed(&place->ahead) < place->end);
+    } while (most && load_relaxed(&place->ahead) < place->end && load_relaxed(&place->ahead) > at);
     return 0;
 }
 

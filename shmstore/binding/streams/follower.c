@@ -157,9 +157,21 @@ static int prepare(Follower *follower, uint64_t most, bool any) {
     return failed;
 }
 
+/* Make what stands for what is missing among the next items. It runs Python code, which may raise: nothing is handed over by
+ * then. */
+static int make_stand_ins(Follower *follower, Py_ssize_t most) {
+    for (size_t at = follower->at; !follower->stops && at < follower->filled && most--; at++) {
+        struct item *item = &follower->items[at];
+        if (!item->event && !(item->event = stand_in(follower, item))) return -1;
+    }
+    return 0;
+}
+
 static PyObject *read_up_to(Follower *follower, Py_ssize_t most) {
     /* A signal's handler runs before events are handed over: if it raises, they wait for the next read. */
-    if (prepare(follower, most > 0 ? (uint64_t)most : 0, false) || PyErr_CheckSignals()) return NULL;
+    if (prepare(follower, most > 0 ? (uint64_t)most : 0, false) || PyErr_CheckSignals() ||
+        make_stand_ins(follower, most))
+        return NULL;
     PyObject *list = PyList_New(0);
     bool ended = !list;
     while (!ended && PyList_Size(list) < most && follower_has_pending(follower)) {

@@ -186,6 +186,27 @@ def test_whoever_falls_behind_is_told_the_first_version_that_is_held(make: Make)
     assert versions(reporting) == [1, 2, 3, gap, *range(14, 24)] and gap.count == 10
 
 
+def test_a_read_that_fails_in_the_middle_loses_nothing(stream: Stream) -> None:
+    failures = [KeyboardInterrupt()]
+
+    def missed(_place: int, first: int, end: int) -> Missed:
+        if failures:
+            raise failures.pop()
+        return Missed(stream.name, range(first, end))
+
+    follower = stream.streams.follower(
+        stream, [0], missed=missed, stops=False, bounded=False, fresh=False, limit=1 << 60, timeout_s=0.0
+    )
+    stream.append_many(range(60))
+    assert follower.wait(0.0)  # these are read ahead
+    for number in range(150):
+        stream.append(number)
+    with pytest.raises(KeyboardInterrupt):
+        follower.read(1000)
+    assert follower.places() == [0]
+    assert versions(follower.read(1000)) == [*range(60), Missed(stream.name, range(60, 110)), *range(110, 210)]
+
+
 def test_what_was_given_up_is_missed_as_well(stream: Stream) -> None:
     stream.append_many(list("abcd"))
     stream.truncate(before=2)
