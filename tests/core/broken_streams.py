@@ -29,11 +29,7 @@ STREAMS = (
         "and at its front when it is kept",
         "what_a_stream_has_in_reserve_is_not_overwritten_by_others",
         "streams/log.c",
-        {
-            "if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))": (
-                "if (!index && !word)"
-            )
-        },
+        {"        if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n": ""},
     ),
     Mutant(
         "a reserve is of the newest versions",
@@ -108,7 +104,56 @@ STREAMS = (
         "nothing is discarded for slots that others hold",
         "nothing_is_discarded_for_an_append_that_others_leave_no_slots_for",
         "streams/slots.c",
-        {"if (taken % lap == 0 && are_held(log, owner, count)) return SLOTS_HELD;": "(void)are_held;"},
+        {
+            "if (taken % (lap / LOOKS_A_LAP + 1) == 0 && are_held(log, owner, count)) return SLOTS_HELD;": (
+                "(void)are_held;"
+            )
+        },
+    ),
+    Mutant(
+        "whoever is idle holds one slot of a partition",
+        "those_who_have_appended_batches_leave_room_for_all_that_is_kept",
+        "streams/slots.c",
+        {"enum { MOST_SPARES = 1,": "enum { MOST_SPARES = 1024,"},
+    ),
+    Mutant(
+        "whoever does not get all slots holds none",
+        "whoever_does_not_get_all_slots_gives_back_those_it_got",
+        "streams/slots.c",
+        {"while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);": ""},
+    ),
+    Mutant(
+        "a batch that is refused needs no slots",
+        "a_batch_that_is_refused_overwrites_nothing",
+        "streams/append.c",
+        {"if (a->count > 1 && is_refused(a, &status, answer)) return status;": "(void)is_refused;"},
+    ),
+    Mutant(
+        "what is kept comes to lie together",
+        "a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has",
+        "streams/append.c",
+        {
+            "a->kept += log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1);": (
+                "const enum change_what what = i ? CHANGE_TAKE : CHANGE_KEEP;"
+                "a->kept += log_announce(a->log, a->moment, what, i ? NO_SLOT : slot, 1) && !i;"
+            )
+        },
+    ),
+    Mutant(
+        "what is before a kept event is discarded",
+        "a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has",
+        "streams/log.c",
+        {"if (!discard_next(log, ticket, before)) return false;": "(void)discard_next;"},
+    ),
+    Mutant(
+        "a slot that has another ticket by now is not the oldest",
+        "what_was_kept_gives_way_to_nothing_when_its_old_place_is_come_upon",
+        "streams/slots.c",
+        {
+            "slot_has(load_acquire(&log_slot(log, oldest)->word),": (
+                "!slot_has(slot_bears(0, 0, SLOT_FREE) + 0 * oldest,"
+            )
+        },
     ),
     Mutant(
         "a version is lost once",

@@ -91,7 +91,7 @@ static void hold_slots(const struct world *world, uint32_t count) {
     uint32_t *slots = calloc(count, sizeof *slots);
     if (!slots) fail("no memory");
     expect_equal(slots_claim(&log, spares, world->users[2].owner, count, 0, slots), SLOTS_OK);
-    for (uint32_t i = 0; i < count; i++) slots_give_back(&log, spares, world->users[2].owner, slots[i]);
+    spares->count += count;
     free(slots);
 }
 

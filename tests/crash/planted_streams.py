@@ -11,10 +11,9 @@ STREAM = (
     "    if (!is_announced(log, change)) return false;\n"
 )
 TELL = "    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);\n"
-CHAIN = "    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
-KEEP_CHAIN = (
-    "    if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))\n        chain("
-)
+CHAIN = "\n    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
+KEEP_CHAIN = "        if (origin_id_bytes(load_relaxed(&slot->origin))) chain("
+DISCARD_NEXT = "        if (!discard_next(log, ticket, before)) return false;\n"
 
 STREAMS = (
     Planted(
@@ -131,7 +130,7 @@ STREAMS = (
     Planted(
         "published before it is in the chain of its id",
         "streams/log.c",
-        {CHAIN: "", 'POINT("published");\n': CHAIN.replace("word", "slot_bears(ticket, 0, SLOT_PUBLISHED)")},
+        {CHAIN: "\n", 'POINT("published");\n': CHAIN.replace("word", "slot_bears(ticket, 0, SLOT_PUBLISHED)")},
         "stream-batch",
         "kill",
         "have the same id",
@@ -143,6 +142,14 @@ STREAMS = (
         "stream-keep",
         "kill",
         "has an id that is not found",
+    ),
+    Planted(
+        "kept before what is older is discarded",
+        "streams/log.c",
+        {DISCARD_NEXT: "", '        POINT("kept");\n': DISCARD_NEXT},
+        "stream-keep",
+        "kill",
+        "is too old",
     ),
     Planted(
         "taken slot used though another has claimed it",

@@ -64,7 +64,7 @@ static PyObject *raise_status(const Stream *stream, enum stream_status status, u
         return raise_error(
             state, ERROR_PARTITION_STALLED,
             "other processes hold so many slots of the partition of stream %R for what they append that %u "
-            "are not left; nothing was discarded: append again, or fewer events at once",
+            "are not left; nothing was appended: append again, or fewer events at once",
             stream->name, count ? count : 1);
     case STREAM_NO_MEMORY: return PyErr_NoMemory();
     case STREAM_NOT_ENTERED:

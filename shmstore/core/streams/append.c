@@ -20,7 +20,7 @@ struct attempt {
     enum event_kind kind;
     uint64_t expected, now_ns;
     uint64_t *versions;
-    uint32_t *claimed;  /* a slot for each event */
+    uint32_t *claimed;  /* a slot for each event; NULL: none yet */
     uint32_t *replaced; /* of the slots that get the tickets, those that had an event */
     uint32_t kept;      /* events of streams with a reserve that were kept so far */
     /* at one moment: */
@@ -62,17 +62,20 @@ static bool is_as_expected(const struct attempt *a, uint64_t deleted) {
 }
 
 static bool is_known(const struct attempt *a, uint32_t i) {
-    const uint64_t hash = load_relaxed(&log_slot(a->log, a->claimed[i])->id_hash);
-    return chains_find(a->log, a->moment.tail, a->number, &a->events[i].pieces[1], hash, &a->versions[i]);
+    const struct piece *id = &a->events[i].pieces[1];
+    const uint64_t hash =
+        a->claimed ? load_relaxed(&log_slot(a->log, a->claimed[i])->id_hash) : chains_hash(a->number, id);
+    return chains_find(a->log, a->moment.tail, a->number, id, hash, &a->versions[i]);
 }
 
-/* Which of the events are there already, and is the stream as expected? */
+/* Which of the events are there already, and is the stream as expected? (Before slots are claimed one that is not there is
+ * enough to know.) */
 static enum decision decide(struct attempt *a, enum stream_status *status) {
     a->newest = load_acquire(&a->stream->newest.low);
     a->before = load_acquire(&a->stream->newest.high);
     const uint64_t deleted = load_acquire(&a->stream->deleted);
     a->new_events = 0;
-    for (uint32_t i = 0; i < a->count; i++) {
+    for (uint32_t i = 0; i < a->count && (a->claimed || !a->new_events); i++) {
         const bool has_id = a->events[i].pieces[1].count;
         if (!has_id || !is_known(a, i)) a->versions[i] = a->newest + a->new_events++;
     }
@@ -87,8 +90,7 @@ static enum decision decide(struct attempt *a, enum stream_status *status) {
 
 /* ---- making way [6, 7] ------------------------------------------------------------------------------------------- */
 
-/* See what has the places of the tickets that come next. What a stream has in reserve is kept; where that is not the first,
- * those before it are discarded without an event in their place. */
+/* See what has the places of the tickets that come next. What a stream has in reserve is kept. */
 static enum decision make_way(struct attempt *a) {
     for (uint32_t i = 0; i < a->new_events; i++) {
         const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
@@ -98,8 +100,7 @@ static enum decision make_way(struct attempt *a) {
         if (!slot_has(load_acquire(&log_slot(a->log, slot)->word), ticket - a->log->geometry->slots)) continue;
         a->replaced[i] = slot;
         if (a->kept > a->log->geometry->slots || !log_is_reserved(a->log, slot, a->now_ns)) continue;
-        const bool announced = log_announce(a->log, a->moment, i ? CHANGE_TAKE : CHANGE_KEEP, i ? NO_SLOT : slot, 1);
-        a->kept += announced && !i;
+        a->kept += log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1);
         return AGAIN;
     }
     return GO_ON;
@@ -162,6 +163,13 @@ static enum stream_status attempt(struct attempt *a, struct stream_answer *answe
     return STREAM_DAMAGED;
 }
 
+/* Is it refused as things are now? Then no event gives way to it. */
+static bool is_refused(struct attempt *a, enum stream_status *status, struct stream_answer *answer) {
+    if (!log_tidy(a->log, &a->moment) || decide(a, status) != REFUSED) return false;
+    *answer = (struct stream_answer){.versions = a->newest, .position = a->moment.tail};
+    return true;
+}
+
 /* What was claimed and not used, and what the append discarded, are for the next. */
 static void give_back(const struct attempt *a, struct spares *spares, uint32_t owner, uint32_t appended) {
     for (uint32_t i = 0; i < appended; i++)
@@ -187,13 +195,14 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     uint32_t few[2 * FEW], *slots = few;
     if (!owner) return STREAM_NOT_ENTERED;
     if (a->count > log.geometry->slots) return STREAM_TOO_MANY;
-    if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) return STREAM_NO_MEMORY;
     a->log = &log;
     a->stream = streams_at(streams, a->number);
-    a->claimed = slots;
-    a->replaced = slots + a->count;
     *answer = (struct stream_answer){0};
     enum stream_status status = STREAM_DAMAGED;
+    if (a->count > 1 && is_refused(a, &status, answer)) return status;
+    if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) return STREAM_NO_MEMORY;
+    a->claimed = slots;
+    a->replaced = slots + a->count;
     enum slot_status claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);
     if (claimed == SLOTS_HELD && reap_all(handle)) /* by the dead? */
         claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);

@@ -58,6 +58,20 @@ static const char *fault_of_change(struct checking *c) {
     return NULL;
 }
 
+/* Has a ticket an event still? */
+static bool has_event(const struct checking *c, uint64_t ticket) {
+    const uint32_t slot = linked_slot(load_acquire(log_order(&c->log, ticket)));
+    return slot < c->log.geometry->log_slots && slot_has(load_acquire(&log_slot(&c->log, slot)->word), ticket);
+}
+
+/* Was what had this ticket, and all before it, discarded for an event behind it that was kept [6]? */
+static bool gave_way(struct checking *c, uint64_t ticket) {
+    const uint64_t slots = c->log.geometry->slots, tail = c->moment.tail;
+    for (uint64_t at = tail > slots ? tail - slots : 0; at <= ticket && c->left; at++, c->left--)
+        if (has_event(c, at)) return false;
+    return true;
+}
+
 /* Of the last ticket that had a place of the order. */
 static const char *fault_of_order(struct checking *c, uint64_t place) {
     const uint64_t slots = c->log.geometry->slots, tail = c->moment.tail;
@@ -67,9 +81,7 @@ static const char *fault_of_order(struct checking *c, uint64_t place) {
     if (!links_ticket(link, ticket)) return "is not of the last ticket that it had";
     if (linked_slot(link) == NO_SLOT) return NULL;
     if (linked_slot(link) >= c->log.geometry->log_slots) return "leads to a slot that does not exist";
-    return slot_has(load_acquire(&log_slot(&c->log, linked_slot(link))->word), ticket)
-               ? NULL
-               : "leads to a slot that has another ticket";
+    return has_event(c, ticket) || gave_way(c, ticket) ? NULL : "leads to a slot that has another ticket";
 }
 
 static const char *fault_of_claim(const struct checking *c, uint32_t owner) {

@@ -162,19 +162,35 @@ static bool finish_append(const struct log_view *log, uint64_t change, uint64_t 
     return true;
 }
 
+/* Discard what the next tickets would overwrite, `count` of them, from `ticket` on. */
+static bool discard_next(const struct log_view *log, uint64_t ticket, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t link = load_relaxed(log_order(log, ticket + i));
+        if (link && linked_slot(link) < log->geometry->log_slots &&
+            !discard(log, linked_slot(link), ticket + i - log->geometry->slots, 0))
+            return false;
+    }
+    return true;
+}
+
 /* [6] */
 static bool finish_keep(const struct log_view *log, uint64_t change, uint64_t ticket) {
     const uint32_t index = change_slot(change);
     struct event_slot *slot = log_slot(log, index);
     atomic_u64 *order = log_order(log, ticket);
-    uint64_t seen = load_acquire(order), /* finish_keep:order */
-        word = slot_bears(ticket - log->geometry->slots, 0, SLOT_PUBLISHED);
+    uint64_t seen = load_acquire(order); /* finish_keep:order */
     if (links_ticket(seen, ticket)) return true;
-    if (load_acquire(&slot->word) == word && origin_id_bytes(load_relaxed(&slot->origin)))
-        chain(log, index, word, ticket);
-    if (!is_announced(log, change)) return false;
-    cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* finish_keep:word */
-    POINT("kept");
+    uint64_t word = load_relaxed(&slot->word);
+    if (!slot_has(word, ticket)) {
+        const uint64_t before = ((word >> 24) - (ticket - log->geometry->slots)) & TICKET_MASK;
+        if (before >= log->geometry->slots || !slot_has(word, word >> 24))
+            return false; /* not of this change any more */
+        if (!discard_next(log, ticket, before)) return false;
+        if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);
+        if (!is_announced(log, change)) return false;
+        cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* finish_keep:word */
+        POINT("kept");
+    } else if (!is_announced(log, change)) return false;
     cas_acq_rel(order, &seen, ticket_link(ticket, index)); /* finish_keep:slot */
     return true;
 }

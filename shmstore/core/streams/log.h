@@ -23,11 +23,12 @@
  *  5. APPEND, of one event or a batch, at the tail. For each, in the order of their tickets: discard what has its place in
  *     `order` [8], put its slot there, make it the first of the chain of its id, and make it PUBLISHED. Then make it the
  *     newest of its stream (of a deletion: say that the stream is deleted), and move the tail.
- *  6. KEEP, of the event that would be discarded next: its stream has a reserve. It gets the ticket at the tail, and
- *     becomes the first of the chain of its id. It keeps its slot, version and position.
+ *  6. KEEP, of an event that would be discarded soon: its stream has a reserve. What would be discarded before it, is first:
+ *     the chain of its id ends with it [9]. It gets the ticket at the tail, and becomes the first of the chain of its id. It
+ *     keeps its slot, version and position. So what is kept comes to lie together, and leaves room for batches.
  *  7. TAKE, of the event that would be discarded next and is in no reserve: discard it, and free its slot. The ticket at
  *     the tail has no event. So an appender that finds no free slot gets one, while others hold slots that they do not use;
- *     where they hold too many, it is told so, and nothing is discarded.
+ *     where they hold too many, it is told so.
  *  8. Discard: raise `lost` of its stream beyond its version, and in the same swap count those that it passes and that
  *     nobody could read any more; then change its slot's word from PUBLISHED. In this order: whoever finds the word changed
  *     knows that the rest is done.

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps. */
-enum { MOST_SPARES = 1024, MOST_LOST = 1 << 16, MOST_LAPS = 8 };
+/* MOST_SPARES: there is room for one of each process, and what one holds, others take from what is kept.
+ * MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps. */
+enum { MOST_SPARES = 1, MOST_LOST = 1 << 16, MOST_LAPS = 8, LOOKS_A_LAP = 16 };
 
 /* ---- claiming [1] ------------------------------------------------------------------------------------------------ */
 
@@ -51,7 +52,8 @@ static enum slot_status take(const struct log_view *log, uint32_t owner, uint64_
     if (!log_tidy(log, &moment)) return SLOTS_DAMAGED;
     const uint64_t seen = load_acquire(log_order(log, moment.tail));
     const uint32_t oldest = seen ? linked_slot(seen) : NO_SLOT;
-    const bool exists = oldest < log->geometry->log_slots;
+    const bool exists = oldest < log->geometry->log_slots &&
+                        slot_has(load_acquire(&log_slot(log, oldest)->word), moment.tail - log->geometry->slots);
     if (exists && *kept <= log->geometry->slots && log_is_reserved(log, oldest, now_ns))
         *kept += log_announce(log, moment, CHANGE_KEEP, oldest, 1);
     else if (log_announce(log, moment, CHANGE_TAKE, NO_SLOT, 1) && exists && claim(log, oldest, owner)) *slot = oldest;
@@ -72,21 +74,41 @@ static bool make_room(struct spares *spares, uint32_t count) {
     return true;
 }
 
-enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
-                             uint64_t now_ns, uint32_t *claimed) {
+static void free_slot(const struct log_view *log, uint32_t slot, uint32_t owner) {
+    atomic_u64 *shared = &log_slot(log, slot)->word;
+    uint64_t word = load_acquire(shared);
+    if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return;
+    if (cas_acq_rel(shared, &word, slot_bears(word >> 24, 0, SLOT_FREE))) /* free_slot:word */
+        add_relaxed(&log->log->freed, 1);
+    POINT("slot freed");
+}
+
+/* Have `count` spares. */
+static enum slot_status gather(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
+                               uint64_t now_ns) {
     const uint64_t lap = log->geometry->log_slots;
     uint64_t taken = 0, kept = 0;
-    forget_those_of_another(spares, owner);
-    if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
     while (spares->count < count) {
         uint32_t slot = claim_free(log, spares, owner);
         if (slot == NO_SLOT) {
-            if (taken % lap == 0 && are_held(log, owner, count)) return SLOTS_HELD;
+            if (taken % (lap / LOOKS_A_LAP + 1) == 0 && are_held(log, owner, count)) return SLOTS_HELD;
             if (taken++ > MOST_LOST + MOST_LAPS * lap) return SLOTS_HELD;
             if (take(log, owner, now_ns, &kept, &slot) != SLOTS_OK) return SLOTS_DAMAGED;
             if (slot != NO_SLOT) spares->freed++; /* what was freed is ours: no reason to look again */
         }
         if (slot != NO_SLOT) spares->slots[spares->count++] = slot;
+    }
+    return SLOTS_OK;
+}
+
+enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
+                             uint64_t now_ns, uint32_t *claimed) {
+    forget_those_of_another(spares, owner);
+    if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
+    const enum slot_status status = gather(log, spares, owner, count, now_ns);
+    if (status != SLOTS_OK) { /* others wait for them */
+        while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);
+        return status;
     }
     for (uint32_t i = 0; i < count; i++) {
         claimed[i] = spares->slots[spares->count - 1 - i];
@@ -95,15 +117,6 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
     }
     spares->count -= count;
     return SLOTS_OK;
-}
-
-static void free_slot(const struct log_view *log, uint32_t slot, uint32_t owner) {
-    atomic_u64 *shared = &log_slot(log, slot)->word;
-    uint64_t word = load_acquire(shared);
-    if (slot_state(word) != SLOT_CLAIMED || slot_owner(word) != owner) return;
-    if (cas_acq_rel(shared, &word, slot_bears(word >> 24, 0, SLOT_FREE))) /* free_slot:word */
-        add_relaxed(&log->log->freed, 1);
-    POINT("slot freed");
 }
 
 void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot) {

@@ -18,12 +18,11 @@ struct spares {
 enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_HELD, SLOTS_DAMAGED };
 
 /* Claim `count` slots: from the spares, or free ones, or else by taking the oldest events. What was claimed when that fails
- * is among the spares. SLOTS_HELD: others hold so many that there are not as many left. */
+ * is given back. SLOTS_HELD: others hold so many that there are not as many left. */
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
                              uint64_t now_ns, uint32_t *claimed);
 
-/* A slot that this owner has claimed and does not use becomes a spare, or free.
- */
+/* A slot that this owner has claimed and does not use becomes a spare where it has none, or else free. */
 void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot);
 
 /* Free all spares of this process: it leaves. */

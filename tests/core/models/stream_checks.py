@@ -108,8 +108,10 @@ class CheckedStreams(Streams):
             require(place is not None and place.ticket == ticket, f"{place} has the place of ticket {ticket}")
             if place.slot == NO_SLOT:
                 continue
-            placed.add(place.slot)
             word, text, facts = (values[of(place.slot)] for of in (word_of, text_of, facts_of))
+            if word != published(ticket) and not placed:
+                continue  # it gave way to what was kept
+            placed.add(place.slot)
             require(word == published(ticket), f"ticket {ticket} has slot {place.slot}, which is {word}")
             require(facts.position <= ticket, f"{facts} has ticket {ticket}")
             if text.kind == EVENT:

@@ -310,16 +310,31 @@ class KeepsWithoutLooking(UsedStreams):
         return True
 
 
+class KeepsAlone(UsedStreams):
+    """What is kept has nothing older behind it in its chain that is there still."""
+
+    def discard_next(self, ticket: int, count: int) -> Program:
+        yield from ()
+
+
+class DiscardsAfterItKeeps(UsedStreams):
+    """What is older is discarded before the word of what is kept changes: who finds that changed discards nothing."""
+
+    def make_first(self, slot: int, word: Word, ticket: int, before: int) -> Program:
+        yield from super().make_first(slot, word, ticket, 0)
+
+    def keep(self, seen: Place, word: Word, ticket: int, slot: int) -> Program:
+        yield from super().keep(seen, word, ticket, slot)
+        if word != published(ticket):
+            yield from self.discard_next(ticket, word.ticket - (ticket - self.tickets))
+
+
 class KeepsBeforeTheChain(UsedStreams):
     """A kept event's word changes when it is the first of its chain."""
 
-    def finish_keep(self, change: Change, ticket: int) -> Program:
-        word = published(ticket - self.tickets)
-        is_announced = yield from self.is_announced(change)
-        if is_announced:
-            yield cas_acq_rel("finish_keep:word", word_of(change.slot), word, published(ticket))
-        done = yield from super().finish_keep(change, ticket)
-        return done
+    def make_first(self, slot: int, word: Word, ticket: int, before: int) -> Program:
+        yield cas_acq_rel("finish_keep:word", word_of(slot), word, published(ticket))
+        yield from super().make_first(slot, word, ticket, before)
 
 
 class PlacesBeforeItKeeps(UsedStreams):
@@ -364,6 +379,8 @@ BROKEN: Mapping[type[UsedStreams], str] = {
     LeadsOnByStore: "a link is set late",
     EndsTheChainEarly: "an id meets another of its chain",
     KeepsWithoutLooking: "an event is kept late",
+    KeepsAlone: "two keep an event behind another",
+    DiscardsAfterItKeeps: "two keep an event behind another",
     KeepsBeforeTheChain: "two keep an event",
     PlacesBeforeItKeeps: "two keep an event",
     KeepsByStore: "an event is kept late",

@@ -157,6 +157,7 @@ def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
     batch, late_batch = model(2, 4), model(2, 4)
     known = model(3, 6)
     keep, late_keep = model(2, 3, reserved=1), model(2, 4, reserved=1)
+    early, late_early = model(3, 3, reserved=1), model(2, 4, reserved=1)
     take, late_take = model(2, 3), model(2, 3)
     ids, held, link = model(2, 4), model(2, 3, reserved=1), model(2, 4)
     kept = Event(0, 0, 0, "a", "a", 1)
@@ -208,6 +209,25 @@ def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
             what=Change(3, KEEP, 0),
             claimed={2: 1, 3: 1},
             written=[next_of(slot) for slot in (0, 2, 3)],
+            versions=3,
+        ),
+        "two keep an event behind another": early.scenario(
+            early.finishes,
+            early.finishes,
+            events=[ID_A, Event(1, 1, 0, "b", "b", 1), Event(2, 2, 1, "c", "c")],
+            what=Change(4, KEEP, 1),
+            written=[next_of(1)],
+            mortal=[0],
+            stay=[(1, 0), (0, 1)],
+        ),
+        "an event behind another is kept late": late_early.scenario(
+            late_early.finishes,
+            lambda: late_early.finishes_and_appends(Done(), append(1, [2], "c", True), append(1, [3], "d", True)),
+            events=[ID_A, Event(1, 1, 0, "b", "b", 1)],
+            filled=[Event(3, 2, 1, "c", "c"), Event(5, 3, 2, "d", "d")],
+            what=Change(3, KEEP, 1),
+            claimed={2: 1, 3: 1},
+            written=[next_of(slot) for slot in (1, 2, 3)],
             versions=3,
         ),
         "two take": take.scenario(

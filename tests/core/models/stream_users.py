@@ -212,7 +212,7 @@ class Streams(Log):
             replaced += (slot,)
             is_reserved = yield from self.is_reserved(slot)
             if is_reserved:
-                yield from self.announce(moment, TAKE if i else KEEP, NO_SLOT if i else slot, 1)
+                yield from self.announce(moment, KEEP, slot, 1)
                 return None
         return replaced
 
@@ -250,8 +250,7 @@ class Streams(Log):
     def take(self, me: int) -> Program:
         """Returns the slot of the oldest event, or None."""
         moment = yield from self.tidy()
-        seen = yield from self.load(load_relaxed("", self.order_of(moment.tail)))
-        slot = NO_SLOT if seen is None else seen.slot
+        slot = yield from self.has_place(moment.tail)
         is_reserved = False
         if slot != NO_SLOT:
             is_reserved = yield from self.is_reserved(slot)

@@ -315,24 +315,40 @@ class Log:
             yield cas_acq_rel("finish_append:newest", newest_of(text.stream), before, after)
         return True
 
+    def discard_next(self, ticket: int, count: int) -> Program:
+        """What the next tickets would overwrite."""
+        for i in range(count):
+            seen = yield from self.load(load_relaxed("", self.order_of(ticket + i)))
+            if seen is not None and seen.slot != NO_SLOT:
+                yield from self.discard(seen.slot, ticket + i - self.tickets, NOBODY)
+
     def finish_keep(self, change: Change, ticket: int) -> Program:
         """[6]"""
         slot = change.slot
         seen = yield load_acquire("finish_keep:order", self.order_of(ticket))
-        word = published(ticket - self.tickets)
         if seen.ticket == ticket:
             return True
-        now = yield load_relaxed("", word_of(slot))
-        text = yield from self.load(load_relaxed("", text_of(slot)))
-        if now == word and text.id is not None:
-            yield from self.chain(slot, word, ticket, text.id)
+        word = yield load_relaxed("", word_of(slot))
+        if word != published(ticket):
+            before = word.ticket - (ticket - self.tickets)
+            if word.state != PUBLISHED or not 0 <= before < self.tickets:
+                return False
+            yield from self.make_first(slot, word, ticket, before)
         is_announced = yield from self.is_announced(change)
         if is_announced:
             yield from self.keep(seen, word, ticket, slot)
         return is_announced
 
+    def make_first(self, slot: int, word: Word, ticket: int, before: int) -> Program:
+        """Of all that is there, and of its chain."""
+        yield from self.discard_next(ticket, before)
+        text = yield from self.load(load_relaxed("", text_of(slot)))
+        if text.id is not None:
+            yield from self.chain(slot, word, ticket, text.id)
+
     def keep(self, seen: Place, word: Word, ticket: int, slot: int) -> Program:
-        yield cas_acq_rel("finish_keep:word", word_of(slot), word, published(ticket))
+        if word != published(ticket):
+            yield cas_acq_rel("finish_keep:word", word_of(slot), word, published(ticket))
         yield cas_acq_rel("finish_keep:slot", self.order_of(ticket), seen, Place(ticket, slot))
 
     def finish(self, change: Change, tail: int) -> Program:

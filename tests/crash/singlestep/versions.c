@@ -195,11 +195,17 @@ static void hear_victim(struct world *world) {
                                (struct told){VICTIM, account->numbers[i], NOWHERE});
 }
 
-/* All below this ticket may have been discarded. */
+/* All below this ticket may have been discarded: where there is a reserve, also what was before an event that is kept. */
 static uint64_t oldest_ticket(const struct world *world) {
-    const struct log_view log = streams_log(streams_of(&world->live[0]), 0);
-    const uint64_t end = change_tail(load_acquire(&log.log->change));
-    return end > LOG_TICKETS ? end - LOG_TICKETS : 0;
+    const struct streams *streams = streams_of(&world->live[0]);
+    const uint64_t end = change_tail(load_acquire(&streams_log(streams, 0).log->change));
+    uint64_t oldest = end > LOG_TICKETS ? end - LOG_TICKETS : 0;
+    struct event_facts facts;
+    struct record record;
+    if (load_relaxed(&streams_at(streams, VICTIMS)->reserve))
+        for (uint32_t i = 1; i < world->account.log.victims; i++)
+            oldest += read_ticket(streams, oldest, &facts, &record) == TICKET_LAPPED;
+    return oldest;
 }
 
 static void check_version(struct world *world, uint32_t stream, uint64_t version) {

@@ -1,0 +1,114 @@
+/* How many slots an append needs, beside reserves, batches of others, and those who hold slots that they do not use. */
+#include "streams_world.h"
+
+enum { STREAM = 1, OTHER = 2, USER = 1, MOST_AT_ONCE = 16 };
+
+/* As many events at once as `count` says; with ids from `first_id` on, unless that is NO_ID. */
+static struct doing add_batch(struct world *world, uint32_t user, uint32_t stream, uint32_t count, uint64_t first_id,
+                              uint64_t expected) {
+    struct wanted wanted[MOST_AT_ONCE] = {{0, NO_ID}};
+    struct doing doing = {
+        .world = world, .user = user, .stream = stream, .count = count, .events = wanted, .expected = expected};
+    for (uint32_t i = 0; i < count; i++) wanted[i] = (struct wanted){i, first_id ? first_id + i : NO_ID};
+    do_it(&doing);
+    doing.events = NULL;
+    return doing;
+}
+
+/* User 2 claims this many slots and does not use them. */
+static void hold_slots(const struct world *world, uint32_t count) {
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    struct spares *spares = &world->users[2].streams.spares[0];
+    uint32_t *slots = calloc(count, sizeof *slots);
+    if (!slots) fail("no memory");
+    expect_equal(slots_claim(&log, spares, world->users[2].owner, count, 0, slots), SLOTS_OK);
+    spares->count += count;
+    free(slots);
+}
+
+static uint64_t next_ticket(const struct world *world) { return streams_tail(&world->users[0].streams, 0); }
+
+CASE(a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has) {
+    enum { CAPACITY = 64, RESERVE = 8, FIRST_ID = 1000 };
+    struct world *world = make_world((struct shape){.capacity = CAPACITY});
+    uint64_t others = 0;
+    store_relaxed(&stream_of(world, STREAM)->reserve, RESERVE);
+    for (uint64_t i = 0; i < CAPACITY; i++)
+        if (i % 8 == 7) add_with_id(world, USER, STREAM, i / 8, 1 + i / 8);
+        else add_with_id(world, USER, OTHER, others, FIRST_ID + others), others++;
+    for (int round = 0; round < 100; round++) {
+        const uint64_t lost = state_of(world, OTHER, 0).lost, tail = next_ticket(world);
+        const uint32_t count = 1 + (uint32_t)random_number(MOST_AT_ONCE);
+        const struct doing done =
+            add_batch(world, (uint32_t)random_number(USERS), OTHER, count, FIRST_ID + others, EXPECT_ANY);
+        expect(done.status == STREAM_DONE && done.answer.appended == count);
+        others += count;
+        expect(state_of(world, OTHER, 0).lost <= lost + count + RESERVE &&
+               next_ticket(world) <= tail + count + RESERVE);
+        expect(!state_of(world, STREAM, 0).lost && others - state_of(world, OTHER, 0).lost >= CAPACITY - 2 * RESERVE);
+        expect_sound_streams(world);
+        for (uint64_t i = 0; i < RESERVE; i++) expect_equal(add_with_id(world, USER, STREAM, i, 1 + i), i);
+        for (uint64_t i = state_of(world, OTHER, 0).lost; i < others; i++)
+            expect_equal(add_with_id(world, USER, OTHER, 0, FIRST_ID + i), i);
+    }
+    free_world(world);
+}
+
+CASE(what_was_kept_gives_way_to_nothing_when_its_old_place_is_come_upon) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    struct log_moment moment;
+    store_relaxed(&stream_of(world, STREAM)->reserve, 1);
+    add_event(world, USER, OTHER, 0);
+    add_event(world, USER, STREAM, 0);
+    for (uint64_t i = 1; i < 6; i++) add_event(world, USER, OTHER, i);
+    expect(log_tidy(&log, &moment));
+    expect(log_announce(&log, moment, CHANGE_KEEP, linked_slot(load_relaxed(log_order(&log, moment.tail + 1))), 1));
+    expect_sound_streams(world);
+    hold_slots(world, log.geometry->log_slots - 6);
+    add_event(world, 3, OTHER, 6); /* by taking a slot */
+    expect_equal(state_of(world, OTHER, 0).lost, 3);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(those_who_have_appended_batches_leave_room_for_all_that_is_kept) {
+    struct world *world = make_world((struct shape){.capacity = MOST_AT_ONCE});
+    uint64_t versions = 0;
+    for (int round = 0; round < 10; round++)
+        for (uint32_t user = 0; user < USERS; user++) {
+            expect_equal(add_batch(world, user, STREAM, MOST_AT_ONCE, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+            versions += MOST_AT_ONCE;
+            expect_equal(state_of(world, STREAM, 0).first, versions - MOST_AT_ONCE);
+            expect_equal(next_ticket(world), versions);
+        }
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(whoever_does_not_get_all_slots_gives_back_those_it_got) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (uint64_t i = 0; i < 3; i++) add_event(world, 3, STREAM, i);
+    hold_slots(world, log.geometry->log_slots - 6);
+    expect_equal(add_batch(world, USER, STREAM, 7, NO_ID, EXPECT_ANY).status, STREAM_STALLED);
+    expect(state_of(world, STREAM, 0).versions == 3 && !state_of(world, STREAM, 0).lost);
+    expect_equal(add_batch(world, 3, STREAM, 5, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(a_batch_that_is_refused_overwrites_nothing) {
+    struct world *world = make_world((struct shape){.capacity = MOST_AT_ONCE});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (uint64_t i = 0; i < MOST_AT_ONCE; i++) add_with_id(world, 3, STREAM, i, 1 + i);
+    hold_slots(world, log.geometry->log_slots - MOST_AT_ONCE - 1);
+    const struct doing wrong = add_batch(world, USER, STREAM, MOST_AT_ONCE, NO_ID, 5);
+    expect(wrong.status == STREAM_CONFLICT && wrong.answer.versions == MOST_AT_ONCE);
+    const struct doing again = add_batch(world, USER, STREAM, MOST_AT_ONCE, 1, 5);
+    expect(again.status == STREAM_DONE && !again.answer.appended &&
+           again.versions[MOST_AT_ONCE - 1] == MOST_AT_ONCE - 1);
+    expect(!state_of(world, STREAM, 0).lost && next_ticket(world) == MOST_AT_ONCE);
+    expect_sound_streams(world);
+    free_world(world);
+}
