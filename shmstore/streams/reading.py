@@ -60,18 +60,20 @@ class Reading(Iterable[_core.Event]):
                 left -= len(found)
 
     def _newest_first(self) -> Iterator[_core.Event]:
-        newest = self._stream.version
-        at = newest if self._from is None else min(self._from, newest)
-        least = 0 if self._limit is None else max(0, at + 1 - self._limit)
-        held = least
-        while at >= held:
-            first = max(held, at + 1 - BLOCK)
-            found = self._stream.block(first, at + 1 - first)
-            if isinstance(found, int):
-                held = found
-            elif len(found) == at + 1 - first:  # else its first ones were overwritten meanwhile
-                yield from reversed(found)
-                at = first - 1
+        while True:
+            newest = self._stream.version
+            at = newest if self._from is None else min(self._from, newest)
+            least = held = 0 if self._limit is None else max(0, at + 1 - self._limit)
+            while at >= held:
+                first = max(held, at + 1 - BLOCK)
+                found = self._stream.block(first, at + 1 - first)
+                if isinstance(found, int):
+                    held = found
+                elif len(found) == at + 1 - first:  # else its first ones were overwritten meanwhile
+                    yield from reversed(found)
+                    at = first - 1
+            if self._from is not None or at < newest or newest == self._stream.version:
+                break  # else newer ones took the place of all that it began with: it begins anew
         if at >= least:
             self._miss(least, at + 1, held)
 

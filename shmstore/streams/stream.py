@@ -160,12 +160,7 @@ class Stream(_core.Stream):
 
     def last(self) -> _core.Event | None:
         """The newest event; None when there is none that can be read. Raises StreamDeleted."""
-        while True:
-            newest = self.version
-            for event in self.read(limit=1, backwards=True, missing="report"):
-                return event
-            if self.version == newest:  # else newer events took the place of the one that was looked for
-                return None
+        return next(iter(self.read(limit=1, backwards=True, missing="report")), None)
 
     # -- asking about all events
 

@@ -81,6 +81,10 @@ def test_the_newest_event_is_found_while_newer_ones_come(streams: StreamStore) -
     stream.retain(events=1)
     last = stream.last()
     assert last is not None and last.version == stream.version == 3
+    stream = streams._streams.stream(Busy, "b")
+    stream.append("first")
+    stream.retain(events=1)
+    assert versions(stream.read(limit=1, backwards=True)) == [3]
 
 
 @pytest.mark.parametrize(
