@@ -1,6 +1,6 @@
-/* Runs the cases whose file or name is asked for: harness [--seed N] [--effort PERCENT] [--list] [WHAT]...
+/* Runs the cases whose file or name is asked for: harness [--seed N] [--effort PERCENT] [--limit SECONDS] [--list] [WHAT]...
  *
- * Each case runs in a process of its own, one after the other. Prints "ok CASE", or the reason and "FAILED CASE". The
+ * Each case runs in a process of its own, one after the other, and fails when it takes longer than the limit. Prints "ok CASE", or the reason and "FAILED CASE". The
  * exit status is 1 when a case failed, 2 when none was found. */
 #define _GNU_SOURCE
 #include "harness.h"
@@ -11,10 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_SECONDS = 60 };
-
 static struct test_case *cases, **last_case = &cases;
 static uint64_t seed = 1;
+static unsigned limit_seconds = 60;
 static _Thread_local uint64_t random_state;
 uint64_t effort = 100;
 
@@ -74,7 +73,7 @@ static bool run(const struct test_case *test_case) {
     pid_t child = fork();
     if (!child) {
         setpgid(0, 0);
-        alarm(LIMIT_SECONDS);
+        alarm(limit_seconds);
         seed_thread(fnv1a(test_case->name, strlen(test_case->name)));
         test_case->body();
         _exit(0);
@@ -101,7 +100,13 @@ int main(int count, char **arguments) {
         if (!strcmp(arguments[at], "--list")) list = true;
         else if (!strcmp(arguments[at], "--seed") && at + 1 < count) seed = strtoull(arguments[++at], NULL, 0);
         else if (!strcmp(arguments[at], "--effort") && at + 1 < count) effort = strtoull(arguments[++at], NULL, 0);
-        else return fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--list] [WHAT]...\n", *arguments), 2;
+        else if (!strcmp(arguments[at], "--limit") && at + 1 < count)
+            limit_seconds = (unsigned)strtoul(arguments[++at], NULL, 0);
+        else {
+            fprintf(stderr, "usage: %s [--seed N] [--effort PERCENT] [--limit SECONDS] [--list] [WHAT]...\n",
+                    *arguments);
+            return 2;
+        }
     }
     int found = 0, failed = 0;
     printf("seed %llu, effort %llu %%\n", (unsigned long long)seed, (unsigned long long)effort);

@@ -19,6 +19,7 @@ from tests.core.conftest import TESTS, Build
 from tests.core.mutant import Mutant
 from tests.core.side_by_side import Together, chosen
 
+LIMIT_S = 20  # of a case that a mutant never ends; it takes less than a second else
 RACES = 100  # runs of a mutant that only a race shows; on an idle machine the first will do
 
 MUTANTS = (
@@ -476,7 +477,7 @@ def broken_program(mutant: Mutant, plain: Build, folder: Path) -> Path:
 
 
 def fails(case: str, build: Build, program: Path, seed: int) -> bool:
-    done = build.run(case, seed, program)
+    done = build.run(case, seed, program, LIMIT_S)
     return f"FAILED {case}\n" in done.stdout
 
 
