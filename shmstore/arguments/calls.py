@@ -172,16 +172,17 @@ def _mistaken(function: Callable[..., Any], values: Sequence[Any], named: dict[s
     missing = [one.name for one in parameters if one.default is one.empty and one.name not in given]
     missing = [name for name in missing if all(one.kind is not one.VAR_POSITIONAL for one in parameters)]
 
+    of_streams = function.__globals__["__name__"].startswith("shmstore.streams.")
     wrong, advice = [], []
     if unknown:
         wrong.append(f"takes no {', '.join(f'{name}={shown(named[name])}' for name in unknown)}")
-        of_streams = function.__globals__["__name__"].startswith("shmstore.streams.")
         advice += [_advice(name, names, None if of_streams else _ELSEWHERE) for name in unknown]
     if surplus := list(map(shown, values[len(by_position) :])):
         many = f"only {' and '.join(by_position)}" if by_position else "nothing"
         wrong.append(f"takes {many} by position, found also {', '.join(surplus)}")
         of_all = "what stands behind the * is given by name" if len(names) > len(by_position) else ""
-        advice.append(_ONE_KEY if function.__qualname__.startswith("Series.") else _TOO_MANY.get(title, of_all))
+        of_one = {} if of_streams else _TOO_MANY
+        advice.append(_ONE_KEY if function.__qualname__.startswith("Series.") else of_one.get(title, of_all))
     wrong += [f"needs {name}" for name in missing]
     wrong += [f"is given {name} twice" for name in by_position[: len(values)] if name in named]
     words = [f"{title} {' and '.join(wrong)}", f"write {title}({_usage(parameters, rest)})"]

@@ -72,8 +72,8 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected);
 /* Each file's methods of a Stream. */
 #define STREAM_WRITING_METHODS(METHOD)                                                                                 \
     METHOD("append", stream_append, FASTCALL_KEYWORDS,                                                                 \
-           "append($self, data, *, type=None, expected_version=ANY, event_id=None, metadata=None)\n--\n\nAppend one "  \
-           "event; its version.")                                                                                      \
+           "append($self, data, *, type=None, expected_version=..., event_id=None, metadata=None)\n--\n\nAppend one "  \
+           "event and return its version; help(Stream) says what each is.")                                            \
     METHOD("append_events", stream_append_events, VARARGS,                                                             \
            "append_events($self, events, expected_version, /)\n--\n\nAppend many, all or none; their versions.")       \
     METHOD("delete_events", stream_delete_events, VARARGS,                                                             \

@@ -18,10 +18,12 @@ static PyObject *streams_stream(PyObject *self, PyObject *arguments) {
     if (!text && !drop_error()) return NULL;
     if (!text || bytes < 1 || bytes > MAX_STREAM_NAME_BYTES) {
         PyObject *found = shown(streams->state, name);
-        if (found)
+        PyObject *taken = text ? PyUnicode_FromFormat(", found %zd", bytes) : PyUnicode_FromString("");
+        if (found && taken)
             raise_error(streams->state, ERROR_INVALID_NAME,
-                        "%U is not the name of a stream; expected a str that takes 1 to %d bytes of UTF-8", found,
-                        MAX_STREAM_NAME_BYTES);
+                        "%U is not the name of a stream; expected a str that takes 1 to %d bytes of UTF-8%U", found,
+                        MAX_STREAM_NAME_BYTES, taken);
+        Py_XDECREF(taken);
         Py_XDECREF(found);
         return NULL;
     }

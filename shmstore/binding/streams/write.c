@@ -37,17 +37,6 @@ static PyObject *raise_full(const Stream *stream) {
 
 /* ---- what came of it ------------------------------------------------------------------------------------------------ */
 
-static PyObject *raise_conflict(const Stream *stream, PyObject *expected, uint64_t versions) {
-    const long long actual = (long long)versions - 1;
-    PyObject *text =
-        PyUnicode_FromFormat("stream %R is at version %lld, expected %S; nothing was appended: read what has "
-                             "come since, decide again, and append with expected_version=%lld",
-                             stream->name, actual, expected, actual);
-    return text ? raise_error_of(stream->streams->state, ERROR_WRONG_EXPECTED_VERSION,
-                                 Py_BuildValue("(OOLN)", stream->name, expected, actual, text))
-                : NULL;
-}
-
 static PyObject *raise_status(const Stream *stream, enum stream_status status, uint32_t count) {
     struct module_state *state = stream->streams->state;
     const struct geometry *g = &stream->streams->store->handle.geometry;
@@ -94,6 +83,24 @@ struct change {
     uint64_t expected;
 };
 
+/* The stream has so many versions; 0 too when there never was one. */
+static PyObject *raise_conflict(const Stream *stream, const struct change *change, uint64_t versions) {
+    const long long actual = (long long)versions - 1;
+    const char *done = change->count ? "appended" : "deleted", *again = change->count ? "append" : "delete";
+    PyObject *found = !versions ? PyUnicode_FromString("does not exist, so it is at version -1")
+                      : change->expected == EXPECT_EXISTS ? PyUnicode_FromFormat("was deleted at version %lld", actual)
+                                                          : PyUnicode_FromFormat("is at version %lld", actual);
+    PyObject *text = found
+                         ? PyUnicode_FromFormat("stream %R %U, expected %S; nothing was %s: read what has come since, "
+                                                "decide again, and %s with expected_version=%lld",
+                                                stream->name, found, change->given, done, again, actual)
+                         : NULL;
+    Py_XDECREF(found);
+    return text ? raise_error_of(stream->streams->state, ERROR_WRONG_EXPECTED_VERSION,
+                                 Py_BuildValue("(OOLN)", stream->name, change->given, actual, text))
+                : NULL;
+}
+
 static int run(Stream *stream, const struct change *change, uint64_t *versions) {
     Store *store = stream->streams->store;
     if (change->count == 1 && change->events->pieces[1].count && stream->number != UNKNOWN && !store->closed)
@@ -118,7 +125,7 @@ static int run(Stream *stream, const struct change *change, uint64_t *versions) 
             streams_delete(core_of(stream), stream->number, change->for_ever, change->expected, (uint64_t)now, &answer);
     END_EXCLUSIVE();
     if (!has_room) raise_full(stream);
-    else if (status == STREAM_CONFLICT) raise_conflict(stream, change->given, answer.versions);
+    else if (status == STREAM_CONFLICT) raise_conflict(stream, change, answer.versions);
     else if (status != STREAM_DONE) raise_status(stream, status, change->count);
     return has_room && status == STREAM_DONE ? 0 : -1;
 }

@@ -1,8 +1,9 @@
 """`streams append`: append lines of JSON to a stream, each by itself or all as one."""
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ EXAMPLES = (
 _WORDS = {str(expected.value): expected for expected in (ANY, NO_STREAM, EXISTS)}
 
 _NOTHING = "nothing was appended"
+_OF_BATCH = re.compile(r"event (\d+) of the batch")
 
 Expected = ExpectedVersion | int
 
@@ -60,7 +62,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events",
         action="store_true",
-        help="each line is an object with data, type, event_id and metadata, as `tail --json` prints them",
+        help="each line is an object with data, type, event_id and metadata, as `tail --json` prints them; bytes, "
+        "which it prints in base64, become text",
     )
 
 
@@ -79,7 +82,7 @@ def _at_once(stream: Stream, lines: Iterator[Line], args: argparse.Namespace, ou
         with _telling(f"line {line.number} ", _NOTHING):
             events.append(line.event(args.type, whole=args.events))
         taken.append(line)
-    with _telling("", _NOTHING):
+    with _telling("", _NOTHING, taken):
         versions = stream.append_many(events, expected_version=args.expected_version)
     for line, version in zip(taken, versions, strict=True):
         _print(line, version, out)
@@ -120,12 +123,12 @@ def _print(line: Line, version: int, out: Output) -> None:
 
 
 @contextmanager
-def _telling(where: str, done: str) -> Iterator[None]:
-    """Let an error say where it was, and what was appended before."""
+def _telling(where: str, done: str, batch: Sequence[Line] = ()) -> Iterator[None]:
+    """Let an error say where it was, also in a batch of these lines, and what was appended before."""
     try:
         yield
     except ShmStoreError as error:
-        said = str(error)
+        said = _OF_BATCH.sub(lambda found: f"line {batch[int(found[1])].number}", str(error), count=1)
         more = "" if done in said else f"; {done}"
         error.args = (*error.args[:-1], f"{where}{said}{more}")  # its text is the last of what it is made of
         raise

@@ -1,5 +1,6 @@
 """Appending to a stream: versions, what is expected of it, ids, and what is refused."""
 
+import inspect
 import os
 import uuid
 from typing import Any
@@ -78,17 +79,30 @@ def test_another_version_is_refused(streams: StreamStore, has: int, expected: An
     for number in range(has):
         stream.append(number)
     before = stored(streams)
-    for refused in (
-        lambda: stream.append("x", expected_version=expected),
-        lambda: stream.append_many(["x", "y"], expected_version=expected),
-        lambda: stream.delete(expected_version=expected),
+    for done, refused in (
+        ("appended", lambda: stream.append("x", expected_version=expected)),
+        ("appended", lambda: stream.append_many(["x", "y"], expected_version=expected)),
+        ("deleted", lambda: stream.delete(expected_version=expected)),
     ):
         with pytest.raises(WrongExpectedVersion) as caught:
             refused()
         error = caught.value
         assert (error.stream, error.expected, error.actual) == ("orders", expected, has - 1)
-        assert f"is at version {has - 1}, expected {expected}; nothing was appended" in str(error)
+        assert f"is at version {has - 1}, expected {expected}; nothing was {done}: read what" in str(error)
+        assert ("'orders' does not exist" in str(error)) == (not has)
     assert stream.version == has - 1 and stored(streams) == before
+
+
+def test_of_a_stream_that_was_deleted_that_is_said(stream: Stream) -> None:
+    stream.append("x")
+    stream.delete()
+    with pytest.raises(WrongExpectedVersion, match="was deleted at version 0, expected EXISTS; nothing was appended"):
+        stream.append("y", expected_version=EXISTS)
+
+
+def test_the_signature_of_an_append_can_be_asked_for() -> None:
+    names = ["self", "data", "type", "expected_version", "event_id", "metadata"]
+    assert list(inspect.signature(Stream.append).parameters) == names
 
 
 @pytest.mark.parametrize("expected", [-2, -(1 << 70), 1 << 63, 1.5, "any", None, True])

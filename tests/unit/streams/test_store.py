@@ -117,6 +117,9 @@ def test_what_is_no_name_is_refused(streams: StreamStore, wrong: Any) -> None:
     with pytest.raises(InvalidName, match="is not the name of a stream; expected a str that takes 1 to 255 bytes"):
         streams[wrong]
     assert wrong not in streams
+    if wrong == "é" * 128:
+        with pytest.raises(InvalidName, match=r"\(128 in all\) is not .* of UTF-8, found 256$"):
+            streams[wrong]
 
 
 def test_a_name_may_be_any_text(streams: StreamStore) -> None:
@@ -277,6 +280,8 @@ for number in range(30):
         (lambda stream: stream.delete(expected=3), "expected= is called expected_version= here$"),
         (lambda stream: stream.store.follow_all(position="latest"), "position= is called from_= here$"),
         (lambda stream: stream.store.names(startswith="a"), "startswith= is called prefix= here$"),
+        (lambda stream: stream.last(5), r"write last\(\)$"),
+        (lambda stream: stream.count("a", "b"), r"write count\(type=None\)$"),
     ],
 )
 def test_what_others_call_it_is_told_as_streams_call_it(stream: Stream, call: Any, said: str) -> None:
