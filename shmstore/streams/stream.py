@@ -266,8 +266,9 @@ class Stream(_core.Stream):
     def delete(self, *, hard: bool = False, expected_version: ExpectedVersion | int = ANY) -> None:
         """Delete the stream: its events cannot be read any more, and its versions go on with the next append.
 
-        With `hard` it is deleted for ever: reading it and appending to it raise StreamDeleted. Deleting what is not
-        there does nothing. Raises WrongExpectedVersion.
+        With `hard` it is deleted for ever, also if it never was there: reading it and appending to it raise
+        StreamDeleted. Without, deleting what is not there does nothing. Raises WrongExpectedVersion, and with `hard`
+        StreamTableFull.
         """
         self.delete_events(bool(hard), expected_version)
 
