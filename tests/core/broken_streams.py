@@ -72,6 +72,12 @@ STREAMS = (
         {"while (spares->count) free_slot(log, spares->slots[--spares->count], owner);": "spares->count = 0;"},
     ),
     Mutant(
+        "whoever frees slots remembers which",
+        "whoever_has_freed_slots_finds_them_without_a_search",
+        "streams/slots.c",
+        {"MOST_HINTS = 1024,": "MOST_HINTS = 0,"},
+    ),
+    Mutant(
         "where two jumps are equally long the next takes both",
         "any_of_10000_versions_is_found_in_few_steps",
         "streams/seek.c",

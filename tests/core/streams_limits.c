@@ -145,6 +145,24 @@ CASE(a_slot_that_was_given_back_is_claimed_before_any_event_gives_way) {
     free_world(world);
 }
 
+CASE(whoever_has_freed_slots_finds_them_without_a_search) {
+    struct world *world = make_world((struct shape){.capacity = 64});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    const struct wanted wanted[8] = {{0, NO_ID}};
+    struct doing doing = {
+        .world = world, .user = USER, .stream = STREAM, .count = 8, .events = wanted, .expected = EXPECT_ANY};
+    for (uint64_t i = 0; i < 100; i++) add_event(world, USER, STREAM, i);
+    do_it(&doing);
+    const uint64_t hint = load_relaxed(&log.log->hint);
+    for (int round = 0; round < 20; round++) {
+        do_it(&doing);
+        expect_equal(doing.status, STREAM_DONE);
+        expect_equal(load_relaxed(&log.log->hint), hint);
+    }
+    expect_sound_streams(world);
+    free_world(world);
+}
+
 CASE(what_was_kept_and_then_lost_is_counted_once) {
     struct world *world = make_world((struct shape){.capacity = 4});
     const struct log_view log = streams_log(&world->users[0].streams, 0);

@@ -8,7 +8,7 @@
 
 /* MOST_SPARES: there is room for one of each process, and what one holds, others take from what is kept.
  * MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps. */
-enum { MOST_SPARES = 1, MOST_LOST = 1 << 16, MOST_LAPS = 8, LOOKS_A_LAP = 16 };
+enum { MOST_SPARES = 1, MOST_HINTS = 1024, MOST_LOST = 1 << 16, MOST_LAPS = 8, LOOKS_A_LAP = 16 };
 
 /* ---- claiming [1] ------------------------------------------------------------------------------------------------ */
 
@@ -19,8 +19,13 @@ static bool claim(const struct log_view *log, uint32_t slot, uint32_t owner) {
            cas_acq_rel(shared, &word, slot_bears(word >> 24, owner, SLOT_CLAIMED)); /* claim:word */
 }
 
-/* Look for a free slot, from the hint on. Not again before one has been freed since all were found taken. */
+/* Look for a free slot: where it knows of some, and from the log's hint on. Not again before one has been freed since all
+ * were found taken. */
 static uint32_t claim_free(const struct log_view *log, struct spares *spares, uint32_t owner) {
+    while (spares->hints.count) {
+        const uint32_t slot = spares->hints.slots[--spares->hints.count];
+        if (claim(log, slot, owner)) return slot;
+    }
     const uint64_t freed = load_acquire(&log->log->freed) + 1, count = log->geometry->log_slots;
     if (spares->freed == freed) return NO_SLOT;
     uint64_t at = load_relaxed(&log->log->hint) % count;
@@ -65,12 +70,12 @@ static void forget_those_of_another(struct spares *spares, uint32_t owner) {
     spares->owner = owner;
 }
 
-static bool make_room(struct spares *spares, uint32_t count) {
-    if (count <= spares->room) return true;
-    uint32_t *slots = realloc(spares->slots, 2 * (size_t)count * sizeof *slots);
-    if (!slots) return false;
-    spares->slots = slots;
-    spares->room = 2 * count;
+static bool make_room(uint32_t **slots, uint32_t *room, uint32_t count) {
+    if (count <= *room) return true;
+    uint32_t *more = realloc(*slots, 2 * (size_t)count * sizeof *more);
+    if (!more) return false;
+    *slots = more;
+    *room = 2 * count;
     return true;
 }
 
@@ -104,7 +109,8 @@ static enum slot_status gather(const struct log_view *log, struct spares *spares
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
                              uint64_t now_ns, uint32_t *claimed) {
     forget_those_of_another(spares, owner);
-    if (!make_room(spares, spares->count > count ? spares->count : count)) return SLOTS_NO_MEMORY;
+    if (!make_room(&spares->slots, &spares->room, spares->count > count ? spares->count : count))
+        return SLOTS_NO_MEMORY;
     const enum slot_status status = gather(log, spares, owner, count, now_ns);
     if (status != SLOTS_OK) { /* others wait for them */
         while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);
@@ -120,14 +126,21 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
 }
 
 void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot) {
-    if (spares->count < MOST_SPARES && make_room(spares, spares->count + 1)) spares->slots[spares->count++] = slot;
-    else free_slot(log, slot, owner);
+    if (spares->count < MOST_SPARES && make_room(&spares->slots, &spares->room, MOST_SPARES)) {
+        spares->slots[spares->count++] = slot;
+        return;
+    }
+    free_slot(log, slot, owner);
+    if (spares->hints.count < MOST_HINTS &&
+        make_room(&spares->hints.slots, &spares->hints.room, spares->hints.count + 1))
+        spares->hints.slots[spares->hints.count++] = slot;
 }
 
 void slots_leave(const struct log_view *log, struct spares *spares, uint32_t owner) {
     if (spares->owner == owner)
         while (spares->count) free_slot(log, spares->slots[--spares->count], owner);
     free(spares->slots);
+    free(spares->hints.slots);
     *spares = (struct spares){0};
 }
 

@@ -13,6 +13,10 @@ struct spares {
     uint32_t count, room;
     uint32_t *slots;
     uint64_t freed; /* as it was when no slot was free */
+    struct {
+        uint32_t count, room;
+        uint32_t *slots;
+    } hints; /* what it has freed: that is free still, unless another was faster */
 };
 
 enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_HELD, SLOTS_DAMAGED };
@@ -22,7 +26,7 @@ enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_HELD, SLOTS_DAMAGED };
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
                              uint64_t now_ns, uint32_t *claimed);
 
-/* A slot that this owner has claimed and does not use becomes a spare where it has none, or else free. */
+/* A slot that this owner has claimed and does not use becomes a spare where it has none, or else free for all, and a hint. */
 void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot);
 
 /* Free all spares of this process: it leaves. */

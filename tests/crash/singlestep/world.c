@@ -176,8 +176,12 @@ void world_restore(struct world *world, const struct kept *state) {
         const struct kept_spares *kept = &state->spares[i];
         uint32_t *slots = spares->room < LOG_SLOTS ? realloc(spares->slots, sizeof kept->slots) : spares->slots;
         if (!slots) give_up("realloc");
-        *spares = (struct spares){kept->owner, kept->count, spares->room < LOG_SLOTS ? LOG_SLOTS : spares->room, slots,
-                                  kept->freed};
+        if (spares->room < LOG_SLOTS) spares->room = LOG_SLOTS;
+        spares->owner = kept->owner;
+        spares->count = kept->count;
+        spares->slots = slots;
+        spares->freed = kept->freed;
+        spares->hints.count = 0;
         memcpy(spares->slots, kept->slots, kept->count * sizeof *spares->slots);
     }
 }
