@@ -48,13 +48,17 @@ class Reading(Iterable[_core.Event]):
     def _oldest_first(self) -> Iterator[_core.Event]:
         end = self._stream.version + 1
         at = self._from or 0
-        left = end if self._limit is None else self._limit
+        left = NO_LIMIT if self._limit is None else self._limit
+        begun = False
         while at < end and left:
             found = self._stream.block(at, min(BLOCK, end - at, left))
             if isinstance(found, int):
+                if found >= end and not begun:  # newer ones took the place of all that it began with: it begins anew
+                    end = self._stream.version + 1
                 self._miss(at, min(found, end), found)
                 at = found
             else:
+                begun = True
                 yield from found
                 at += len(found)
                 left -= len(found)

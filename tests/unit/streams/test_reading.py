@@ -81,10 +81,11 @@ def test_the_newest_event_is_found_while_newer_ones_come(streams: StreamStore) -
     stream.retain(events=1)
     last = stream.last()
     assert last is not None and last.version == stream.version == 3
-    stream = streams._streams.stream(Busy, "b")
-    stream.append("first")
-    stream.retain(events=1)
-    assert versions(stream.read(limit=1, backwards=True)) == [3]
+    for name, ask in (("b", {"limit": 1, "backwards": True}), ("c", {"missing": "report"})):
+        stream = streams._streams.stream(Busy, name)
+        stream.append("first")
+        stream.retain(events=1)
+        assert versions(stream.read(**ask)) == [3]
 
 
 @pytest.mark.parametrize(
