@@ -29,7 +29,7 @@ STREAMS = (
         "and at its front when it is kept",
         "what_a_stream_has_in_reserve_is_not_overwritten_by_others",
         "streams/log.c",
-        {"        if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n": ""},
+        {"if (origin_id_bytes(origin)) chain(log, index, word, ticket);": "(void)origin;"},
     ),
     Mutant(
         "a reserve is of the newest versions",
@@ -144,6 +144,12 @@ STREAMS = (
                 "a->kept += log_announce(a->log, a->moment, what, i ? NO_SLOT : slot, 1) && !i;"
             )
         },
+    ),
+    Mutant(
+        "nothing is kept where that leaves no room",
+        "where_reserves_leave_no_room_the_oldest_events_give_way_at_once",
+        "streams/append.c",
+        {"if (!a->kept && !have_room(a)) {": "(void)have_room;\nif (a->kept > UINT32_MAX - 1) {"},
     ),
     Mutant(
         "what is before a kept event is discarded",

@@ -54,6 +54,24 @@ CASE(a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has) {
     free_world(world);
 }
 
+CASE(where_reserves_leave_no_room_the_oldest_events_give_way_at_once) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    uint64_t versions = 0;
+    store_relaxed(&stream_of(world, STREAM)->reserve, 1000);
+    for (uint32_t i = 0; i < 100; i++) {
+        const uint32_t count = 1 + (uint32_t)random_number(7);
+        expect_equal(add_batch(world, USER, STREAM, count, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+        versions += count;
+        expect_equal(next_ticket(world), versions);
+        expect_sound_streams(world);
+    }
+    add_event(world, USER, OTHER, 0);
+    expect_equal(add_batch(world, USER, OTHER, 3, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_equal(next_ticket(world), versions + 4);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
 CASE(what_was_kept_gives_way_to_nothing_when_its_old_place_is_come_upon) {
     struct world *world = make_world((struct shape){.capacity = 7});
     const struct log_view log = streams_log(&world->users[0].streams, 0);

@@ -11,8 +11,8 @@ STREAM = (
     "    if (!is_announced(log, change)) return false;\n"
 )
 TELL = "    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);\n"
-CHAIN = "\n    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
-KEEP_CHAIN = "        if (origin_id_bytes(load_relaxed(&slot->origin))) chain("
+CHAIN = "    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
+KEEP_CHAIN = "        if (origin_id_bytes(origin)) chain("
 DISCARD_NEXT = "        if (!discard_next(log, ticket, before)) return false;\n"
 
 STREAMS = (
@@ -130,7 +130,7 @@ STREAMS = (
     Planted(
         "published before it is in the chain of its id",
         "streams/log.c",
-        {CHAIN: "\n", 'POINT("published");\n': CHAIN.replace("word", "slot_bears(ticket, 0, SLOT_PUBLISHED)")},
+        {CHAIN: "", 'POINT("published");\n': CHAIN.replace("word", "slot_bears(ticket, 0, SLOT_PUBLISHED)")},
         "stream-batch",
         "kill",
         "have the same id",
@@ -138,7 +138,7 @@ STREAMS = (
     Planted(
         "kept event left behind in its chain",
         "streams/log.c",
-        {KEEP_CHAIN: "if (!word) chain("},
+        {KEEP_CHAIN: "if (!word && origin) chain("},
         "stream-keep",
         "kill",
         "has an id that is not found",

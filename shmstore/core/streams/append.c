@@ -90,16 +90,34 @@ static enum decision decide(struct attempt *a, enum stream_status *status) {
 
 /* ---- making way [6, 7] ------------------------------------------------------------------------------------------- */
 
+/* The slot of the event that gives way to a ticket; NO_SLOT: none does. */
+static uint32_t gives_way(const struct log_view *log, uint64_t ticket) {
+    const uint64_t seen = load_acquire(log_order(log, ticket));
+    const uint32_t slot = seen ? linked_slot(seen) : NO_SLOT;
+    if (slot >= log->geometry->log_slots) return NO_SLOT;
+    return slot_has(load_acquire(&log_slot(log, slot)->word), ticket - log->geometry->slots) ? slot : NO_SLOT;
+}
+
+/* Do reserves leave room for the new events? Else the oldest give way after all. */
+static bool have_room(const struct attempt *a) {
+    uint32_t room = 0;
+    for (uint64_t i = 0; i < a->log->geometry->slots && room < a->new_events; i++) {
+        const uint32_t slot = gives_way(a->log, a->moment.tail + i);
+        room += slot == NO_SLOT || !log_is_reserved(a->log, slot, a->now_ns);
+    }
+    return room == a->new_events;
+}
+
 /* See what has the places of the tickets that come next. What a stream has in reserve is kept. */
 static enum decision make_way(struct attempt *a) {
+    bool keeps = a->kept <= a->log->geometry->slots;
     for (uint32_t i = 0; i < a->new_events; i++) {
-        const uint64_t ticket = a->moment.tail + i, seen = load_acquire(log_order(a->log, ticket));
-        const uint32_t slot = seen ? linked_slot(seen) : NO_SLOT;
-        a->replaced[i] = NO_SLOT;
-        if (slot >= a->log->geometry->log_slots) continue;
-        if (!slot_has(load_acquire(&log_slot(a->log, slot)->word), ticket - a->log->geometry->slots)) continue;
-        a->replaced[i] = slot;
-        if (a->kept > a->log->geometry->slots || !log_is_reserved(a->log, slot, a->now_ns)) continue;
+        const uint32_t slot = a->replaced[i] = gives_way(a->log, a->moment.tail + i);
+        if (!keeps || slot == NO_SLOT || !log_is_reserved(a->log, slot, a->now_ns)) continue;
+        if (!a->kept && !have_room(a)) {
+            keeps = false;
+            continue;
+        }
         a->kept += log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1);
         return AGAIN;
     }

@@ -64,11 +64,14 @@ static bool has_event(const struct checking *c, uint64_t ticket) {
     return slot < c->log.geometry->log_slots && slot_has(load_acquire(&log_slot(&c->log, slot)->word), ticket);
 }
 
-/* Was what had this ticket, and all before it, discarded for an event behind it that was kept [6]? */
+/* Was what had this ticket, and all before it, discarded for an event behind it that was kept [6]? The one before is asked,
+ * and answers for those before it; beyond tickets that never had an event. */
 static bool gave_way(struct checking *c, uint64_t ticket) {
-    const uint64_t slots = c->log.geometry->slots, tail = c->moment.tail;
-    for (uint64_t at = tail > slots ? tail - slots : 0; at <= ticket && c->left; at++, c->left--)
-        if (has_event(c, at)) return false;
+    const uint64_t slots = c->log.geometry->slots, tail = c->moment.tail, oldest = tail > slots ? tail - slots : 0;
+    for (; ticket > oldest && c->left; c->left--) {
+        if (has_event(c, --ticket)) return false;
+        if (linked_slot(load_acquire(log_order(&c->log, ticket))) != NO_SLOT) return true;
+    }
     return true;
 }
 

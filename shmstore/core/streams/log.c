@@ -182,11 +182,12 @@ static bool finish_keep(const struct log_view *log, uint64_t change, uint64_t ti
     if (links_ticket(seen, ticket)) return true;
     uint64_t word = load_relaxed(&slot->word);
     if (!slot_has(word, ticket)) {
-        const uint64_t before = ((word >> 24) - (ticket - log->geometry->slots)) & TICKET_MASK;
+        const uint64_t before = ((word >> 24) - (ticket - log->geometry->slots)) & TICKET_MASK,
+                       origin = load_relaxed(&slot->origin);
         if (before >= log->geometry->slots || !slot_has(word, word >> 24))
             return false; /* not of this change any more */
         if (!discard_next(log, ticket, before)) return false;
-        if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);
+        if (origin_id_bytes(origin)) chain(log, index, word, ticket);
         if (!is_announced(log, change)) return false;
         cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* finish_keep:word */
         POINT("kept");
