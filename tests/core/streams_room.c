@@ -130,3 +130,14 @@ CASE(a_batch_that_is_refused_overwrites_nothing) {
     expect_sound_streams(world);
     free_world(world);
 }
+
+CASE(a_batch_whose_slots_are_damaged_is_not_said_to_be_done) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    const struct spares *spares = &world->users[USER].streams.spares[0];
+    for (uint64_t i = 0; i < 8; i++) add_event(world, USER, STREAM, i);
+    expect_equal(spares->count, 1);
+    store_relaxed(&log_slot(&log, spares->slots[0])->word, 7);
+    expect_equal(add_batch(world, USER, STREAM, 3, NO_ID, EXPECT_ANY).status, STREAM_DAMAGED);
+    free_world(world);
+}

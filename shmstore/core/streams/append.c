@@ -241,7 +241,7 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
         break;
     case SLOTS_NO_MEMORY: status = STREAM_NO_MEMORY; break;
     case SLOTS_HELD: status = STREAM_STALLED; break;
-    case SLOTS_DAMAGED: break;
+    case SLOTS_DAMAGED: status = STREAM_DAMAGED; break;
     }
     if (slots != few) free(slots);
     return status;
