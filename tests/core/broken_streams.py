@@ -126,13 +126,19 @@ STREAMS = (
         "whoever does not get all slots holds none",
         "whoever_does_not_get_all_slots_gives_back_those_it_got",
         "streams/slots.c",
-        {"while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);": ""},
+        {"/* others wait for them */ slots_keep_one(log, spares, owner);": ""},
     ),
     Mutant(
         "a batch that is refused needs no slots",
         "a_batch_that_is_refused_overwrites_nothing",
         "streams/append.c",
-        {"if (a->count > 1 && is_refused(a, &status, answer)) return status;": "(void)is_refused;"},
+        {"&& is_refused(a, &status, answer)) {": "&& !is_refused(a, &status, answer) && !answer) {"},
+    ),
+    Mutant(
+        "an id that was known before a slot was taken is known",
+        "an_id_is_known_though_its_event_gives_way_to_whoever_repeats_it",
+        "streams/append.c",
+        {"a->known = a->newest;": ""},
     ),
     Mutant(
         "what is kept comes to lie together",

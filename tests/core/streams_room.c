@@ -141,3 +141,21 @@ CASE(a_batch_whose_slots_are_damaged_is_not_said_to_be_done) {
     expect_equal(add_batch(world, USER, STREAM, 3, NO_ID, EXPECT_ANY).status, STREAM_DAMAGED);
     free_world(world);
 }
+
+CASE(an_id_is_known_though_its_event_gives_way_to_whoever_repeats_it) {
+    for (uint32_t count = 1; count <= 7; count += 3) {
+        struct world *world = make_world((struct shape){.capacity = 7});
+        const struct log_view log = streams_log(&world->users[0].streams, 0);
+        for (uint64_t i = 0; i < 7; i++) add_with_id(world, 3, STREAM, i, 1 + i);
+        hold_slots(world, log.geometry->log_slots - 7 - 1);
+        struct wanted wanted[7] = {{0, 1}};
+        struct doing doing = {
+            .world = world, .user = USER, .stream = STREAM, .count = count, .events = wanted, .expected = EXPECT_ANY};
+        for (uint32_t i = 1; i < count; i++) wanted[i] = (struct wanted){i, 100 + i};
+        do_it(&doing);
+        expect(doing.status == STREAM_DONE && doing.answer.appended == count - 1 && doing.versions[0] == 0);
+        for (uint32_t i = 1; i < count; i++) expect_equal(doing.versions[i], 6 + i);
+        expect_sound_streams(world);
+        free_world(world);
+    }
+}

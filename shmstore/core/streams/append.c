@@ -23,6 +23,7 @@ struct attempt {
     uint32_t *claimed;  /* a slot for each event; NULL: none yet */
     uint32_t *replaced; /* of the slots that get the tickets, those that had an event */
     uint32_t kept;      /* events of streams with a reserve that were kept so far */
+    uint64_t known;     /* versions below are of events that were known before any slot was taken */
     /* at one moment: */
     struct log_moment moment;
     uint64_t newest;     /* number of versions */
@@ -68,15 +69,15 @@ static bool is_known(const struct attempt *a, uint32_t i) {
     return chains_find(a->log, a->moment.tail, a->number, id, hash, &a->versions[i]);
 }
 
-/* Which of the events are there already, and is the stream as expected? (Before slots are claimed one that is not there is
- * enough to know.) */
+/* Which of the events are there already, and is the stream as expected? */
 static enum decision decide(struct attempt *a, enum stream_status *status) {
     a->newest = load_acquire(&a->stream->newest.low);
     a->before = load_acquire(&a->stream->newest.high);
     const uint64_t deleted = load_acquire(&a->stream->deleted);
     a->new_events = 0;
-    for (uint32_t i = 0; i < a->count && (a->claimed || !a->new_events); i++) {
+    for (uint32_t i = 0; i < a->count; i++) {
         const bool has_id = a->events[i].pieces[1].count;
+        if (a->known && a->versions[i] < a->known) continue;
         if (!has_id || !is_known(a, i)) a->versions[i] = a->newest + a->new_events++;
     }
     *status = STREAM_DONE;
@@ -181,11 +182,17 @@ static enum stream_status attempt(struct attempt *a, struct stream_answer *answe
     return STREAM_DAMAGED;
 }
 
-/* Is it refused as things are now? Then no event gives way to it. */
+/* Is it refused as things are now? Then no event gives way to it. And which ids are known: the events that give way to it may
+ * have them. */
 static bool is_refused(struct attempt *a, enum stream_status *status, struct stream_answer *answer) {
-    if (!log_tidy(a->log, &a->moment) || decide(a, status) != REFUSED) return false;
+    enum decision decision;
+    do {
+        if (!log_tidy(a->log, &a->moment)) return false;
+        decision = decide(a, status);
+    } while (!log_is_at(a->log, a->moment));
+    a->known = a->newest;
     *answer = (struct stream_answer){.versions = a->newest, .position = a->moment.tail};
-    return true;
+    return decision == REFUSED;
 }
 
 /* What was claimed and not used, and what the append discarded, are for the next. */
@@ -216,8 +223,11 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
     a->log = &log;
     a->stream = streams_at(streams, a->number);
     *answer = (struct stream_answer){0};
-    enum stream_status status = STREAM_DAMAGED;
-    if (a->count > 1 && is_refused(a, &status, answer)) return status;
+    enum stream_status status;
+    if (!slots_are_free(&log, spares, owner, a->count) && is_refused(a, &status, answer)) {
+        slots_keep_one(&log, spares, owner);
+        return status;
+    }
     if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) return STREAM_NO_MEMORY;
     a->claimed = slots;
     a->replaced = slots + a->count;

@@ -88,6 +88,19 @@ static void free_slot(const struct log_view *log, uint32_t slot, uint32_t owner)
     POINT("slot freed");
 }
 
+void slots_keep_one(const struct log_view *log, struct spares *spares, uint32_t owner) {
+    while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);
+}
+
+bool slots_are_free(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count) {
+    uint32_t slot;
+    forget_those_of_another(spares, owner);
+    if (!make_room(&spares->slots, &spares->room, count)) return false;
+    while (spares->count < count && (slot = claim_free(log, spares, owner)) != NO_SLOT)
+        spares->slots[spares->count++] = slot;
+    return spares->count >= count;
+}
+
 /* Have `count` spares. */
 static enum slot_status gather(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
                                uint64_t now_ns) {
@@ -113,7 +126,7 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
         return SLOTS_NO_MEMORY;
     const enum slot_status status = gather(log, spares, owner, count, now_ns);
     if (status != SLOTS_OK) { /* others wait for them */
-        while (spares->count > MOST_SPARES) free_slot(log, spares->slots[--spares->count], owner);
+        slots_keep_one(log, spares, owner);
         return status;
     }
     for (uint32_t i = 0; i < count; i++) {

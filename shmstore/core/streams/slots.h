@@ -21,6 +21,10 @@ struct spares {
 
 enum slot_status { SLOTS_OK, SLOTS_NO_MEMORY, SLOTS_HELD, SLOTS_DAMAGED };
 
+/* Are there so many spares and free slots? Those that there are become spares: until slots_claim, or slots_keep_one. */
+bool slots_are_free(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count);
+void slots_keep_one(const struct log_view *log, struct spares *spares, uint32_t owner);
+
 /* Claim `count` slots: from the spares, or free ones, or else by taking the oldest events. What was claimed when that fails
  * is given back. SLOTS_HELD: others hold so many that there are not as many left. */
 enum slot_status slots_claim(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t count,
