@@ -112,6 +112,8 @@ static void be_ready(struct world *world) {
     struct spares *spares = streams_of(&world->mine)->spares;
     spares->slots = malloc(ROOM * sizeof *spares->slots);
     spares->room = ROOM;
+    spares->hints.slots = malloc(ROOM * sizeof *spares->hints.slots);
+    spares->hints.room = ROOM;
     make_wishes(&wished, VICTIM, world->account.log.numbers, world->account.log.victims);
     expected = EXPECT_ANY;
 }
