@@ -177,9 +177,14 @@ class Output:
     def _block(self, frame: list[str]) -> None:
         self.write([*frame, ""] if self.mode is Mode.PEOPLE else frame)
 
+    @property
+    def room(self) -> int:
+        """How many lines of a frame a terminal shows now."""
+        return max(1, shutil.get_terminal_size().lines - 1)
+
     def _redraw(self, frame: list[str]) -> None:
         self._last_frame = frame
-        room = max(1, shutil.get_terminal_size().lines - 1)
+        room = self.room
         if len(frame) > room:
             frame = [*frame[: room - 1], self.paint(f"… {len(frame) - room + 1} more lines", Tone.FAINT)]
         self._put(_HOME + "".join(line + _END_LINE for line in frame) + _END_SCREEN)

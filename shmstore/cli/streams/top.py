@@ -12,7 +12,7 @@ from shmstore.streams.store import StreamStore
 from shmstore.streams.stream import Stream
 
 _SPARK_LOOKS = 60
-_MOST_STREAMS = 16
+_LEAST_STREAMS = 4  # are shown, however many processes there are
 _COLUMNS = (
     state.STREAM,
     state.VERSION,
@@ -79,15 +79,9 @@ def frame(out: Output, seen: dict[str, Any]) -> list[str]:
     """What people see of a look."""
     coordinator = out.paint("coordinated", Tone.GOOD) if seen["coordinator"] else "no coordinator"
     processes = out.table(COLUMNS_OF["streams"], seen["processes"])
-    return [
-        f"{seen['name']}  {units.when(seen['time'])}  {coordinator}",
-        "",
-        *_totals(out, seen),
-        "",
-        *_by_stream(out, seen["by_stream"]),
-        "",
-        *(processes if seen["processes"] else ["no process is attached for writing"]),
-    ]
+    above = [f"{seen['name']}  {units.when(seen['time'])}  {coordinator}", "", *_totals(out, seen), ""]
+    below = ["", *(processes if seen["processes"] else ["no process is attached for writing"])]
+    return [*above, *_by_stream(out, seen["by_stream"], out.room - len(above) - len(below)), *below]
 
 
 def _totals(out: Output, seen: dict[str, Any]) -> list[str]:
@@ -111,12 +105,14 @@ def _totals(out: Output, seen: dict[str, Any]) -> list[str]:
     return out.table(columns, rows, titles=False)
 
 
-def _by_stream(out: Output, rows: list[dict[str, Any]]) -> list[str]:
-    """On a terminal, the busiest, in the order of their first appends: a frame must leave room for the processes."""
+def _by_stream(out: Output, rows: list[dict[str, Any]], room: int) -> list[str]:
+    """On a terminal, the busiest for which there is room, in the order of their first appends."""
     shown = rows
-    if out.on_terminal and len(rows) > _MOST_STREAMS:
+    if out.on_terminal and len(rows) + 1 > room:
         ranked = sorted(rows, key=lambda row: -(row["appended_per_second"] or 0))
-        busiest = {row["stream"] for row in ranked[:_MOST_STREAMS]}
+        busiest = {
+            row["stream"] for row in ranked[: max(_LEAST_STREAMS, room - 2)]
+        }  # a line is of titles, one of others
         shown = [row for row in rows if row["stream"] in busiest]
     lines = out.table(_COLUMNS, shown) if shown else ["there are no streams yet"]
     if len(shown) < len(rows):
