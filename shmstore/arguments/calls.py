@@ -90,6 +90,8 @@ _TOO_MANY = {
 # Classes that users do not call themselves.
 _MADE_BY = {
     "EventStore": "shmstore.create(name, Order, capacity=100_000), shmstore.open(...) or shmstore.attach(name)",
+    "StreamStore": "shmstore.create_streams(name, capacity=100_000), shmstore.open_streams(...) or "
+    "shmstore.attach_streams(name)",
     "Series": "shmstore.series(name, capacity=100_000)",
     "Builder": "EventStore.of(Order)",
     "Snapshot": "store.snapshot()",

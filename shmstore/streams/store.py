@@ -59,7 +59,7 @@ def create_streams(
     )
     made = segment.create(name, (), options, mode=mode, group=group)
     try:
-        return StreamStore(made)
+        return StreamStore(mapped=made)
     except BaseException:  # nothing is left behind, and whoever has attached meanwhile is told
         with suppress(ShmStoreError):
             segment.unlink(name)
@@ -120,7 +120,7 @@ def attach_streams(name: str, *, read_only: bool = False, populate: bool = False
     Raises InvalidName, StoreNotFound, AccessDenied, NotAStore, WrongKind (it holds something else), AbiMismatch,
     DamagedSegment, NoSpace, ProcessTableFull (not when `read_only`).
     """
-    store = StreamStore(segment.attach(name, kind="streams", writable=not read_only, populate=populate))
+    store = StreamStore(mapped=segment.attach(name, kind="streams", writable=not read_only, populate=populate))
     if not read_only:
         store.core.reap()
     return store
@@ -138,7 +138,7 @@ class StreamStore(Closing):
 
     __slots__ = ("__weakref__", "_core", "_header", "_segment", "_streams")
 
-    def __init__(self, mapped: "Segment") -> None:
+    def __init__(self, *, mapped: "Segment") -> None:
         """Take over a mapped segment; it is closed when this fails. Called by `create_streams` and `attach_streams`."""
         with ExitStack() as undo:
             undo.callback(mapped.close)

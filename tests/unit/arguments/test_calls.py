@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import Coordinator, EventStore, InvalidCall, Series, ShmStoreError, Text, field
+from shmstore import Coordinator, EventStore, InvalidCall, Series, ShmStoreError, StreamStore, Text, field
 from shmstore.arguments.calls import checked
 from shmstore.arguments.shown import near
 from shmstore.errors import FieldError, FieldTypeError, InvalidOption
@@ -72,6 +72,10 @@ WRONG: dict[str, tuple[Callable[[Examples], Any], str]] = {
         "^Coordinator takes no interval=1; .* tick= here$",
     ),
     "a store by its class": (lambda given: EventStore(given.name), r"not called itself; write shmstore\.create\("),
+    "streams by their class": (
+        lambda given: StreamStore(given.name),
+        r"called itself; write shmstore\.create_streams\(",
+    ),
     "a type of a field": (lambda _: Text(40), r"not called; write Text\[40\] for at most 40 bytes"),  # type: ignore[operator]
 }
 
