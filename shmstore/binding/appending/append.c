@@ -10,13 +10,13 @@ int check_appendable(Store *store) {
     if (check_open(store)) return -1;
     if (!store->handle.ring.writable) {
         raise_error(store->state, ERROR_READ_ONLY_STORE,
-                    "the store was attached for reading only; attach without read_only to append");
+                    "the store was attached for reading only; attach without read_only to append or change it");
         return -1;
     }
     if (load_relaxed(&store->handle.board->news) & NEWS_UNLINKED) {
-        raise_error(
-            store->state, ERROR_STORE_UNLINKED,
-            "the store's name was removed, so nobody could attach to see this record; create or open the store again");
+        raise_error(store->state, ERROR_STORE_UNLINKED,
+                    "the store's name was removed, so nobody could attach to see what you write; create or open the "
+                    "store again");
         return -1;
     }
     return processes_owner(&store->handle.processes) ? 0 : ensure_entered(store);
