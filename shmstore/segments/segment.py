@@ -152,8 +152,11 @@ def access_differences(name: str, *, mode: int | None = None, group: str | int |
     return found
 
 
-def list_segments() -> list[SegmentInfo]:
-    """Every segment that this user may read, by name, damaged ones too. Files of other programs are left out."""
+def list_segments(*, unreadable: bool = False) -> list[SegmentInfo]:
+    """Every segment that this user may read, by name, damaged ones too. Files of other programs are left out.
+
+    With `unreadable` also what this user may not read: files that may be segments, or of other programs.
+    """
     found = []
     try:
         present = os.listdir(names.DIRECTORY)
@@ -164,9 +167,11 @@ def list_segments() -> list[SegmentInfo]:
         try:
             status = os.stat(names.path_of(name), follow_symlinks=False)
             header = _read_only_header(name)
-        except (FileNotFoundError, NotAStore, AccessDenied):
+        except (FileNotFoundError, NotAStore):
             continue
         except ShmStoreError as why:
+            if isinstance(why, AccessDenied) and not (unreadable and stat.S_ISREG(status.st_mode)):
+                continue
             error = why
         created_ns = header.created_ns if header else status.st_mtime_ns
         mode = stat.S_IMODE(status.st_mode)

@@ -83,6 +83,8 @@ class TestAttach:
         assert as_nobody(lambda: segment.attach(name)).startswith(f"AccessDenied: uid {NOBODY} may not write to")
         assert as_nobody(lambda: segment.attach(name, writable=False)).startswith("AccessDenied: ")
         assert as_nobody(segment.list_segments).find(name) == -1
+        told = as_nobody(lambda: [i for i in segment.list_segments(unreadable=True) if i.name == name])
+        assert f"error=AccessDenied('uid {NOBODY} may not read /dev/shm/{name}" in told
 
     @needs_root
     def test_another_user_may_read_what_the_mode_lets_it_read_and_changes_nothing(self, name: str) -> None:
