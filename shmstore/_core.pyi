@@ -173,7 +173,7 @@ class Gap(NamedTuple):
 
 class MetricsRoom(NamedTuple):
     """What a metrics segment holds (best-effort): nodes, those that are used, what is in them, the exemplars that are
-    kept, and how many series there was no room for.
+    kept, and how many series and updates were refused: in all, as too long, and for want of a place for the process.
     """
 
     nodes: int
@@ -182,6 +182,8 @@ class MetricsRoom(NamedTuple):
     series: int
     exemplars: int
     refused: int
+    too_long: int
+    placeless: int
 
 class StreamsRoom(NamedTuple):
     """What a streams segment holds (best-effort): names that are taken, streams that exist, events that have a slot,
@@ -683,6 +685,8 @@ class Metrics:
         """Find or insert a declaration, whose first bytes are its key. Returns its number, and the text that was stored
         first (None when it was removed meanwhile); or None when there is no room.
         """
+    def find(self, key: bytes, /) -> tuple[int, int, bytes] | None:
+        """The declaration of this key: its number, the node's word and its text; None when there is none."""
     def series(
         self, family: int | None, /
     ) -> list[tuple[int, int, int | None, int, bytes, list[tuple[int, float] | None]]]:

@@ -137,12 +137,12 @@ def checked_calls(*but: str) -> Callable[[C], C]:
     return decorate
 
 
-def warn(message: str) -> None:
-    """Give a UserWarning at the line that called the package, however many functions of ours lie in between."""
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Give a warning at the line that called the package, however many functions of ours lie in between."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "shmstore":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _names_of_the_rest(function: Callable[..., Any]) -> list[str] | None:

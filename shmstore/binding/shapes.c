@@ -10,7 +10,7 @@ static const char *const shape_names[SHAPE_COUNT][2] = {
     {"Sample", "number time_ns appended discarded skipped voided lapped length processes"},
     {"Reaped", "place pid voided released"},
     {"Gap", "partition first end reason"},
-    {"MetricsRoom", "nodes used declarations series exemplars refused"},
+    {"MetricsRoom", "nodes used declarations series exemplars refused too_long placeless"},
     {"StreamsRoom", "names streams events tickets"},
     {"StreamState", "versions first lost discarded exists closed"},
     {"Retention", "events age_ns reserve"},

@@ -95,7 +95,7 @@ def configure(
         core = None
         try:
             core = mapped.open_core()
-            memory.move(_core.Metrics(core, strict=bool(strict)), core)
+            memory.move(_core.Metrics(core, strict=bool(strict)), core, name)
         finally:
             # Whatever a signal handler raised on the way: where the instruments have gone there, they are shared.
             if core is None or memory.store is not core:

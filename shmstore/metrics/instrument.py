@@ -66,6 +66,10 @@ class Instrument(_core.Series):
         registry = None if self._registry is None else self._registry()
         return self._registry is None or (registry is not None and registry.has(self))
 
+    def _declare_again(self) -> bool:
+        """Asked for where the declaration found no room, or is gone; False: another process declares it otherwise."""
+        return memory.declare_again(self)
+
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
 

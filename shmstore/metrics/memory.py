@@ -16,9 +16,10 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from shmstore import _core
+from shmstore.arguments.calls import warn
 from shmstore.metrics.checks import Settings
 from shmstore.metrics.declaration import KINDS, MODES, Declaration, unpacked
-from shmstore.metrics.registry import sample_names
+from shmstore.metrics.registry import ENDINGS, REGISTRY, sample_names
 from shmstore.metrics.text import plain_name
 
 
@@ -66,6 +67,8 @@ class Memory:
         self._named: dict[str, WeakValueDictionary[int, Placed]] = {}
         self._newest: WeakValueDictionary[str, Placed] = WeakValueDictionary()  # of the default registry
         self._numbers = count()
+        self._name = ""  # of the segment
+        self._told: set[str] = set()
 
     @property
     def store(self) -> _core.Store | None:
@@ -85,16 +88,35 @@ class Memory:
                 raise
             self._all[next(self._numbers)] = instrument
 
-    def move(self, home: _core.Metrics, store: _core.Store) -> None:
+    def declare_again(self, instrument: Placed) -> bool:
+        """The same where there was no room, or the declaration is gone; False: others declare it otherwise."""
+        with self.lock:
+            key = self._key(instrument, self.is_shared)
+            try:
+                self._place(instrument, key, *self._found(self.home, self.is_shared, instrument, key))
+            except ValueError as error:
+                self._place(instrument, key, None, self._text(instrument, key, self.is_shared))
+                if str(error) not in self._told:
+                    self._told.add(str(error))
+                    warn(f"{error}; it counts into nothing", RuntimeWarning)
+                return False
+            return True
+
+    def move(self, home: _core.Metrics, store: _core.Store, name: str) -> None:
         """Let all instruments have their series in a segment; or none, with an error. Then they are to follow."""
         with self.lock:
             instruments = [instrument for _, instrument in sorted(self._all.items(), key=itemgetter(0))]
+            # Those that nobody shows any more come last, and are in nobody's way.
+            instruments.sort(key=lambda instrument: not instrument.has_its_name())
             if not self.is_shared:
                 self._named.clear()
-            keys = [self._key(instrument, True) for instrument in instruments]
-            found = [
-                self._found(home, True, instrument, key) for instrument, key in zip(instruments, keys, strict=True)
-            ]
+            former, self._name = self._name, name
+            try:
+                keys = [self._key(instrument, True) for instrument in instruments]
+                found = [self._moved(home, *each) for each in zip(instruments, keys, strict=True)]
+            except BaseException:
+                self._name = former
+                raise
             self._former = self.home  # other threads may still be looking there
             self.home, self.is_shared, self._store = home, True, store
             places = zip(instruments, keys, found, strict=True)
@@ -138,44 +160,60 @@ class Memory:
         self.lock = threading.RLock()
         self.home.inherit()
 
-    def _found(self, home: _core.Metrics, is_shared: bool, instrument: Placed, key: bytes) -> tuple[int | None, bytes]:
-        """The number of the declaration, which is None when there was no room, and its text."""
+    def _moved(self, home: _core.Metrics, instrument: Placed, key: bytes) -> tuple[int | None, bytes]:
+        try:
+            return self._found(home, True, instrument, key)
+        except ValueError:
+            if instrument.has_its_name():
+                raise
+            return None, self._text(instrument, key, True)
+
+    def _text(self, instrument: Placed, key: bytes, is_shared: bool) -> bytes:
         ours = instrument.declaration
         # One process has one value of a gauge, however those of several become one.
         mode = ours.mode if is_shared or not ours.mode else "mostrecent"
-        text = ours.packed(key, mode, "" if self._is_superseded(instrument) else instrument.registry_name)
+        return ours.packed(key, mode, "" if self._is_superseded(instrument) else instrument.registry_name)
+
+    def _found(self, home: _core.Metrics, is_shared: bool, instrument: Placed, key: bytes) -> tuple[int | None, bytes]:
+        """The number of the declaration, which is None when there was no room, and its text."""
+        ours = instrument.declaration
+        text = self._text(instrument, key, is_shared)
         if (found := home.declare(text, len(key))) is None:
             return None, text
         family, stored = found
         if stored == text and is_shared and b"\0" not in key:
-            self._check_names(home, family, ours)
+            self._check_names(home, key, ours)
         if stored is not None and stored != text:
             first, _ = unpacked(stored, len(key))
             if difference := first.differences(ours):
                 raise ValueError(
                     f"the {ours.kind} {ours.name!r} is declared already, with {difference}: all processes that share "
-                    "metrics declare them alike; give this one another name, or, if the program was changed, remove "
-                    "the segment (shmstore-inspect rm) and start all processes anew"
+                    f"metrics declare them alike; give this one another name, {self._or_else()}"
                 )
         return family, text
 
-    def _check_names(self, home: _core.Metrics, family: int, ours: Declaration) -> None:
+    def _or_else(self) -> str:
+        return (
+            f"or, if the program was changed, remove the segment (shmstore-inspect rm {self._name}) and start all "
+            "processes anew"
+        )
+
+    def _check_names(self, home: _core.Metrics, key: bytes, ours: Declaration) -> None:
         """No other metric of the default registry, of whichever process, may have samples of these names."""
-        names = set(sample_names(ours.name, ours.kind))
-        own = None
-        clash = ""
-        for index, word, _, _, text, _ in home.series(None):
-            key, _, rest = text.partition(b"\x01")  # the version of what follows
-            if index == family:
-                own = index, word
-            elif b"\0" not in key and rest and (kind := _KIND_OF.get(rest[0])):
-                clash = clash or min(names.intersection(sample_names(key.decode(errors="replace"), kind)), default="")
-        if clash and own is not None:
-            if not home.series(family):  # it is new: nothing half-made remains
-                home.remove(*own)
+        names = sample_names(ours.name, ours.kind)
+        for name in {name.removesuffix(ending) for name in names for ending in ENDINGS} - {ours.name}:
+            other = home.find(name.encode())
+            kind = _KIND_OF.get(other[2][len(name.encode()) + 1]) if other else None
+            alike = set(names).intersection(sample_names(name, kind)) if kind else ()
+            if not alike:
+                continue
+            own = home.find(key)
+            if own and not home.series(own[0]):  # it is new: nothing half-made remains
+                home.remove(*own[:2])
             raise ValueError(
-                f"the {ours.kind} {ours.name!r} has samples named {clash!r}, and so has another metric that was "
-                "declared already, perhaps by another process; give this one another name"
+                f"the {ours.kind} {ours.name!r} has samples named {min(alike)!r}, and so has the {kind} {name!r}, "
+                "which was declared already, perhaps by another process; give this one another name, "
+                f"{self._or_else()}"
             )
 
     def _place(self, instrument: Placed, key: bytes, family: int | None, text: bytes) -> None:
@@ -193,15 +231,20 @@ class Memory:
         elif known:
             number = known[0]
         else:
-            taken = {at for at, other in list(named.items()) if not is_shared or other.has_its_name()}
+            any_other = not is_shared or not instrument.has_its_name()
+            taken = {at for at, other in list(named.items()) if any_other or other.has_its_name()}
             number = next(n for n in range(is_shared, len(taken) + 2) if n not in taken)
         named[number] = instrument
         return name.encode() + (b"\0%d" % number if number else b"")
 
     def _is_superseded(self, instrument: Placed) -> bool:
-        """Was it of the default registry, and another of its name is there now?"""
-        newest = self._newest.get(instrument.declaration.name, instrument)
-        return bool(instrument.registry_name) and newest is not instrument
+        """Was it of the default registry, and another of its name, or of a name of its samples, is there now?"""
+        ours = instrument.declaration
+        if not instrument.registry_name:
+            return False
+        if self._newest.get(ours.name, instrument) is not instrument:
+            return True
+        return not instrument.has_its_name() and REGISTRY.has_any(sample_names(ours.name, ours.kind))
 
     def _forget(self, instrument: Placed, key: bytes) -> None:
         named = self._named.get(instrument.declaration.name, WeakValueDictionary())

@@ -15,6 +15,8 @@ _SUFFIXES: Final = {
     "info": ("_info",),
 }
 
+ENDINGS: Final = ("", *sorted({suffix for suffixes in _SUFFIXES.values() for suffix in suffixes}))
+
 
 def sample_names(name: str, kind: str) -> list[str]:
     """What the samples of a family may be called, and the family itself."""
@@ -93,6 +95,11 @@ class CollectorRegistry:
         """Whether a collector is in it."""
         with _Lock.held:
             return collector in self._collector_to_names
+
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Whether a collector has one of these names."""
+        with _Lock.held:
+            return not self._names_to_collectors.keys().isdisjoint(names)
 
     def _names_of(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)

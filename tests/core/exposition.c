@@ -125,7 +125,7 @@ CASE(the_segment_tells_of_its_room) {
     const struct slice refused = {"shmstore_metrics_series_refused_total", 37};
     wish = (struct exposition_wish){.format = OPENMETRICS_1_0_0, .names = &refused, .name_count = 1, .own = true};
     expect_scrape(world, &wish,
-                  "# HELP shmstore_metrics_series_refused Series, and updates of them, that there was no room for.\n"
+                  "# HELP shmstore_metrics_series_refused Series, and updates of them, that were refused.\n"
                   "# TYPE shmstore_metrics_series_refused counter\nshmstore_metrics_series_refused_total 0.0\n# EOF\n");
     free_world(world);
 }

@@ -193,6 +193,23 @@ def test_doctor_tells_of_series_that_found_no_room(metrics: Handle) -> None:
     assert "series=" in row["advice"]
 
 
+def test_doctor_tells_what_is_too_long_and_what_found_no_place_from_want_of_room(metrics: Handle) -> None:
+    def count(refused: int, too_long: int, placeless: int) -> tuple[str, str]:
+        with segment.attach(metrics.name) as mapped:
+            for offset, word in ((32, refused), (40, too_long), (48, placeless)):
+                set_word(mapped, "changes", offset, word)
+        row = finding(metrics.name)
+        return row["found"], row["advice"]
+
+    assert count(2, 2, 0) == (
+        "2 times a series or a metric was too long",
+        "shorten label values, help texts and lists of buckets",
+    )
+    assert count(3, 0, 3) == ("3 times a process found no place", "make it with more processes=")
+    found, advice = count(9, 2, 3)
+    assert [part.split(" ", 1)[0] for part in found.split("; ")] == ["4", "0", "2", "3"] and advice.count("; ") == 2
+
+
 def test_doctor_tells_that_nodes_run_out(metrics: Handle) -> None:
     claimed = 1
     with segment.attach(metrics.name) as mapped:

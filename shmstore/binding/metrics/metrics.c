@@ -177,6 +177,20 @@ static PyObject *metrics_declare(PyObject *self, PyObject *arguments) {
     return result;
 }
 
+static PyObject *metrics_find(PyObject *self, PyObject *argument) {
+    Metrics *metrics = (Metrics *)self;
+    const struct nodes *nodes = nodes_of(metrics);
+    char *text;
+    Py_ssize_t bytes;
+    struct node_at at;
+    if (PyBytes_AsStringAndSize(argument, &text, &bytes) || check_metrics(metrics)) return NULL;
+    const struct node_key key = {NO_FAMILY, NO_PLACE, text, (uint32_t)bytes};
+    if (bytes > UINT16_MAX || nodes_find(nodes, &key, &at) != NODES_OK) Py_RETURN_NONE;
+    PyObject *found = text_object(nodes, at);
+    if (!found || found == Py_None) return found;
+    return Py_BuildValue("(IKN)", at.index, (number)at.word, found);
+}
+
 /* One series as (node, its word, its place or None, when it began, text, cells). */
 static PyObject *series_object(const struct nodes *nodes, struct node_at at) {
     const struct node *node = nodes_at(nodes, at.index);
@@ -328,6 +342,8 @@ static void metrics_dealloc(PyObject *self) {
     METHOD("declare", metrics_declare, VARARGS,                                                                        \
            "declare($self, text, key_bytes, /)\n--\n\nFind or insert a declaration: its number and its text, or None " \
            "when there is no room.")                                                                                   \
+    METHOD("find", metrics_find, O,                                                                                    \
+           "find($self, key, /)\n--\n\nThe declaration of a key as (node, word, text), or None.")                      \
     METHOD(                                                                                                            \
         "series", metrics_series, O,                                                                                   \
         "series($self, family, /)\n--\n\nEvery series of a declaration, as (node, word, place, since, text, cells). "  \

@@ -1,4 +1,5 @@
 /* Making a series ready for updates: finding or making its cells, and bringing along what it has counted elsewhere. */
+#include "binding/metrics/refuse.h"
 #include "binding/metrics/series.h"
 
 #include <unistd.h>
@@ -20,22 +21,22 @@ bool set_value(const Series *series, double value, uint64_t time_us) {
 
 /* ---- binding ------------------------------------------------------------------------------------------------------- */
 
-/* The declaration of a metric that there was no room for: is there now? */
-static enum node_status declare_again(Series *root, uint32_t owner) {
-    Metrics *home = root->home;
-    char *text;
-    Py_ssize_t bytes;
-    struct node_at at;
-    bool inserted;
-    if (PyBytes_AsStringAndSize(root->declaration, &text, &bytes)) return NODES_DAMAGED;
-    const struct node_wish wish = {
-        {NO_FAMILY, NO_PLACE, text, root->key_bytes}, (uint32_t)bytes, 1, (uint64_t)now_ns()};
-    const enum node_status status = insert_node(home, owner, &wish, &at, &inserted);
-    if (status == NODES_OK) {
-        root->family = at.index;
-        root->declared = at.word;
-    }
-    return status;
+/* Is a metric declared where it is? There may have been no room, or whoever declared it first gave it up. */
+static bool is_declared(const Series *root) {
+    const struct node_at at = {root->family, root->declared};
+    return root->family != NO_FAMILY && (!root->home->store || nodes_is(nodes_of(root->home), at));
+}
+
+/* Declare a metric again; others may have declared another of its name meanwhile, so that is left to Python. 0, or -1. */
+static int declare_again(Series *root) {
+    PyObject *may = PyObject_CallMethod((PyObject *)root, "_declare_again", NULL);
+    if (may == Py_False) count_refusal(root->home, false, false);
+    Py_XDECREF(may);
+    return may ? 0 : -1;
+}
+
+static bool is_too_long(const Series *root) {
+    return root->declaration && (uint64_t)PyBytes_Size(root->declaration) > nodes_most_bytes();
 }
 
 /* Point a series at the cells of its node; false: the node was removed meanwhile. */
@@ -101,7 +102,7 @@ static Metrics *take_home(const Series *root, uint32_t *owner) {
 static bool goes_on_without_a_place(Metrics *metrics) {
     PyObject *full = metrics->state->errors[ERROR_PROCESS_TABLE_FULL], *type, *error, *trace;
     if (metrics->strict || !PyErr_ExceptionMatches(full)) return false;
-    add_relaxed(&room_of(metrics)->refused, 1);
+    count_refusal(metrics, false, true);
     PyErr_Fetch(&type, &error, &trace);
     int raised = 0;
     if (!metrics->warned) {
@@ -118,6 +119,9 @@ static bool goes_on_without_a_place(Metrics *metrics) {
 static int bind(Series *series) {
     Series *root = series->root;
     uint32_t owner;
+    const Metrics *first = root->home;
+    const uint64_t freed = load_relaxed(&room_of(first)->freed);
+    if (!is_declared(root) && declare_again(root)) return root->home && goes_on_without_a_place(root->home) ? 0 : -1;
     Metrics *home = take_home(root, &owner);
     if (!home) return root->home && goes_on_without_a_place(root->home) ? 0 : -1;
     const uint32_t cell_count = cells_of(home, root);
@@ -136,14 +140,12 @@ static int bind(Series *series) {
     series->cells = cells;
     series->cell.cell = NULL;
     series->standing = REFUSED;
-    series->freed = load_relaxed(&room_of(home)->freed);
-    enum node_status status = root->family == NO_FAMILY ? declare_again(root, owner) : NODES_OK;
-    if (status == NODES_OK) {
-        do status = bind_once(series, owner, since);
-        while (status == NODES_MISSING);
-    }
+    series->freed = home == first ? freed : 0;
+    enum node_status status = NODES_MISSING;
+    if (root->family == NO_FAMILY) status = is_too_long(root) ? NODES_TOO_LONG : NODES_FULL;
+    while (status == NODES_MISSING) status = bind_once(series, owner, since);
+    series->is_too_long = status == NODES_TOO_LONG;
     if (status == NODES_OK && moves) bring_along(series, &earlier);
-    else if (status == NODES_FULL && series->metrics == home) series->freed = home->last.freed;
     PyMem_Free((void *)earlier.cells);
     Py_XDECREF((PyObject *)earlier.metrics);
     return status == NODES_OK ? 1 : status == NODES_FULL || status == NODES_TOO_LONG ? 0 : -1;
@@ -165,7 +167,7 @@ int make_ready(Series *series) {
     if (series->standing == DETACHED) return 0;
     if (series->standing == REFUSED && series->metrics == root->home && !root->home->strict &&
         series->freed == load_relaxed(&room_of(root->home)->freed)) {
-        add_relaxed(&room_of(root->home)->refused, 1); /* an update that is lost */
+        count_refusal(root->home, series->is_too_long, false); /* an update that is lost */
         return 0;
     }
     return bind(series);

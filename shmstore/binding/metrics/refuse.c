@@ -41,8 +41,14 @@ static PyObject *too_long(const struct node_wish *wish) {
                                 (number)wish->text_bytes, of_cells < most ? most - of_cells : 0);
 }
 
-enum node_status refuse_too_long(Metrics *metrics, const struct node_wish *wish) {
+void count_refusal(const Metrics *metrics, bool is_too_long, bool is_placeless) {
     add_relaxed(&room_of(metrics)->refused, 1);
+    if (is_too_long) add_relaxed(&room_of(metrics)->too_long, 1);
+    if (is_placeless) add_relaxed(&room_of(metrics)->placeless, 1);
+}
+
+enum node_status refuse_too_long(Metrics *metrics, const struct node_wish *wish) {
+    count_refusal(metrics, true, false);
     if (metrics->warned_too_long && !metrics->strict) return NODES_TOO_LONG;
     return refuse(metrics, too_long(wish), &metrics->warned_too_long, NODES_TOO_LONG);
 }

@@ -9,4 +9,7 @@
 enum node_status refuse_full(Metrics *metrics, const struct node_wish *wish);
 enum node_status refuse_too_long(Metrics *metrics, const struct node_wish *wish);
 
+/* Count an update, or a series, that was refused, and why where it is not for want of room. */
+void count_refusal(const Metrics *metrics, bool is_too_long, bool is_placeless);
+
 #endif

@@ -49,6 +49,7 @@ typedef struct Series {
     uint32_t owner;      /* of what each process has for itself: who took it; else 0 */
     uint64_t mark;       /* the same, as cells bear it */
     uint64_t freed;      /* how much was freed when it was refused */
+    bool is_too_long;    /* why it was */
 } Series;
 
 /* Does each process have these for itself? In private memory there is one process. */

@@ -108,8 +108,9 @@ PyObject *Store_metrics_room(PyObject *self, PyObject *unused) {
     struct metrics_room room;
     metrics_count(&store->metrics, &room);
     return new_shape(store->state, SHAPE_METRICS_ROOM,
-                     Py_BuildValue("(KKKKKK)", (number)room.nodes, (number)room.used, (number)room.declarations,
-                                   (number)room.series, (number)room.exemplars, (number)room.refused));
+                     Py_BuildValue("(KKKKKKKK)", (number)room.nodes, (number)room.used, (number)room.declarations,
+                                   (number)room.series, (number)room.exemplars, (number)room.refused,
+                                   (number)room.too_long, (number)room.placeless));
 }
 
 PyObject *Store_streams_room(PyObject *self, PyObject *unused) {

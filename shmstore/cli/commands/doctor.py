@@ -19,6 +19,7 @@ EXAMPLES = ("doctor", "doctor --json | jq 'select(.health != \"ok\")'")
 
 _SKEWED = 0.75  # less than this part of the newest records is worth a word
 _NEARLY_FULL = 0.9
+_FULL = "label values that never end take all room: use fewer labels, remove series, or make it with more series="
 _TONES = {Health.OK: Tone.GOOD, Health.WARNING: Tone.WARNING, Health.BAD: Tone.BAD}
 
 _COLUMNS = (
@@ -105,14 +106,28 @@ def _skew(what: str, store: EventStore[Any]) -> Finding | None:
 
 
 def _shortage(what: str, metrics: Handle) -> Finding | None:
-    """That series found no room, or the next ones may not."""
+    """That series, or updates of them, were refused, or the next ones may be."""
     room = metrics.core.metrics_room()
     used = f"{units.count(room.used)} of {units.count(room.nodes)} nodes are used"
-    advice = "label values that never end take all room: use fewer labels, remove series, or make it with more series="
-    if room.refused:
-        found = f"{units.count(room.refused)} times there was no room for a series; {used}"
-        return Finding(what, Health.WARNING, found, advice)
-    return Finding(what, Health.WARNING, used, advice) if room.used >= _NEARLY_FULL * room.nodes else None
+    full = max(0, room.refused - room.too_long - room.placeless)
+    told = [
+        (f"{units.count(times)} times {found}", advice)
+        for times, found, advice in (
+            (full, f"there was no room for a series; {used}", _FULL),
+            (
+                room.too_long,
+                "a series or a metric was too long",
+                "shorten label values, help texts and lists of buckets",
+            ),
+            (room.placeless, "a process found no place", "make it with more processes="),
+        )
+        if times
+    ]
+    if not told and room.used >= _NEARLY_FULL * room.nodes:
+        told = [(used, _FULL)]
+    if not told:
+        return None
+    return Finding(what, Health.WARNING, *("; ".join(parts) for parts in zip(*told, strict=True)))
 
 
 def _names_shortage(what: str, streams: Handle) -> Finding | None:

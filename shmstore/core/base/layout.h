@@ -216,7 +216,9 @@ struct changes {
     atomic_u64 hint;                /* where to look for room first */
     atomic_u64 used;                /* nodes beyond were never claimed */
     atomic_u64 freed;               /* counts nodes that were given back: where it moves, there may be room again */
-    atomic_u64 refused;             /* counts series that there was no room for */
+    atomic_u64 refused;             /* counts series, and updates of them, that were refused */
+    atomic_u64 too_long;            /* of them, those that are longer than a node and its parts hold */
+    atomic_u64 placeless;           /* of them, those of processes that found no place in the process table */
 };
 
 /* See nodes.h for what each word means, and cells.h for what the cells hold. */

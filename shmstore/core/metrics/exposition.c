@@ -157,7 +157,7 @@ static void put_own(struct scrape *scrape, enum metric_type type, const char *na
 static void put_all_own(struct scrape *scrape) {
     const struct nodes *nodes = scrape->nodes;
     put_own(scrape, METRIC_COUNTER, "shmstore_metrics_series_refused",
-            "Series, and updates of them, that there was no room for.",
+            "Series, and updates of them, that were refused.",
             (double)load_relaxed(&changes_of(nodes)->refused));
     put_own(scrape, METRIC_GAUGE, "shmstore_metrics_nodes", "Nodes for declarations and series.",
             nodes->geometry->node_count);

@@ -21,7 +21,10 @@ void metrics_on(struct metrics *metrics, struct handle *handle) {
 void metrics_count(const struct metrics *metrics, struct metrics_room *room) {
     const struct nodes *nodes = &metrics->nodes;
     const struct changes *changes = changes_of(nodes);
-    *room = (struct metrics_room){.nodes = nodes->geometry->node_count, .refused = load_relaxed(&changes->refused)};
+    *room = (struct metrics_room){.nodes = nodes->geometry->node_count,
+                                  .refused = load_relaxed(&changes->refused),
+                                  .too_long = load_relaxed(&changes->too_long),
+                                  .placeless = load_relaxed(&changes->placeless)};
     const uint64_t claimed_once = load_relaxed(&changes->used);
     for (uint32_t index = 0; index < room->nodes && index < claimed_once; index++) {
         const struct node *node = nodes_at(nodes, index);

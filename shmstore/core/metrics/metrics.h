@@ -22,7 +22,9 @@ struct metrics_room {
     uint64_t nodes, used; /* in all, and those that are not free: also parts, and what is on its way */
     uint64_t declarations, series;
     uint64_t exemplars; /* that are kept now */
-    uint64_t refused;   /* series that there was no room for */
+    uint64_t refused;   /* series, and updates of them, */
+    uint64_t too_long;  /* of which so many were too long, */
+    uint64_t placeless; /* and so many were of processes without a place */
 };
 
 /* Count it (best-effort). Only reads. */

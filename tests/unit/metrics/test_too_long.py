@@ -97,6 +97,8 @@ def test_each_reason_is_warned_of_once_and_each_lost_update_counted(name: str) -
         for child in long * 3:
             child.inc()
         assert memory.home.counts()[2] == before + 6
+        room = memory.store.metrics_room() if memory.store else pytest.fail("they are shared")
+        assert (room.too_long, room.placeless) == (3 + 6, 0) and room.refused > 9
 
     alone(action)
 
