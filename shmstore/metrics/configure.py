@@ -76,7 +76,7 @@ def configure(
     Call it before or after metrics are made, in a parent before it forks or in each child. What this process has
     counted before moves to the segment; what a parent had counted by then is the parent's to move. Called again with
     the same name it does nothing. A segment that exists keeps its size: where one that is given here differs, a
-    UserWarning names both.
+    UserWarning names both; another tells that the segment which this process shared was removed meanwhile.
 
     Raises InvalidName, InvalidOption (InvalidCapacity; or this process shares its metrics through another segment
     already), WrongKind (the name is that of a store), ValueError (a metric is declared otherwise there), AccessDenied,
@@ -90,6 +90,12 @@ def configure(
             raise InvalidOption(
                 f"this process shares its metrics as {_Shared.name!r} already, not as {name!r}; configure once, or "
                 "with the same name"
+            )
+        if _Shared.core is not None:
+            warn(
+                f"metrics {_Shared.name!r} were removed while this process shared them: what was counted there is "
+                f"shown no more, and this process goes on as {name!r}; restart those that still count there (their "
+                "shmstore_metrics_removed is 1)"
             )
         mapped = _made_or_found(name, given, mode, group)
         core = None

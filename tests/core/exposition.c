@@ -127,6 +127,12 @@ CASE(the_segment_tells_of_its_room) {
     expect_scrape(world, &wish,
                   "# HELP shmstore_metrics_series_refused Series, and updates of them, that were refused.\n"
                   "# TYPE shmstore_metrics_series_refused counter\nshmstore_metrics_series_refused_total 0.0\n# EOF\n");
+    const struct slice removed = {"shmstore_metrics_removed", 24};
+    wish = (struct exposition_wish){.names = &removed, .name_count = 1, .own = true, .is_removed = true};
+    expect_scrape(
+        world, &wish,
+        "# HELP shmstore_metrics_removed 1 once the segment is removed: who attaches from then on counts into "
+        "another one.\n# TYPE shmstore_metrics_removed gauge\nshmstore_metrics_removed 1.0\n");
     free_world(world);
 }
 

@@ -141,7 +141,8 @@ def test_metrics_whose_name_was_removed_are_made_anew(name: str) -> None:
         gunicorn.share_metrics(name, series=10, unlink=True)
         gunicorn.on_starting(server)
         shmstore.unlink(name)
-        gunicorn.child_exit(server, Worker())
+        with pytest.warns(UserWarning, match="were removed while this process shared them"):
+            gunicorn.child_exit(server, Worker())
         assert name in os.listdir("/dev/shm")
         gunicorn.on_exit(server)
 

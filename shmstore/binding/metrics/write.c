@@ -81,6 +81,8 @@ PyObject *metrics_write(PyObject *self, PyObject *arguments) {
                                    .takes = takes,
                                    .context = &selection,
                                    .own = others,
+                                   .is_removed = metrics->store && !metrics->store->closed &&
+                                                 handle_is_unlinked(&metrics->store->handle),
                                    .goes_on = true,
                                    .no_created = !created};
     if (names != Py_None) list = PySequence_List(names); /* of our own, so that it stays as it is */

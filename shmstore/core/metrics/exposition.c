@@ -157,12 +157,14 @@ static void put_own(struct scrape *scrape, enum metric_type type, const char *na
 static void put_all_own(struct scrape *scrape) {
     const struct nodes *nodes = scrape->nodes;
     put_own(scrape, METRIC_COUNTER, "shmstore_metrics_series_refused",
-            "Series, and updates of them, that were refused.",
-            (double)load_relaxed(&changes_of(nodes)->refused));
+            "Series, and updates of them, that were refused.", (double)load_relaxed(&changes_of(nodes)->refused));
     put_own(scrape, METRIC_GAUGE, "shmstore_metrics_nodes", "Nodes for declarations and series.",
             nodes->geometry->node_count);
     put_own(scrape, METRIC_GAUGE, "shmstore_metrics_nodes_used", "Nodes that declarations and series take.",
             scrape->nodes_used);
+    put_own(scrape, METRIC_GAUGE, "shmstore_metrics_removed",
+            "1 once the segment is removed: who attaches from then on counts into another one.",
+            scrape->wish->is_removed);
 }
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */

@@ -16,7 +16,8 @@ struct exposition_wish {
     uint32_t name_count;
     bool (*takes)(void *context, const struct declaration *declaration); /* whether a metric is wanted; NULL: all are */
     void *context;
-    bool own;        /* also what the segment says of itself */
+    bool own;        /* also what the segment says of itself, */
+    bool is_removed; /* and then, that its name was removed */
     bool goes_on;    /* more will follow: "# EOF" is left to the caller */
     bool no_created; /* leave out when series began, whatever was declared */
 };

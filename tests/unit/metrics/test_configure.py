@@ -487,17 +487,36 @@ def test_the_wrong_name_is_refused_with_the_call_that_fits(name: str) -> None:
     alone(smaller)
 
 
-def test_metrics_whose_name_was_removed_are_made_anew(name: str) -> None:
+@pytest.mark.parametrize("unlink", [shmstore.unlink, lambda name: Path("/dev/shm", name).unlink()])
+def test_metrics_whose_name_was_removed_are_made_anew(name: str, unlink: Callable[[str], None]) -> None:
     def action() -> None:
         counter = metrics.Counter("c", "C", registry=None)
         metrics.configure(name, series=10)
         counter.inc()
-        shmstore.unlink(name)
+        assert removed() == 0
+        unlink(name)
         counter.inc()
+        assert removed() == 1
+        with pytest.warns(
+            UserWarning, match=f"metrics '{name}' were removed while this process shared them: .* goes on"
+        ):
+            metrics.configure(name, series=10)
+        counter.inc()
+        assert removed() == 0
         metrics.configure(name, series=10)
-        counter.inc()
 
-    alone(action)
+    def removed() -> float:
+        found = re.search(rb"^shmstore_metrics_removed (.*)$", metrics.generate_latest(), re.M)
+        assert found
+        return float(found[1])
+
+    metrics.REGISTRY.unregister(metrics.PROCESS_COLLECTOR)  # whose series are stored as well
+    metrics.REGISTRY.unregister(metrics.GC_COLLECTOR)
+    try:
+        alone(action)
+    finally:
+        metrics.REGISTRY.register(metrics.PROCESS_COLLECTOR)
+        metrics.REGISTRY.register(metrics.GC_COLLECTOR)
     assert numbers(name) == {"c{}": 1.0}
 
 
