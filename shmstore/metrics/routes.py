@@ -5,7 +5,7 @@ Applications may be mounted in others. What is before the route then is taken fr
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Scope: TypeAlias = Mapping[str, Any]
 
@@ -21,20 +21,22 @@ def wsgi_route(app: Any, environ: Mapping[str, Any], outer: str) -> str | None:
     if path is None or script_name == outer:
         return path
     inner = script_name.removeprefix(outer)
-    return max((mount for mount in _dispatched(app) if inner.endswith(mount)), key=len, default="") + path
+    return max((mount for mount in _dispatched(app, []) if inner.endswith(mount)), key=len, default="") + path
 
 
-def _dispatched(app: Any) -> Iterator[str]:
-    """Where dispatchers in this application have others."""
+def _dispatched(app: Any, within: list[Any]) -> Iterator[str]:
+    """Where dispatchers in this application have others; `within` are those that it is looked for in."""
+    if any(app is outer for outer in within):
+        return  # what wraps an application may keep it, and be kept by it
     mounts = getattr(app, "mounts", None)
     if isinstance(mounts, Mapping):
         for path, mounted in mounts.items():
             yield path
-            yield from (path + below for below in _dispatched(mounted))
+            yield from (path + below for below in _dispatched(mounted, [*within, app]))
     for name in ("app", "wsgi_app"):
         inner = getattr(app, name, None)
         if inner is not None:
-            yield from _dispatched(inner)
+            yield from _dispatched(inner, [*within, app])
 
 
 class ASGIRoutes:
@@ -49,6 +51,10 @@ class ASGIRoutes:
         path = _path(scope, route)
         outer = scope.get("app_root_path")  # set by the outermost mount
         root_path = scope.get("root_path", "")
+        if path is None or hasattr(route, "routes"):  # FastAPI tells of no route of Starlette that it has matched
+            plain = _plain(scope, root_path if outer is None else outer)
+            if plain is not None:
+                return plain
         if path is None or outer is None or root_path == outer:
             return path
         mounts = self._mounts(scope, root_path.removeprefix(outer))
@@ -63,6 +69,38 @@ class ASGIRoutes:
         if mounts == path:
             self._fixed.add(path)
         return mounts
+
+
+def _plain(scope: Scope, outer: str) -> str | None:
+    """The route whose endpoint was called, where its router tells of that alone."""
+    endpoint, path = scope.get("endpoint"), scope.get("path", "")
+    if endpoint is None:
+        return None
+    inner = path.removeprefix(outer)
+    return _called(_routes(scope.get("router")), inner if inner[:1] in ("", "/") else path, endpoint)
+
+
+def _called(routes: Iterable[Any], path: str, endpoint: Any) -> str | None:
+    """The route, as it is declared with its mounts, that leads from a path to an endpoint."""
+    for route in _effective(routes):
+        regex = getattr(route, "path_regex", None)
+        if not hasattr(route, "routes"):
+            if getattr(route, "endpoint", None) is endpoint and regex is not None and regex.match(path):
+                return cast(str, route.path)
+            continue
+        own, rest = "", path  # of a host
+        if regex is not None:
+            found = regex.match(path)
+            if found is None or "path" not in regex.groupindex:
+                continue
+            own, rest = route.path, f"/{found['path']}"
+        below: Iterable[Any] = _routes(route)
+        if not below and getattr(route, "app", None) is endpoint:
+            return own  # of other than routes, as files
+        called = _called(below, rest, endpoint)
+        if called is not None:
+            return f"{own}{called}"
+    return None
 
 
 def _path(scope: Scope, route: Any) -> str | None:
@@ -93,13 +131,17 @@ def _declared(routes: Iterable[Any], path: str) -> str | None:
 
 
 def _mounts_of(routes: Iterable[Any]) -> Iterator[Any]:
+    return (route for route in _effective(routes) if hasattr(route, "routes"))
+
+
+def _effective(routes: Iterable[Any]) -> Iterator[Any]:
+    """Routes and mounts, those of routers that FastAPI has included with their prefixes, other than FastAPI's own."""
     for route in routes:
-        included = getattr(route, "effective_route_contexts", None)  # of a router that FastAPI has included
+        included = getattr(route, "effective_route_contexts", None)
         if included is None:
-            candidates = [route]
+            yield route
         else:
-            candidates = [getattr(context, "starlette_route", None) for context in included()]
-        yield from (candidate for candidate in candidates if hasattr(candidate, "routes"))
+            yield from (getattr(context, "starlette_route", None) for context in included())
 
 
 def _routes(app: Any) -> Iterable[Any]:

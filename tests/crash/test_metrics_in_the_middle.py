@@ -104,6 +104,7 @@ Call = Callable[[Target], object]
 CALLS: dict[str, Call] = {
     "Metrics.__new__": lambda t: _core.Metrics(t.core),
     "Metrics.declare": lambda t: t.home.declare(b"new", 3),
+    "Metrics.find": lambda t: (t.home.find(b"Counter00"), t.home.find(b"none")),
     "Metrics.series": lambda t: t.home.series(t.counter._family),
     "Metrics.remove": lambda t: [t.home.remove(at[0], at[1]) for at in t.home.series(t.parent._family)],
     "Metrics.remove_text": lambda t: t.home.remove_text(t.gauge._family, b"", True),

@@ -1,6 +1,7 @@
 """The route of a request is what the application has matched, never what a client has written."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -78,6 +80,24 @@ def test_where_the_whole_is_served_is_no_part_of_the_route() -> None:
     assert routes(registry) == {"/list/<int:number>": 3, "/a/list/<int:number>": 3}
 
 
+def test_what_keeps_an_application_that_it_wraps_adds_nothing_to_the_route() -> None:
+    class Extension:
+        def __init__(self, app: Flask) -> None:
+            self.app, self.wsgi_app = app, app.wsgi_app
+            app.wsgi_app = self  # type: ignore[method-assign]
+
+        def __call__(self, environ: Any, start_response: Any) -> Any:
+            return self.wsgi_app(environ, start_response)
+
+    registry = CollectorRegistry()
+    inner = shop()
+    Extension(inner)
+    app = WSGIMiddleware(ProxyFix(DispatcherMiddleware(inner, {"/a": inner}), x_prefix=1), registry=registry)
+    ask(app, "/list/1", HTTP_X_FORWARDED_PREFIX="/b")
+    ask(app, "/a/list/1", HTTP_X_FORWARDED_PREFIX="/b")
+    assert routes(registry) == {"/list/<int:number>": 1, "/a/list/<int:number>": 1}
+
+
 @pytest.mark.parametrize("prefix", ["/1", "/list", "/a/2"])
 def test_what_a_client_says_of_a_proxy_is_no_part_of_the_route(prefix: str) -> None:
     registry = CollectorRegistry()
@@ -97,6 +117,7 @@ def get(app: ASGIApp, *paths: str, root_path: str = "") -> dict[str, float]:
     counted = ASGIMiddleware(app, registry=registry)
 
     async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)  # files are sent beside a task that waits for the client to go
         return {"type": "http.request"}
 
     async def send(message: Any) -> None:
@@ -160,6 +181,39 @@ def test_the_prefix_of_a_mounted_application_is_part_of_the_route(root_path: str
         "/old/deep/list/{number:int}": 1,
         "unknown": 1,
     }
+
+
+@pytest.mark.parametrize("root_path", ["", "/proxied", "/v1"])
+def test_routes_of_starlette_under_fastapi_are_told(tmp_path: Path, root_path: str) -> None:
+    (tmp_path / "page").write_text("x")
+    plain_too = APIRouter()
+    plain_too.add_route("/plain/{name}", answer)
+    app = listing(
+        ("/users", plain_too), ("/orders", plain_too), routes=[Route("/a/{x}", answer), Route("/b/{x}", answer)]
+    )
+    app.mount("/v1", listing(("/users", plain_too), routes=[Route("/a/{x}", answer)]))
+    app.mount("/files", StaticFiles(directory=tmp_path))
+    paths = ["/a/1", "/b/1", "/b/2", "/users/plain/1", "/orders/plain/1", "/v1/a/1", "/v1/users/plain/1", "/docs"]
+    assert get(app, *paths, "/v1/docs", "/files/page", "/no", "/v1/no", root_path=root_path) == {
+        "/a/{x}": 1,
+        "/b/{x}": 2,
+        "/users/plain/{name}": 1,
+        "/orders/plain/{name}": 1,
+        "/v1/a/{x}": 1,
+        "/v1/users/plain/{name}": 1,
+        "/docs": 1,
+        "/v1/docs": 1,
+        "/files": 1,
+        "unknown": 2,
+    }
+    outer = Starlette(routes=[Mount("/in", app=app)])
+    assert get(outer, "/in/a/1", "/in/v1/a/1", root_path=root_path) == {"/in/a/{x}": 1, "/in/v1/a/{x}": 1}
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+def test_where_fastapi_is_served_is_no_part_of_the_route_of_starlette() -> None:
+    app = listing(routes=[Route("/a/{x}", answer)], root_path="/proxied")
+    assert get(app, "/a/1", "/proxied/a/1", "/a/proxied") == {"/a/{x}": 3}
 
 
 def test_mounts_of_an_included_router_and_of_a_host_are_part_of_the_route() -> None:
