@@ -75,21 +75,21 @@ static const char *const called[PIECES] = {"type", "event_id", "metadata", "data
 
 static bool is_given(const PyObject *value) { return value && value != Py_None; }
 
-static int refuse_text(const Streams *streams, const char *what, PyObject *value) {
+static int refuse_text(const Streams *streams, int part, PyObject *value) {
     PyObject *cause, *text;
     if (!take_error(&cause)) return -1;
     if ((text = shown(streams->state, value)))
-        raise_error(streams->state, ERROR_INVALID_EVENT,
-                    "%s is %U, which UTF-8 cannot hold (a lone surrogate); encode it, and append bytes", what, text);
+        raise_error(streams->state, ERROR_INVALID_EVENT, "%s is %U, which UTF-8 cannot hold (a lone surrogate); %s",
+                    called[part], text, part < 2 ? "write it in other characters" : "encode it, and append bytes");
     Py_XDECREF(text);
     raise_from(cause);
     return -1;
 }
 
-static int put_text(const Streams *streams, const char *what, PyObject *value, struct piece *piece) {
+static int put_text(const Streams *streams, int part, PyObject *value, struct piece *piece) {
     Py_ssize_t count;
     piece->bytes = PyUnicode_AsUTF8AndSize(value, &count);
-    if (!piece->bytes) return refuse_text(streams, what, value);
+    if (!piece->bytes) return refuse_text(streams, part, value);
     piece->count = (size_t)count;
     return 0;
 }
@@ -107,11 +107,11 @@ static int put_label(const Streams *streams, int part, PyObject *value, struct p
         Py_XDECREF(text);
         return -1;
     }
-    if (put_text(streams, called[part], value, piece)) return -1;
+    if (put_text(streams, part, value, piece)) return -1;
     if (piece->count && piece->count <= most) return 0;
-    raise_error(streams->state, ERROR_INVALID_EVENT,
-                "%s takes %zu bytes of UTF-8; expected 1 to %zu: shorten it, or keep it in the metadata", called[part],
-                piece->count, most);
+    raise_error(streams->state, ERROR_INVALID_EVENT, "%s takes %zu bytes of UTF-8; expected 1 to %zu: %s", called[part],
+                piece->count, most,
+                piece->count ? "shorten it, or keep it in the metadata" : "leave it out, or give it a text");
     return -1;
 }
 
@@ -128,7 +128,7 @@ static int put_payload(const Streams *streams, int part, PyObject *value, struct
     }
     if (PyUnicode_Check(value)) {
         *payload = PAYLOAD_TEXT;
-        return put_text(streams, called[part], value, piece);
+        return put_text(streams, part, value, piece);
     }
     *payload = PAYLOAD_BYTES;
     if (!PyBytes_Check(value)) {
