@@ -29,7 +29,7 @@ def options(capacity: int = 1000) -> _core.Options:
 
 
 # Where words lie in the structs `changes` and `node`.
-USED, REFUSED = 16, 32
+USED, REFUSED, TOO_LONG, PLACELESS = 16, 32, 40, 48
 NODE_BYTES, IDENTITY = 256, 24
 
 METRICS: _core.Options = {"kind": "metrics", "capacity": 100, "exemplars": 10, "processes": 8}
@@ -50,11 +50,12 @@ def set_word(mapped: Segment, region: str, offset: int, word: int) -> None:
     mapped.buffer[first + offset : first + offset + 8] = word.to_bytes(8, "little")
 
 
-def fill_metrics(mapped: Segment, *, refused: int = 0) -> None:
+def fill_metrics(mapped: Segment, *, refused: int = 0, too_long: int = 0, placeless: int = 0) -> None:
     """As if there were a declaration, a series of it with a part, and an exemplar. They are in no chain."""
     live, part = 2, 4
     set_word(mapped, "changes", USED, 3)
-    set_word(mapped, "changes", REFUSED, refused)
+    for place, number in ((REFUSED, refused), (TOO_LONG, too_long), (PLACELESS, placeless)):
+        set_word(mapped, "changes", place, number)
     for node, (state, family) in enumerate([(live, (1 << 24) - 1), (live, 0), (1 << 3 | part, 0)]):
         set_word(mapped, "nodes", node * NODE_BYTES, state)
         set_word(mapped, "nodes", node * NODE_BYTES + IDENTITY, family)

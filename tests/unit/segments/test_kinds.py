@@ -271,13 +271,13 @@ def test_what_is_for_another_kind_is_refused_by_a_store(store: _core.Store, meth
 
 def test_room_of_a_new_segment(metrics: _core.Store) -> None:
     nodes = 2 * METRICS["capacity"] + 512
-    assert metrics.metrics_room() == (nodes, 0, 0, 0, 0, 0)
+    assert metrics.metrics_room() == (nodes, 0, 0, 0, 0, 0, 0, 0)
     assert metrics.check() == [] and metrics.lapped == 0 and not metrics.unlinked
 
 
 def test_room_of_one_that_is_used(metrics: _core.Store, name: str) -> None:
     with segment.attach(name) as mapped:
-        fill_metrics(mapped, refused=7)
+        fill_metrics(mapped, refused=7, too_long=2, placeless=4)
     room = metrics.metrics_room()
     assert room._asdict() == {
         "nodes": 2 * METRICS["capacity"] + 512,
@@ -286,6 +286,8 @@ def test_room_of_one_that_is_used(metrics: _core.Store, name: str) -> None:
         "series": 1,
         "exemplars": 1,
         "refused": 7,
+        "too_long": 2,
+        "placeless": 4,
     }
 
 
