@@ -83,17 +83,15 @@ def _plain(scope: Scope, outer: str) -> str | None:
 def _called(routes: Iterable[Any], path: str, endpoint: Any) -> str | None:
     """The route, as it is declared with its mounts, that leads from a path to an endpoint."""
     for route in _effective(routes):
-        regex = getattr(route, "path_regex", None)
         if not hasattr(route, "routes"):
+            regex = getattr(route, "path_regex", None)
             if getattr(route, "endpoint", None) is endpoint and regex is not None and regex.match(path):
                 return cast(str, route.path)
             continue
-        own, rest = "", path  # of a host
-        if regex is not None:
-            found = regex.match(path)
-            if found is None or "path" not in regex.groupindex:
-                continue
-            own, rest = route.path, f"/{found['path']}"
+        parted = _parted(route, path)
+        if parted is None:
+            continue
+        own, rest = parted
         below: Iterable[Any] = _routes(route)
         if not below and getattr(route, "app", None) is endpoint:
             return own  # of other than routes, as files
@@ -117,17 +115,20 @@ def _declared(routes: Iterable[Any], path: str) -> str | None:
     if path == "/":
         return ""
     for mount in _mounts_of(routes):
-        regex = getattr(mount, "path_regex", None)
-        own, rest = "", path  # of a host
-        if regex is not None:
-            found = regex.match(path)
-            if found is None or "path" not in regex.groupindex:
-                continue
-            own, rest = mount.path, f"/{found['path']}"
-        below = _declared(_routes(mount), rest)
-        if below is not None:
-            return f"{own}{below}"
+        parted = _parted(mount, path)
+        below = None if parted is None else _declared(_routes(mount), parted[1])
+        if parted is not None and below is not None:
+            return f"{parted[0]}{below}"
     return None
+
+
+def _parted(mount: Any, path: str) -> tuple[str, str] | None:
+    """A mount as it is declared, and the path below it; None where it does not lead to the path."""
+    regex = getattr(mount, "path_regex", None)
+    if regex is None:
+        return "", path  # of a host
+    found = regex.match(path)
+    return (mount.path, f"/{found['path']}") if found is not None and "path" in regex.groupindex else None
 
 
 def _mounts_of(routes: Iterable[Any]) -> Iterator[Any]:

@@ -84,17 +84,6 @@ CASE(where_others_hold_all_slots_the_oldest_event_gives_way) {
     }
 }
 
-/* User 2 claims this many slots and does not use them. */
-static void hold_slots(const struct world *world, uint32_t count) {
-    const struct log_view log = streams_log(&world->users[0].streams, 0);
-    struct spares *spares = &world->users[2].streams.spares[0];
-    uint32_t *slots = calloc(count, sizeof *slots);
-    if (!slots) fail("no memory");
-    expect_equal(slots_claim(&log, spares, world->users[2].owner, count, 0, slots), SLOTS_OK);
-    spares->count += count;
-    free(slots);
-}
-
 CASE(whoever_takes_a_slot_leaves_what_is_in_reserve) {
     struct world *world = make_world((struct shape){.capacity = 7});
     store_relaxed(&stream_of(world, STREAM)->reserve, 3);

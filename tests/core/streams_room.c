@@ -15,17 +15,6 @@ static struct doing add_batch(struct world *world, uint32_t user, uint32_t strea
     return doing;
 }
 
-/* User 2 claims this many slots and does not use them. */
-static void hold_slots(const struct world *world, uint32_t count) {
-    const struct log_view log = streams_log(&world->users[0].streams, 0);
-    struct spares *spares = &world->users[2].streams.spares[0];
-    uint32_t *slots = calloc(count, sizeof *slots);
-    if (!slots) fail("no memory");
-    expect_equal(slots_claim(&log, spares, world->users[2].owner, count, 0, slots), SLOTS_OK);
-    spares->count += count;
-    free(slots);
-}
-
 static uint64_t next_ticket(const struct world *world) { return streams_tail(&world->users[0].streams, 0); }
 
 CASE(a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has) {

@@ -142,6 +142,16 @@ enum find_status look(const struct world *world, uint32_t stream, uint64_t versi
     return status;
 }
 
+void hold_slots(const struct world *world, uint32_t count) {
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    struct spares *spares = &world->users[2].streams.spares[0];
+    uint32_t *slots = calloc(count, sizeof *slots);
+    if (!slots) fail("no memory");
+    expect_equal(slots_claim(&log, spares, world->users[2].owner, count, 0, slots), SLOTS_OK);
+    spares->count += count;
+    free(slots);
+}
+
 struct stream_state state_of(const struct world *world, uint32_t stream, uint64_t now_ns) {
     struct stream_state state;
     streams_state(&world->users[0].streams, stream, now_ns, &state);

@@ -72,6 +72,9 @@ enum find_status look(const struct world *world, uint32_t stream, uint64_t versi
 struct event_seen expect_whole_event(const struct world *world, const struct event_facts *facts,
                                      const unsigned char *text);
 
+/* User 2 claims this many slots and does not use them. */
+void hold_slots(const struct world *world, uint32_t count);
+
 struct stream_state state_of(const struct world *world, uint32_t stream, uint64_t now_ns);
 
 /* check_streams reports nothing, and each version from the first that can be read on is read. */

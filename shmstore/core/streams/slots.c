@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* MOST_SPARES: there is room for one of each process, and what one holds, others take from what is kept.
- * MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps. */
+ * MOST_LOST, MOST_LAPS: of takes whose slots others got, as many at least, and laps.
+ * LOOKS_A_LAP: how often whoever takes looks whether others hold too many. */
 enum { MOST_SPARES = 1, MOST_HINTS = 1024, MOST_LOST = 1 << 16, MOST_LAPS = 8, LOOKS_A_LAP = 16 };
 
 /* ---- claiming [1] ------------------------------------------------------------------------------------------------ */
