@@ -78,10 +78,12 @@ class Stream(_core.Stream):
         are left out, and get the version that is there. All else is as for `append`; a batch may not have an id twice,
         nor more events than a partition keeps (InvalidEvent). An empty one does nothing, whatever is expected.
         """
-        several = None if isinstance(events, NewEvent | Mapping | bytearray | memoryview) else items_of(events)
-        if several is None:
-            raise refused("events", events, "several events, as [event]")
-        return self.append_events(several, expected_version)
+        if type(events) is not list:  # else it is one of events; to ask for more takes as long as to append ten
+            several = None if isinstance(events, NewEvent | Mapping | bytearray | memoryview) else items_of(events)
+            if several is None:
+                raise refused("events", events, "several events, as [event]")
+            events = several
+        return self.append_events(events, expected_version)
 
     # -- reading
 

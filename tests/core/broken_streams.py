@@ -10,6 +10,18 @@ STREAMS = (
         {"if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);": ""},
     ),
     Mutant(
+        "the last loss of a batch is not told for those that may be too old when it is not",
+        "of_what_a_batch_overwrites_that_is_no_loss_which_was_too_old",
+        "streams/log.c",
+        {"if (at_once && timed && !too_old) return;": "(void)at_once;"},
+    ),
+    Mutant(
+        "what a batch overwrites leaves free slots",
+        "those_who_have_appended_batches_leave_room_for_all_that_is_kept",
+        "streams/log.c",
+        {"is_alone ? slot_owner(word) : 0": "slot_owner(word) + 0 * is_alone"},
+    ),
+    Mutant(
         "what nobody could read any more is no loss",
         "what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss",
         "streams/log.c",

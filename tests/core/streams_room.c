@@ -1,5 +1,8 @@
 /* How many slots an append needs, beside reserves, batches of others, and those who hold slots that they do not use. */
+#define _GNU_SOURCE
 #include "streams_world.h"
+
+#include <time.h>
 
 enum { STREAM = 1, OTHER = 2, USER = 1, MOST_AT_ONCE = 16 };
 
@@ -118,6 +121,50 @@ CASE(a_batch_that_is_refused_overwrites_nothing) {
     expect(!state_of(world, STREAM, 0).lost && next_ticket(world) == MOST_AT_ONCE);
     expect_sound_streams(world);
     free_world(world);
+}
+
+/* One event at this time. */
+static void add_at(struct world *world, uint32_t stream, uint64_t now_ns) {
+    const struct wanted wanted = {now_ns, NO_ID};
+    struct doing doing = {.world = world,
+                          .user = USER,
+                          .stream = stream,
+                          .count = 1,
+                          .events = &wanted,
+                          .expected = EXPECT_ANY,
+                          .now_ns = now_ns};
+    do_it(&doing);
+    expect_equal(doing.status, STREAM_DONE);
+}
+
+CASE(of_what_a_batch_overwrites_that_is_no_loss_which_was_too_old) {
+    const uint64_t hour_ns = UINT64_C(3600000000000);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const uint64_t now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000);
+    for (uint64_t old = 0; old <= 7; old++) {
+        struct world *world = make_world((struct shape){.capacity = 7});
+        store_relaxed(&stream_of(world, STREAM)->most_ns, hour_ns);
+        for (uint64_t i = 0; i < 7; i++) add_at(world, STREAM, i < old ? now_ns - 2 * hour_ns : now_ns);
+        expect_equal(add_batch(world, USER, OTHER, 7, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+        expect_equal(state_of(world, STREAM, 0).lost, 7);
+        expect_equal(state_of(world, STREAM, 0).discarded, 7 - old);
+        expect_sound_streams(world);
+        free_world(world);
+    }
+}
+
+CASE(a_batch_tells_each_stream_what_it_has_overwritten) {
+    for (uint64_t mine = 0; mine <= 7; mine++) {
+        struct world *world = make_world((struct shape){.capacity = 7});
+        for (uint64_t i = 0; i < 7; i++) add_event(world, USER, i * mine % 7 < mine ? STREAM : OTHER, i);
+        const uint64_t others = state_of(world, OTHER, 0).versions;
+        expect_equal(add_batch(world, USER, 0, 7, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+        expect_equal(state_of(world, STREAM, 0).lost, state_of(world, STREAM, 0).versions);
+        expect_equal(state_of(world, OTHER, 0).lost, others);
+        expect_sound_streams(world);
+        free_world(world);
+    }
 }
 
 CASE(a_batch_whose_slots_are_damaged_is_not_said_to_be_done) {

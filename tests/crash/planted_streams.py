@@ -4,13 +4,24 @@ from tests.crash.planted import Planted
 
 WRITING = "        const uint32_t first = write(a);\n"
 ANNOUNCING = "if (log_announce(a->log, a->moment, CHANGE_APPEND, first, a->new_events)) return STREAM_DONE;"
-APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1)) return false;\n"
-WALK = "last = 0;\n    for (uint64_t i = 0; i < count; i++) {\n"
+APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1, count == 1)) return false;\n"
+WALK = "last = 0;\n    if (count > 1 && !tell_last(log, tail + count - 1)) return false;\n    for (uint64_t i = 0; i < count; i++) {\n"
 STREAM = (
     "    struct stream *stream = log->streams + origin_stream(origin);\n"
     "    if (!is_announced(log, change)) return false;\n"
 )
-TELL = "    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);\n"
+TELL = (
+    "    const enum telling told = tell(log, index, ticket, &word, false);\n"
+    "    if (told != TOLD) return told == GONE;\n"
+)
+TELL_LATE = (
+    "    const struct event_slot *slot = log_slot(log, index);\n"
+    "    word = load_acquire(&slot->word);\n"
+    "    if (!slot_has(word, ticket)) return true;\n"
+    "    struct stream *stream = log->streams + origin_stream(load_relaxed(&slot->origin));\n"
+    "    const uint64_t version = load_relaxed(&slot->version), time_ns = load_relaxed(&slot->time_ns);\n"
+    "    const bool is_event = origin_kind(load_relaxed(&slot->origin)) == EVENT;\n"
+)
 CHAIN = "    if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);\n"
 KEEP_CHAIN = "        if (origin_id_bytes(origin)) chain("
 DISCARD_NEXT = "        if (!discard_next(log, ticket, before)) return false;\n"
@@ -101,7 +112,7 @@ STREAMS = (
     Planted(
         "slot given up before its loss is told",
         "streams/log.c",
-        {TELL: "", 'POINT("discarded");\n': TELL},
+        {TELL: TELL_LATE, 'POINT("discarded");\n': "if (is_event) tell_loss(stream, version, time_ns, false);\n"},
         "stream-append",
         "kill",
         "events of 7 versions are there",
@@ -109,7 +120,7 @@ STREAMS = (
     Planted(
         "loss told of what has the slot by now",
         "streams/log.c",
-        {"if (load_relaxed(&slot->word) != word) return true; /* discard:again": "/* discard:again"},
+        {"if (load_relaxed(&slot->word) != *word) return GONE; /* tell:again": "/* tell:again"},
         "stream-help",
         "freeze",
         "is lost too early",

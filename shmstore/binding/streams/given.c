@@ -73,6 +73,12 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected) {
 
 static const char *const called[PIECES] = {"type", "event_id", "metadata", "data"};
 
+/* An object whose bytes are a piece, until let_go. NULL where there is none. */
+static PyObject *hold(struct held *held, PyObject *object) {
+    if (object) held->objects[held->count++] = object;
+    return object;
+}
+
 static bool is_given(const PyObject *value) { return value && value != Py_None; }
 
 static int refuse_text(const Streams *streams, int part, PyObject *value) {
@@ -98,7 +104,7 @@ static int put_text(const Streams *streams, int part, PyObject *value, struct pi
 static int put_label(const Streams *streams, int part, PyObject *value, struct piece *piece, struct held *held,
                      size_t most) {
     if (!PyUnicode_Check(value) && part == 1) {
-        held->pieces[part] = value = PyObject_CallFunctionObjArgs(streams->id_text, value, NULL);
+        value = hold(held, PyObject_CallFunctionObjArgs(streams->id_text, value, NULL));
         if (!value) return -1;
     }
     if (!PyUnicode_Check(value)) {
@@ -132,12 +138,11 @@ static int put_payload(const Streams *streams, int part, PyObject *value, struct
     }
     *payload = PAYLOAD_BYTES;
     if (!PyBytes_Check(value)) {
-        if (PyByteArray_Check(value) || PyMemoryView_Check(value)) held->pieces[part] = PyBytes_FromObject(value);
+        if (PyByteArray_Check(value) || PyMemoryView_Check(value)) value = hold(held, PyBytes_FromObject(value));
         else {
             *payload = PAYLOAD_JSON;
-            held->pieces[part] = PyObject_CallFunction(streams->encode, "Os", value, called[part]);
+            value = hold(held, PyObject_CallFunction(streams->encode, "Os", value, called[part]));
         }
-        value = held->pieces[part];
         if (!value) return -1;
         if (!PyBytes_Check(value)) {
             PyErr_Format(PyExc_TypeError, "expected bytes of JSON, found %R", value);
@@ -171,5 +176,5 @@ int make_wish(const Streams *streams, const struct given *given, struct event_wi
 }
 
 void let_go(struct held *held) {
-    for (int part = 0; part < PIECES; part++) Py_XDECREF(held->pieces[part]);
+    while (held->count) Py_DECREF(held->objects[--held->count]);
 }

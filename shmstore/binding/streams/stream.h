@@ -53,9 +53,10 @@ struct given {
     PyObject *data, *type, *event_id, *metadata;
 };
 
-/* What keeps the bytes of an event alive, beside what was given; all NULL at first. */
+/* What keeps the bytes of an event alive, beside what was given; none at first. */
 struct held {
-    PyObject *pieces[PIECES];
+    int count;
+    PyObject *objects[PIECES];
 };
 
 /* Check all of an event, and lay it out. It runs other code. 0, or -1 with an exception; either way let go of what is held. */

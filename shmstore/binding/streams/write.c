@@ -135,7 +135,7 @@ static int run(Stream *stream, const struct change *change, uint64_t *versions) 
 PyObject *stream_append(PyObject *self, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     Stream *stream = (Stream *)self;
     struct given given;
-    struct held held = {{NULL}};
+    struct held held = {0};
     struct event_wish wish;
     struct change change = {.events = &wish, .count = 1};
     uint64_t version = 0;
@@ -208,7 +208,7 @@ PyObject *stream_append_events(PyObject *self, PyObject *arguments) {
     if (failed) PyErr_NoMemory();
     for (; !failed && made < count; made++) {
         struct given given;
-        held[made] = (struct held){{NULL}};
+        held[made].count = 0;
         take_item(streams, PyTuple_GetItem(items, made), &given);
         failed =
             make_wish(streams, &given, &wishes[made], &held[made]) || note_id(streams, ids, &wishes[made].pieces[1]);

@@ -35,7 +35,7 @@ enum decision { GO_ON, AGAIN, REFUSED };
 
 /* ---- what the processor is told of before it is needed ------------------------------------------------------------------ */
 
-enum { AHEAD = 6 };
+enum { AHEAD = 12 };
 
 /* The first lines of a slot that is written soon. (Always inlined: gcc takes a call that only fetches for one of no effect.) */
 __attribute__((always_inline)) static inline void fetch_slot(const struct log_view *log, uint32_t slot,
@@ -197,8 +197,8 @@ static bool is_refused(struct attempt *a, enum stream_status *status, struct str
 
 /* What was claimed and not used, and what the append discarded, are for the next. */
 static void give_back(const struct attempt *a, struct spares *spares, uint32_t owner, uint32_t appended) {
-    for (uint32_t i = 0; i < appended; i++)
-        if (a->replaced[i] != NO_SLOT) slots_give_back(a->log, spares, owner, a->replaced[i]);
+    if (appended == 1 && a->replaced[0] != NO_SLOT) slots_give_back(a->log, spares, owner, a->replaced[0]);
+    if (appended > 1) slots_remember(spares, a->replaced, appended);
     for (uint32_t i = 0; i < a->count; i++)
         if (!appended || a->versions[i] < a->newest) slots_give_back(a->log, spares, owner, a->claimed[i]);
 }

@@ -50,11 +50,14 @@ bool log_is_reserved(const struct log_view *log, uint32_t slot, uint64_t now) {
 }
 
 /* Say that this version and those before it are lost, and how many of them nobody could read any more: in one swap, as
- * several may be about to say it. Some of those before may have been kept when this one was not. */
-static void tell_loss(struct stream *stream, uint64_t version, uint64_t time_ns) {
+ * several may be about to say it. Some of those before may have been kept when this one was not. `at_once`: others before it
+ * are about to be lost; not where they may be too old and this one is not. (Inlined: it is most of a discard.) */
+__attribute__((always_inline)) static inline void tell_loss(struct stream *stream, uint64_t version, uint64_t time_ns,
+                                                            bool at_once) {
     const bool timed = load_relaxed(&stream->most_ns);
     const bool too_old = timed && is_too_old(stream, time_ns, now_ns());
     uint64_t lost;
+    if (at_once && timed && !too_old) return;
     while ((lost = load_acquire(&stream->lost.low)) <= version) { /* tell_loss:lost, before the other half */
         const uint64_t expired = load_relaxed(&stream->lost.high), end = version + 1;
         const uint64_t kept = too_old ? end : first_kept(stream, load_relaxed(&stream->newest.low));
@@ -71,22 +74,33 @@ static void raise(atomic_u64 *word, uint64_t to) {
     while (seen < to && !cas_acq_rel(word, &seen, to)) {} /* raise:word */
 }
 
-/* Discard the event that has `ticket`. Its slot becomes claimed by `owner`, or free for owner 0. For as long as the event
- * is there its change is unfinished: that is asked, for the slot of what is discarded may be written before another change
- * is announced. */
-static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket, uint32_t owner) {
+enum telling { TOLD, GONE, DAMAGE };
+
+/* Tell the loss of the event that has `ticket` in this slot, if it still has. Then its change is unfinished: that is asked,
+ * for the slot of what is discarded may be written before another change is announced. `word` is that of the slot. */
+static inline enum telling tell(const struct log_view *log, uint32_t index, uint64_t ticket, uint64_t *word,
+                                bool at_once) {
     struct event_slot *slot = log_slot(log, index);
-    uint64_t word = load_acquire(&slot->word); /* discard:word */
-    if (!slot_has(word, ticket)) return true;
+    *word = load_acquire(&slot->word); /* tell:word */
+    if (!slot_has(*word, ticket)) return GONE;
     const uint64_t origin = load_relaxed(&slot->origin), version = load_relaxed(&slot->version),
                    time_ns = load_relaxed(&slot->time_ns);
-    fence_acquire();                                    /* discard:fence */
-    if (load_relaxed(&slot->word) != word) return true; /* discard:again, else its new owner may have written these */
-    if (origin_stream(origin) >= log->geometry->cell_count) return false; /* damage */
-    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);
+    fence_acquire();                                     /* tell:fence */
+    if (load_relaxed(&slot->word) != *word) return GONE; /* tell:again, else its new owner may have written these */
+    if (origin_stream(origin) >= log->geometry->cell_count) return DAMAGE;
+    if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns, at_once);
     POINT("loss told");
+    return TOLD;
+}
+
+/* Discard the event that has `ticket`. Its slot becomes claimed by `owner`, or free for owner 0. False: damage. */
+static bool discard(const struct log_view *log, uint32_t index, uint64_t ticket, uint32_t owner) {
+    uint64_t word;
+    const enum telling told = tell(log, index, ticket, &word, false);
+    if (told != TOLD) return told == GONE;
     const uint64_t left = slot_bears(ticket, owner, owner ? SLOT_CLAIMED : SLOT_FREE);
-    if (cas_acq_rel(&slot->word, &word, left) && !owner) add_relaxed(&log->log->freed, 1); /* discard:slot */
+    if (cas_acq_rel(&log_slot(log, index)->word, &word, left) && !owner) /* discard:slot */
+        add_relaxed(&log->log->freed, 1);
     POINT("discarded");
     return true;
 }
@@ -125,17 +139,26 @@ static void chain(const struct log_view *log, uint32_t index, uint64_t word, uin
     POINT("chained");
 }
 
-/* One event of an APPEND. */
-static bool append_one(const struct log_view *log, uint64_t change, uint64_t ticket, uint32_t index) {
+/* One event of an APPEND. Is it the only one? */
+static bool append_one(const struct log_view *log, uint64_t change, uint64_t ticket, uint32_t index, bool is_alone) {
     struct event_slot *slot = log_slot(log, index);
     uint64_t word = load_acquire(&slot->word); /* append_one:word */
     if (slot_has(word, ticket)) return true;
-    if (!put(log, change, ticket, index, slot_owner(word))) return false;
+    if (!put(log, change, ticket, index, is_alone ? slot_owner(word) : 0)) return false;
     if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);
     if (!is_announced(log, change)) return false;
     cas_acq_rel(&slot->word, &word, slot_bears(ticket, 0, SLOT_PUBLISHED)); /* append_one:publish */
     POINT("published");
     return true;
+}
+
+/* Tell the loss of what gives way to the last ticket of a batch: mostly all else that gives way comes before it in the same
+ * stream. (Not inlined: appends of one event do not need it.) */
+__attribute__((noinline)) static bool tell_last(const struct log_view *log, uint64_t ticket) {
+    const uint64_t link = load_relaxed(log_order(log, ticket));
+    uint64_t word;
+    return !link || linked_slot(link) >= log->geometry->log_slots ||
+           tell(log, linked_slot(link), ticket - log->geometry->slots, &word, true) != DAMAGE;
 }
 
 /* [5] */
@@ -145,11 +168,12 @@ static bool finish_append(const struct log_view *log, uint64_t change, uint64_t 
                    before = load_relaxed(&slot->links) >> 32;
     if (!is_announced(log, change) || origin_stream(origin) >= log->geometry->cell_count) return false;
     uint64_t next = change_slot(change) + UINT64_C(1), last = 0;
+    if (count > 1 && !tell_last(log, tail + count - 1)) return false;
     for (uint64_t i = 0; i < count; i++) {
         if (!next || next > log->geometry->log_slots) return false; /* not of this change any more */
         last = next;
         next = load_relaxed(&log_slot(log, (uint32_t)last - 1)->batch);
-        if (!append_one(log, change, tail + i, (uint32_t)last - 1)) return false;
+        if (!append_one(log, change, tail + i, (uint32_t)last - 1, count == 1)) return false;
     }
     struct stream *stream = log->streams + origin_stream(origin);
     if (!is_announced(log, change)) return false;

@@ -4,13 +4,13 @@
  * A log has R tickets and a few more slots. A slot holds one event. `order` says which slot has ticket t, at t mod R. A
  * slot goes
  *
- *     FREE --claim--> CLAIMED --publish--> PUBLISHED --discard--> CLAIMED (by whoever appended), or FREE
+ *     FREE --claim--> CLAIMED --publish--> PUBLISHED --discard--> FREE, or CLAIMED (by whoever appended one event)
  *
  * and its word bears the ticket that it had last, so that no word of a slot comes back.
  *
  *  1. Claim: a CAS of the word from FREE to CLAIMED, which names the owner. Only the owner writes a claimed slot, and
- *     nobody else reads it before it is announced. What an append discards becomes its appender's: who appends again need
- *     not look for a slot.
+ *     nobody else reads it before it is announced. What an append of one event discards becomes its appender's: who appends
+ *     again need not look for a slot. What a batch discards is free: of those who wait, each holds one slot at most.
  *  2. A log is changed by one change at a time. It is announced by a CAS of `change`, which names the ticket that the log's
  *     tail has after it, what is to be done, and the slot; and then finished, by whoever comes first. Nobody waits: a
  *     process that died, or stands still, in the middle of its own change is overtaken by those who come after.
@@ -31,7 +31,7 @@
  *     where they hold too many, it is told so.
  *  8. Discard: raise `lost` of its stream beyond its version, and in the same swap count those that it passes and that
  *     nobody could read any more; then change its slot's word from PUBLISHED. In this order: whoever finds the word changed
- *     knows that the rest is done.
+ *     knows that the rest is done. A batch tells the last of its losses first: mostly that is all of them at once.
  *  9. A chain of ids leads from newer tickets to older ones. A link bears the ticket of the slot that it leads to: where
  *     the slot has another one by now, it was discarded, or kept, and all behind it as well.
  * 10. What the dead had claimed is freed after the change that is announced has been finished: they can announce no other.
@@ -48,9 +48,9 @@
  *   finish:tail             streams_tail:tail     that all below the tail have their places
  *   discard:slot            slots_read:word, read_leads:word    that a loss is told, for whoever finds its slot given up
  *   tell_loss:tell          streams_state:lost, streams_state:expired    that there are as many versions as are lost
- *   slots_fill:fence        slots_read:fence, read_leads:fence, discard:fence, chain:fence    (through what is read) whoever
- *                                                 has read what the next owner wrote finds that the word has changed
- *   free_slot:word          claim:word, slots_claim:word    a slot is written after all that its last owner wrote
+ *   slots_fill:fence        slots_read:fence, read_leads:fence, tell:fence, chain:fence    (through what is read) whoever has
+ *                                                 read what the next owner wrote finds that the word has changed
+ *   free_slot:word, discard:slot    claim:word, slots_claim:word    a slot is written after all that its last owner wrote
  */
 #ifndef SHMSTORE_LOG_H
 #define SHMSTORE_LOG_H
@@ -74,6 +74,8 @@ struct log_view {
     const struct geometry *geometry;
     struct log *log;
     unsigned char *slots;   /* order, ids and slots of this partition */
+    unsigned char *events;  /* its slots alone, */
+    uint64_t event_bytes;   /* each of so many bytes */
     struct stream *streams; /* of all partitions */
 };
 
@@ -128,7 +130,7 @@ static inline uint32_t origin_id_bytes(uint64_t origin) { return (uint32_t)(orig
 static inline uint32_t origin_flags(uint64_t origin) { return (uint32_t)origin & 0xff; }
 
 static inline struct event_slot *log_slot(const struct log_view *log, uint32_t slot) {
-    return (struct event_slot *)(void *)(log->slots + log->geometry->events_base + slot * log->geometry->event_bytes);
+    return (struct event_slot *)(void *)(log->events + slot * log->event_bytes);
 }
 static inline atomic_u64 *log_order(const struct log_view *log, uint64_t ticket) {
     return (atomic_u64 *)(void *)log->slots + ring_where(log->geometry, ticket).slot;

@@ -145,9 +145,15 @@ void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t
         return;
     }
     free_slot(log, slot, owner);
-    if (spares->hints.count < MOST_HINTS &&
-        make_room(&spares->hints.slots, &spares->hints.room, spares->hints.count + 1))
-        spares->hints.slots[spares->hints.count++] = slot;
+    slots_remember(spares, &slot, 1);
+}
+
+void slots_remember(struct spares *spares, const uint32_t *slots, uint32_t count) {
+    uint32_t known = spares->hints.count;
+    if (!make_room(&spares->hints.slots, &spares->hints.room, known + count)) return;
+    for (uint32_t i = 0; i < count && known < MOST_HINTS; i++)
+        if (slots[i] != NO_SLOT) spares->hints.slots[known++] = slots[i];
+    spares->hints.count = known;
 }
 
 void slots_leave(const struct log_view *log, struct spares *spares, uint32_t owner) {
@@ -171,9 +177,15 @@ void slots_fill(struct event_slot *slot, const struct piece pieces[PIECES]) {
     fence_release(); /* slots_fill:fence: the claim is seen before any byte of what is written now */
     for (int i = 0; i < PIECES; i++) {
         const unsigned char *from = pieces[i].bytes;
-        size_t left = pieces[i].count;
-        for (; left >= 8; left -= 8, from += 8) store_relaxed(to++, piece_word(from, 8));
-        if (left) store_relaxed(to++, piece_word(from, left));
+        const size_t count = pieces[i].count, words = count / 8, left = count % 8;
+        if (!count) continue;
+#pragma GCC unroll 4
+        for (size_t at = 0; at < words; at++) store_relaxed(to + at, piece_word(from + 8 * at, 8));
+        /* what is left are the last of eight bytes, where there are eight */
+        if (left)
+            store_relaxed(to + words,
+                          words ? piece_word(from + count - 8, 8) >> 8 * (8 - left) : piece_word(from, left));
+        to += words + (left > 0);
     }
 }
 

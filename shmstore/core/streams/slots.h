@@ -33,6 +33,9 @@ enum slot_status slots_claim(const struct log_view *log, struct spares *spares, 
 /* A slot that this owner has claimed and does not use becomes a spare where it has none, or else free for all, and a hint. */
 void slots_give_back(const struct log_view *log, struct spares *spares, uint32_t owner, uint32_t slot);
 
+/* These are free now: to be looked at first. One that is NO_SLOT is left out. */
+void slots_remember(struct spares *spares, const uint32_t *slots, uint32_t count);
+
 /* Free all spares of this process: it leaves. */
 void slots_leave(const struct log_view *log, struct spares *spares, uint32_t owner);
 

@@ -13,6 +13,8 @@ struct log_view streams_log(const struct streams *streams, uint32_t number) {
         .geometry = g,
         .log = (struct log *)(void *)(memory + g->logs_offset) + number,
         .slots = memory + g->log_slots_offset + number * g->partition_bytes,
+        .events = memory + g->log_slots_offset + number * g->partition_bytes + g->events_base,
+        .event_bytes = g->event_bytes,
         .streams = (struct stream *)(void *)(memory + g->streams_offset),
     };
 }

@@ -215,7 +215,7 @@ class MakesNewestFirst(UsedStreams):
 class PublishesBeforeItIsPut(UsedStreams):
     """An event is published when it has its place, and what it replaces is discarded."""
 
-    def append_one(self, change: Change, ticket: int, slot: int) -> Program:
+    def append_one(self, change: Change, ticket: int, slot: int, is_alone: bool) -> Program:
         word = yield load_acquire("append_one:word", word_of(slot))
         if word == published(ticket):
             return True
@@ -227,7 +227,7 @@ class PublishesBeforeItIsPut(UsedStreams):
 class PublishesBeforeTheChain(UsedStreams):
     """An event is published when it is in the chain of its id: whoever finds it published does no more."""
 
-    def append_one(self, change: Change, ticket: int, slot: int) -> Program:
+    def append_one(self, change: Change, ticket: int, slot: int, is_alone: bool) -> Program:
         word = yield load_acquire("append_one:word", word_of(slot))
         if word == published(ticket):
             return True

@@ -144,7 +144,7 @@ def of_one_ticket(model: type[UsedStreams]) -> Mapping[str, Scenario]:
         ),
         "a free slot is claimed and used": claim.scenario(
             lambda: claim.claims(0),
-            lambda: claim.finishes_and_claims_and_appends(2, append(1, [2], "b")),
+            lambda: claim.finishes_and_claims_and_appends(append(1, [2], "b")),
             lambda: claim.knows(Done(spares=(1,))),
             events=[A],
             claimed={1: 2},
@@ -154,7 +154,7 @@ def of_one_ticket(model: type[UsedStreams]) -> Mapping[str, Scenario]:
 
 
 def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
-    batch, late_batch = model(2, 4), model(2, 4)
+    batch, late_batch, two_batch = model(2, 4), model(2, 4), model(2, 4)
     known = model(3, 6)
     keep, late_keep = model(2, 3, reserved=1), model(2, 4, reserved=1)
     early, late_early = model(3, 3, reserved=1), model(2, 4, reserved=1)
@@ -163,11 +163,12 @@ def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
     kept = Event(0, 0, 0, "a", "a", 1)
     other = Event(1, 1, 0, "b", "b")
     c, d = Event(2, 2, 2, "c", "c"), Event(3, 3, 3, "d", "d")
+    appended = Done(((0, 2, "c"), (0, 3, "d")), (), 2)
     return {
         "two finish a batch": batch.scenario(
             batch.finishes,
             batch.finishes,
-            lambda: batch.knows(Done(((0, 2, "c"), (0, 3, "d")), (0, 1), 2)),
+            lambda: batch.knows(appended),
             events=[A, B],
             announced=[c._replace(id=None), d._replace(id=None)],
             claimed={2: 2, 3: 2},
@@ -176,14 +177,22 @@ def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
         ),
         "a batch is finished late": late_batch.scenario(
             late_batch.finishes,
-            lambda: late_batch.finishes_and_appends(
-                Done(((0, 2, "c"), (0, 3, "d")), (0, 1), 2), append(1, [1, 0], "ef")
-            ),
+            lambda: late_batch.finishes_and_claims_and_appends(append(1, [1, 0], "ef"), appended),
             events=[A, B],
             announced=[c._replace(id=None), d._replace(id=None)],
             claimed={2: 1, 3: 1},
             written=slots(0, 1, batch=True),
             versions=6,
+        ),
+        "a batch overwrites two streams": two_batch.scenario(
+            two_batch.finishes,
+            two_batch.finishes,
+            lambda: two_batch.knows(Done(((0, 1, "c"), (0, 2, "d")), (), 2)),
+            events=[A, Event(1, 1, 0, "b", stream=1)],
+            announced=[Event(2, 2, 1, "c"), Event(3, 3, 2, "d")],
+            claimed={2: 2, 3: 2},
+            mortal=[0],
+            versions=3,
         ),
         "a batch meets one of its ids": known.scenario(
             lambda: known.appends(append(0, [2, 3], "bc", True)),
@@ -240,7 +249,7 @@ def of_more_tickets(model: type[UsedStreams]) -> Mapping[str, Scenario]:
         ),
         "a take is finished late": late_take.scenario(
             lambda: late_take.looks_for(append(0, [], "c", True)),
-            lambda: late_take.finishes_and_claims_and_appends(0, append(1, [0], "c", True)),
+            lambda: late_take.finishes_and_claims_and_appends(append(1, [0], "c", True)),
             events=[ID_A, ID_B],
             what=Change(3, TAKE, NO_SLOT),
             written=slots(0, ids=True),
@@ -390,7 +399,7 @@ def of_the_dead(model: type[UsedStreams]) -> Mapping[str, Scenario]:
         "what the dead had claimed is used": use.scenario(
             lambda: use.writes(append(0, [1], "b")),
             lambda: use.frees(0),
-            lambda: use.finishes_and_claims_and_appends(1, append(2, [1], "c")),
+            lambda: use.finishes_and_claims_and_appends(append(2, [1], "c")),
             events=[A],
             claimed={1: 0},
             written=slots(1),

@@ -69,12 +69,14 @@ class UsedStreams(CheckedStreams):
         claimed = yield from self.claim(me, slot)
         return Done(spares=(slot,) if claimed else ())
 
-    def finishes_and_claims_and_appends(self, slot: int, a: Append) -> Program:
+    def finishes_and_claims_and_appends(self, a: Append, done: Done = NOTHING) -> Program:
+        """Finish a change, claim what it has freed, and append; none of it where another claims that."""
         yield from self.tidy()
-        claimed = yield from self.claim(a.me, slot)
-        if not claimed:
-            return Done()
-        done = yield from self.append(a)
+        for slot in a.slots:
+            claimed = yield from self.claim(a.me, slot)
+            if not claimed:
+                return done
+        done = yield from self.appends(a, done=done)
         return done
 
     def claims(self, me: int) -> Program:

@@ -12,16 +12,17 @@ from tests.core.models.streams import (
     NOBODY,
     PUBLISHED,
     TAKE,
+    Change,
     Lost,
     Moment,
     Newest,
-    Text,
     Word,
     deleted_of,
     facts_of,
     lost_of,
     newest_of,
     next_of,
+    published,
     text_of,
     truncated_of,
     word_of,
@@ -47,17 +48,55 @@ class DiscardsWithoutASecondLook(UsedStreams):
 class GivesTheSlotFirst(UsedStreams):
     """A loss is told before the word changes: whoever finds it changed does no more."""
 
-    def tell_and_change(self, slot: int, word: Word, text: Text, version: int, owner: int) -> Program:
+    def discard(self, slot: int, ticket: int, owner: int) -> Program:
+        word = yield load_acquire("tell:word", word_of(slot))
+        if word != published(ticket):
+            return
+        text = yield from self.load(load_relaxed("", text_of(slot)))
+        facts = yield from self.load(load_relaxed("", facts_of(slot)))
         yield from self.give_slot(slot, word, owner)
         if text.kind == EVENT:
-            yield from self.tell_loss(text.stream, version)
+            yield from self.tell_loss(text.stream, facts.version)
 
 
 class FreesWhatIsReplaced(UsedStreams):
-    """What an append discards becomes its appender's."""
+    """What an append of one event discards becomes its appender's."""
 
     def give_slot(self, slot: int, word: Word, owner: int) -> Program:
         yield from super().give_slot(slot, word, NOBODY)
+
+
+class HoldsWhatABatchReplaces(UsedStreams):
+    """What a batch discards is free: nobody holds more slots than one."""
+
+    def append_one(self, change: Change, ticket: int, slot: int, is_alone: bool) -> Program:
+        done = yield from super().append_one(change, ticket, slot, True)
+        return done
+
+
+class TellsTheLastOfAny(UsedStreams):
+    """The last loss of a batch is told first while what gives way has its slot still."""
+
+    def tell_last(self, ticket: int) -> Program:
+        seen = yield from self.load(load_relaxed("", self.order_of(ticket)))
+        text = yield from self.load(load_relaxed("", text_of(seen.slot)))
+        facts = yield from self.load(load_relaxed("", facts_of(seen.slot)))
+        yield from self.tell_loss(text.stream, facts.version)
+
+
+class TellsTheLastAlone(UsedStreams):
+    """Each loss of a batch is told before its slot is given up: the last may be of another stream."""
+
+    def finish_append(self, change: Change, tail: int, count: int) -> Program:
+        self.is_batch = count > 1
+        done = yield from super().finish_append(change, tail, count)
+        return done
+
+    def discard(self, slot: int, ticket: int, owner: int) -> Program:
+        if not self.is_batch:
+            yield from super().discard(slot, ticket, owner)
+        else:
+            yield from self.give_slot(slot, published(ticket), owner)
 
 
 class TellsNoLoss(UsedStreams):
@@ -309,6 +348,9 @@ BROKEN_USES: Mapping[type[UsedStreams], str] = {
     DiscardsWithoutASecondLook: "an append is finished late",
     GivesTheSlotFirst: "two finish an append",
     FreesWhatIsReplaced: "two finish an append",
+    HoldsWhatABatchReplaces: "two finish a batch",
+    TellsTheLastOfAny: "a batch is finished late",
+    TellsTheLastAlone: "a batch overwrites two streams",
     TellsNoLoss: "two finish an append",
     TellsLossTwice: "a truncation meets an append",
     CountsApart: "the state is read",

@@ -139,7 +139,8 @@ class Streams(Log):
         unused = [slot for slot, v in zip(a.slots, decision.versions, strict=True) if v < decision.newest.versions]
         new = decision.new if a.kind == EVENT else 0
         deleted = {EVENT: 0, HARD: CLOSED}.get(a.kind, decision.newest.versions + 1)
-        return Done(self.found(a, decision), (*replaced, *unused), new, deleted)
+        mine = replaced if decision.new == 1 else ()
+        return Done(self.found(a, decision), (*mine, *unused), new, deleted)
 
     # Deciding [3].
 

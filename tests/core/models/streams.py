@@ -199,26 +199,27 @@ class Log:
         while seen < to and not raised:
             raised, seen = yield cas_acq_rel("raise:word", location, seen, to)
 
-    def discard(self, slot: int, ticket: int, owner: int) -> Program:
-        word = yield load_acquire("discard:word", word_of(slot))
+    def tell(self, slot: int, ticket: int) -> Program:
+        """Returns whether the slot has its event still."""
+        word = yield load_acquire("tell:word", word_of(slot))
         if word != published(ticket):
-            return
+            return False
         text = yield from self.load(load_relaxed("", text_of(slot)))
         facts = yield from self.load(load_relaxed("", facts_of(slot)))
         is_same = yield from self.is_same(slot, word)
-        if not is_same:
-            return
-        yield from self.tell_and_change(slot, word, text, facts.version, owner)
+        if is_same and text.kind == EVENT:
+            yield from self.tell_loss(text.stream, facts.version)
+        return is_same
 
     def is_same(self, slot: int, word: Word) -> Program:
-        yield fence_acquire("discard:fence")
-        again = yield load_relaxed("discard:again", word_of(slot))
+        yield fence_acquire("tell:fence")
+        again = yield load_relaxed("tell:again", word_of(slot))
         return again == word
 
-    def tell_and_change(self, slot: int, word: Word, text: Text, version: int, owner: int) -> Program:
-        if text.kind == EVENT:
-            yield from self.tell_loss(text.stream, version)
-        yield from self.give_slot(slot, word, owner)
+    def discard(self, slot: int, ticket: int, owner: int) -> Program:
+        is_there = yield from self.tell(slot, ticket)
+        if is_there:
+            yield from self.give_slot(slot, published(ticket), owner)
 
     def give_slot(self, slot: int, word: Word, owner: int) -> Program:
         left = Word(word.ticket, owner, FREE if owner == NOBODY else CLAIMED)
@@ -258,11 +259,11 @@ class Log:
         is_end = first is None or age(first, ticket) > self.tickets
         yield cas_acq_rel("chain:slot", "chain", first, Link(ticket, slot, name, is_end))
 
-    def append_one(self, change: Change, ticket: int, slot: int) -> Program:
+    def append_one(self, change: Change, ticket: int, slot: int, is_alone: bool) -> Program:
         word = yield load_acquire("append_one:word", word_of(slot))
         if word == published(ticket):
             return True
-        is_put = yield from self.put(change, ticket, slot, word.owner)
+        is_put = yield from self.put(change, ticket, slot, word.owner if is_alone else NOBODY)
         if not is_put:
             return False
         text = yield from self.load(load_relaxed("", text_of(slot)))
@@ -276,6 +277,12 @@ class Log:
         if is_announced:
             yield cas_acq_rel("append_one:publish", word_of(slot), word, published(ticket))
         return is_announced
+
+    def tell_last(self, ticket: int) -> Program:
+        """Tell the loss of what gives way to the last ticket of a batch."""
+        seen = yield from self.load(load_relaxed("", self.order_of(ticket)))
+        if seen is not None and seen.slot != NO_SLOT:
+            yield from self.tell(seen.slot, ticket - self.tickets)
 
     def finish_append(self, change: Change, tail: int, count: int) -> Program:
         """[5]"""
@@ -294,12 +301,14 @@ class Log:
         """Returns the last slot, or None where they are not of this change any more."""
         slot: int | None = change.slot
         last = slot
+        if count > 1:
+            yield from self.tell_last(tail + count - 1)
         for i in range(count):
             if slot is None:
                 return None
             last = slot
             slot = yield from self.load(load_relaxed("", batch_of(last)))
-            done = yield from self.append_one(change, tail + i, last)
+            done = yield from self.append_one(change, tail + i, last, count == 1)
             if not done:
                 return None
         return last
