@@ -5,10 +5,23 @@ from tests.core.mutant import Mutant
 DIES = "whoever_dies_anywhere_leaves_its_append_made_once_or_not_at_all"
 STANDS_STILL = "whoever_stands_still_anywhere_in_an_append_is_overtaken_and_harms_nothing_later"
 CHAIN = "if (origin_id_bytes(load_relaxed(&slot->origin))) chain(log, index, word, ticket);"
-WALK = "last = 0; for (uint64_t i = 0; i < count; i++) {"
-APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1)) return false;"
+WALK = (
+    "last = 0; if (count > 1 && !tell_last(log, tail + count - 1)) return false; for (uint64_t i = 0; i < count; i++) {"
+)
+APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1, count == 1)) return false;"
 STREAM = "struct stream *stream = log->streams + origin_stream(origin); if (!is_announced(log, change)) return false;"
-TELL = "if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);"
+TELL = "const enum telling told = tell(log, index, ticket, &word, false); if (told != TOLD) return told == GONE;"
+TELL_LATE = {
+    TELL: (
+        "const struct event_slot *slot = log_slot(log, index);"
+        "word = load_acquire(&slot->word);"
+        "if (!slot_has(word, ticket)) return true;"
+        "struct stream *stream = log->streams + origin_stream(load_relaxed(&slot->origin));"
+        "const uint64_t version = load_relaxed(&slot->version), time_ns = load_relaxed(&slot->time_ns);"
+        "const bool is_event = origin_kind(load_relaxed(&slot->origin)) == EVENT;"
+    ),
+    'POINT("discarded");': 'POINT("discarded"); if (is_event) tell_loss(stream, version, time_ns, false);',
+}
 
 LOGS = (
     Mutant(
@@ -27,10 +40,10 @@ LOGS = (
         },
     ),
     Mutant(
-        "what an append discards belongs to whoever appended",
+        "what an append of one event discards belongs to whoever appended",
         "an_id_is_appended_once_for_as_long_as_its_event_has_its_slot",
         "streams/log.c",
-        {"put(log, change, ticket, index, slot_owner(word))": "put(log, change, ticket, index, 0)"},
+        {"is_alone ? slot_owner(word) : 0": "0 * is_alone"},
     ),
     Mutant(
         "a change is announced only where no other was since",
@@ -118,7 +131,7 @@ LOGS = (
         "what is discarded is told as lost before its slot is",
         DIES,
         "streams/log.c",
-        {TELL: "", 'POINT("discarded");': f'POINT("discarded"); {TELL}'},
+        TELL_LATE,
     ),
     Mutant(
         "a loss is told in the same swap as whether it could be read",

@@ -7,7 +7,10 @@ STREAMS = (
         "what is overwritten is told as lost before its slot is given up",
         "versions_count_from_0_and_the_newest_are_read_back",
         "streams/log.c",
-        {"if (origin_kind(origin) == EVENT) tell_loss(log->streams + origin_stream(origin), version, time_ns);": ""},
+        {
+            "if (origin_kind(origin) == EVENT) "
+            "tell_loss(log->streams + origin_stream(origin), version, time_ns, at_once);": ""
+        },
     ),
     Mutant(
         "the last loss of a batch is not told for those that may be too old when it is not",
@@ -20,6 +23,12 @@ STREAMS = (
         "those_who_have_appended_batches_leave_room_for_all_that_is_kept",
         "streams/log.c",
         {"is_alone ? slot_owner(word) : 0": "slot_owner(word) + 0 * is_alone"},
+    ),
+    Mutant(
+        "whoever finds too few slots waits for them",
+        "a_batch_waits_for_slots_that_others_hold_for_a_moment",
+        "streams/append.c",
+        {"enum { MOST_NAPS = 128,": "enum { MOST_NAPS = 0,"},
     ),
     Mutant(
         "what nobody could read any more is no loss",
@@ -130,7 +139,7 @@ STREAMS = (
     ),
     Mutant(
         "whoever is idle holds one slot of a partition",
-        "those_who_have_appended_batches_leave_room_for_all_that_is_kept",
+        "those_who_have_repeated_batches_hold_one_slot_each",
         "streams/slots.c",
         {"enum { MOST_SPARES = 1,": "enum { MOST_SPARES = 1024,"},
     ),

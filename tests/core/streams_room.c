@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "streams_world.h"
 
+#include <string.h>
 #include <time.h>
 
 enum { STREAM = 1, OTHER = 2, USER = 1, MOST_AT_ONCE = 16 };
@@ -96,6 +97,21 @@ CASE(those_who_have_appended_batches_leave_room_for_all_that_is_kept) {
     free_world(world);
 }
 
+CASE(those_who_have_repeated_batches_hold_one_slot_each) {
+    struct world *world = make_world((struct shape){.capacity = MOST_AT_ONCE});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (uint32_t user = 0; user < USERS; user++) {
+        uint32_t claimed = 0;
+        const struct doing done = add_batch(world, user, STREAM, USERS, 1, EXPECT_ANY);
+        expect(done.status == STREAM_DONE && done.answer.appended == (user ? 0 : USERS));
+        for (uint32_t slot = 0; slot < log.geometry->log_slots; slot++)
+            claimed += slot_state(load_relaxed(&log_slot(&log, slot)->word)) == SLOT_CLAIMED;
+        expect_equal(claimed, user);
+    }
+    expect_sound_streams(world);
+    free_world(world);
+}
+
 CASE(whoever_does_not_get_all_slots_gives_back_those_it_got) {
     struct world *world = make_world((struct shape){.capacity = 7});
     const struct log_view log = streams_log(&world->users[0].streams, 0);
@@ -104,6 +120,29 @@ CASE(whoever_does_not_get_all_slots_gives_back_those_it_got) {
     expect_equal(add_batch(world, USER, STREAM, 7, NO_ID, EXPECT_ANY).status, STREAM_STALLED);
     expect(state_of(world, STREAM, 0).versions == 3 && !state_of(world, STREAM, 0).lost);
     expect_equal(add_batch(world, 3, STREAM, 5, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+static struct world *held_world;
+static int waits;
+
+static void give_up_at_the_third_wait(const char *point) {
+    const struct log_view log = streams_log(&held_world->users[0].streams, 0);
+    if (strcmp(point, "waiting for slots") || ++waits != 3) return;
+    slots_leave(&log, &held_world->users[2].streams.spares[0], held_world->users[2].owner);
+}
+
+CASE(a_batch_waits_for_slots_that_others_hold_for_a_moment) {
+    struct world *world = held_world = make_world((struct shape){.capacity = 7});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    hold_slots(world, log.geometry->log_slots - 6);
+    waits = 0;
+    at_point = give_up_at_the_third_wait;
+    const struct doing done = add_batch(world, USER, STREAM, 7, NO_ID, EXPECT_ANY);
+    at_point = NULL;
+    expect_equal(done.status, STREAM_DONE);
+    expect_equal(waits, 3);
     expect_sound_streams(world);
     free_world(world);
 }

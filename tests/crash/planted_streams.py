@@ -5,7 +5,11 @@ from tests.crash.planted import Planted
 WRITING = "        const uint32_t first = write(a);\n"
 ANNOUNCING = "if (log_announce(a->log, a->moment, CHANGE_APPEND, first, a->new_events)) return STREAM_DONE;"
 APPENDED = "if (!append_one(log, change, tail + i, (uint32_t)last - 1, count == 1)) return false;\n"
-WALK = "last = 0;\n    if (count > 1 && !tell_last(log, tail + count - 1)) return false;\n    for (uint64_t i = 0; i < count; i++) {\n"
+WALK = (
+    "last = 0;\n"
+    "    if (count > 1 && !tell_last(log, tail + count - 1)) return false;\n"
+    "    for (uint64_t i = 0; i < count; i++) {\n"
+)
 STREAM = (
     "    struct stream *stream = log->streams + origin_stream(origin);\n"
     "    if (!is_announced(log, change)) return false;\n"
