@@ -861,6 +861,9 @@ class Stream:
     @property
     def version(self) -> int:
         """The version of its newest event, also of one that cannot be read any more; -1 when there never was one."""
+    @property
+    def slots(self) -> int:
+        """How many events its partition keeps, of all streams together."""
     def find_time(self, time_ns: int, /) -> int:
         """The first version that can be read whose event is not older; that of the next event when there is none."""
     def block(self, first: int, count: int, /) -> list[Event] | int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from itertools import islice
 from operator import index
 from types import FunctionType, MethodType
 from typing import Any
@@ -54,13 +55,15 @@ def row_number(item: Any) -> int:
     return number
 
 
-def items_of(values: Any) -> list[Any] | None:
-    """Several values as a list; None for anything else, such as a text. What a generator raises is passed on."""
+def items_of(values: Any, most: int | None = None) -> list[Any] | None:
+    """Several values as a list, the first `most` at most; None for anything else, such as a text. What a generator
+    raises is passed on.
+    """
     try:
         iterator = None if isinstance(values, str | bytes) else iter(values)
     except Exception:  # raised by another library
         return None
-    return None if iterator is None else list(iterator)
+    return None if iterator is None else list(iterator if most is None else islice(iterator, most))
 
 
 def function(name: str, value: Any) -> Callable[..., Any] | None:

@@ -79,7 +79,8 @@ class Stream(_core.Stream):
         nor more events than a partition keeps (InvalidEvent). An empty one does nothing, whatever is expected.
         """
         if type(events) is not list:  # else it is one of events; to ask for more takes as long as to append ten
-            several = None if isinstance(events, NewEvent | Mapping | bytearray | memoryview) else items_of(events)
+            is_one = isinstance(events, NewEvent | Mapping | bytearray | memoryview)
+            several = None if is_one else items_of(events, self.slots + 1)  # of an endless one, so many are too many
             if several is None:
                 raise refused("events", events, "several events, as [event]")
             events = several

@@ -111,6 +111,7 @@ CALLS: dict[str, Call] = {
     "Stream.name": lambda t: t.stream.name,
     "Stream.streams": lambda t: t.stream.streams,
     "Stream.version": lambda t: t.stream.version,
+    "Stream.slots": lambda t: t.stream.slots,
     "Follower.__iter__": lambda t: iter(t.follower),
     "Follower.__next__": lambda t: (next(t.follower, None), next(t.of_all, None)),
     "Follower.read": lambda t: (t.follower.read(99), t.of_all.read(99)),

@@ -39,6 +39,11 @@ static PyObject *stream_get_version(PyObject *self, void *unused) {
     return PyLong_FromLongLong((long long)load_acquire(&streams_at(core_of(stream), stream->number)->newest.low) - 1);
 }
 
+static PyObject *stream_get_slots(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((Stream *)self)->streams->store->handle.geometry.slots);
+}
+
 static PyObject *stream_retention(PyObject *self, PyObject *unused) {
     (void)unused;
     Stream *stream = (Stream *)self;
@@ -159,7 +164,8 @@ static void stream_dealloc(PyObject *self) {
            "block($self, first, count, /)\n--\n\nEvents; or the first version that can be read.")
 
 #define STREAM_PROPERTIES(PROPERTY)                                                                                    \
-    PROPERTY("version", stream_get_version, "The version of its newest event; -1 when there is none.")
+    PROPERTY("version", stream_get_version, "The version of its newest event; -1 when there is none.")                \
+    PROPERTY("slots", stream_get_slots, "How many events its partition keeps.")
 
 #define STORE_OF(self) (((Stream *)(self))->streams->store)
 STREAM_METHODS(GUARD_METHOD)

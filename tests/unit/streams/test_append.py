@@ -180,6 +180,7 @@ def test_a_batch_without_events_appends_none(stream: Stream) -> None:
         ([NewEvent(1, event_id=uuid.UUID(int=1)), NewEvent(2, event_id=str(uuid.UUID(int=1)))], "two events have"),
         ([b"x" * 513], r"event 0 .* take 513 bytes, and there is room for 512"),
         ([NewEvent(1, type="t" * 65)], r"event 0 .*type takes 65 bytes of UTF-8; expected 1 to 64"),
+        ([0] * 300, "300 events at once are more than a partition keeps, which are 100"),
         (range(101), "101 events at once are more than a partition keeps, which are 100"),
     ],
 )
@@ -189,6 +190,13 @@ def test_a_batch_is_appended_whole_or_not_at_all(streams: StreamStore, batch: An
     with pytest.raises(InvalidEvent, match=said):
         stream.append_many(batch)
     assert not stream.exists and stored(streams) == before
+
+
+def test_of_a_batch_without_end_no_more_is_taken_than_tells_that_it_is_too_long(stream: Stream) -> None:
+    numbers = iter(range(100_000))
+    with pytest.raises(InvalidEvent, match="101 events at once are more than a partition keeps, which are 100"):
+        stream.append_many(numbers)
+    assert next(numbers) == 101 and stream.append_many(iter(range(100))) == list(range(100))
 
 
 @pytest.mark.parametrize(
