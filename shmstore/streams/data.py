@@ -16,15 +16,16 @@ from shmstore.streams.event import NewEvent
 _KEYS = (str, int, float, bool, type(None))
 
 
-def encoded(value: Any, part: str) -> bytes:
+def encoded(value: Any, part: str, holds_event: int = 0) -> bytes:
     """A value as JSON, in UTF-8; `part` is what messages call it.
 
     A date, time, UUID or Decimal becomes text, and a dataclass an object. Raises InvalidEvent, which says where in the
-    value is what JSON does not have, and for a NewEvent, which would become a list.
+    value is what JSON does not have, or a NewEvent, which would become a list: `holds_event` says that there is one.
     """
-    if isinstance(value, NewEvent):
+    if holds_event:
         raise InvalidEvent(
-            f"{part} is a NewEvent, which append_many takes, in a list; append takes what is in it by name"
+            f"{_event_in(value, part)} is a NewEvent, which is no data: append_many takes those, in a list; append "
+            "takes what is in one by name, as append(data, type=..., event_id=...)"
         )
     try:
         return "".join(_encoder()(value, 0)).encode()
@@ -97,6 +98,14 @@ def _wrong(value: Any, where: str) -> str | None:
         return _wrong(_plain(value), where)
     except TypeError:
         return f"{where} is {shown(value)} ({type(value).__name__})"
+
+
+def _event_in(value: Any, where: str) -> str | None:
+    """Where in a value a NewEvent is."""
+    if isinstance(value, NewEvent):
+        return where
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return next(filter(None, (_event_in(each, f"{where}[{shown(key)}]") for key, each in items)), None)
 
 
 def _is_torn(text: str) -> bool:

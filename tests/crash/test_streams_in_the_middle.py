@@ -57,7 +57,7 @@ class Target:
         )
 
     def core_of(self) -> _core.Streams:
-        def encode(value: object, _part: str) -> bytes:
+        def encode(value: object, _part: str, _holds_event: int) -> bytes:
             return repr(value).encode()
 
         return _core.Streams(

@@ -164,7 +164,7 @@ static void stream_dealloc(PyObject *self) {
            "block($self, first, count, /)\n--\n\nEvents; or the first version that can be read.")
 
 #define STREAM_PROPERTIES(PROPERTY)                                                                                    \
-    PROPERTY("version", stream_get_version, "The version of its newest event; -1 when there is none.")                \
+    PROPERTY("version", stream_get_version, "The version of its newest event; -1 when there is none.")                 \
     PROPERTY("slots", stream_get_slots, "How many events its partition keeps.")
 
 #define STORE_OF(self) (((Stream *)(self))->streams->store)

@@ -12,7 +12,7 @@ typedef struct {
     PyObject_HEAD PyObject *module; /* keeps the state alive */
     struct module_state *state;
     Store *store;
-    PyObject *encode;                   /* (value, what it is called) -> bytes of JSON */
+    PyObject *encode;                   /* (value, what it is called, has it a new event in it?) -> bytes of JSON */
     PyObject *id_text;                  /* turns an event_id that is no str into one */
     PyObject *new_event;                /* the tuple type of an event that is to be appended */
     PyObject *any, *no_stream, *exists; /* instead of an expected version */

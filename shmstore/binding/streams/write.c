@@ -150,7 +150,7 @@ PyObject *stream_append(PyObject *self, PyObject *const *values, Py_ssize_t coun
 /* What an item of a batch gives: a NewEvent's parts, or data alone. */
 static void take_item(const Streams *streams, PyObject *item, struct given *given) {
     *given = (struct given){.data = item};
-    if ((PyObject *)Py_TYPE(item) != streams->new_event) return;
+    if (!PyObject_TypeCheck(item, (PyTypeObject *)streams->new_event)) return;
     *given = (struct given){PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1), PyTuple_GetItem(item, 2),
                             PyTuple_GetItem(item, 3)};
 }

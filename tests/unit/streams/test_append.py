@@ -208,13 +208,36 @@ def test_one_event_is_no_batch(stream: Stream, event: Any) -> None:
     assert stream.append_many([event]) == [0]
 
 
-def test_a_new_event_is_no_data(stream: Stream) -> None:
-    event = NewEvent("a", type="A")
-    with pytest.raises(InvalidEvent, match="data is a NewEvent, which append_many takes, in a list"):
-        stream.append(event)
-    with pytest.raises(InvalidEvent, match="event 0 of the batch: metadata is a NewEvent"):
-        stream.append_many([NewEvent("a", metadata=event)])
+class Placed(NewEvent):
+    """A NewEvent of its user's own kind."""
+
+
+A = NewEvent("a", type="A")
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        (A, "data"),
+        ([A, A], r"data\[0\]"),
+        (Placed("a"), "data"),
+        ((1, A), r"data\[1\]"),
+        ({"a": [1, {"b": (A,)}]}, r"data\['a'\]\[1\]\['b'\]\[0\]"),
+    ],
+)
+def test_a_new_event_is_no_data(stream: Stream, data: Any, where: str) -> None:
+    said = f"{where} is a NewEvent, which is no data: append_many takes those, .*; append takes .* event_id="
+    with pytest.raises(InvalidEvent, match=f"^{said}"):
+        stream.append(data)
+    with pytest.raises(InvalidEvent, match=f"event 0 of the batch: {said.replace('data', 'metadata', 1)}"):
+        stream.append_many([NewEvent("a", metadata=data)])
     assert stream.version == -1
+
+
+def test_a_batch_takes_new_events_of_a_kind_of_its_own(stream: Stream) -> None:
+    assert stream.append_many([Placed({"n": 1}, type="Placed")]) == [0]
+    event = stream.last()
+    assert event is not None and (event.data, event.type) == ({"n": 1}, "Placed")
 
 
 def test_a_batch_may_fill_a_partition(stream: Stream) -> None:
@@ -259,7 +282,7 @@ def test_too_large_an_event_says_both_sizes(stream: Stream) -> None:
 
 def test_data_that_contains_itself_is_refused(stream: Stream) -> None:
     data: list[Any] = [1]
-    data.append(data)
+    data += [data, data]
     with pytest.raises(InvalidEvent, match="data contains itself, or is nested too deep"):
         stream.append(data)
 
