@@ -263,7 +263,9 @@ class Stream(_core.Stream):
     # -- what is kept
 
     def truncate(self, before: int) -> None:
-        """Give up all versions below `before`; nobody can read them any more. Raises InvalidOption."""
+        """Give up all versions below `before` that there are: nobody can read them any more. Those that come later stay,
+        whatever `before` is, so of a stream without events it gives up nothing. Raises InvalidOption, StreamDeleted.
+        """
         self.truncate_before(whole_number("before", before, _A_VERSION, most=_MOST))
 
     def delete(self, *, hard: bool = False, expected_version: ExpectedVersion | int = ANY) -> None:
@@ -278,7 +280,8 @@ class Stream(_core.Stream):
     def retain(self, *, events: int | None = None, age: timedelta | None = None) -> None:
         """Let only so many of its newest events be read, and none that are older; None: without limit.
 
-        It holds for all processes, at once and until it is said anew. Raises InvalidOption, StreamTableFull.
+        It holds for all processes, at once and until it is said anew, also when the stream is deleted in between. It
+        may be said before anything is appended. Raises InvalidOption, StreamDeleted, StreamTableFull.
         """
         most = 0
         if events is not None:

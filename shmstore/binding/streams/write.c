@@ -239,11 +239,23 @@ PyObject *stream_delete_events(PyObject *self, PyObject *arguments) {
     return run((Stream *)self, &change, NULL) ? NULL : Py_NewRef(Py_None);
 }
 
+/* Of a stream that was deleted for ever there is nothing to keep. */
+static PyObject *raise_deleted(const Stream *stream) {
+    return raise_error(stream->streams->state, ERROR_STREAM_DELETED,
+                       "stream %R was deleted for ever; nothing of it is kept", stream->name);
+}
+
+static bool is_deleted(const Stream *stream) {
+    return load_acquire(&streams_at(core_of(stream), stream->number)->deleted) == STREAM_CLOSED;
+}
+
 PyObject *stream_truncate_before(PyObject *self, PyObject *argument) {
     Stream *stream = (Stream *)self;
     const unsigned long long before = PyLong_AsUnsignedLongLong(argument);
     if (PyErr_Occurred() || make_ready(stream->streams->store, now_ns())) return NULL;
-    if (stream_find(stream)) streams_truncate(core_of(stream), stream->number, before);
+    if (!stream_find(stream)) Py_RETURN_NONE;
+    if (is_deleted(stream)) return raise_deleted(stream);
+    streams_truncate(core_of(stream), stream->number, before);
     Py_RETURN_NONE;
 }
 
@@ -258,6 +270,7 @@ PyObject *stream_set_retention(PyObject *self, PyObject *arguments) {
     has_room = enter_name(stream);
     END_EXCLUSIVE();
     if (!has_room) return raise_full(stream);
+    if (is_deleted(stream)) return raise_deleted(stream);
     struct stream *shared = streams_at(core_of(stream), stream->number);
     if (events >= 0) store_relaxed(&shared->most_events, (uint64_t)events);
     if (age_ns >= 0) store_relaxed(&shared->most_ns, (uint64_t)age_ns);

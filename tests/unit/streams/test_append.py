@@ -334,10 +334,14 @@ def test_a_stream_that_was_deleted_for_ever_stays_so(streams: StreamStore) -> No
         lambda: stream.count("a"),
         lambda: stream.last(),
         lambda: stream.at(0),
+        lambda: stream.truncate(1),
+        lambda: stream.retain(events=1),
+        lambda: setattr(stream, "reserve", 1),
     ):
         with pytest.raises(StreamDeleted, match="stream 'a' was deleted for ever"):
             refused()
     stream.delete(hard=True)
+    assert stream.retention == (None, None) and stream.reserve == 0
     assert "a" not in streams and streams["b"].append("b") == 0
 
 
