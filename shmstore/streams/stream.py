@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 from shmstore import _core
 from shmstore.arguments.calls import checked_calls
 from shmstore.arguments.checks import called, items_of, length_ns, refused, whole_number
-from shmstore.errors import DamagedSegment
+from shmstore.errors import DamagedSegment, InvalidOption
 from shmstore.public import public
 from shmstore.streams.columns import DEFAULT as DEFAULT_COLUMNS
 from shmstore.streams.columns import EventColumn, Fields, asked_columns, asked_fields, table_of
@@ -263,8 +263,8 @@ class Stream(_core.Stream):
     # -- what is kept
 
     def truncate(self, before: int) -> None:
-        """Give up all versions below `before` that there are: nobody can read them any more. Those that come later stay,
-        whatever `before` is, so of a stream without events it gives up nothing. Raises InvalidOption, StreamDeleted.
+        """Give up all versions below `before` that there are: nobody can read them any more. Those that come later
+        stay, whatever `before` is; so a stream without events gives up none. Raises InvalidOption, StreamDeleted.
         """
         self.truncate_before(whole_number("before", before, _A_VERSION, most=_MOST))
 
@@ -301,15 +301,24 @@ class Stream(_core.Stream):
     @property
     def reserve(self) -> int:
         """How many of its newest events are not overwritten by those of other streams in its partition, however many
-        come; 0 at first. Raises InvalidOption, StreamTableFull.
+        come; 0 at first, and less than a partition keeps. Raises InvalidOption, StreamDeleted, StreamTableFull.
 
-        Where reserves together take all of a partition, the oldest give way after all.
+        Appends of others pass over what is in reserve: one event each where that is half of a partition, nine where it
+        is nine tenths. Where reserves together take all of it, each append looks through the whole partition, and the
+        oldest give way after all; so keep reserves together at half of a partition, or less.
         """
         return self.get_retention().reserve
 
     @reserve.setter
     def reserve(self, events: int) -> None:
-        self.set_retention(-1, -1, whole_number("reserve", events, "how many events are kept", most=_MOST))
+        reserve = whole_number("reserve", events, "how many events are kept", most=_MOST)
+        if reserve and reserve >= self.slots:
+            raise InvalidOption(
+                f"reserve is {reserve}; expected less than the {self.slots} events that the partition of the stream "
+                "keeps, best half of them or fewer, for other streams need room: reserve less, or create the store "
+                "with a larger capacity, or fewer partitions"
+            )
+        self.set_retention(-1, -1, reserve)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return getitem, (self.store, self.name)

@@ -180,7 +180,7 @@ def test_truncated_versions_cannot_be_read(stream: Stream) -> None:
     assert stream.append("e") == 4 and versions(stream.read(4)) == [4]
 
 
-def test_of_a_stream_without_events_none_is_given_up(streams: StreamStore) -> None:
+def test_a_stream_without_events_gives_up_none(streams: StreamStore) -> None:
     streams["a"].truncate(before=5)
     assert streams.core.streams_room().names == 0
     assert streams["a"].append("x") == 0 and versions(streams["a"].read()) == [0]

@@ -74,7 +74,7 @@ def test_a_reserve_is_not_overwritten_by_others(make: Make, streams_options: dic
 def test_reserves_that_take_all_give_way(make: Make) -> None:
     streams = make(capacity=10)
     for name in "ab":
-        streams[name].reserve = 100
+        streams[name].reserve = 9
     for number in range(100):
         assert streams["ab"[number % 2]].append(number) == number // 2
     assert len(streams["a"]) + len(streams["b"]) <= 10 and streams.check() == []
@@ -102,6 +102,16 @@ def test_what_is_no_limit_is_refused(stream: Stream, wrong: Any) -> None:
 def test_a_reserve_is_a_number(stream: Stream) -> None:
     with pytest.raises(InvalidOption, match="reserve is -1; expected how many events"):
         stream.reserve = -1
+
+
+def test_a_reserve_leaves_room_for_others(make: Make) -> None:
+    stream = make(capacity=20, partitions=2)["a"]
+    for reserve in (10, 11, 1 << 62):
+        with pytest.raises(InvalidOption, match=f"reserve is {reserve}; expected less than the 10 .*: reserve less"):
+            stream.reserve = reserve
+    assert stream.reserve == 0
+    stream.reserve = 9
+    assert stream.reserve == 9
 
 
 def test_a_limit_may_be_said_before_there_is_a_stream(make: Make) -> None:
