@@ -32,6 +32,9 @@ class Store(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def store_id(self) -> bytes: ...
+
     def __getitem__(self, name: str, /) -> "Stream": ...
 
 
@@ -49,7 +52,7 @@ class Stream(_core.Stream):
     """One stream of a store, taken from it as `streams["gateway/orders"]`. It need not exist: an append makes it.
 
     Its events have the versions 0, 1, 2 and so on, without holes. Any number of threads and processes may append to it
-    and read it at once. It can be pickled with its store.
+    and read it at once. It can be pickled with its store, and two of one name are equal, if they are of one store.
 
     `append(data, *, type=None, expected_version=ANY, event_id=None, metadata=None)` appends one event and returns its
     version:
@@ -319,6 +322,14 @@ class Stream(_core.Stream):
                 "with a larger capacity, or fewer partitions"
             )
         self.set_retention(-1, -1, reserve)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Stream):
+            return NotImplemented
+        return self.name == other.name and self.store.store_id == other.store.store_id
+
+    def __hash__(self) -> int:
+        return hash((self.store.store_id, self.name))
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return getitem, (self.store, self.name)

@@ -238,6 +238,17 @@ def test_stores_and_streams_are_pickled_by_name(make: Make, name: str) -> None:
         pickle.loads(sent)
 
 
+def test_streams_of_one_name_are_equal_in_one_store(make: Make, name: str) -> None:
+    streams = make()
+    stream = streams["a"]
+    with pickle.loads(pickle.dumps(streams)) as again:
+        assert stream == streams["a"] == again["a"] and len({stream, streams["a"], again["a"]}) == 1
+        assert stream not in (streams["b"], "a", None)
+    shmstore.unlink(name)
+    with shmstore.create_streams(name, capacity=10) as other:
+        assert other["a"] not in {stream}
+
+
 def test_the_inside_of_a_store_is_not_pickled(streams: StreamStore) -> None:
     for inside in (streams.core, streams["a"].streams):
         with pytest.raises(NotPicklable, match="send the store itself"):
