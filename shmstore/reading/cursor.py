@@ -43,7 +43,7 @@ class Cursor(Waiting, Generic[R]):
 
     Order is kept within a partition. A record is delivered once; what could not be delivered is in `gaps` and counted
     by `lost`. Use it from one thread at a time (`close` may come from any); several tasks of asyncio may share it. Made
-    by `EventStore.cursor`; use it in a `with` block or `close` it.
+    by `EventStore.cursor`; use it in a `with` or `async with` block, or `close` it.
 
     A place moves when its record is handed over, so a read that fails in the middle loses nothing: records that it had
     made when a signal handler raised are the first that the next read hands over. A record that its class refuses, or

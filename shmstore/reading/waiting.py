@@ -3,8 +3,8 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
-from types import coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from types import TracebackType, coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 
 from shmstore.arguments.alone import Alone
 from shmstore.arguments.calls import checked_calls
@@ -89,6 +89,14 @@ class Waiting(Alone, Closing):
     def close(self) -> None:
         """Stop: whoever iterates over this or waits on it is woken, in any thread. Idempotent."""
         self._waits.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @abstractmethod
     async def __anext__(self) -> Any: ...

@@ -22,7 +22,8 @@ Instead = Callable[[int, int, int], Any]
 
 @checked_calls("read")
 class Follower(Waiting, Generic[T]):
-    """Reads on from a place of its own: what is there, and what comes. Use it in a `with` block or `close` it.
+    """Reads on from a place of its own: what is there, and what comes. Use it in a `with` or `async with` block, or
+    `close` it.
 
     Use it from one thread at a time (`close` may come from any); several tasks of asyncio may share it. A place moves
     when its event is handed over, so a read that fails in the middle loses nothing.

@@ -435,6 +435,20 @@ async def collect(cursor: Cursor[Tick], into: list[int]) -> None:
         into.append(record.number)
 
 
+def test_it_is_closed_at_the_end_of_an_async_block(store: EventStore[Tick]) -> None:
+    fill(store, range(1))
+
+    async def main() -> Cursor[Tick]:
+        async with store.cursor() as cursor:
+            async for record in cursor:
+                assert record.number == 0
+                return cursor
+        raise AssertionError
+
+    with pytest.raises(StoreClosed):
+        asyncio.run(main()).read()
+
+
 def test_async_for_delivers_while_the_loop_goes_on(store: EventStore[Tick]) -> None:
     async def main() -> tuple[list[int], int]:
         seen: list[int] = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import InvalidCall, Stream, StreamDeleted, StreamStore, StreamTruncated
+from shmstore import InvalidCall, StoreClosed, Stream, StreamDeleted, StreamStore, StreamTruncated
 from tests.unit.streams.conftest import Make
 
 LIMIT_S = 20.0
@@ -89,6 +89,23 @@ def test_close_ends_it(stream: Stream, who: str) -> None:
         return seen
 
     assert asyncio.run(main()) == [0]
+
+
+@pytest.mark.parametrize("all_streams", [False, True])
+def test_it_is_closed_at_the_end_of_its_block(stream: Stream, streams: StreamStore, all_streams: bool) -> None:
+    async def main() -> None:
+        follower: Any = streams.follow_all() if all_streams else stream.follow()
+        with suppress(KeyError):
+            async with follower as entered:
+                assert entered is follower
+                waiting = asyncio.create_task(collect(follower, []))
+                await asyncio.sleep(0.01)
+                raise KeyError
+        await asyncio.wait_for(waiting, LIMIT_S)
+        with pytest.raises(StoreClosed):
+            follower.read()
+
+    asyncio.run(main())
 
 
 def test_over_a_busy_stream_others_have_their_turn(make: Make) -> None:
