@@ -12,6 +12,7 @@ from uuid import UUID
 from shmstore.arguments.shown import shown
 from shmstore.errors import InvalidEvent
 from shmstore.streams.event import NewEvent
+from shmstore.streams.position import Position
 
 _KEYS = (str, int, float, bool, type(None))
 
@@ -19,8 +20,9 @@ _KEYS = (str, int, float, bool, type(None))
 def encoded(value: Any, part: str, holds_event: int = 0) -> bytes:
     """A value as JSON, in UTF-8; `part` is what messages call it.
 
-    A date, time, UUID or Decimal becomes text, and a dataclass an object. Raises InvalidEvent, which says where in the
-    value is what JSON does not have, or a NewEvent, which would become a list: `holds_event` says that there is one.
+    A date, time, UUID, Decimal or Position becomes text, and a dataclass an object. Raises InvalidEvent, which says
+    where in the value is what JSON does not have, or a NewEvent, which would become a list: `holds_event` says that
+    there is one.
     """
     if holds_event:
         raise InvalidEvent(
@@ -36,7 +38,8 @@ def encoded(value: Any, part: str, holds_event: int = 0) -> bytes:
             found = f"{part} contains itself, or is nested too deep"
         raise InvalidEvent(
             f"{found or f'{part} cannot be written as JSON ({error})'}; append bytes, or what JSON has: dicts, lists, "
-            "texts, finite numbers, True, False and None (dataclasses, dates, times, UUIDs and Decimals become such)"
+            "texts, finite numbers, True, False and None (dataclasses, dates, times, UUIDs, Decimals and Positions "
+            "become such)"
         ) from error
 
 
@@ -67,7 +70,7 @@ def _plain(value: Any) -> Any:
     """What stands for a value that JSON does not have. Raises TypeError."""
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, UUID | Decimal):
+    if isinstance(value, UUID | Decimal | Position):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

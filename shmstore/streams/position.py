@@ -25,7 +25,8 @@ _EXPECTED: Final = "a Position or its text, 'oldest' or 'latest'"
 class Position:
     """A place between the events of all streams of a store: behind some of them and before all others.
 
-    It belongs to one store alone. `str` makes a text of it, which `from_=` takes as well.
+    It belongs to one store alone. `str` makes a text of it, which `from_=` takes as well, and which is kept for it in
+    the data of an event. Positions have no order: of two, each may be the further one in some partition.
     """
 
     store: str
@@ -85,7 +86,9 @@ def start_of(streams: _core.Streams, store_id: bytes, from_: Any) -> tuple[list[
         raise refused("from_", from_, _EXPECTED)
     position = Position.parse(from_) if isinstance(from_, str) else from_
     ours = Position.of(store_id, [tail for _, tail in tickets])
-    if position.store != ours.store or len(position.tickets) != len(tickets):
+    if position.store == ours.store and len(position.tickets) != len(tickets):
+        raise refused("from_", str(position), f"a ticket for each of the {len(tickets)} partitions, as in {ours}")
+    if position.store != ours.store:
         raise InvalidOption(
             f"from_ is {shown(str(position))}, a position of another store; this one's begin with {ours.store}: its "
             "events were lost or never those that were read, so begin at 'oldest'"

@@ -58,8 +58,8 @@ class Stream(_core.Stream):
     version:
 
     data, metadata    bytes and text come back as they are; all else is kept as JSON: dicts, lists, finite numbers,
-                      True and False. Tuples come back as lists, dataclasses as dicts, and dates, times, UUIDs and
-                      Decimals as text (isoformat and str); keys of dicts become text. None is nothing at all
+                      True and False. Tuples come back as lists, dataclasses as dicts, and dates, times, UUIDs,
+                      Decimals and Positions as text (isoformat and str); keys of dicts become text. None is nothing
     type              what it is, in at most 64 bytes
     expected_version  the version that the stream must be at, or NO_STREAM (which -1 means too), EXISTS or ANY
     event_id          a str of at most 64 bytes, or a UUID. If the stream has an event of this id already, nothing is

@@ -162,6 +162,9 @@ def test_a_position_is_a_value(several: StreamStore) -> None:
     assert Position.parse(str(position)) == position == pickle.loads(pickle.dumps(position))
     assert hash(position) == hash(Position.parse(str(position)))
     assert position.store == several.store_id.hex()[:16] and sum(position.tickets) == 20
+    several["places"].append({"at": position})
+    kept = several["places"].at(0)
+    assert kept is not None and names(several.follow_all(kept.data["at"], timeout=0)) == [("places", 0)]
     with pytest.raises(AttributeError):
         position.tickets = ()  # type: ignore[misc]
     with pytest.raises(InvalidOption, match="expected the text of a Position"):
@@ -190,7 +193,7 @@ def test_a_position_of_another_store_is_refused(several: StreamStore) -> None:
     ours = several.read_all("latest").position
     with pytest.raises(InvalidOption, match="of another store"):
         several.read_all(Position("0" * 16, (0, 0, 0)))
-    with pytest.raises(InvalidOption, match="of another store"):
+    with pytest.raises(InvalidOption, match=r"from_ is '.*-0'; expected a ticket for each of the 3 partitions, as in"):
         several.read_all(Position(ours.store, (0,)))
     for wrong in ((3, (0,)), (ours.store, [0, 0, 0]), (ours.store, ("0", 0, 0))):
         with pytest.raises(InvalidOption, match="expected"):
