@@ -159,16 +159,22 @@ STREAMS = (
         "an id that was known before a slot was taken is known",
         "an_id_is_known_though_its_event_gives_way_to_whoever_repeats_it",
         "streams/append.c",
-        {"a->known = a->newest;": ""},
+        {"a->known = a->newest; *answer": "*answer"},
+    ),
+    Mutant(
+        "an id that was known before an event was kept is known",
+        "an_id_is_known_though_its_event_gives_way_to_one_that_whoever_repeats_it_keeps",
+        "streams/append.c",
+        {"a->known = a->newest; /* the events": "/* the events"},
     ),
     Mutant(
         "what is kept comes to lie together",
         "a_batch_beside_a_reserve_overwrites_about_as_many_events_as_it_has",
         "streams/append.c",
         {
-            "a->kept += log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1);": (
+            "if (log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1)) {": (
                 "const enum change_what what = i ? CHANGE_TAKE : CHANGE_KEEP;"
-                "a->kept += log_announce(a->log, a->moment, what, i ? NO_SLOT : slot, 1) && !i;"
+                "if (log_announce(a->log, a->moment, what, i ? NO_SLOT : slot, 1) && !i) {"
             )
         },
     ),

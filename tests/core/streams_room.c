@@ -234,3 +234,20 @@ CASE(an_id_is_known_though_its_event_gives_way_to_whoever_repeats_it) {
         free_world(world);
     }
 }
+
+CASE(an_id_is_known_though_its_event_gives_way_to_one_that_whoever_repeats_it_keeps) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    const struct wanted wanted[] = {{0, 1}, {7, NO_ID}, {8, 102}};
+    struct doing doing = {
+        .world = world, .user = USER, .stream = OTHER, .count = 3, .events = wanted, .expected = EXPECT_ANY};
+    store_relaxed(&stream_of(world, STREAM)->reserve, 1);
+    add_with_id(world, USER, OTHER, 0, 1);
+    add_event(world, USER, STREAM, 0);
+    for (uint64_t i = 1; i < 6; i++) add_event(world, USER, OTHER, i);
+    do_it(&doing);
+    expect(doing.status == STREAM_DONE && doing.answer.appended == 2);
+    expect(doing.versions[0] == 0 && doing.versions[1] == 6 && doing.versions[2] == 7);
+    expect(!state_of(world, STREAM, 0).lost);
+    expect_sound_streams(world);
+    free_world(world);
+}

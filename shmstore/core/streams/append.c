@@ -28,7 +28,7 @@ struct attempt {
     uint32_t *claimed;  /* a slot for each event; NULL: none yet */
     uint32_t *replaced; /* of the slots that get the tickets, those that had an event */
     uint32_t kept;      /* events of streams with a reserve that were kept so far */
-    uint64_t known;     /* versions below are of events that were known before any slot was taken */
+    uint64_t known;     /* versions below are of events that were known before it took a slot or kept an event */
     /* at one moment: */
     struct log_moment moment;
     uint64_t newest;     /* number of versions */
@@ -124,7 +124,10 @@ static enum decision make_way(struct attempt *a) {
             keeps = false;
             continue;
         }
-        a->kept += log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1);
+        if (log_announce(a->log, a->moment, CHANGE_KEEP, slot, 1)) {
+            a->kept++;
+            a->known = a->newest; /* what gave way to it may have had these ids */
+        }
         return AGAIN;
     }
     return GO_ON;
