@@ -7,17 +7,21 @@
  * AddressSanitizer to watch. tools/fuzz --streams builds it with libFuzzer, which finds its own inputs; in the C tests of the
  * core it has cases, which give it random ones.
  *
- * An input is: how many values are spoiled; for each 11 bytes (where, how, value); and one byte for each step: whose it is
- * (2 bits; 3: of somebody who stops nowhere), what is done (3), and to what (3). */
+ * An input is: how many values are spoiled (4 bits), and how many appends are of two hours ago (4); for each value 11 bytes
+ * (where, how, value); and one byte for each step: whose it is (2 bits; 3: of somebody who stops nowhere), what is done (3),
+ * and to what (3). */
+#include "losses.h"
+
 #include "core/streams/check.h"
 #include "core/streams/streams.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ucontext.h>
 
-enum { PROCESSES = 3, OUTSIDER = PROCESSES, TICKETS = 6, FEW_SLOTS = 16, STREAMS = 2, IDS = 4, MOST_EVENTS = 3 };
+enum { PROCESSES = 3, OUTSIDER = PROCESSES, TICKETS = 6, FEW_SLOTS = 16, STREAMS = 2, IDS = 4, MOST_EVENTS = TICKETS };
 enum { STACK_BYTES = 1 << 17, MOST_STEPS = 300, CHANGE_BYTES = 11, MOST_SPOILED = 15, MOST_APPENDS = 1 << 10 };
 
 static void require(bool condition, const char *what) {
@@ -28,7 +32,7 @@ static void require(bool condition, const char *what) {
 
 /* ---- the streams and their processes ----------------------------------------------------------------------------- */
 
-enum action { APPEND, APPEND_WITH_ID, APPEND_BATCH, APPEND_IF, DELETE, TRUNCATE, RESERVE, SWEEP, ENTER };
+enum action { APPEND, APPEND_WITH_ID, APPEND_BATCH, APPEND_IF, DELETE, TRUNCATE, LIMIT, SWEEP, ENTER };
 
 static struct process {
     struct handle handle;
@@ -56,11 +60,14 @@ struct body {
 static struct begun {
     uint32_t stream, count;
     uint64_t ids; /* those of its events, a byte for each; 0: none */
-    bool is_done, is_refused;
+    bool is_refused;
     uint64_t seen[MOST_EVENTS]; /* version + 1 that its events were seen at */
 } appends[MOST_APPENDS];
 static uint32_t append_count;
+static struct losses losses[STREAMS];
+static uint64_t start_ns, old_appends; /* so many appends are of two hours ago */
 
+static struct stream *stream_at(uint32_t stream) { return streams_at(&processes[OUTSIDER].streams, stream); }
 static uint32_t number_of_process(const struct process *process) { return (uint32_t)(process - processes); }
 static uint32_t owner_of(const struct process *process) {
     return owner_from(number_of_process(process), process->generation);
@@ -104,6 +111,7 @@ static void begin(void) {
     memset(memory + geometry.board_offset, 0, sizeof(struct board));
     memset(memory + geometry.processes_offset, 0, geometry.total_bytes - geometry.processes_offset);
     memset(appends, 0, append_count * sizeof *appends);
+    memset(losses, 0, sizeof losses);
     append_count = 0;
     is_given_up = false;
     running = NULL;
@@ -114,13 +122,10 @@ static void begin(void) {
         enter(process);
         require(streams_on(&process->streams, &process->handle), "there is memory");
     }
+    start_ns = (uint64_t)time(NULL) * UINT64_C(1000000000);
+    for (uint32_t stream = 0; stream < STREAMS && old_appends; stream++)
+        store_relaxed(&stream_at(stream)->most_ns, HOUR_NS);
 }
-
-static void end(void) {
-    for (uint32_t i = 0; i <= PROCESSES; i++) streams_leave(&processes[i].streams);
-}
-
-static struct stream *stream_at(uint32_t stream) { return streams_at(&processes[OUTSIDER].streams, stream); }
 
 /* ---- what a process does ----------------------------------------------------------------------------------------- */
 
@@ -147,15 +152,14 @@ static void append_events(struct process *process, uint32_t count, uint64_t ids,
     }
     enum stream_status status = streams_append(&process->streams, stream, events, count,
                                                expected == UINT64_MAX && is_conditional ? EXPECT_NO_STREAM : expected,
-                                               number, versions, &answer);
+                                               start_ns - (number < old_appends ? 2 * HOUR_NS : 0), versions, &answer);
     if (status == STREAM_DAMAGED) is_given_up = true;
     if (is_spoiled) return;
     require(status == STREAM_DONE || status == STREAM_STALLED || (is_conditional && status == STREAM_CONFLICT),
             "an append ends well");
-    begun->is_done = status == STREAM_DONE;
     begun->is_refused = status != STREAM_DONE;
     require(!begun->is_refused || !begun->seen[0], "what was refused is not there");
-    for (uint32_t i = 0; begun->is_done && i < count; i++) {
+    for (uint32_t i = 0; !begun->is_refused && i < count; i++) {
         if (answer.appended < count && versions[i] < answer.versions) continue; /* another's, of the same id */
         require(!begun->seen[i] || begun->seen[i] == versions[i] + 1, "an event has the version that was told");
         begun->seen[i] = versions[i] + 1;
@@ -169,23 +173,26 @@ static void sweep_the_dead(const struct process *process) {
 }
 
 static void act(struct process *process) {
+    static const struct begun batches[IDS] = {
+        {.count = 2}, {.count = MOST_EVENTS}, {.count = 3, .ids = 3 << 8 | 4}, {.count = 3, .ids = 1 << 8 | 2}};
     const uint32_t stream = process->rest % STREAMS, id = 1 + process->rest / STREAMS % IDS;
     const struct claims *claims = &process->handle.processes.claims;
+    struct stream *shared = stream_at(stream);
     struct stream_answer answer;
     if (is_given_up) return;
     switch (process->action) {
     case APPEND: append_events(process, 1, 0, false); break;
     case APPEND_WITH_ID: append_events(process, 1, id, false); break;
-    case APPEND_BATCH: append_events(process, MOST_EVENTS, id < 3 ? 0 : id | (id + 1) << 8, false); break;
+    case APPEND_BATCH: append_events(process, batches[id - 1].count, batches[id - 1].ids, false); break;
     case APPEND_IF: append_events(process, 1 + id % 2, 0, true); break;
     case DELETE:
-        if (streams_delete(&process->streams, stream, false, EXPECT_ANY, 0, &answer) == STREAM_DAMAGED)
-            is_given_up = true;
+        is_given_up |= streams_delete(&process->streams, stream, false, EXPECT_ANY, 0, &answer) == STREAM_DAMAGED;
         break;
-    case TRUNCATE:
-        streams_truncate(&process->streams, stream, load_relaxed(&stream_at(stream)->newest.low) - id);
+    case TRUNCATE: streams_truncate(&process->streams, stream, load_relaxed(&shared->newest.low) - id); break;
+    case LIMIT:
+        if (id < IDS) store_relaxed(&shared->reserve, id % 3);
+        else store_relaxed(&shared->most_events, load_relaxed(&shared->most_events) ? 0 : 3);
         break;
-    case RESERVE: store_relaxed(&stream_at(stream)->reserve, id % 3); break;
     case SWEEP: sweep_the_dead(process); break;
     case ENTER: /* over a dead holder: its claims first, then a new generation */
         claims->sweep(claims->context, owner_of(process));
@@ -207,9 +214,7 @@ static void go_on(struct process *process) {
     running = NULL;
 }
 
-static void start_action(struct process *process, enum action action, uint32_t rest) {
-    process->action = process->is_dead ? ENTER : action;
-    process->rest = rest;
+static void start_action(struct process *process) {
     process->is_amid = true;
     getcontext(&process->context);
     process->context.uc_stack.ss_sp = stacks[number_of_process(process)];
@@ -228,12 +233,11 @@ static void step(uint8_t byte) {
     struct process *process = &processes[byte & 3];
     const enum action action = (enum action)(byte >> 2 & 7);
     const uint32_t rest = byte >> 5;
-    if (number_of_process(process) == OUTSIDER) {
-        process->action = action;
+    if (!process->is_amid) {
+        process->action = process->is_dead ? ENTER : action;
         process->rest = rest;
-        act(process);
-    } else if (!process->is_amid) {
-        start_action(process, action, rest);
+        if (number_of_process(process) == OUTSIDER) act(process);
+        else start_action(process);
     } else if (byte >> 2 == 0) {
         kill_process(process);
     } else {
@@ -277,8 +281,9 @@ static void check_stream(uint32_t number) {
     struct event_facts facts;
     bool has_id[256] = {false};
     streams_state(streams, number, 0, &state);
-    if (is_spoiled) state.first = state.versions > 2 * TICKETS ? state.versions - 2 * TICKETS : 0;
-    uint64_t from = is_spoiled ? state.first : state.lost;
+    const char *fault = losses_fault(&losses[number], stream_at(number), &state);
+    if (fault) take_violation(NULL, fault);
+    const uint64_t from = is_spoiled ? beyond(state.versions, 2 * TICKETS) : state.lost;
     for (uint64_t version = from; version < state.versions; version++) {
         uint32_t slot;
         enum find_status status = streams_find(streams, number, version, 1, &slot);
@@ -286,6 +291,7 @@ static void check_stream(uint32_t number) {
         if (is_spoiled) continue;
         require(status == FIND_OK, "each version that is not lost is read");
         check_event(number, version, state.versions, &facts, text);
+        if (facts.time_ns + HOUR_NS < start_ns) losses[number].too_old = larger(losses[number].too_old, version + 1);
         const unsigned char id = origin_id_bytes(facts.origin) ? text[piece_room(4)] : 0;
         require(!id || !has_id[id], "an id is there once");
         has_id[id] = true;
@@ -337,6 +343,7 @@ static void run(const uint8_t *data, size_t size) {
     const uint64_t changes = size ? data[0] % (MOST_SPOILED + 1) : 0;
     size_t at = 1;
     is_spoiled = false;
+    old_appends = size ? data[0] / (MOST_SPOILED + 1) * TICKETS : 0;
     begin();
     for (uint32_t i = 0; changes && i < 3 * TICKETS; i++) step((uint8_t)(i << 5 | (i & 1) << 2 | OUTSIDER));
     is_spoiled = changes;
@@ -350,7 +357,7 @@ static void run(const uint8_t *data, size_t size) {
         check();
     }
     check_end(size && data[size - 1] & 1);
-    end();
+    for (uint32_t i = 0; i <= PROCESSES; i++) streams_leave(&processes[i].streams);
 }
 
 #ifdef LIBFUZZER
@@ -368,10 +375,10 @@ static void run_random(uint8_t changes) {
     static const uint64_t edges[] = {0, 1, UINT64_MAX, UINT32_MAX, TICKETS, 2 * TICKETS, UINT64_C(1) << 24, 1 << 3 | 1};
     uint8_t input[1 + MOST_SPOILED * CHANGE_BYTES + MOST_STEPS];
     size_t at = 1;
-    input[0] = changes;
+    input[0] = (uint8_t)(changes | random_number(16) << 4);
     for (; at < 1u + changes * CHANGE_BYTES; at += CHANGE_BYTES) {
-        const uint64_t edge = edges[random_number(sizeof edges / sizeof *edges)];
-        const uint64_t value = random_number(3) ? edge : random_number(UINT64_MAX);
+        const uint64_t edge = edges[random_number(sizeof edges / sizeof *edges)],
+                       value = random_number(3) ? edge : random_number(UINT64_MAX);
         for (int i = 0; i < 3; i++) input[at + (size_t)i] = (uint8_t)random_number(256);
         if (random_number(2)) input[at + 2] |= 3 << 3; /* a whole word */
         memcpy(input + at + 3, &value, 8);
