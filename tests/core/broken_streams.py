@@ -122,7 +122,7 @@ STREAMS = (
         "whoever_takes_a_slot_leaves_what_is_in_reserve",
         "streams/slots.c",
         {
-            "if (exists && *kept <= log->geometry->slots && log_is_reserved(log, oldest, now_ns))": (
+            "if (exists && *kept < log->geometry->slots && log_is_reserved(log, oldest, now_ns))": (
                 "if (exists && now_ns > now_ns)"
             )
         },
@@ -165,7 +165,7 @@ STREAMS = (
         "an id that was known before an event was kept is known",
         "an_id_is_known_though_its_event_gives_way_to_one_that_whoever_repeats_it_keeps",
         "streams/append.c",
-        {"a->known = a->newest; /* the events": "/* the events"},
+        {"a->known = a->newest; /* what": "/* what"},
     ),
     Mutant(
         "what is kept comes to lie together",
@@ -209,5 +209,51 @@ STREAMS = (
                 "while ((lost = load_acquire(&stream->lost.low)) < UINT64_MAX) {"
             )
         },
+    ),
+    Mutant(
+        "whoever looks for a free slot knows whether one was freed since",
+        "whoever_found_no_free_slot_finds_the_only_one_that_was_freed_since",
+        "streams/slots.c",
+        {"spares->freed = freed; return NO_SLOT;": "spares->freed = freed + 1; return NO_SLOT;"},
+    ),
+    Mutant(
+        "what is discarded and left free is said to be",
+        "whoever_was_left_no_slots_finds_those_that_a_batch_of_others_left_free",
+        "streams/log.c",
+        {"add_relaxed(&log->log->freed, 1);": ";"},
+    ),
+    Mutant(
+        "of what was claimed in vain one slot is held",
+        "whoever_appends_a_batch_in_vain_holds_one_slot_at_most",
+        "streams/slots.c",
+        {"if (spares->count < MOST_SPARES && make_room(": "if (make_room("},
+    ),
+    Mutant(
+        "whoever is refused holds one slot",
+        "whoever_appends_a_batch_in_vain_holds_one_slot_at_most",
+        "streams/append.c",
+        {"slots_keep_one(&log, spares, owner); return status;": "return status;"},
+    ),
+    Mutant(
+        "whoever takes a slot does not keep for ever",
+        "where_all_is_in_reserve_whoever_takes_a_slot_gets_the_oldest",
+        "streams/slots.c",
+        {
+            "*kept += log_announce(log, moment, CHANGE_KEEP, oldest, 1);": (
+                "log_announce(log, moment, CHANGE_KEEP, oldest, 1);"
+            )
+        },
+    ),
+    Mutant(
+        "a deletion is in no reserve",
+        "neither_a_deletion_nor_what_is_too_old_is_in_reserve",
+        "streams/log.c",
+        {"cell_count || origin_kind(origin) != EVENT) return false; const": "cell_count) return false; const"},
+    ),
+    Mutant(
+        "what is too old is in no reserve",
+        "neither_a_deletion_nor_what_is_too_old_is_in_reserve",
+        "streams/log.c",
+        {"&& !is_too_old(stream, load_relaxed(&event->time_ns), now); }": "&& (now || !now); }"},
     ),
 )

@@ -251,3 +251,88 @@ CASE(an_id_is_known_though_its_event_gives_way_to_one_that_whoever_repeats_it_ke
     expect_sound_streams(world);
     free_world(world);
 }
+
+/* ---- whose slots are free ---------------------------------------------------------------------------------------- */
+
+/* All slots without an event, but so many, are held by others; the log has as many events as are said. */
+static struct world *make_narrow_world(uint64_t events, uint32_t free_slots) {
+    struct world *world = make_world((struct shape){.capacity = 6});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (uint64_t i = 0; i < events; i++) add_event(world, 0, STREAM, i);
+    hold_slots(world, log.geometry->log_slots - (uint32_t)events - free_slots);
+    return world;
+}
+
+static uint32_t count_claims(const struct world *world, uint32_t user) {
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < log.geometry->log_slots; slot++) {
+        const uint64_t word = load_relaxed(&log_slot(&log, slot)->word);
+        count += slot_state(word) == SLOT_CLAIMED && slot_owner(word) == world->users[user].owner;
+    }
+    return count;
+}
+
+CASE(whoever_found_no_free_slot_finds_the_only_one_that_was_freed_since) {
+    struct world *world = make_narrow_world(6, 0);
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    struct spares *spares = &world->users[2].streams.spares[0];
+    add_event(world, USER, STREAM, 6); /* by taking a slot; it has one now */
+    slots_give_back(&log, &(struct spares){.count = 1}, world->users[2].owner, spares->slots[--spares->count]);
+    const uint64_t tail = next_ticket(world);
+    expect_equal(add_batch(world, USER, STREAM, 2, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_equal(next_ticket(world), tail + 2);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(whoever_was_left_no_slots_finds_those_that_a_batch_of_others_left_free) {
+    struct world *world = make_narrow_world(5, 4);
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    expect(slots_are_free(&log, &world->users[3].streams.spares[0], world->users[3].owner, 4));
+    expect_equal(add_batch(world, USER, STREAM, 6, NO_ID, EXPECT_ANY).status, STREAM_STALLED);
+    expect_equal(add_batch(world, 3, STREAM, 4, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_equal(add_batch(world, USER, STREAM, 3, NO_ID, EXPECT_ANY).status, STREAM_DONE);
+    expect_equal(next_ticket(world), 5 + 4 + 3);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(whoever_appends_a_batch_in_vain_holds_one_slot_at_most) {
+    struct world *world = make_world((struct shape){.capacity = MOST_AT_ONCE});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    for (int again = 0; again < 3; again++) {
+        expect_equal(add_batch(world, USER, STREAM, MOST_AT_ONCE, 1, EXPECT_ANY).answer.appended,
+                     again ? 0 : MOST_AT_ONCE);
+        expect(count_claims(world, USER) <= 1);
+    }
+    hold_slots(world, log.geometry->log_slots - MOST_AT_ONCE - 8); /* 8 are free, and one may be of USER */
+    expect_equal(add_batch(world, USER, STREAM, MOST_AT_ONCE, NO_ID, 3).status, STREAM_CONFLICT);
+    expect(count_claims(world, USER) <= 1);
+    free_world(world);
+}
+
+CASE(where_all_is_in_reserve_whoever_takes_a_slot_gets_the_oldest) {
+    struct world *world = make_narrow_world(6, 0);
+    store_relaxed(&stream_of(world, STREAM)->reserve, 1000);
+    add_event(world, USER, OTHER, 0);
+    expect_equal(state_of(world, STREAM, 0).lost, 1);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
+CASE(neither_a_deletion_nor_what_is_too_old_is_in_reserve) {
+    struct world *world = make_world((struct shape){.capacity = 6});
+    struct doing deletion = {.world = world, .user = USER, .stream = STREAM, .expected = EXPECT_ANY};
+    store_relaxed(&stream_of(world, STREAM)->reserve, 5);
+    add_event(world, USER, STREAM, 0);
+    do_it(&deletion);
+    for (uint64_t i = 0; i < 12; i++) add_at(world, OTHER, 1);
+    expect_equal(next_ticket(world), 14);
+    add_at(world, STREAM, 1000);
+    store_relaxed(&stream_of(world, STREAM)->most_ns, 100);
+    for (uint64_t i = 0; i < 12; i++) add_at(world, OTHER, 2000);
+    expect_equal(next_ticket(world), 27);
+    expect_sound_streams(world);
+    free_world(world);
+}

@@ -116,7 +116,7 @@ static bool have_room(const struct attempt *a) {
 
 /* See what has the places of the tickets that come next. What a stream has in reserve is kept. */
 static enum decision make_way(struct attempt *a) {
-    bool keeps = a->kept <= a->log->geometry->slots;
+    bool keeps = a->kept < a->log->geometry->slots;
     for (uint32_t i = 0; i < a->new_events; i++) {
         const uint32_t slot = a->replaced[i] = gives_way(a->log, a->moment.tail + i);
         if (!keeps || slot == NO_SLOT || !log_is_reserved(a->log, slot, a->now_ns)) continue;

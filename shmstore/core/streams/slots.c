@@ -60,7 +60,7 @@ static enum slot_status take(const struct log_view *log, uint32_t owner, uint64_
     const uint32_t oldest = seen ? linked_slot(seen) : NO_SLOT;
     const bool exists = oldest < log->geometry->log_slots &&
                         slot_has(load_acquire(&log_slot(log, oldest)->word), moment.tail - log->geometry->slots);
-    if (exists && *kept <= log->geometry->slots && log_is_reserved(log, oldest, now_ns))
+    if (exists && *kept < log->geometry->slots && log_is_reserved(log, oldest, now_ns))
         *kept += log_announce(log, moment, CHANGE_KEEP, oldest, 1);
     else if (log_announce(log, moment, CHANGE_TAKE, NO_SLOT, 1) && exists && claim(log, oldest, owner)) *slot = oldest;
     return SLOTS_OK;
