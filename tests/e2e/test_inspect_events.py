@@ -273,6 +273,12 @@ def test_what_is_wrong_with_a_batch_is_told_by_its_line(streams: StreamStore) ->
     assert code == 1 and message.startswith("shmstore-inspect: line 3: two events have the event_id 'a'")
 
 
+def test_of_a_batch_no_more_lines_are_read_than_tell_that_it_is_too_long(streams: StreamStore) -> None:
+    code, _, message = append(streams, "new", "1\n" * 51 + "nope\n", "--batch")
+    assert code == 1 and message.startswith("shmstore-inspect: 51 events at once are more than a partition keeps")
+    assert message.endswith("; nothing was appended\n") and "new" not in streams
+
+
 def test_nothing_is_said_to_be_appended_before_a_first_bad_line(streams: StreamStore) -> None:
     code, versions, message = append(streams, "new", "\nnope\n")
     assert (code, versions) == (1, []) and message.startswith("shmstore-inspect: line 2 is not JSON")

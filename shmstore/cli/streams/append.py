@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import BinaryIO
 
 from shmstore.cli.exits import OK
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def _at_once(stream: Stream, lines: Iterator[Line], args: argparse.Namespace, out: Output) -> None:
     taken, events = [], []
-    for line in lines:
+    for line in islice(lines, stream.slots + 1):  # so many are too many; there may be no end of them
         with _telling(f"line {line.number} ", _NOTHING):
             events.append(line.event(args.type, whole=args.events))
         taken.append(line)
