@@ -146,8 +146,8 @@ class Stream(_core.Stream):
                   StreamTruncated, each time; "report": a Missed in their place
         timeout   an iteration ends when no event has come for so many seconds (or a timedelta); None: no limit
 
-        It goes on when the stream is deleted, for its versions do; deleted for ever, it raises StreamDeleted. Raises
-        InvalidOption and StoreClosed.
+        It goes on when the stream is deleted, for its versions do (what it has not read by then is missing); deleted
+        for ever, it raises StreamDeleted. Raises InvalidOption and StoreClosed.
         """
         if missing not in ("raise", "report"):
             raise refused("missing", missing, "'raise' or 'report'")
@@ -308,7 +308,8 @@ class Stream(_core.Stream):
 
         Appends of others pass over what is in reserve: one event each where that is half of a partition, nine where it
         is nine tenths. Where reserves together take all of it, each append looks through the whole partition, and the
-        oldest give way after all; so keep reserves together at half of a partition, or less.
+        oldest give way after all, as they do to a batch for which they leave no room; so keep reserves together at half
+        of a partition, or less.
         """
         return self.get_retention().reserve
 
