@@ -203,12 +203,20 @@ static void plan_reciprocal(struct geometry *g, uint64_t partitions) {
     g->reciprocal = g->slots == 1 ? UINT64_MAX : (uint64_t)(((unsigned __int128)1 << 64) / g->slots);
 }
 
+static bool fits_logs(struct refusal *why, const struct options *o, uint64_t each) {
+    const unsigned long long capacity = o->capacity, needed = (capacity + each - 1) / each;
+    if (needed <= o->logs) return true;
+    refuse(why, NO_FIELD, "capacity is %llu, which takes %llu partitions and not %u: one keeps at most %llu events",
+           capacity, needed, o->logs, (unsigned long long)each);
+    return false;
+}
+
 static enum plan_status plan_streams(struct geometry *g, struct refusal *why) {
     const struct options *o = &g->options;
+    const uint64_t each = MAX_LOG_SLOTS - MAX_PROCESSES - ROOM_SLOTS, most = each * MAX_PARTITIONS;
     if (!bounded(why, "partitions", o->logs, 1, MAX_PARTITIONS) ||
-        !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) ||
-        !bounded(why, "capacity", o->capacity, 1, o->logs * (uint64_t)(MAX_LOG_SLOTS - MAX_PROCESSES - ROOM_SLOTS)) ||
-        !bounded(why, "data_bytes", o->data_bytes, 1, MAX_DATA_BYTES) ||
+        !bounded(why, "processes", o->processes, 1, MAX_PROCESSES) || !bounded(why, "capacity", o->capacity, 1, most) ||
+        !fits_logs(why, o, each) || !bounded(why, "data_bytes", o->data_bytes, 1, MAX_DATA_BYTES) ||
         !bounded(why, "streams", o->streams, 1, MAX_STREAMS) || !bounded(why, "fields", o->field_count, 0, 0) ||
         !bounded(why, "partitions that are rings", o->partitions, 0, 0))
         return PLAN_BAD_OPTION;

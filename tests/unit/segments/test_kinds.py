@@ -139,6 +139,8 @@ def test_a_header_of_streams_tells_their_options(streams: _core.Store) -> None:
     ("wrong", "said"),
     [
         ({"capacity": 0}, "capacity is 0; it must be between 1 and"),
+        ({"capacity": 1 << 40}, "capacity is 1099511627776; it must be between 1 and 17162825728"),
+        ({"capacity": 10**7, "partitions": 2}, "takes 3 partitions and not 2: one keeps at most 4190143 events"),
         ({"partitions": 0}, "partitions is 0; it must be between 1 and 4096"),
         ({"data_bytes": 1 << 25}, "data_bytes is 33554432; it must be between 1 and 16777216"),
         ({"streams": "many"}, "streams is 'many'"),
