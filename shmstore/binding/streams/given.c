@@ -53,7 +53,7 @@ int take_expected(const Stream *stream, PyObject *given, uint64_t *expected) {
     PyObject *cause, *number = PyBool_Check(given) ? NULL : PyNumber_Index(given);
     long long version = number ? PyLong_AsLongLong(number) : -2;
     Py_XDECREF(number);
-    if (PyErr_Occurred()) {
+    if (version < 0 && PyErr_Occurred()) {
         if (!take_error(&cause)) return -1;
         Py_DECREF(cause);
         version = -2;
