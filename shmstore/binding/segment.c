@@ -63,18 +63,22 @@ static int parse_kind(struct module_state *state, PyObject *options, uint16_t *k
     return failed ? -1 : 0;
 }
 
-/* One option as an int in [0, most]; what is beyond is refused as what it is `called`. */
+/* One option as an int in [0, most]; what is beyond is refused as what it is `called`. (Which of these are taken is said by
+ * the layout.) */
 static int parse_option(struct module_state *state, PyObject *options, const char *name, const char *called,
                         uint64_t most, uint64_t *value) {
     PyObject *key = PyUnicode_FromString(name), *item = key ? PyObject_GetItem(options, key) : NULL;
     Py_XDECREF(key);
     if (!item) return -1;
     PyObject *number = PyBool_Check(item) ? NULL : PyNumber_Index(item), *cause = NULL, *text = NULL;
-    *value = number ? PyLong_AsUnsignedLongLong(number) : 0;
-    int failed = !number || (*value == UINT64_MAX && PyErr_Occurred()) || *value > most;
+    int beyond = 0;
+    const long long found = number ? PyLong_AsLongLongAndOverflow(number, &beyond) : -1;
+    const bool is_large = beyond > 0 || (found >= 0 && (uint64_t)found > most);
+    const int failed = found < 0 || is_large;
+    *value = failed ? 0 : (uint64_t)found;
     if (failed && (!PyErr_Occurred() || take_error(&cause)) && (text = shown(state, item)))
-        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %U; it must be an int between 0 and %llu", called, text,
-                    (unsigned long long)most);
+        raise_error(state, ERROR_INVALID_CAPACITY, "%s is %U; %s", called, text,
+                    is_large ? "no segment takes so much" : "it must be an int that is not negative");
     Py_XDECREF(cause);
     Py_XDECREF(text);
     Py_XDECREF(number);
@@ -102,7 +106,7 @@ static int parse_geometry(struct module_state *state, PyObject *fields, PyObject
     if (parse_kind(state, mapping, &options.kind)) return -1;
     const char *capacity = options.kind == SEGMENT_METRICS ? "series" : "capacity";
     if (parse_fields(state, fields, options.kind, specs, &options.field_count) ||
-        parse_option(state, mapping, "capacity", capacity, UINT64_MAX - 1, &options.capacity))
+        parse_option(state, mapping, "capacity", capacity, INT64_MAX, &options.capacity))
         return -1;
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
         uint64_t value;
