@@ -256,4 +256,22 @@ STREAMS = (
         "streams/log.c",
         {"&& !is_too_old(stream, load_relaxed(&event->time_ns), now); }": "&& (now || !now); }"},
     ),
+    Mutant(
+        "a stream that is deleted for ever takes nothing, whatever it had",
+        "a_stream_that_is_deleted_for_ever_knows_no_id",
+        "streams/append.c",
+        {"if (deleted == STREAM_CLOSED) *status": "if (deleted == STREAM_CLOSED && a->new_events) *status"},
+    ),
+    Mutant(
+        "what does not exist is not deleted",
+        "to_delete_what_does_not_exist_overwrites_nothing",
+        "streams/append.c",
+        {"(a->newest && deleted != a->newest + 1)) return GO_ON;": "a->newest + 1) return GO_ON;"},
+    ),
+    Mutant(
+        "an id is that of an event which has its slot still",
+        "the_id_of_what_gave_way_to_a_kept_event_is_not_known_any_more",
+        "streams/chains.c",
+        {"if (slot_state(word) != SLOT_PUBLISHED || chain_age(": "if (chain_age("},
+    ),
 )

@@ -187,6 +187,30 @@ CASE(a_deleted_stream_has_no_events_and_goes_on_with_its_versions) {
     free_world(world);
 }
 
+CASE(a_stream_that_is_deleted_for_ever_knows_no_id) {
+    struct world *world = make_world((struct shape){.capacity = 20});
+    const struct wanted wanted = {5, 77};
+    struct doing doing = doing_of(world, &wanted, 1, EXPECT_ANY);
+    do_it(&doing);
+    expect_equal(delete (world, true, EXPECT_ANY), STREAM_DONE);
+    do_it(&doing);
+    expect_equal(doing.status, STREAM_DELETED);
+    free_world(world);
+}
+
+CASE(to_delete_what_does_not_exist_overwrites_nothing) {
+    struct world *world = make_world((struct shape){.capacity = 3});
+    for (uint64_t i = 0; i < 2; i++) add_event(world, USER, OTHER, i);
+    expect_equal(delete (world, false, EXPECT_ANY), STREAM_DONE);
+    add_event(world, USER, STREAM, 0);
+    expect_equal(delete (world, false, EXPECT_ANY), STREAM_DONE);
+    expect_equal(state_of(world, OTHER, 0).lost, 1);
+    for (int again = 0; again < 3; again++) expect_equal(delete (world, false, EXPECT_ANY), STREAM_DONE);
+    expect_equal(state_of(world, OTHER, 0).lost, 1);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
 CASE(what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss) {
     struct world *world = make_world((struct shape){.capacity = 20});
     for (uint64_t i = 0; i < 10; i++) add_event(world, USER, STREAM, i);

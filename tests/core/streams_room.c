@@ -83,6 +83,21 @@ CASE(what_was_kept_gives_way_to_nothing_when_its_old_place_is_come_upon) {
     free_world(world);
 }
 
+CASE(the_id_of_what_gave_way_to_a_kept_event_is_not_known_any_more) {
+    struct world *world = make_world((struct shape){.capacity = 7});
+    const struct log_view log = streams_log(&world->users[0].streams, 0);
+    struct log_moment moment;
+    for (uint64_t i = 0; i < 2; i++) add_with_id(world, USER, OTHER, i, 1 + i);
+    add_event(world, USER, STREAM, 0);
+    for (uint64_t i = 2; i < 6; i++) add_with_id(world, USER, OTHER, i, 1 + i);
+    expect(log_tidy(&log, &moment));
+    expect(log_announce(&log, moment, CHANGE_KEEP, linked_slot(load_relaxed(log_order(&log, moment.tail + 2))), 1));
+    expect_equal(add_with_id(world, USER, OTHER, 2, 3), 2);
+    expect_equal(add_with_id(world, USER, OTHER, 1, 2), 6);
+    expect_sound_streams(world);
+    free_world(world);
+}
+
 CASE(those_who_have_appended_batches_leave_room_for_all_that_is_kept) {
     struct world *world = make_world((struct shape){.capacity = MOST_AT_ONCE});
     uint64_t versions = 0;

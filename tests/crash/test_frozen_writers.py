@@ -238,6 +238,23 @@ def test_a_partition_whose_every_slot_is_held_says_so_and_works_again_afterwards
         assert arena.store.statistics.total_appended == 3
 
 
+def test_what_frozen_batches_hold_is_there_again_when_they_are_dead(name: str) -> None:
+    batch = [b""] * 64
+    with shmstore.create_streams(name, capacity=64, partitions=1, data_bytes=8, streams=2, processes=8) as store:
+        stream: Any = points().attach_stream(name, "frozen").__self__  # type: ignore[attr-defined]
+
+        def freeze() -> None:
+            points().arm("before announcing", number=SIGSTOP)
+            stream.append_events(batch, shmstore.ANY)
+
+        with Child(freeze) as one, Child(freeze) as other:
+            assert one.has_stopped() and other.has_stopped()
+            with pytest.raises(PartitionStalled, match="hold so many slots"):
+                store["lively"].append_many(batch)
+        assert store["lively"].append_many(batch) == list(range(64))
+        assert store.names() == ["lively"] and store.check() == []
+
+
 @pytest.mark.parametrize("wakes", [True, False])
 def test_a_cursor_stops_at_a_frozen_writer_and_goes_on_when_it_is_decided(arena: Arena, wakes: bool) -> None:
     with arena.writer(1, "claimed", appends=1) as child, arena.store.cursor() as cursor:
