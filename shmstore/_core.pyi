@@ -790,8 +790,8 @@ class Summary(Series):
 class Streams:
     """What all streams of a store have in common.
 
-    `encode` turns data or metadata, which it calls by the name that is given, into bytes of JSON; it is told by 1
-    where a `new_event` is in them, which is the tuple type of (data, type, event_id, metadata) in a batch. `id_text`
+    `encode` turns data or metadata, which it calls by the name that is given, into bytes of JSON; it is told
+    whether a `new_event` is in them, which is the tuple type of (data, type, event_id, metadata) in a batch. `id_text`
     turns an event id that is no str into one; `expected` stands for any version, for none, and for some.
     """
 
@@ -800,7 +800,7 @@ class Streams:
         cls,
         store: Store,
         *,
-        encode: Callable[[Any, str, int], bytes],
+        encode: Callable[[Any, str, bool], bytes],
         id_text: Callable[[Any], str],
         new_event: type[tuple[Any, ...]],
         expected: tuple[object, object, object],

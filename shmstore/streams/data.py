@@ -17,7 +17,7 @@ from shmstore.streams.position import Position
 _KEYS = (str, int, float, bool, type(None))
 
 
-def encoded(value: Any, part: str, holds_event: int = 0) -> bytes:
+def encoded(value: Any, part: str, holds_event: bool = False) -> bytes:
     """A value as JSON, in UTF-8; `part` is what messages call it.
 
     A date, time, UUID, Decimal or Position becomes text, and a dataclass an object. Raises InvalidEvent, which says

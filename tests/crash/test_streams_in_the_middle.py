@@ -57,7 +57,7 @@ class Target:
         )
 
     def core_of(self) -> _core.Streams:
-        def encode(value: object, _part: str, _holds_event: int) -> bytes:
+        def encode(value: object, _part: str, _holds_event: bool) -> bytes:
             return repr(value).encode()
 
         return _core.Streams(

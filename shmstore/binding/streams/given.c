@@ -125,28 +125,35 @@ enum { TOO_DEEP = 64 }; /* for whoever nests an event by mistake */
 
 static bool has_event(const Streams *streams, PyObject *value, int depth, bool *ends);
 
+/* Nothing is in it. (Most values are so, and are not asked for their flags.) */
+static inline bool is_plain(PyObject *value) {
+    const PyTypeObject *type = Py_TYPE(value);
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type;
+}
+
 /* Is one of these a NewEvent, which JSON would have as a list of its parts, or has one in it? */
 static bool have_event(const Streams *streams, PyObject *list, int depth, bool *ends) {
     const bool is_list = PyList_Check(list);
     const Py_ssize_t count = is_list ? PyList_Size(list) : PyTuple_Size(list);
-    bool found = false;
-    for (Py_ssize_t i = 0; i < count && !found && !*ends; i++)
-        found = has_event(streams, is_list ? PyList_GetItem(list, i) : PyTuple_GetItem(list, i), depth, ends);
-    return found;
+    for (Py_ssize_t i = 0; i < count && !*ends; i++) {
+        PyObject *value = is_list ? PyList_GetItem(list, i) : PyTuple_GetItem(list, i);
+        if (!is_plain(value) && has_event(streams, value, depth, ends)) return true;
+    }
+    return false;
 }
 
 /* `ends`: it is nested so deep that it may contain itself; then it was looked for no further. Runs no other code. */
 static bool has_event(const Streams *streams, PyObject *value, int depth, bool *ends) {
     PyObject *each;
     Py_ssize_t at = 0;
-    bool found = false;
     const unsigned long kind = PyType_GetFlags(Py_TYPE(value));
     if (!(kind & (Py_TPFLAGS_DICT_SUBCLASS | Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_TUPLE_SUBCLASS))) return false;
     if (PyObject_TypeCheck(value, (PyTypeObject *)streams->new_event)) return true;
     if ((*ends = depth == TOO_DEEP)) return false;
     if (!(kind & Py_TPFLAGS_DICT_SUBCLASS)) return have_event(streams, value, depth + 1, ends);
-    while (!found && !*ends && PyDict_Next(value, &at, NULL, &each)) found = has_event(streams, each, depth + 1, ends);
-    return found;
+    while (!*ends && PyDict_Next(value, &at, NULL, &each))
+        if (!is_plain(each) && has_event(streams, each, depth + 1, ends)) return true;
+    return false;
 }
 
 /* Data or metadata, as what they are. */
@@ -169,9 +176,10 @@ static int put_payload(const Streams *streams, int part, PyObject *value, struct
         if (PyByteArray_Check(value) || PyMemoryView_Check(value)) value = hold(held, PyBytes_FromObject(value));
         else {
             bool ends = false;
-            const int holds_event = has_event(streams, value, 0, &ends);
+            PyObject *name = streams->state->append_names[part == 2 ? METADATA : DATA];
+            PyObject *holds_event = has_event(streams, value, 0, &ends) ? Py_True : Py_False;
             *payload = PAYLOAD_JSON;
-            value = hold(held, PyObject_CallFunction(streams->encode, "Osi", value, called[part], holds_event));
+            value = hold(held, PyObject_CallFunctionObjArgs(streams->encode, value, name, holds_event, NULL));
         }
         if (!value) return -1;
         if (!PyBytes_Check(value)) {
