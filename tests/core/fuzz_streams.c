@@ -10,6 +10,7 @@
  * An input is: how many values are spoiled (4 bits), and how many appends are of two hours ago (4); for each value 11 bytes
  * (where, how, value); and one byte for each step: whose it is (2 bits; 3: of somebody who stops nowhere), what is done (3),
  * and to what (3). */
+#include "appends.h"
 #include "losses.h"
 
 #include "core/streams/check.h"
@@ -50,11 +51,6 @@ static struct process *running; /* NULL: somebody who stops nowhere */
 static struct geometry geometry;
 static unsigned char *memory;
 static bool is_spoiled, is_given_up; /* it was said to be damaged: looking again takes long */
-
-/* What an event bears as its data. */
-struct body {
-    uint64_t append, index, proof;
-};
 
 /* Each append that was begun. */
 static struct begun {
@@ -129,10 +125,6 @@ static void begin(void) {
 
 /* ---- what a process does ----------------------------------------------------------------------------------------- */
 
-static struct body make_body(uint64_t append, uint64_t index) {
-    return (struct body){append, index, (append * 31 + index + 1) * UINT64_C(0x9e3779b97f4a7c15)};
-}
-
 static void append_events(struct process *process, uint32_t count, uint64_t ids, bool is_conditional) {
     if (append_count == MOST_APPENDS) return;
     const uint32_t number = append_count++, stream = process->rest % STREAMS;
@@ -142,7 +134,11 @@ static void append_events(struct process *process, uint32_t count, uint64_t ids,
     struct stream_answer answer;
     uint64_t versions[MOST_EVENTS];
     unsigned char texts[MOST_EVENTS];
-    const uint64_t expected = is_conditional ? load_relaxed(&stream_at(stream)->newest.low) - 1 : EXPECT_ANY;
+    const uint64_t newest = load_relaxed(&stream_at(stream)->newest.low),
+                   now_ns = start_ns - (number < old_appends ? 2 * HOUR_NS : 0),
+                   expected = !is_conditional ? EXPECT_ANY
+                              : newest        ? newest - 1
+                                              : EXPECT_NO_STREAM;
     *begun = (struct begun){.stream = stream, .count = count, .ids = ids};
     for (uint32_t i = 0; i < count; i++) {
         bodies[i] = make_body(number, i);
@@ -150,14 +146,15 @@ static void append_events(struct process *process, uint32_t count, uint64_t ids,
         events[i] = (struct event_wish){
             {{"type", 4}, {&texts[i], texts[i] ? 1 : 0}, {"", 0}, {&bodies[i], sizeof bodies[i]}}, 0};
     }
-    enum stream_status status = streams_append(&process->streams, stream, events, count,
-                                               expected == UINT64_MAX && is_conditional ? EXPECT_NO_STREAM : expected,
-                                               start_ns - (number < old_appends ? 2 * HOUR_NS : 0), versions, &answer);
+    const struct forecast forecast = forecast_append(&process->streams, stream, events, count);
+    const enum stream_status status =
+        streams_append(&process->streams, stream, events, count, expected, now_ns, versions, &answer);
     if (status == STREAM_DAMAGED) is_given_up = true;
     if (is_spoiled) return;
     require(status == STREAM_DONE || status == STREAM_STALLED || (is_conditional && status == STREAM_CONFLICT),
             "an append ends well");
     begun->is_refused = status != STREAM_DONE;
+    require(running || forecast_came_true(&forecast, status, versions, count, &answer), "a known id is known");
     require(!begun->is_refused || !begun->seen[0], "what was refused is not there");
     for (uint32_t i = 0; !begun->is_refused && i < count; i++) {
         if (answer.appended < count && versions[i] < answer.versions) continue; /* another's, of the same id */
