@@ -116,7 +116,9 @@ def versions_missing(
 ) -> StreamTruncated:
     """The error for versions [first, end) of a stream, whose first version that is there is `held`."""
     what = f"version {first} is" if end == first + 1 else f"versions {first} to {end - 1} are"
-    instead = "with a smaller limit=" if backwards else f"from there (from_={held})"
+    instead = f"from there (from_={held})"
+    if backwards:
+        instead = "with a smaller limit=" if end == held else f"from a version that is there (from_={held} or more)"
     if held > stream.state().lost:
         why = "what came before was truncated or deleted, or the stream retains no more"
     else:

@@ -204,6 +204,8 @@ def test_why_versions_are_gone_is_told(make: Make) -> None:
         stream.read()
     with pytest.raises(StreamTruncated, match=f"read with a smaller limit= or with missing='report'; {more}"):
         list(stream.read(backwards=True))
+    with pytest.raises(StreamTruncated, match=r"read from a version that is there \(from_=5 or more\)"):
+        list(stream.read(3, backwards=True))
     ways: list[Callable[[], None]] = [
         lambda: stream.retain(events=5),
         lambda: stream.truncate(before=12),
