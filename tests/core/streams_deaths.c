@@ -10,9 +10,13 @@ static const char *const points[] = {"slot claimed", "before announcing", "annou
                                      "put",          "chain led on",      "chained",   "published", "made newest",
                                      "kept",         "finished"};
 
-enum append_kind { SINGLE, CONDITIONAL, BATCH, KEEPING, TAKING, DELETING, KINDS };
+enum append_kind { SINGLE, CONDITIONAL, BATCH, WHOLE, KEEPING, TAKING, DELETING, KINDS };
 
-static const struct wanted ITS[] = {{ITS_SEED, ITS_ID}, {ITS_SEED + 1, ITS_ID + 1}, {ITS_SEED + 2, NO_ID}};
+static const struct wanted ITS[CAPACITY] = {{ITS_SEED, ITS_ID},
+                                            {ITS_SEED + 1, ITS_ID + 1},
+                                            {ITS_SEED + 2, NO_ID},
+                                            {ITS_SEED + 3, NO_ID},
+                                            {ITS_SEED + 4, NO_ID}};
 
 static uint64_t versions_of(const struct world *world, uint32_t stream) { return state_of(world, stream, 0).versions; }
 
@@ -55,6 +59,7 @@ static struct doing doing_of(struct world *world, enum append_kind kind) {
                           .stream = STREAM,
                           .count = kind == DELETING ? 0
                                    : kind == BATCH  ? 3
+                                   : kind == WHOLE  ? CAPACITY
                                                     : 1,
                           .events = ITS,
                           .expected = kind == CONDITIONAL || kind == DELETING ? 0 : EXPECT_ANY};

@@ -29,19 +29,19 @@ static void *write_events(void *argument) {
     struct busy *busy = argument;
     seed_thread(busy->user);
     for (uint64_t i = 0; i < 200 * effort; i++) {
-        struct wanted events[3];
+        struct wanted events[CAPACITY];
         const uint64_t what = random_number(10);
         struct doing doing = {.world = busy->world,
                               .user = busy->user,
                               .stream = (uint32_t)random_number(STREAMS),
-                              .count = what == 0   ? 3
+                              .count = what == 0   ? 2 + (uint32_t)random_number(CAPACITY - 1)
                                        : what == 1 ? 0
                                                    : 1,
                               .events = events,
                               .expected = EXPECT_ANY};
         const uint64_t versions = versions_of(busy->world, doing.stream);
         if (what > 6) doing.expected = versions ? versions - 1 : EXPECT_NO_STREAM;
-        for (uint32_t k = 0; k < 3; k++) {
+        for (uint32_t k = 0; k < CAPACITY; k++) {
             const uint64_t id =
                 what == 2 ? 1 + random_number(IDS) : NO_ID; /* only single events, so that none is twice */
             events[k] = (struct wanted){(uint64_t)busy->user << 40 | busy->seeds++, id};
