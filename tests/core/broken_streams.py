@@ -25,12 +25,6 @@ STREAMS = (
         {"is_alone ? slot_owner(word) : 0": "slot_owner(word) + 0 * is_alone"},
     ),
     Mutant(
-        "whoever finds too few slots waits for them",
-        "a_batch_waits_for_slots_that_others_hold_for_a_moment",
-        "streams/append.c",
-        {"enum { MOST_NAPS = 128,": "enum { MOST_NAPS = 0,"},
-    ),
-    Mutant(
         "what nobody could read any more is no loss",
         "what_was_given_up_or_is_beyond_a_limit_cannot_be_read_and_is_no_loss",
         "streams/log.c",

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "streams_world.h"
 
-#include <string.h>
 #include <time.h>
 
 enum { STREAM = 1, OTHER = 2, USER = 1, MOST_AT_ONCE = 16 };
@@ -135,29 +134,6 @@ CASE(whoever_does_not_get_all_slots_gives_back_those_it_got) {
     expect_equal(add_batch(world, USER, STREAM, 7, NO_ID, EXPECT_ANY).status, STREAM_STALLED);
     expect(state_of(world, STREAM, 0).versions == 3 && !state_of(world, STREAM, 0).lost);
     expect_equal(add_batch(world, 3, STREAM, 5, NO_ID, EXPECT_ANY).status, STREAM_DONE);
-    expect_sound_streams(world);
-    free_world(world);
-}
-
-static struct world *held_world;
-static int waits;
-
-static void give_up_at_the_third_wait(const char *point) {
-    const struct log_view log = streams_log(&held_world->users[0].streams, 0);
-    if (strcmp(point, "waiting for slots") || ++waits != 3) return;
-    slots_leave(&log, &held_world->users[2].streams.spares[0], held_world->users[2].owner);
-}
-
-CASE(a_batch_waits_for_slots_that_others_hold_for_a_moment) {
-    struct world *world = held_world = make_world((struct shape){.capacity = 7});
-    const struct log_view log = streams_log(&world->users[0].streams, 0);
-    hold_slots(world, log.geometry->log_slots - 6);
-    waits = 0;
-    at_point = give_up_at_the_third_wait;
-    const struct doing done = add_batch(world, USER, STREAM, 7, NO_ID, EXPECT_ANY);
-    at_point = NULL;
-    expect_equal(done.status, STREAM_DONE);
-    expect_equal(waits, 3);
     expect_sound_streams(world);
     free_world(world);
 }

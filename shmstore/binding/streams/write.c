@@ -3,6 +3,11 @@
 #include "binding/streams/stream.h"
 
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* About 10 ms in all: the kernel adds some 50 µs to each nap. */
+enum { MOST_NAPS = 128, NAP_NS = 10 * 1000 };
 
 /* ---- the name ------------------------------------------------------------------------------------------------------- */
 
@@ -101,33 +106,55 @@ static PyObject *raise_conflict(const Stream *stream, const struct change *chang
                 : NULL;
 }
 
-static int run(Stream *stream, const struct change *change, uint64_t *versions) {
+/* Make a change, unless it is refused as `status` says. 0, or -1 with an exception. */
+static int try_once(Stream *stream, const struct change *change, uint64_t *versions, enum stream_status *status,
+                    struct stream_answer *answer) {
     Store *store = stream->streams->store;
-    if (change->count == 1 && change->events->pieces[1].count && stream->number != UNKNOWN && !store->closed)
-        streams_fetch_id(core_of(stream), stream->number, &change->events->pieces[1]);
     const int64_t now = now_ns();
-    struct stream_answer answer = {0};
-    enum stream_status status = STREAM_DONE;
     bool has_room = true;
+    *status = STREAM_DONE;
     if (make_ready(store, now)) return -1;
     BEGIN_EXCLUSIVE(store);
     bool known = stream_find(stream);
     if (!known) { /* nothing is entered for what would be refused, or does nothing */
         const bool makes = change->count || change->for_ever;
-        if (change->expected < EXPECT_EXISTS || change->expected == EXPECT_EXISTS) status = STREAM_CONFLICT;
+        if (change->expected < EXPECT_EXISTS || change->expected == EXPECT_EXISTS) *status = STREAM_CONFLICT;
         else if (makes) known = has_room = enter_name(stream);
     }
     if (known && change->count)
-        status = streams_append(core_of(stream), stream->number, change->events, change->count, change->expected,
-                                (uint64_t)now, versions, &answer);
+        *status = streams_append(core_of(stream), stream->number, change->events, change->count, change->expected,
+                                 (uint64_t)now, versions, answer);
     else if (known)
-        status =
-            streams_delete(core_of(stream), stream->number, change->for_ever, change->expected, (uint64_t)now, &answer);
+        *status =
+            streams_delete(core_of(stream), stream->number, change->for_ever, change->expected, (uint64_t)now, answer);
     END_EXCLUSIVE();
     if (!has_room) raise_full(stream);
-    else if (status == STREAM_CONFLICT) raise_conflict(stream, change, answer.versions);
+    return has_room ? 0 : -1;
+}
+
+/* Slots that others hold are mostly of batches on their way, which are done soon. Not all wait equally long, or they would
+ * come back together. */
+static void nap(uint32_t naps) {
+    const long nap_ns = NAP_NS * (1 + ((long)getpid() + naps) % 4);
+    Py_BEGIN_ALLOW_THREADS
+    nanosleep(&(struct timespec){.tv_nsec = nap_ns}, NULL);
+    Py_END_ALLOW_THREADS
+}
+
+static int run(Stream *stream, const struct change *change, uint64_t *versions) {
+    if (change->count == 1 && change->events->pieces[1].count && stream->number != UNKNOWN &&
+        !stream->streams->store->closed)
+        streams_fetch_id(core_of(stream), stream->number, &change->events->pieces[1]);
+    struct stream_answer answer = {0};
+    enum stream_status status;
+    for (uint32_t naps = 0;; naps++) {
+        if (try_once(stream, change, versions, &status, &answer)) return -1;
+        if (status != STREAM_STALLED || naps == MOST_NAPS) break;
+        nap(naps);
+    }
+    if (status == STREAM_CONFLICT) raise_conflict(stream, change, answer.versions);
     else if (status != STREAM_DONE) raise_status(stream, status, change->count);
-    return has_room && status == STREAM_DONE ? 0 : -1;
+    return status == STREAM_DONE ? 0 : -1;
 }
 
 /* ---- appending ------------------------------------------------------------------------------------------------------ */

@@ -1,18 +1,13 @@
 /* Appending to streams, and deleting them; see streams.h, and for numbers in brackets log.h. */
-#define _GNU_SOURCE
 #include "core/base/point.h"
 #include "core/streams/chains.h"
 #include "core/streams/seek.h"
 #include "core/streams/streams.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 /* Whoever has tried so often has found bytes that no protocol leaves. */
 enum { MOST_TRIES = 1 << 24, FEW = 16 };
-
-/* Waiting for slots that others hold: about 10 ms in all, as the kernel adds some 50 µs to each nap. */
-enum { MOST_NAPS = 128, NAP_NS = 10 * 1000 };
 
 /* One append on its way. */
 struct attempt {
@@ -218,19 +213,6 @@ static bool reap_all(const struct handle *handle) {
     return any;
 }
 
-/* Claim a slot for each event. Those that others hold are mostly of batches on their way, which are done soon. */
-static enum slot_status claim(const struct attempt *a, const struct handle *handle, struct spares *spares,
-                              uint32_t owner) {
-    for (uint32_t naps = 0;; naps++) {
-        const enum slot_status status = slots_claim(a->log, spares, owner, a->count, a->now_ns, a->claimed);
-        if (status != SLOTS_HELD || naps == MOST_NAPS) return status;
-        if (!naps && reap_all(handle)) continue; /* by the dead */
-        POINT("waiting for slots");
-        /* not all equally long, or those who wait come back together */
-        nanosleep(&(struct timespec){.tv_nsec = NAP_NS * (1 + (long)(owner + naps) % 4)}, NULL);
-    }
-}
-
 static enum stream_status run(struct streams *streams, struct attempt *a, struct stream_answer *answer) {
     struct handle *handle = streams->handle;
     const uint32_t owner = processes_owner(&handle->processes) & OWNER_MASK,
@@ -249,10 +231,16 @@ static enum stream_status run(struct streams *streams, struct attempt *a, struct
         slots_keep_one(&log, spares, owner);
         return status;
     }
-    if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) return STREAM_NO_MEMORY;
+    if (a->count > FEW && !(slots = malloc(2 * (size_t)a->count * sizeof *slots))) {
+        slots_keep_one(&log, spares, owner);
+        return STREAM_NO_MEMORY;
+    }
     a->claimed = slots;
     a->replaced = slots + a->count;
-    switch (claim(a, handle, spares, owner)) {
+    enum slot_status claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);
+    if (claimed == SLOTS_HELD && reap_all(handle)) /* by the dead? */
+        claimed = slots_claim(&log, spares, owner, a->count, a->now_ns, a->claimed);
+    switch (claimed) {
     case SLOTS_OK:
         for (uint32_t i = 0; i < a->count; i++) {
             if (i + AHEAD < a->count) fetch_slot(&log, a->claimed[i + AHEAD], 0);

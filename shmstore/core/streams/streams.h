@@ -46,7 +46,7 @@ enum stream_status {
     STREAM_CONFLICT, /* it is not as expected; nothing was appended */
     STREAM_DELETED,  /* for ever; nothing was appended */
     STREAM_TOO_MANY, /* more events than a log takes at once */
-    STREAM_STALLED,  /* others hold so many slots that there are not as many left, for about 10 ms */
+    STREAM_STALLED,  /* others hold so many slots that there are not as many left just now */
     STREAM_NOT_ENTERED,
     STREAM_NO_MEMORY,
     STREAM_DAMAGED,

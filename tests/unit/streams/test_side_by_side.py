@@ -47,6 +47,20 @@ def test_appends_of_many_processes_are_each_there_once(make: Make) -> None:
     assert streams.check() == [] and len(streams) == PROCESSES + 1
 
 
+def test_batches_as_large_as_the_partition_wait_for_each_other(make: Make) -> None:
+    """Two do not have slots enough at once: without a wait most appends would be told so."""
+    streams = make(capacity=1000, partitions=1)
+    batch = [b"x"] * 1000
+
+    def append() -> int:
+        for _ in range(EACH):
+            streams["shared"].append_many(batch)
+        return 0
+
+    run_all(*[append] * 2)
+    assert streams["shared"].version == 2 * EACH * len(batch) - 1 and streams.check() == []
+
+
 def test_one_of_those_who_expect_the_same_version_succeeds(make: Make) -> None:
     stream = make(capacity=PROCESSES * EACH)["balance"]
 
