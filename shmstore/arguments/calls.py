@@ -174,7 +174,7 @@ def _mistaken(function: Callable[..., Any], values: Sequence[Any], named: dict[s
     missing = [one.name for one in parameters if one.default is one.empty and one.name not in given]
     missing = [name for name in missing if all(one.kind is not one.VAR_POSITIONAL for one in parameters)]
 
-    of_streams = function.__globals__["__name__"].startswith("shmstore.streams.")
+    of_streams = function.__globals__["__name__"].startswith(("shmstore.streams.", "shmstore.http."))
     wrong, advice = [], []
     if unknown:
         wrong.append(f"takes no {', '.join(f'{name}={shown(named[name])}' for name in unknown)}")

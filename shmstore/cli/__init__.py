@@ -1,1 +1,1 @@
-"""The command-line tools: `shmstore-inspect` (inspect.py) and `shmstore-coordinator` (coordinator.py)."""
+"""The command-line tools: `shmstore-inspect`, `shmstore-coordinator` and `shmstore-serve`, one file each."""

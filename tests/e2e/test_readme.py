@@ -56,6 +56,9 @@ NOT_RUN = {
     "./tools/stress --streams 10_000_000": "tests/e2e/test_stress_tool.py runs it, with fewer calls",
     "./tools/fuzz": "it needs clang; tests/core runs its target with random inputs",
     "./tools/fuzz --python": "tests/e2e/test_fuzz_tool.py runs it",
+    "shmstore-serve --name orders --port 7070": "tests/e2e/test_serve.py runs it, at ports that are free",
+    "gunicorn --workers 2 --worker-class gthread --threads 8 --bind 127.0.0.1:7071 --env SHMSTORE_NAME=orders "
+    "shmstore.http.service:app": "tests/e2e/test_service.py runs it",
     "pip install .": "it needs the network; tests/unit/test_build.py builds the wheel that it installs",
     "docker run --shm-size=1g": "Docker is the reader's",
     "docker run --ipc=container:NAME": "Docker is the reader's",

@@ -114,11 +114,13 @@ class Server:
         self._master.kill()
         self._master.wait()
 
-    def request(self, path: str, **headers: str) -> tuple[int, bytes]:
-        """One request on a connection of its own. Raises OSError or HTTPException when there is no answer."""
+    def request(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """One request on a connection of its own, a POST when it has a body. Raises OSError or HTTPException when there
+        is no answer.
+        """
         connection = _Connection(str(self._socket))
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request("GET" if body is None else "POST", path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -166,10 +168,16 @@ class Gunicorn(Server):
     """A master and its workers; `configuration` is that of gunicorn.conf.py."""
 
     def __init__(
-        self, folder: Path, configuration: str, *arguments: str, application: str = APPLICATION, workers: int = 2
+        self,
+        folder: Path,
+        configuration: str,
+        *arguments: str,
+        application: str = APPLICATION,
+        workers: int = 2,
+        **environment: str,
     ) -> None:
         (folder / "application.py").write_text(application)
         (folder / "gunicorn.conf.py").write_text(configuration)
         command = ("gunicorn", "--config", "gunicorn.conf.py", "--bind", f"unix:{folder / 'socket'}", "--pid", "pid")
         options = ("--workers", str(workers), "--graceful-timeout", "5", "--no-control-socket", *arguments)
-        super().__init__(folder, *command, *options, "application:app")
+        super().__init__(folder, *command, *options, "application:app", **environment)

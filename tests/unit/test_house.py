@@ -39,12 +39,18 @@ ROOMS = (
     ("", "metrics"),
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
+    (
+        "http",
+        "connections openapi pool request_log requests settings message, incoming remote access, accepted replies "
+        "remote_following admin_routes metric_routes stream_routes, blocking_client server service, async_client, "
+        "client",
+    ),
     ("", "gunicorn"),
     ("cli", "completion exits files units, machine render, style meter records series survey, question"),
     ("cli.streams", "events lines state, append ls show tail top"),
     ("cli.charts", "axis drawing font, raster svg terminal, figure measure png"),
     ("cli.commands", "check doctor gc ls metrics plan plot processes query rm show streams tail top"),
-    ("cli", "commands, coordinator inspect"),
+    ("cli", "commands, coordinator inspect serve"),
 )
 FLOORS = [(room, names.split()) for room, order in ROOMS for names in order.split(",")]
 FLOOR_OF = {f"{room}.{name}".lstrip("."): floor for floor, (room, names) in enumerate(FLOORS) for name in names}

@@ -27,6 +27,7 @@ def loaded_by(code: str) -> set[str]:
         ("from shmstore.cli.inspect import main; main(['--help'])", set()),
         ("from shmstore.cli.inspect import main; main(['top', '--help'])", set()),
         ("from shmstore.cli.coordinator import main; main(['--help'])", {"logging"}),
+        ("from shmstore.cli.serve import main; main(['--help'])", set()),
     ],
 )
 def test_a_start_loads_nothing_that_is_seldom_needed(code: str, needed: set[str]) -> None:

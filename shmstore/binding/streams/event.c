@@ -144,6 +144,25 @@ static PyObject *event_get_metadata(PyObject *self, void *unused) {
     return payload((Event *)self, &((Event *)self)->metadata, &((Event *)self)->packed_metadata);
 }
 
+/* The text of JSON that nobody has asked for yet, as it was appended; else None. */
+static PyObject *json_text(Event *event, PyObject *const *member, const bool *packed) {
+    PyObject *text;
+    BEGIN_EXCLUSIVE(event);
+    text = *packed ? PyUnicode_FromEncodedObject(*member, "utf-8", "replace") : Py_NewRef(Py_None);
+    END_EXCLUSIVE();
+    return text;
+}
+
+static PyObject *event_get_data_json(PyObject *self, void *unused) {
+    (void)unused;
+    return json_text((Event *)self, &((Event *)self)->data, &((Event *)self)->packed_data);
+}
+
+static PyObject *event_get_metadata_json(PyObject *self, void *unused) {
+    (void)unused;
+    return json_text((Event *)self, &((Event *)self)->metadata, &((Event *)self)->packed_metadata);
+}
+
 /* ---- a value of its own --------------------------------------------------------------------------------------------- */
 
 /* All that an event is, in the order in which Event() takes it. */
@@ -262,6 +281,9 @@ static PyMemberDef event_members[] = {
 static PyGetSetDef event_properties[] = {
     {"data", event_get_data, NULL, "What was appended.", NULL},
     {"metadata", event_get_metadata, NULL, "What was said of it; None when nothing was.", NULL},
+    {"data_json", event_get_data_json, NULL,
+     "The data as JSON, a str, to be passed on as it is; None where it is no JSON, or was asked for as `data`.", NULL},
+    {"metadata_json", event_get_metadata_json, NULL, "The same of the metadata.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyMethodDef event_methods[] = {

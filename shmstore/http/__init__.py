@@ -1,0 +1,1 @@
+"""The service: streams and records over HTTP, for programs in other languages and on other machines."""

@@ -1,0 +1,97 @@
+"""Who may do what: tokens, this machine alone, and requests that a browser was tricked into."""
+
+import hmac
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shmstore.arguments.shown import shown
+from shmstore.http.message import HttpError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from shmstore.http.message import Request
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def require_token(request: "Request", token: str, what: str) -> None:
+    """Raise HttpError unless the request bears this token."""
+    given = request.header("Authorization") or ""
+    scheme, _, found = given.partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(found.strip().encode("latin-1"), token.encode()):
+        return
+    error = HttpError(401, f"{what} takes a token: send it as 'Authorization: Bearer TOKEN'")
+    error.headers.append(("WWW-Authenticate", "Bearer"))
+    raise error
+
+
+def require_this_machine(request: "Request") -> None:
+    """Raise HttpError unless the request comes from this machine, and through no proxy."""
+    is_forwarded = any(request.header(name) is not None for name in _FORWARDED)
+    if not is_forwarded and _is_loopback(request.environ.get("REMOTE_ADDR", "")) and _is_local_name(_host(request)):
+        return
+    raise HttpError(
+        403, "without an admin token only this machine itself may ask for this, through no proxy; configure one"
+    )
+
+
+def require_known_host(request: "Request", hosts: "Collection[str]") -> None:
+    """Raise HttpError for a host name that nobody gave this service, and for what another site's page sends.
+
+    A page can have its own name lead to this machine (DNS rebinding), and then read what is here: its name is in the
+    Host header. Addresses and localhost cannot be made to lead elsewhere.
+    """
+    host = _host(request)
+    if "*" not in hosts and not _is_safe(host) and host not in hosts:
+        raise HttpError(
+            421, f"this service is not known as {shown(host)}; add the name to its hosts (SHMSTORE_HOSTS) if it is"
+        )
+    if request.method in _SAFE:
+        return
+    origin = request.header("Origin")
+    is_foreign = origin is not None and urlsplit(origin).netloc.lower() != (request.header("Host") or "").lower()
+    if is_foreign or request.header("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise HttpError(403, f"a page of {shown(origin)} may not send this; pages of this service may")
+
+
+def _host(request: "Request") -> str:
+    """The name in the Host header, without its port."""
+    return _name_in(request.header("Host") or "")
+
+
+@lru_cache(256)
+def _name_in(text: str) -> str:
+    try:
+        return (urlsplit(f"//{text}").hostname or "").rstrip(".")
+    except ValueError:
+        raise HttpError(400, f"Host is {shown(text)}; expected a name or an address") from None
+
+
+@lru_cache(256)
+def _is_safe(host: str) -> bool:
+    return _is_address(host) or _is_local_name(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == ""  # HTTP/1.0: no browser
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
+def _is_local_name(host: str) -> bool:
+    return host in ("", "localhost") or host.endswith(".localhost") or _is_loopback(host)

@@ -1,0 +1,205 @@
+"""What a handler is given and what it returns: a request, taken apart with clear errors, and an answer in JSON."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
+
+from shmstore.arguments.moments import iso_ns
+from shmstore.arguments.shown import shown
+from shmstore.reading.selection import as_datetime
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+T = TypeVar("T")
+
+JSON: Final = "application/json"
+_MOST_PARAMETERS: Final = 64
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": True}
+
+
+class HttpError(Exception):
+    """A request that is refused: a status, a sentence for its sender, and what else the answer says."""
+
+    def __init__(self, status: int, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status, self.more = status, more
+        self.headers: list[tuple[str, str]] = []
+
+
+class Answer(NamedTuple):
+    """A status, headers beside those of each answer, and a body: bytes, or pieces that are sent as they come."""
+
+    status: int
+    body: bytes | Iterable[bytes] = b""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_of_json: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def json_answer(status: int, value: Any, *headers: tuple[str, str]) -> Answer:
+    """An answer whose body is a value as JSON."""
+    return Answer(status, to_json(value).encode("utf-8", "replace"), headers=headers)
+
+
+@cache
+def _variable(header: str) -> str:
+    return f"HTTP_{header.upper().replace('-', '_')}"
+
+
+class Request:
+    """One request of a WSGI server."""
+
+    __slots__ = ("_body_limit", "_query", "environ", "method", "path")
+
+    def __init__(self, environ: "WSGIEnvironment", body_limit: int) -> None:
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path = _path(environ)
+        self._body_limit = body_limit
+        self._query: Mapping[str, str] | None = None
+
+    # -- query and headers
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters after `?`. Raises HttpError: one that is given twice, or is no UTF-8."""
+        if self._query is None:
+            text = self.environ.get("QUERY_STRING", "")
+            if not text:
+                self._query = {}
+                return self._query
+            try:
+                pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+            except UnicodeDecodeError:
+                raise HttpError(400, "the query is not percent-encoded UTF-8; encode it so") from None
+            except ValueError:
+                raise HttpError(400, f"the query has more than {_MOST_PARAMETERS} parameters; leave some out") from None
+            found = dict(pairs)
+            if len(found) < len(pairs):
+                raise HttpError(400, "the query gives a parameter twice; give each once")
+            self._query = found
+        return self._query
+
+    def header(self, name: str) -> str | None:
+        """A header, or None."""
+        value: str | None = self.environ.get(_variable(name))
+        return value
+
+    def text(self, name: str, *headers: str) -> str | None:
+        """A parameter of the query, or else of one of these headers, as UTF-8; None when it is given nowhere."""
+        if (value := self.query.get(name)) is not None:
+            return value
+        for header in headers:
+            if (value := self.header(header)) is not None:
+                try:
+                    return value.encode("latin-1").decode()
+                except UnicodeError:
+                    raise HttpError(400, f"header {header} is not UTF-8; give {name}= in the query instead") from None
+        return None
+
+    def number(self, name: str, default: T, least: int = 0, most: int = 2**63 - 1) -> int | T:
+        """A whole number of the query."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 and least <= int(text) <= most:
+            return int(text)
+        raise HttpError(400, f"{name} is {shown(text)}; expected a whole number from {least} to {most}")
+
+    def truth(self, name: str) -> bool:
+        """Whether a parameter is given as true."""
+        text = self.query.get(name)
+        if text is None:
+            return False
+        if text.lower() not in _TRUTHS:
+            raise HttpError(400, f"{name} is {shown(text)}; expected true or false")
+        return _TRUTHS[text.lower()]
+
+    def time_ns(self, name: str) -> int | None:
+        """A time of the query, as nanoseconds since 1970."""
+        text = self.query.get(name)
+        return None if text is None else parsed_time(name, text)
+
+    # -- body
+
+    def body(self) -> bytes:
+        """All of the body. Raises HttpError: larger than is taken, or it ends too early."""
+        length = self.environ.get("CONTENT_LENGTH") or ""
+        source = self.environ["wsgi.input"]
+        if length:
+            if not (length.isascii() and length.isdigit()):
+                raise HttpError(400, f"Content-Length is {shown(length)}; expected a number of bytes")
+            count = int(length)
+            if count > self._body_limit:
+                raise self._too_large(f"{count} bytes")
+            body: bytes = source.read(count)
+            if len(body) < count:
+                raise HttpError(400, f"the body ends after {len(body)} of {count} bytes; send all of it")
+            return body
+        if not self.environ.get("wsgi.input_terminated"):
+            return b""
+        body = source.read(self._body_limit + 1)  # chunked
+        if len(body) > self._body_limit:
+            raise self._too_large("more")
+        return body
+
+    def _too_large(self, found: str) -> HttpError:
+        return HttpError(
+            413,
+            f"the body has {found}, and {self._body_limit} are taken at most: send less at once, or start the service "
+            "with a larger body limit",
+        )
+
+    def json(self) -> Any:
+        """The body as JSON. Raises HttpError."""
+        body = self.body()
+        if not body:
+            raise HttpError(400, "the body is empty; expected JSON")
+        try:
+            return _of_json(body.decode())
+        except UnicodeDecodeError as error:
+            raise HttpError(400, f"the body is not UTF-8 from byte {error.start} on; send JSON in UTF-8") from None
+        except RecursionError:
+            raise HttpError(400, "the body is nested too deep; send flatter JSON") from None
+        except ValueError as error:
+            raise HttpError(400, f"the body is no JSON: {error}") from None
+
+
+def parsed_time(name: str, value: Any) -> int:
+    """A time in ISO 8601 as nanoseconds since 1970; one without a zone is in UTC. Raises HttpError."""
+    found = None
+    for zone in ("Z", "T00:00:00Z", "") if isinstance(value, str) else ():
+        if (found := iso_ns(f"{value}{zone}")) is not None:
+            break
+    if found is None or not 0 <= found < 2**63:
+        raise HttpError(400, f"{name} is {shown(value)}; expected a time in ISO 8601, as 2030-01-31T10:00:00Z")
+    return found
+
+
+def time_text(time_ns: int) -> str:
+    """Nanoseconds since 1970 in ISO 8601, in UTC, to the microsecond."""
+    second, us = divmod(time_ns // 1000, 10**6)
+    return f"{_second(second)}.{us:06d}Z" if us else f"{_second(second)}Z"
+
+
+@lru_cache(64)  # events come by the second
+def _second(second: int) -> str:
+    return as_datetime(second * 10**9).isoformat().removesuffix("+00:00")
+
+
+def _path(environ: "WSGIEnvironment") -> str:
+    """The path as text."""
+    try:
+        return str(environ.get("PATH_INFO", "")).encode("latin-1").decode()
+    except UnicodeError:
+        raise HttpError(400, "the path is not percent-encoded UTF-8; encode it so") from None

@@ -1,0 +1,196 @@
+"""The description of the service for programs: `GET /openapi.json`, in OpenAPI 3.1."""
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+_WHOLE: Final = {"type": "integer", "minimum": 0}
+_TEXT: Final = {"type": "string"}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_NUMBER: Final = {"type": ["number", "null"]}
+_TRUTH: Final = {"type": "boolean"}
+_ANY: Final[dict[str, Any]] = {}
+
+_STREAM: Final = {"name": "name", "in": "path", "required": True, "schema": _TEXT, "description": "may have slashes"}
+_EXPECTED: Final = {"type": "string", "pattern": "^(any|no_stream|exists|-1|[0-9]{1,18})$"}
+_SCOPE: Final = {"label": _TEXT, "from": _TIME, "to": _TIME}
+
+_STATUSES: Final = {
+    400: "the request is wrong; error says what",
+    401: "a token is asked for",
+    403: "not for whoever asks",
+    404: "there is no such stream, or nothing at this path",
+    405: "not by this method",
+    409: "the stream is not at the expected version; actual says at which it is",
+    410: "what is asked for is gone; firstVersion says what is there still, unless all was deleted for ever",
+    413: "larger than is taken",
+    421: "the service is not known by this name",
+    503: "not now; ask again",
+    507: "there is no room for another name",
+}
+_ALWAYS: Final = (400, 401, 403, 405, 421, 503)
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+_SUMMARY: Final = {"count": _WHOLE, "sum": _NUMBER, "min": _NUMBER, "max": _NUMBER, "avg": _NUMBER}
+_EVENT: Final = _object(
+    stream=_TEXT,
+    version=_WHOLE,
+    position=_WHOLE,
+    eventId={"type": ["string", "null"]},
+    type={"type": ["string", "null"]},
+    data=_ANY,
+    metadata=_ANY,
+    timestamp=_TIME,
+)
+
+
+def _parameters(place: str, named: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "in": place, "schema": schema} for name, schema in named.items()]
+
+
+def _operation(
+    summary: str,
+    status: int,
+    schema: Any,
+    query: dict[str, Any] | None = None,
+    headers: dict[str, Any] | None = None,
+    body: Any = None,
+    more: tuple[int, ...] = (),
+    kinds: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """An operation; `more` are the statuses it may answer beside those of all."""
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    content = {"application/json": {"schema": schema}, **{kind: {"schema": _TEXT} for kind in kinds}}
+    responses: dict[str, Any] = {str(status): {"description": "done", "content": content}}
+    for refusal in sorted({*_ALWAYS, *more}):
+        responses[str(refusal)] = {"description": _STATUSES[refusal], "content": error}
+    found: dict[str, Any] = {"summary": summary, "responses": responses}
+    if parameters := [*_parameters("query", query or {}), *_parameters("header", headers or {})]:
+        found["parameters"] = parameters
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return found
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The description of all routes."""
+    append_query = {"expectedVersion": _EXPECTED, "eventId": _TEXT, "type": _TEXT, "many": _TRUTH}
+    append_headers = {"Expected-Version": _EXPECTED, "Event-Id": _TEXT, "Idempotency-Key": _TEXT, "Event-Type": _TEXT}
+    read_query = {
+        "from": _WHOLE,
+        "limit": {**_WHOLE, "maximum": 10_000},
+        "backwards": _TRUTH,
+        "missing": {"enum": ["raise", "report"]},
+        "follow": _TRUTH,
+        "aggregate": _TRUTH,
+        "by": _TEXT,
+        "sum": _TEXT,
+    }
+    read = _operation(
+        "Events of a stream, or their count and sum, or those that come",
+        200,
+        {"oneOf": [{"type": "array", "items": {"$ref": "#/components/schemas/Event"}}, {"type": "object"}]},
+        read_query,
+        {"If-None-Match": _TEXT, "Last-Event-ID": _TEXT},
+        more=(404, 410),
+        kinds=("application/x-ndjson", "text/event-stream"),
+    )
+    read["responses"]["304"] = {"description": "the stream is as it was"}
+    appended = {"type": "object", "properties": {"stream": _TEXT, "version": _WHOLE, "versions": {"type": "array"}}}
+    answers = {
+        "/health": {"get": _operation("Whether the service runs", 200, _TEXT)},
+        "/ready": {"get": _operation("Whether it has its stores", 200, _object(ready=_TRUTH))},
+        "/openapi.json": {"get": _operation("This document", 200, {"type": "object"})},
+        "/streams": {"get": _operation("Names of streams", 200, _object(streams={"type": "array"}), {"prefix": _TEXT})},
+        "/streams/{name}": {
+            "parameters": [_STREAM],
+            "get": read,
+            "post": _operation(
+                "Append the body as an event, or, with many, its items as several, all or none",
+                202,
+                appended,
+                append_query,
+                append_headers,
+                body=_ANY,
+                more=(404, 409, 410, 413, 507),
+            ),
+        },
+        "/metrics": {
+            "get": _operation("Metrics of the service, for Prometheus", 200, _TEXT, kinds=("text/plain",)),
+            "post": _operation(
+                "Append a record",
+                202,
+                {"type": "object"},
+                body={
+                    "type": "object",
+                    "properties": {"label": _TEXT, "value": {"type": "number"}, "timestamp": _TIME},
+                    "required": ["label", "value"],
+                },
+                more=(413, 507),
+            ),
+        },
+        "/metrics/sum": {"get": _operation("Sum of values", 200, _NUMBER, _SCOPE)},
+        "/metrics/sum-window": {
+            "get": _operation(
+                "Sum of the newest minutes",
+                200,
+                _NUMBER,
+                {"label": _TEXT, "minutes": {"type": "integer", "minimum": 1}},
+            )
+        },
+        "/metrics/window": {
+            "get": _operation("Summary of values", 200, _object(**_SUMMARY, window={"type": "object"}), _SCOPE)
+        },
+        "/metrics/aggregate-zero-alloc": {"get": _operation("Summary of values", 200, _object(**_SUMMARY), _SCOPE)},
+        "/metrics/process-events": {
+            "get": _operation(
+                "How many records, and how many high", 200, _object(processed=_WHOLE, highCpuCount=_WHOLE), _SCOPE
+            )
+        },
+        "/metrics/top": {
+            "get": _operation(
+                "Labels with the largest sums",
+                200,
+                {"type": "array", "items": _object(label=_TEXT, sum=_NUMBER)},
+                {"k": {"type": "integer", "minimum": 1, "maximum": 10_000}, "from": _TIME, "to": _TIME},
+            )
+        },
+        "/metrics/snapshot-views": {
+            "get": _operation(
+                "Records of each partition",
+                200,
+                _object(partitions=_WHOLE, totalEvents=_WHOLE, views={"type": "array"}),
+            )
+        },
+        "/admin/clear": {"post": _operation("Empty the records", 200, _object(cleared=_TRUTH))},
+        "/admin/reset": {"post": _operation("Empty the records", 200, _object(reset=_TRUTH))},
+        "/admin/purge": {
+            "post": _operation(
+                "Forget old records",
+                200,
+                _object(purgedBefore=_TIME),
+                {"olderThanMinutes": {"type": "integer", "minimum": 1}, "olderThan": _TIME},
+            )
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "shmstore", "version": _version(), "description": "Streams and records in shared memory"},
+        "paths": answers,
+        "components": {
+            "schemas": {"Event": _EVENT, "Error": _object(error=_TEXT)},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _version() -> str:
+    try:
+        return version("shmstore")
+    except PackageNotFoundError:
+        return "unknown"

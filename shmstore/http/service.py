@@ -1,0 +1,258 @@
+"""The service as a WSGI application: `gunicorn shmstore.http.service:app`, with any number of workers on one store.
+
+Each process opens the segments at its first request, so that workers may be forked before or after. Whatever goes wrong
+is answered in JSON with a sentence for whoever asked, and nothing of a traceback.
+"""
+
+import os
+import re
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from shmstore import metrics
+from shmstore.arguments.shown import bracketed, near
+from shmstore.errors import (
+    EventTooLarge,
+    InvalidEvent,
+    InvalidOption,
+    KeyTableFull,
+    PartitionStalled,
+    ShmStoreError,
+    StoreUnlinked,
+    StreamDeleted,
+    StreamTableFull,
+    StreamTruncated,
+    WrongExpectedVersion,
+)
+from shmstore.events import store as events
+from shmstore.events.store import EventStore
+from shmstore.http import access, admin_routes, metric_routes, stream_routes
+from shmstore.http.message import Answer, HttpError, Request, json_answer
+from shmstore.http.metric_routes import Measurement
+from shmstore.http.openapi import document
+from shmstore.http.settings import Settings
+from shmstore.streams.event import ExpectedVersion
+from shmstore.streams.store import StreamStore, open_streams
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+_STATUSES: Final[tuple[tuple[type[ShmStoreError], int], ...]] = (
+    (StreamDeleted, 410),
+    (StreamTableFull, 507),
+    (KeyTableFull, 507),
+    (PartitionStalled, 503),
+    (StoreUnlinked, 503),
+)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_ALWAYS: Final = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_STREAMS: Final = "/streams/"
+
+
+class Stores(NamedTuple):
+    """The segments of a service."""
+
+    streams: StreamStore
+    records: EventStore[Any]
+
+
+Handler = Callable[[Stores, Request], Answer]
+
+_EXPOSITION: Final = Answer(200)  # stands for what the metrics answer by themselves
+
+
+def _of_records(handler: Callable[[EventStore[Any], Request], Answer]) -> Handler:
+    return lambda stores, request: handler(stores.records, request)
+
+
+ROUTES: Final[dict[str, dict[str, Handler]]] = {
+    "/health": {"GET": lambda _stores, _request: json_answer(200, "OK")},
+    "/ready": {"GET": lambda _stores, _request: json_answer(200, {"ready": True})},
+    "/openapi.json": {"GET": lambda _stores, _request: json_answer(200, document())},
+    "/streams": {"GET": lambda stores, request: stream_routes.names(stores.streams, request)},
+    "/metrics/sum": {"GET": _of_records(metric_routes.total)},
+    "/metrics/sum-window": {"GET": _of_records(metric_routes.total_of_minutes)},
+    "/metrics/window": {"GET": _of_records(metric_routes.window)},
+    "/metrics/top": {"GET": _of_records(metric_routes.top)},
+    "/metrics/snapshot-views": {"GET": _of_records(metric_routes.views)},
+    "/metrics/aggregate-zero-alloc": {"GET": _of_records(metric_routes.summary)},
+    "/metrics/process-events": {"GET": _of_records(metric_routes.process)},
+    "/metrics": {"POST": _of_records(metric_routes.append), "GET": lambda _stores, _request: _EXPOSITION},
+    "/admin/clear": {"POST": _of_records(admin_routes.clear)},
+    "/admin/reset": {"POST": _of_records(admin_routes.reset)},
+    "/admin/purge": {"POST": _of_records(admin_routes.purge)},
+}
+_OF_A_STREAM: Final = ("GET", "POST")
+
+
+class Service:
+    """A WSGI application that serves the stores of its settings. `close` it when no request is on its way.
+
+    Its requests are counted in `registry`, which `GET /metrics` shows.
+    """
+
+    def __init__(self, settings: Settings, registry: metrics.CollectorRegistry = metrics.REGISTRY) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._stores: Stores | None = None
+        self._exposition = metrics.make_wsgi_app(registry)
+        self._counted = metrics.WSGIMiddleware(self._answered, route=_route_of, registry=registry)
+
+    @staticmethod
+    def shared(settings: Settings) -> "Service":
+        """A service whose processes count their requests together, in the segment NAME-metrics."""
+        with suppress(InvalidOption):  # the program that serves it shares its metrics already, by another name
+            metrics.configure(f"{settings.name}-metrics")
+        return Service(settings)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self._counted(environ, start_response)
+
+    def stores(self) -> Stores:
+        """The segments, which are opened, or made, when this is called first."""
+        with self._lock:
+            if self._stores is not None and not (self._stores.streams.unlinked or self._stores.records.unlinked):
+                return self._stores
+            self._close()
+            given = self.settings
+            sizes: dict[str, Any] = {"capacity": given.capacity, "partitions": given.partitions}
+            streams = open_streams(given.name, data_bytes=given.event_size, **sizes)
+            try:
+                records: EventStore[Any] = events.open(f"{given.name}-records", Measurement, **sizes)
+            except BaseException:
+                streams.close()
+                raise
+            self._stores = Stores(streams, records)
+            return self._stores
+
+    def close(self) -> None:
+        """Let go of the segments, which stay."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        stores, self._stores = self._stores, None
+        for store in stores or ():
+            store.close()
+
+    # -- one request
+
+    def _answered(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+        try:
+            answer = self._answer(Request(environ, self.settings.body_limit))
+        except HttpError as error:
+            answer = json_answer(error.status, {"error": str(error), **error.more}, *error.headers)
+        except ShmStoreError as error:
+            answer = _of_error(error)
+        except Exception:
+            environ["wsgi.errors"].write(f"request {request_id} failed:\n{traceback.format_exc()}")
+            answer = json_answer(500, {"error": f"the service failed; its log says why, under request {request_id}"})
+        always = [*_ALWAYS, ("X-Request-Id", request_id)]
+        if answer is _EXPOSITION:
+            return self._exposition(environ, _adding(always, start_response))
+        headers = [*answer.headers, *always]
+        if answer.status != 304:
+            headers.append(("Content-Type", answer.content_type))
+        body: Iterable[bytes]
+        if isinstance(answer.body, bytes):
+            headers.append(("Content-Length", str(len(answer.body))))
+            body = () if environ["REQUEST_METHOD"] == "HEAD" or answer.status == 304 else (answer.body,)
+        else:
+            body = answer.body
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+        return body
+
+    def _answer(self, request: Request) -> Answer:
+        path, environ = request.path, request.environ
+        route = f"{_STREAMS}{{name}}" if path.startswith(_STREAMS) else path
+        handlers = dict.fromkeys(_OF_A_STREAM, self._of_a_stream) if route != path else ROUTES.get(path)
+        if handlers is None:
+            close = bracketed(near(path, ROUTES))
+            raise HttpError(404, f"there is nothing at this path{close}; GET /openapi.json tells what there is")
+        environ["shmstore.route"] = route
+        access.require_known_host(request, self.settings.hosts)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in handlers:
+            allowed = ", ".join(sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())}))
+            refusal = HttpError(405, f"{request.method} is not for this path; it takes {allowed}")
+            refusal.headers.append(("Allow", allowed))
+            raise refusal
+        self._let_in(request, path)
+        if path == "/health":
+            return json_answer(200, "OK")
+        try:
+            stores = self.stores()
+        except ShmStoreError as error:
+            raise HttpError(503, f"the service has no stores: {error}") from error
+        return handlers[method](stores, request)
+
+    def _let_in(self, request: Request, path: str) -> None:
+        given = self.settings
+        if path.startswith("/admin/"):
+            if given.admin_token == "off":
+                raise HttpError(403, "administration is switched off here")
+            if given.admin_token:
+                access.require_token(request, given.admin_token, path)
+            else:
+                access.require_this_machine(request)
+        elif given.read_token and path not in ("/health", "/ready"):
+            access.require_token(request, given.read_token, path)
+
+    def _of_a_stream(self, stores: Stores, request: Request) -> Answer:
+        name = request.path.removeprefix(_STREAMS)
+        if not name:
+            raise HttpError(404, "the path names no stream; give one, as /streams/orders")
+        serve = stream_routes.append if request.method == "POST" else stream_routes.read
+        return serve(stores.streams, request, name)
+
+
+def _adding(more: list[tuple[str, str]], start_response: "StartResponse") -> "StartResponse":
+    """`start_response` for another application, whose answer gets these headers, too."""
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+        return start_response(status, [*headers, *more], exc_info)
+
+    return start
+
+
+def _route_of(environ: "WSGIEnvironment") -> str | None:
+    route: str | None = environ.get("shmstore.route")
+    return route
+
+
+def _of_error(error: ShmStoreError) -> Answer:
+    """What the library has refused, as an answer."""
+    if isinstance(error, WrongExpectedVersion):
+        expected = error.expected.name.lower() if isinstance(error.expected, ExpectedVersion) else error.expected
+        return json_answer(409, {"error": str(error), "expected": expected, "actual": error.actual})
+    if isinstance(error, StreamTruncated):
+        return json_answer(410, {"error": str(error), "firstVersion": error.first})
+    too_large = error.__cause__ if isinstance(error.__cause__, EventTooLarge) else error  # of a batch it is the cause
+    if isinstance(too_large, EventTooLarge):
+        return json_answer(413, {"error": str(error), "size": too_large.size, "limit": too_large.limit})
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            headers = (("Retry-After", "1"),) if status == 503 else ()
+            return json_answer(status, {"error": str(error)}, *headers)
+    is_mistake = isinstance(error, InvalidEvent | InvalidOption | ValueError | TypeError)
+    return json_answer(400 if is_mistake else 503, {"error": str(error)})
+
+
+def __getattr__(name: str) -> Service:
+    """`app`, the service whose settings are variables of the environment, made when a server asks for it: one that is
+    wrong is told as the server starts.
+    """
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = made = Service.shared(Settings.from_environment())
+    return made

@@ -1,0 +1,208 @@
+"""Streams over HTTP: append one event or several, read, follow, and count."""
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from shmstore._core import Event
+from shmstore.arguments.shown import shown
+from shmstore.errors import StoreClosed, StreamDeleted, StreamTruncated
+from shmstore.http.message import Answer, HttpError, Request, json_answer, time_text, to_json
+from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
+from shmstore.streams.reading import Missing
+from shmstore.streams.store import StreamStore
+from shmstore.streams.stream import Stream
+
+NDJSON: Final = "application/x-ndjson"
+EVENT_STREAM: Final = "text/event-stream"
+_LIMIT: Final = 1000  # events of an answer, when none is asked for
+_MOST: Final = 10_000
+_HEARTBEAT_S: Final = 5.0  # a client that has gone is noticed then
+_LOOK_S: Final = 1.0  # whether anybody listens
+_MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
+_EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
+
+
+def append(streams: StreamStore, request: Request, name: str) -> Answer:
+    """`POST /streams/{name}`"""
+    stream = streams[name]
+    expected = _expected(request)
+    if request.truth("many"):
+        versions = stream.append_many(_several(request.json()), expected_version=expected)
+        return json_answer(202, {"stream": name, "versions": versions}, *_etag(versions[-1:]))
+    event_id = request.text("eventId", "Event-Id", "Idempotency-Key")
+    version = stream.append(
+        _given(request.json()), type=request.text("type", "Event-Type"), expected_version=expected, event_id=event_id
+    )
+    return json_answer(202, {"stream": name, "version": version, "eventId": event_id}, *_etag([version]))
+
+
+def read(streams: StreamStore, request: Request, name: str) -> Answer:
+    """`GET /streams/{name}`"""
+    stream = streams[name]
+    if request.truth("aggregate"):
+        return _aggregate(stream, request)
+    if request.truth("follow") or _accepts(request, EVENT_STREAM):
+        return _follow(stream, request)
+    limit = request.number("limit", _LIMIT, most=_MOST)
+    first = request.number("from", None)
+    version = stream.version
+    if not stream.exists:
+        stream.read(limit=0)  # it may be deleted for ever
+        message = f"there is no stream {name!r}: nothing was appended to it, or it was deleted"
+        raise HttpError(404, message, stream=name)
+    headers = _etag([version])
+    if request.header("If-None-Match") in (headers[0][1], "*"):
+        return Answer(304, headers=headers)
+    events = stream.read(first, limit, backwards=request.truth("backwards"), missing=_missing(request))
+    texts = _texts(stream, events)
+    if _accepts(request, NDJSON):
+        body = "".join(f"{text}\n" for text in texts)
+        return Answer(200, body.encode("utf-8", "replace"), NDJSON, headers)
+    return Answer(200, f"[{','.join(texts)}]".encode("utf-8", "replace"), headers=headers)
+
+
+def names(streams: StreamStore, request: Request) -> Answer:
+    """`GET /streams`"""
+    return json_answer(200, {"streams": streams.names(request.query.get("prefix", ""))})
+
+
+def _texts(stream: Stream, events: Iterable[Event]) -> list[str]:
+    """Events of a stream as JSON. What was appended as JSON is passed on as it is."""
+    name = to_json(stream.name)
+    return [
+        f'{{"stream":{name},"version":{event.version},"position":{event.position},'
+        f'"eventId":{_label(event.event_id)},"type":{_label(event.type)},'
+        f'"data":{event.data_json or _payload(event.data)},'
+        f'"metadata":{event.metadata_json or _payload(event.metadata)},"timestamp":"{time_text(event.timestamp)}"}}'
+        for event in events
+    ]
+
+
+def _label(text: str | None) -> str:
+    return "null" if text is None else to_json(text)
+
+
+def _payload(value: Any) -> str:
+    if value is None:
+        return "null"
+    return to_json({"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value)
+
+
+def _given(value: Any) -> Any:
+    """What is appended: bytes come as they are answered."""
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("base64"), str):
+        with suppress(ValueError):
+            return base64.b64decode(value["base64"], validate=True)
+    return value
+
+
+def _etag(versions: list[int]) -> tuple[tuple[str, str], ...]:
+    return tuple(("ETag", f'"{version}"') for version in versions)
+
+
+def _accepts(request: Request, kind: str) -> bool:
+    return kind in (request.header("Accept") or "")
+
+
+def _missing(request: Request) -> Missing:
+    text = request.query.get("missing", "raise")
+    if text not in _MISSING:
+        raise HttpError(400, f"missing is {shown(text)}; expected raise or report")
+    return _MISSING[text]
+
+
+def _expected(request: Request) -> ExpectedVersion | int:
+    text = request.text("expectedVersion", "Expected-Version")
+    if text is None:
+        return ANY
+    if text.lower() in _EXPECTED:
+        return _EXPECTED[text.lower()]
+    if text == "-1" or (text.isascii() and text.isdigit() and len(text) < 19):
+        return int(text)
+    raise HttpError(400, f"expectedVersion is {shown(text)}; expected any, no_stream, exists, or a version")
+
+
+def _several(given: Any) -> list[NewEvent]:
+    if not isinstance(given, list) or not given:
+        raise HttpError(400, 'the body holds no events; expected a list, as [{"data": ...}]')
+    events = []
+    for at, item in enumerate(given):
+        if not isinstance(item, dict) or "data" not in item:
+            raise HttpError(400, f'event {at} of the body has no data; expected an object, as {{"data": ...}}')
+        parts = {name: item.get(name) for name in ("type", "eventId")}
+        for part, value in parts.items():
+            if value is not None and not isinstance(value, str):
+                raise HttpError(400, f"{part} of event {at} is {shown(value)}; expected a text")
+        events.append(NewEvent(_given(item["data"]), parts["type"], parts["eventId"], _given(item.get("metadata"))))
+    return events
+
+
+def _follow(stream: Stream, request: Request) -> Answer:
+    resumed = request.header("Last-Event-ID")
+    first = request.number("from", 0)
+    if resumed is not None:
+        if not (resumed.isascii() and resumed.isdigit() and len(resumed) < 19):
+            raise HttpError(400, f"Last-Event-ID is {shown(resumed)}; expected the version that came last")
+        first = int(resumed) + 1
+    stream.read(limit=0)  # while there is no answer yet, StreamDeleted is one
+    is_wanted = request.environ.get("shmstore.is_wanted", bool)  # of a server that tells when nobody listens
+    headers = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
+    return Answer(200, _sent(stream, first, is_wanted), EVENT_STREAM, headers)
+
+
+def _sent(stream: Stream, first: int, is_wanted: Callable[[], object]) -> Iterator[bytes]:
+    """Server-sent events, as a generator that ends when its client has gone or nothing more can come."""
+    with stream.follow(first) as follower:
+        yield b": following\n\n"
+        silent_s = 0.0
+        while is_wanted is bool or is_wanted():
+            try:
+                events = follower.read(_LIMIT) if follower.wait(_LOOK_S) else []
+            except StreamTruncated as gone:
+                yield _last("truncated", {"error": str(gone), "firstVersion": gone.first})
+                return
+            except StreamDeleted as gone:
+                yield _last("deleted", {"error": str(gone)})
+                return
+            except StoreClosed:  # the service ends; the client asks another
+                return
+            silent_s = 0.0 if events else silent_s + _LOOK_S
+            if events:
+                texts = zip(events, _texts(stream, events), strict=True)
+                sent = "".join([f"id: {event.version}\ndata: {text}\n\n" for event, text in texts])
+                yield sent.encode("utf-8", "replace")
+            elif silent_s >= _HEARTBEAT_S:
+                silent_s = 0.0
+                yield b": heartbeat\n\n"
+
+
+def _last(kind: str, value: dict[str, Any]) -> bytes:
+    return f"event: {kind}\ndata: {to_json(value)}\n\n".encode("utf-8", "replace")
+
+
+def _aggregate(stream: Stream, request: Request) -> Answer:
+    by, value = request.query.get("by", "gatewayId"), request.query.get("sum", "valor")
+    begun = time.perf_counter()
+    groups: dict[str, dict[str, float]] = {}
+    count, total = 0, 0.0
+    for event in stream.read(missing="report"):
+        data = event.data if isinstance(event.data, dict) else {}
+        number = data.get(value)
+        added = number if isinstance(number, int | float) and not isinstance(number, bool) else 0
+        key = data.get(by)
+        group = groups.setdefault(key if isinstance(key, str) else to_json(key), {"count": 0, "sum": 0})
+        group["count"] += 1
+        group["sum"] += added
+        count += 1
+        total += added
+    spent_ms = (time.perf_counter() - begun) * 1000
+    answer = {"stream": stream.name, "totalEvents": count, f"total{value[:1].upper()}{value[1:]}": total}
+    return json_answer(200, {**answer, f"{_plural(by)}": groups, "durationMs": round(spent_ms, 3)})
+
+
+def _plural(by: str) -> str:
+    """`gatewayId` makes `gateways`."""
+    return f"{by.removesuffix('Id')}s"

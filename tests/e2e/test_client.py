@@ -1,0 +1,99 @@
+"""The client and the service, each as people run it, with a network between them that cuts connections."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import shmstore
+from shmstore import metrics
+from shmstore.http.client import AsyncEventStoreClient, EventStoreClient, RemoteEvent
+from shmstore.http.server import Server
+from shmstore.http.service import Service
+from shmstore.http.settings import Settings
+from tests.helpers.cut_connections import CuttingProxy
+
+CLIENTS, APPENDS, BATCH = 4, 60, 5
+EVENTS = CLIENTS * (APPENDS // 10 * 9 + APPENDS // 10 * BATCH)
+
+
+@pytest.fixture
+def served(name: str) -> Iterator[Server]:
+    settings = Settings(name=name, capacity=5000, partitions=1, event_size=300)
+    service = Service(settings, metrics.CollectorRegistry())
+    server = Server(service, port=0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.stop(5.0)
+    thread.join()
+    service.close()
+    shmstore.unlink(name)
+    shmstore.unlink(f"{name}-records")
+
+
+def test_cut_connections_lose_nothing_and_make_nothing_twice(served: Server, seed: int) -> None:
+    versions: list[int] = []
+    followed: list[RemoteEvent] = []
+    with (
+        CuttingProxy(served.port, seed) as proxy,
+        EventStoreClient(f"http://127.0.0.1:{proxy.port}", retries=20) as client,
+    ):
+
+        def append(number: int) -> None:
+            for i in range(APPENDS):
+                if i % 10 == 9:
+                    versions.extend(client.append_many("orders", [[number, i, k] for k in range(BATCH)]))
+                else:
+                    versions.append(client.append("orders", [number, i, 0]))
+
+        def follow() -> None:
+            for event in client.follow("orders", timeout=30.0):
+                followed.append(event)
+                if len(followed) == EVENTS:
+                    return
+
+        threads = [threading.Thread(target=follow)]
+        threads += [threading.Thread(target=append, args=(number,)) for number in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert proxy.cuts
+    assert sorted(versions) == [event.version for event in followed] == list(range(EVENTS))
+    assert len({tuple(event.data) for event in followed}) == EVENTS
+
+
+def test_the_errors_are_those_of_the_library(served: Server) -> None:
+    with EventStoreClient(f"http://127.0.0.1:{served.port}") as client:
+        assert client.append("orders", {"id": 1}, expected_version=shmstore.NO_STREAM) == 0
+        with pytest.raises(shmstore.WrongExpectedVersion) as conflict:
+            client.append("orders", {"id": 1}, expected_version=7)
+        assert (conflict.value.expected, conflict.value.actual) == (7, 0)
+        with pytest.raises(shmstore.EventTooLarge) as too_large:
+            client.append("orders", "x" * 400)
+        assert (too_large.value.size, too_large.value.limit) == (400, 300)
+        assert client.append("orders", b"\xff\x00", metadata={"by": "me"}, event_id="a") == 1
+        assert client.append("orders", b"\xff\x00", event_id="a") == 1
+        (event,) = client.read("orders", 1)
+        assert (event.data, event.metadata, event.event_id) == (b"\xff\x00", {"by": "me"}, "a")
+        assert [found.version for found in client.read("orders", backwards=True)] == [1, 0]
+        assert client.version("none") == -1 and list(client.read("none")) == []
+
+
+def test_tasks_use_it_as_well(served: Server) -> None:
+    async def use() -> list[int]:
+        async with AsyncEventStoreClient(f"http://127.0.0.1:{served.port}") as client:
+            await asyncio.gather(*(client.append("orders", n) for n in range(10)))
+            return [event.version async for event in client.read("orders")]
+
+    assert asyncio.run(use()) == list(range(10))
+
+
+def test_the_guide_names_what_there_is() -> None:
+    guide = (Path(shmstore.__file__).parent / "http" / "README.md").read_text(encoding="utf-8")
+    names = [name for name in dir(AsyncEventStoreClient) if not name.startswith("_")]
+    assert names and [name for name in names if f"`{name}`" not in guide] == []
+    assert [name for name in names if not hasattr(EventStoreClient, name)] == []

@@ -1,0 +1,232 @@
+"""`shmstore-serve` as a process: what it answers, what it says, how it ends."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shmstore
+from shmstore.cli.serve import build_parser, main
+from tests.helpers.processes import eventually
+
+LIMIT_S = 30.0
+SERVE = [sys.executable, "-m", "shmstore.cli.serve"]
+OWN = {variable: value for variable, value in os.environ.items() if not variable.startswith("SHMSTORE_")}
+ENVIRONMENT = {**OWN, "PYTHONPATH": str(Path(shmstore.__file__).parents[1])}
+Run = Callable[..., tuple[int, str]]
+SMALL = ("--capacity", "1000", "--partitions", "1", "--port", "0")
+
+
+class Value(shmstore.Record):
+    value: float
+
+
+class Service:
+    """The command as it runs, and where it listens."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        assert process.stderr is not None
+        self.first_line = process.stderr.readline()
+        found = re.search(r" at http://(.+):(\d+)$", self.first_line.strip())
+        assert found, self.first_line + process.stderr.read()
+        self.port = int(found[2])
+
+    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        data = response.read()
+        connection.close()
+        return response.status, json.loads(data)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        output, messages = self.process.communicate(timeout=LIMIT_S)
+        return self.process.returncode, output, messages
+
+
+@contextmanager
+def serving(*arguments: str, **variables: str) -> Iterator[Service]:
+    with subprocess.Popen(
+        [*SERVE, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**ENVIRONMENT, **variables},
+    ) as process:
+        try:
+            yield Service(process)
+        finally:
+            process.kill()
+
+
+def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**ENVIRONMENT, **variables}
+    return subprocess.run([*SERVE, *arguments], capture_output=True, encoding="utf-8", env=environment, timeout=LIMIT_S)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs what ends at once: returns the exit code and the messages."""
+
+    def call(*arguments: str, **variables: str) -> tuple[int, str]:
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output, messages = capsys.readouterr()
+        assert output == ""
+        return code, messages
+
+    for variable in os.environ.keys() - OWN.keys():
+        monkeypatch.delenv(variable)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield call
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_comes(name: str, number: signal.Signals) -> None:
+    with serving("--name", name, *SMALL) as service:
+        assert service.first_line == f"shmstore-serve: {name} at http://127.0.0.1:{service.port}\n"
+        assert service.request("GET", "/health") == (200, "OK")
+        status, answer = service.request("POST", "/streams/orders", '{"valor": 1.5}')
+        assert (status, answer["version"]) == (202, 0)
+        with shmstore.open_streams(name) as store:
+            assert store["orders"].version == 0
+        assert service.end(number) == (0, "", "")
+
+
+def test_two_serve_one_store(name: str) -> None:
+    with serving("--name", name, *SMALL) as one, serving("--name", name, *SMALL) as other:
+        assert one.port != other.port
+        assert [each.request("POST", "/streams/a", "1")[1]["version"] for each in (one, other, one)] == [0, 1, 2]
+        assert len(other.request("GET", "/streams/a")[1]) == 3
+        assert one.end()[0] == 0
+        assert other.request("POST", "/streams/a", "1")[1]["version"] == 3
+        assert other.end()[0] == 0
+
+
+def test_a_request_on_its_way_is_answered_and_a_follower_not_waited_for(name: str) -> None:
+    body = b'{"valor": 1}'
+    opening = b"POST /streams/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with serving("--name", name, *SMALL) as service:
+        service.request("POST", "/streams/a", "1")
+        with (
+            socket.create_connection(("127.0.0.1", service.port), timeout=LIMIT_S) as half,
+            socket.create_connection(("127.0.0.1", service.port), timeout=LIMIT_S) as follower,
+        ):
+            follower.sendall(b"GET /streams/a?follow=true&from=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert follower.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            half.sendall(opening + body[:5])
+            assert service.request("GET", "/health") == (200, "OK")  # so the half was read before
+            service.process.terminate()
+            assert eventually(lambda: _is_refused(service.port))
+            began = time.monotonic()
+            half.sendall(body[5:])
+            answer = half.makefile("rb").read()
+            assert service.process.wait(LIMIT_S) == 0
+            assert time.monotonic() - began < 1.0
+    assert answer.startswith(b"HTTP/1.1 202 ") and b"Connection: close\r\n" in answer
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_port_in_use(name: str) -> None:
+    with serving("--name", name, *SMALL) as service:
+        done = run("--name", name, "--port", str(service.port))
+        assert (done.returncode, done.stdout) == (1, "")
+        message = f"shmstore-serve: cannot listen at 127.0.0.1:{service.port}: address already in use\n"
+        assert done.stderr == message
+
+
+def test_variables_stand_in_for_options(name: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    variables = {"NAME": f"{name}-other", "PORT": "0", "CAPACITY": "100", "PARTITIONS": "1", "READ_TOKEN": "secret"}
+    variables |= {"ACCESS_LOG": str(log), "THREADS": "2", "BODY_LIMIT": "10"}
+    with serving("--name", name, **{f"SHMSTORE_{key}": value for key, value in variables.items()}) as service:
+        assert f" {name} at " in service.first_line
+        assert service.request("GET", "/streams")[0] == 401
+        assert service.request("GET", "/streams", Authorization="Bearer secret") == (200, {"streams": []})
+        assert service.request("POST", "/streams/a", '"12345678901"', Authorization="Bearer secret")[0] == 413
+        assert service.end()[0] == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == [
+        *(("GET", "/streams", 401), ("GET", "/streams", 200), ("POST", "/streams/a", 413)),
+    ]
+    assert "secret" not in log.read_text()
+
+
+def test_the_log_may_go_to_stdout(name: str) -> None:
+    with serving("--name", name, *SMALL, "--access-log", "-") as service:
+        service.request("GET", "/health", **{"X-Request-Id": "abc"})
+        code, output, _ = service.end()
+    line = json.loads(output)
+    assert code == 0 and (line["status"], line["requestId"], line["remote"]) == (200, "abc", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code"),
+    [
+        (["--port", "65536"], {}, 2),
+        (["--threads", "0"], {}, 2),
+        (["--capacity", "no"], {}, 2),
+        (["--name", "a/b", "--port", "0"], {}, 2),
+        (["orders"], {}, 2),
+        ([], {"SHMSTORE_PORT": "http"}, 2),
+        ([], {"SHMSTORE_THREADS": "0"}, 2),
+    ],
+)
+def test_what_cannot_be_served(
+    in_this_process: Run, name: str, arguments: list[str], variables: dict[str, str], code: int
+) -> None:
+    found, messages = in_this_process("--name", name, *arguments, **variables)
+    assert found == code and messages.splitlines()[-1].startswith("shmstore-serve: ")
+    assert "unexpected" not in messages and "Errno" not in messages and all(word in messages for word in variables)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--host", "192.0.2.1", "cannot listen at 192.0.2.1:0: cannot assign requested address"),
+        ("--access-log", "/no/folder/log", "the log '/no/folder/log' cannot be opened: No such file or directory"),
+    ],
+)
+def test_what_the_system_refuses(name: str, option: str, value: str, message: str) -> None:
+    done = run("--name", name, "--port", "0", option, value)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"shmstore-serve: {message}\n")
+
+
+def test_another_kind_of_store(in_this_process: Run, name: str) -> None:
+    with shmstore.create(name, Value, capacity=10, partitions=1):
+        code, messages = in_this_process("--name", name, "--port", "0")
+    assert code == 4 and messages.count("\n") == 1 and "streams" in messages
+
+
+def test_help_and_completion_and_version() -> None:
+    help_text = build_parser().format_help()
+    for option in ("name", "capacity", "partitions", "event-size", "host", "port", "admin-token", "read-token"):
+        assert f"--{option} " in help_text
+    assert "complete -F" in run("--completion", "bash").stdout
+    assert re.fullmatch(r"shmstore-serve \d+\.\d+.*\n", run("--version").stdout)

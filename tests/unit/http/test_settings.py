@@ -1,0 +1,32 @@
+"""Settings of the service: options win over variables, and a wrong one is named as it was given."""
+
+from typing import Any
+
+import pytest
+
+from shmstore.errors import InvalidOption
+from shmstore.http.settings import Settings
+
+
+def test_options_win_over_variables_and_these_over_what_is_usual() -> None:
+    variables = {"SHMSTORE_NAME": "gateway", "SHMSTORE_PORT": "8080", "SHMSTORE_HOSTS": "A.example, b.example,"}
+    found = Settings.from_environment(variables, port=9090, capacity=None)
+    assert found == Settings(name="gateway", port=9090, hosts=("a.example", "b.example"))
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"SHMSTORE_CAPACITY": ""}).capacity == Settings().capacity
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "told"),
+    [
+        ({"SHMSTORE_CAPACITY": "many"}, {}, "SHMSTORE_CAPACITY is 'many'; expected a whole number from 1 to"),
+        ({"SHMSTORE_BODY_LIMIT": "-1"}, {}, "SHMSTORE_BODY_LIMIT is '-1'; expected"),
+        ({}, {"port": 65536}, "port is 65536; expected a whole number from 0 to 65535"),
+        ({}, {"partitions": 0}, "partitions is 0; expected"),
+        ({}, {"event_size": True}, "event_size is True; expected"),
+        ({}, {"colour": "red"}, "there is no option 'colour'; there are name, capacity,"),
+    ],
+)
+def test_what_is_wrong_is_named(variables: dict[str, str], options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidOption, match=told):
+        Settings.from_environment(variables, **options)
