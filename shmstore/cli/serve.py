@@ -86,11 +86,11 @@ def _run(argv: Sequence[str] | None) -> int:
 def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
     """Serve with these options, of which those that are missing are left to the environment."""
     from shmstore.http.server import Server  # here, so that --help and completion start at once
-    from shmstore.http.service import Service
+    from shmstore.http.service import Service, share_requests
     from shmstore.http.settings import Settings
 
     settings = Settings.from_environment(**options)
-    with closing(Service.shared(settings)) as service, ExitStack() as closed_before:
+    with closing(Service(settings)) as service, ExitStack() as closed_before:
         server = Server(
             service,
             settings.host,
@@ -101,6 +101,7 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
         )
         closed_before.callback(server.close)
         service.stores()  # what is wrong with them is told now, not at the first request
+        share_requests(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop(0 if server.is_stopping else GRACE_S))
         where = f"[{server.host}]" if ":" in server.host else server.host

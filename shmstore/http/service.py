@@ -106,13 +106,6 @@ class Service:
         self._exposition = metrics.make_wsgi_app(registry)
         self._counted = metrics.WSGIMiddleware(self._answered, route=_route_of, registry=registry)
 
-    @staticmethod
-    def shared(settings: Settings) -> "Service":
-        """A service whose processes count their requests together, in the segment NAME-metrics."""
-        with suppress(InvalidOption):  # the program that serves it shares its metrics already, by another name
-            metrics.configure(f"{settings.name}-metrics")
-        return Service(settings)
-
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self._counted(environ, start_response)
 
@@ -216,6 +209,12 @@ class Service:
         return serve(stores.streams, request, name)
 
 
+def share_requests(settings: Settings) -> None:
+    """Count requests, and what else this process counts, together with all processes of a service: in NAME-metrics."""
+    with suppress(InvalidOption):  # the program that serves it shares its metrics already, by another name
+        metrics.configure(f"{settings.name}-metrics")
+
+
 def _adding(more: list[tuple[str, str]], start_response: "StartResponse") -> "StartResponse":
     """`start_response` for another application, whose answer gets these headers, too."""
 
@@ -254,5 +253,7 @@ def __getattr__(name: str) -> Service:
     """
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = made = Service.shared(Settings.from_environment())
+    settings = Settings.from_environment()
+    share_requests(settings)
+    globals()[name] = made = Service(settings)
     return made
