@@ -39,7 +39,7 @@ from shmstore.streams.event import ExpectedVersion
 from shmstore.streams.store import StreamStore, open_streams
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _STATUSES: Final[tuple[tuple[type[ShmStoreError], int], ...]] = (
     (StreamDeleted, 410),
@@ -96,15 +96,17 @@ _OF_A_STREAM: Final = ("GET", "POST")
 class Service:
     """A WSGI application that serves the stores of its settings. `close` it when no request is on its way.
 
-    Its requests are counted in `registry`, which `GET /metrics` shows.
+    Its requests are counted in `registry`, which `GET /metrics` shows; with None they are not counted.
     """
 
-    def __init__(self, settings: Settings, registry: metrics.CollectorRegistry = metrics.REGISTRY) -> None:
+    def __init__(self, settings: Settings, registry: metrics.CollectorRegistry | None = metrics.REGISTRY) -> None:
         self.settings = settings
         self._lock = threading.Lock()
         self._stores: Stores | None = None
-        self._exposition = metrics.make_wsgi_app(registry)
-        self._counted = metrics.WSGIMiddleware(self._answered, route=_route_of, registry=registry)
+        self._exposition = metrics.make_wsgi_app(metrics.CollectorRegistry() if registry is None else registry)
+        self._counted: WSGIApplication = self._answered
+        if registry is not None:
+            self._counted = metrics.WSGIMiddleware(self._answered, route=_route_of, registry=registry)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return self._counted(environ, start_response)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import shmstore
-from shmstore import metrics
 from shmstore.http.client import AsyncEventStoreClient, EventStoreClient, RemoteEvent
 from shmstore.http.server import Server
 from shmstore.http.service import Service
@@ -22,7 +21,7 @@ EVENTS = CLIENTS * (APPENDS // 10 * 9 + APPENDS // 10 * BATCH)
 @pytest.fixture
 def served(name: str) -> Iterator[Server]:
     settings = Settings(name=name, capacity=5000, partitions=1, event_size=300)
-    service = Service(settings, metrics.CollectorRegistry())
+    service = Service(settings, None)
     server = Server(service, port=0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore.cli.serve import build_parser, main
+from shmstore.cli.serve import build_parser
 from tests.helpers.processes import eventually
 
 LIMIT_S = 30.0
 SERVE = [sys.executable, "-m", "shmstore.cli.serve"]
 OWN = {variable: value for variable, value in os.environ.items() if not variable.startswith("SHMSTORE_")}
 ENVIRONMENT = {**OWN, "PYTHONPATH": str(Path(shmstore.__file__).parents[1])}
-Run = Callable[..., tuple[int, str]]
 SMALL = ("--capacity", "1000", "--partitions", "1", "--port", "0")
 
 
@@ -75,29 +74,6 @@ def serving(*arguments: str, **variables: str) -> Iterator[Service]:
 def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {**ENVIRONMENT, **variables}
     return subprocess.run([*SERVE, *arguments], capture_output=True, encoding="utf-8", env=environment, timeout=LIMIT_S)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs what ends at once: returns the exit code and the messages."""
-
-    def call(*arguments: str, **variables: str) -> tuple[int, str]:
-        for variable, value in variables.items():
-            monkeypatch.setenv(variable, value)
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        output, messages = capsys.readouterr()
-        assert output == ""
-        return code, messages
-
-    for variable in os.environ.keys() - OWN.keys():
-        monkeypatch.delenv(variable)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield call
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -198,11 +174,10 @@ def test_the_log_may_go_to_stdout(name: str) -> None:
         ([], {"SHMSTORE_THREADS": "0"}, 2),
     ],
 )
-def test_what_cannot_be_served(
-    in_this_process: Run, name: str, arguments: list[str], variables: dict[str, str], code: int
-) -> None:
-    found, messages = in_this_process("--name", name, *arguments, **variables)
-    assert found == code and messages.splitlines()[-1].startswith("shmstore-serve: ")
+def test_what_cannot_be_served(name: str, arguments: list[str], variables: dict[str, str], code: int) -> None:
+    done = run("--name", name, *arguments, **variables)
+    messages = done.stderr
+    assert (done.returncode, done.stdout) == (code, "") and messages.splitlines()[-1].startswith("shmstore-serve: ")
     assert "unexpected" not in messages and "Errno" not in messages and all(word in messages for word in variables)
 
 
@@ -218,10 +193,10 @@ def test_what_the_system_refuses(name: str, option: str, value: str, message: st
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"shmstore-serve: {message}\n")
 
 
-def test_another_kind_of_store(in_this_process: Run, name: str) -> None:
+def test_another_kind_of_store(name: str) -> None:
     with shmstore.create(name, Value, capacity=10, partitions=1):
-        code, messages = in_this_process("--name", name, "--port", "0")
-    assert code == 4 and messages.count("\n") == 1 and "streams" in messages
+        done = run("--name", name, "--port", "0")
+    assert done.returncode == 4 and done.stderr.count("\n") == 1 and "streams" in done.stderr
 
 
 def test_help_and_completion_and_version() -> None:

@@ -76,3 +76,4 @@ def test_two_services_of_one_name_serve_the_same(tmp_path: Path, unlinked: str) 
         assert len(json.loads(one.get("/streams/orders"))) == 2
         samples = one.scrape()  # of all workers of both
         assert samples["http_requests_total{POST,/streams/{name},202}"] == 3
+        assert not [key for key in samples if "orders" in key]  # a client could ask for any number of names

@@ -12,7 +12,6 @@ from wsgiref.validate import validator
 import pytest
 
 import shmstore
-from shmstore import metrics
 from shmstore.http.openapi import document
 from shmstore.http.service import ROUTES, Service
 from shmstore.http.settings import Settings
@@ -78,9 +77,7 @@ def require_described(path: str, method: str, answer: Answer) -> None:
 
 @pytest.fixture
 def service(name: str) -> Iterator[Service]:
-    made = Service(
-        Settings(name=name, capacity=1000, partitions=2, event_size=256, body_limit=LIMIT), metrics.CollectorRegistry()
-    )
+    made = Service(Settings(name=name, capacity=1000, partitions=2, event_size=256, body_limit=LIMIT), None)
     yield made
     made.close()
     for each in (name, f"{name}-records"):
@@ -245,14 +242,6 @@ def test_records_are_appended_and_asked_about(ask: Ask) -> None:
     assert ask("POST", "/admin/reset").json == {"reset": True}
 
 
-def test_requests_are_counted_for_prometheus(ask: Ask) -> None:
-    ask("GET", "/health")
-    ask("POST", "/streams/any/thing", 1)
-    text = ask("GET", "/metrics").body.decode()
-    assert 'http_requests_total{method="GET",route="/health",status="200"} 1.0' in text
-    assert 'route="/streams/{name}",status="202"} 1.0' in text and "thing" not in text
-
-
 # -- refusals
 
 
@@ -330,14 +319,14 @@ def test_administration_is_for_this_machine_or_with_a_token(ask: Ask, name: str)
     ):
         assert ask("POST", "/admin/clear", **headers).status == 403, headers
     assert ask("POST", "/admin/clear", remote="::ffff:127.0.0.1").status == 200
-    closed = Service(Settings(name=name, admin_token="off"), metrics.CollectorRegistry())
+    closed = Service(Settings(name=name, admin_token="off"), None)
     assert asked(closed, "POST", "/admin/clear").status == 403
 
 
 def test_tokens(service: Service, name: str) -> None:
     guarded = Service(
         Settings(name=name, capacity=1000, partitions=2, event_size=256, admin_token="adm\u00efn", read_token="read"),
-        metrics.CollectorRegistry(),
+        None,
     )
     try:
         assert asked(guarded, "GET", "/health").status == 200
@@ -359,7 +348,7 @@ def test_pages_of_other_sites_are_refused(ask: Ask, name: str) -> None:
     assert ask("POST", "/streams/a", 1, origin="http://localhost:7070").status == 202
     for host in ("localhost", "[::1]:7070", "192.0.2.1:80", "LOCALHOST"):
         assert ask("GET", "/streams", host=host).status == 200
-    known = Service(Settings(name=name, hosts=("gateway.example",)), metrics.CollectorRegistry())
+    known = Service(Settings(name=name, hosts=("gateway.example",)), None)
     assert asked(known, "GET", "/health", host="gateway.example:80").status == 200
 
 
@@ -394,7 +383,7 @@ def test_what_fails_inside_is_told_to_the_log_alone(service: Service, monkeypatc
 
 def test_a_name_that_holds_something_else_is_told(name: str) -> None:
     with shmstore.create_streams(f"{name}-records", capacity=10, partitions=1):
-        service = Service(Settings(name=name, capacity=10, partitions=1), metrics.CollectorRegistry())
+        service = Service(Settings(name=name, capacity=10, partitions=1), None)
         try:
             answer = asked(service, "GET", "/streams")
             assert answer.status == 503 and "-records" in answer.json["error"]
