@@ -148,9 +148,13 @@ def _follow(stream: Stream, request: Request) -> Answer:
             raise HttpError(400, f"Last-Event-ID is {shown(resumed)}; expected the version that came last")
         first = int(resumed) + 1
     stream.read(limit=0)  # while there is no answer yet, StreamDeleted is one
-    is_wanted = request.environ.get("shmstore.is_wanted", bool)  # of a server that tells when nobody listens
+    is_wanted = request.environ.get("shmstore.is_wanted", _always)  # of a server that tells when nobody listens
     headers = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
     return Answer(200, _sent(stream, first, is_wanted), EVENT_STREAM, headers)
+
+
+def _always() -> bool:
+    return True
 
 
 def _sent(stream: Stream, first: int, is_wanted: Callable[[], object]) -> Iterator[bytes]:
@@ -158,7 +162,7 @@ def _sent(stream: Stream, first: int, is_wanted: Callable[[], object]) -> Iterat
     with stream.follow(first) as follower:
         yield b": following\n\n"
         silent_s = 0.0
-        while is_wanted is bool or is_wanted():
+        while is_wanted():
             try:
                 events = follower.read(_LIMIT) if follower.wait(_LOOK_S) else []
             except StreamTruncated as gone:
