@@ -3,6 +3,7 @@
 Nothing is torn when it goes on after others have lapped it.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from signal import SIGCONT, SIGSTOP
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import shmstore
-from shmstore import EventStore, PartitionStalled, ProcessTableFull
+from shmstore import EventStore, PartitionStalled, ProcessTableFull, StoreClosed
 from tests.helpers.points import points
 from tests.helpers.processes import Child
 from tests.helpers.promises import Follower, Promises
@@ -253,6 +254,30 @@ def test_what_frozen_batches_hold_is_there_again_when_they_are_dead(name: str) -
                 store["lively"].append_many(batch)
         assert store["lively"].append_many(batch) == list(range(64))
         assert store.names() == ["lively"] and store.check() == []
+
+
+def test_a_store_is_closed_while_an_append_waits_for_what_others_hold(name: str) -> None:
+    """The wait is without the interpreter's lock: other threads run meanwhile, and may do anything."""
+    batch = [b""] * 64
+    with shmstore.create_streams(name, capacity=64, partitions=1, data_bytes=8, streams=2, processes=8) as store:
+        stream: Any = points().attach_stream(name, "frozen").__self__  # type: ignore[attr-defined]
+
+        def freeze() -> None:
+            points().arm("before announcing", number=SIGSTOP)
+            stream.append_events(batch, shmstore.ANY)
+
+        found = []
+        with Child(freeze) as one, Child(freeze) as other:
+            assert one.has_stopped() and other.has_stopped()
+            while StoreClosed not in found:
+                handle = shmstore.attach_streams(name)
+                closing = threading.Timer(0.003, handle.close)  # in the middle of the wait, mostly
+                with pytest.raises((StoreClosed, PartitionStalled)) as refused:
+                    closing.start()
+                    handle["lively"].append_many(batch)
+                closing.join()
+                found.append(refused.type)
+        assert store["lively"].append_many(batch) == list(range(64)) and store.check() == []
 
 
 @pytest.mark.parametrize("wakes", [True, False])
