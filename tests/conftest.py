@@ -23,6 +23,7 @@ from types import FrameType
 import psutil
 import pytest
 
+from tests.helpers import programs
 from tests.helpers.effort import FULL
 
 SHM = Path("/dev/shm")
@@ -53,7 +54,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell of new names in /dev/shm that bear no run's number: another program's, or of a test without `name`."""
+    """Tell what was not run for want of a program, and of new names in /dev/shm that bear no run's number: another
+    program's, or of a test without `name`.
+    """
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
+    for line in programs.untried(reason[2] for reason in skipped if isinstance(reason, tuple)):
+        terminalreporter.write_line(line)
     before = config.stash[NAMES_AT_START]
     if new := sorted(name for name in os.listdir(SHM) if name not in before and not OF_A_RUN.search(name)):
         terminalreporter.write_line(f"new in {SHM}, of unknown origin: {', '.join(new)}")

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from shmstore import metrics
-from tests.helpers.promtool import MISSING, PROMTOOL, complaints
+from tests.helpers import programs
+from tests.helpers.promtool import complaints
 
-pytestmark = pytest.mark.skipif(PROMTOOL is None, reason=MISSING)
+pytestmark = programs.needs("promtool")
 
 HOSTILE = ['"', "\\", "\n", "ü # {", 'a"} 5', "", "\u2028", "日本"]
 

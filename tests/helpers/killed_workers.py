@@ -13,8 +13,9 @@ import psutil
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from tests.helpers import programs
 from tests.helpers.processes import LIMIT_S, eventually
-from tests.helpers.promtool import PROMTOOL, complaints
+from tests.helpers.promtool import complaints
 from tests.helpers.served import Gunicorn, Samples
 
 ORDERS = "orders_total{a}"
@@ -140,7 +141,7 @@ def _scrape(server: Gunicorn, openmetrics: bool, load: Load, last: Samples, foun
         found.wrong.append(f"scrape {found.scrapes} failed: {error!r}")
         return last
     begun = load.begun
-    if PROMTOOL:
+    if programs.find("promtool"):
         found.by_promtool += 1
         if said := complaints(text, openmetrics):
             found.failed_scrapes += 1

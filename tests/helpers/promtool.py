@@ -1,13 +1,11 @@
 """Prometheus' own tool reads an exposition: text 0.0.4, and OpenMetrics with the parser of its server."""
 
 import re
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-PROMTOOL = shutil.which("promtool")
-MISSING = "promtool is not there (Debian's package prometheus has it)"
+from tests.helpers import programs
 
 _LINT = 3  # exit status: it can be read, and a name is not as Prometheus' guide for names has it
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -34,7 +32,11 @@ def _of_openmetrics(text: str) -> str:
 
 
 def _run(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-    assert PROMTOOL, MISSING
     return subprocess.run(
-        [PROMTOOL, *arguments], input=given, capture_output=True, encoding="utf-8", timeout=60, check=False
+        [programs.path("promtool"), *arguments],
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )

@@ -1,7 +1,6 @@
 """Connections to a service: what is sent again and what is not, and what is kept open."""
 
 import os
-import shutil
 import subprocess
 import threading
 from datetime import timedelta
@@ -15,6 +14,7 @@ from shmstore import errors
 from shmstore.http import connections
 from shmstore.http.client import EventStoreClient
 from shmstore.http.connections import back_off
+from tests.helpers import programs
 from tests.helpers.scripted import HANG_UP, Cut, Fake, Say, Stream, accepted, refusal, sent, wait_for
 
 pytestmark = pytest.mark.usefixtures("pauses")
@@ -183,7 +183,7 @@ def test_a_closed_client_says_so(fake: Fake, client: EventStoreClient) -> None:
     assert "closed" in repr(client)
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
+@programs.needs("openssl")
 def test_all_of_it_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out certificate "

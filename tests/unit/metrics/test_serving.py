@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import shutil
 import ssl
 import subprocess
 import urllib.error
@@ -19,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from shmstore import metrics
+from tests.helpers import programs
 
 OPENMETRICS = metrics.CONTENT_TYPE_OPENMETRICS
 TEXT = metrics.CONTENT_TYPE_PLAIN_0_0_4
@@ -200,7 +200,7 @@ def test_a_server_of_its_own(registry: metrics.CollectorRegistry, address: str) 
         thread.join()
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
+@programs.needs("openssl")
 def test_a_server_with_a_certificate(registry: metrics.CollectorRegistry, tmp_path: Path) -> None:
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out certificate -days 1 "
