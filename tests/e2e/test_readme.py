@@ -29,7 +29,12 @@ from tests.helpers.segments import METRICS
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = {
     path.parent.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted((ROOT / "shmstore").rglob("README.md")), ROOT / "benchmarks" / "README.md"]
+    for path in [
+        ROOT / "README.md",
+        *sorted((ROOT / "shmstore").rglob("README.md")),
+        ROOT / "benchmarks" / "README.md",
+        *sorted((ROOT / "tools").rglob("README.md")),
+    ]
 }  # by their folders; that of README.md itself is "."
 EVERYTHING = "\n".join(GUIDES.values())
 PROOF = (ROOT / "tests" / "PROOF.md").read_text(encoding="utf-8")
@@ -48,6 +53,10 @@ ENVIRONMENT = {
 NOT_RUN = {
     "./tools/demo": "tests/e2e/test_demo.py runs it",
     "./tools/samples/orders": "tests/e2e/test_samples.py runs it",
+    **{
+        f"./tools/samples/gateway{options}": "tests/e2e/test_gateway_sample.py runs it"
+        for options in ("", " --port 8080", " --check")
+    },
     "./tools/test": "it runs this",
     "./tools/bench": "it takes minutes; the tests run its smoke size",
     "./tools/prove": "it runs the tests; tests/e2e/test_prove.py runs a selection",
@@ -63,6 +72,8 @@ NOT_RUN = {
     "docker run --shm-size=1g": "Docker is the reader's",
     "docker run --ipc=container:NAME": "Docker is the reader's",
 }
+# Those of the sample of gateways, which tests/e2e/test_gateway_sample.py runs, too.
+NOT_RUN |= dict.fromkeys(re.findall(r"^curl .*$", GUIDES["tools/lib/samples/gateway"], re.M), "nginx is not there")
 # Those that go on until they are interrupted, as the guides say.
 ENDLESS = (
     *("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders"),
