@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import resource
 import signal
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any, TextIO
 
 from shmstore.cli import completion, units
@@ -90,6 +91,7 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
     from shmstore.http.settings import Settings
 
     settings = Settings.from_environment(**options)
+    _allow_many_connections()
     with closing(Service(settings)) as service, ExitStack() as closed_before:
         server = Server(
             service,
@@ -108,6 +110,13 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
         print(f"{PROGRAM}: {settings.name} at http://{where}:{server.port}", file=sys.stderr, flush=True)
         server.serve_forever()
     return OK
+
+
+def _allow_many_connections() -> None:
+    """Each takes a descriptor, and where nothing was said the limit is one for programs that use select()."""
+    with suppress(ValueError, OSError):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _opened(log: str | None, closed_later: ExitStack) -> TextIO | None:

@@ -130,6 +130,11 @@ class Connection:
         look.register(self.fd, select.POLLRDHUP)
         return not look.poll(0)
 
+    def let_go(self) -> socket.socket:
+        """Give the socket away: this connection is over, and its client's is not."""
+        self.is_over = True
+        return socket.socket(fileno=self.socket.detach())
+
     def shut(self, how: int) -> None:
         """Shut the socket, or a direction of it, so that a thread that waits for it goes on."""
         with suppress(OSError):

@@ -2,12 +2,14 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final
 
+from shmstore.http.detaching import Detached
 from shmstore.http.incoming import Received
 from shmstore.http.requests import Refused
 
@@ -23,7 +25,14 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 class Reply:
     """An answer on its way. `send` raises when the client is gone; `follow` says if a stream of events may begin."""
 
-    def __init__(self, received: Received, send: Send, is_last: Callable[[], bool], follow: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        received: Received,
+        send: Send,
+        is_last: Callable[[], bool],
+        follow: Callable[[], bool],
+        let_go: Callable[[], socket.socket],
+    ) -> None:
         self.keeps_alive = received.keeps_alive
         self.has_begun = False
         self.status = ""
@@ -34,6 +43,7 @@ class Reply:
         self._send = send
         self._is_last = is_last
         self._follow = follow
+        self._let_go = let_go
         self._headers: Headers = []
         self._length: int | None = None
         self._left: int | None = None
@@ -95,6 +105,10 @@ class Reply:
                 elif lower == "content-type":
                     self._is_of_events = value.startswith("text/event-stream")
         return self._write
+
+    def detach(self) -> Detached:
+        """Take the connection, on which the rest of the answer is sent by others; `give` must end by HandedOver."""
+        return Detached(self._let_go(), self._is_chunked)
 
     def refuse(self, status: str, sentence: str, headers: Headers | None = None) -> None:
         """Answer with an error, in place of what has not begun."""

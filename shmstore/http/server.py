@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import Any, Final, TextIO
 
 from shmstore.http.accepted import Connection, Gone, listen
+from shmstore.http.detaching import HandedOver
 from shmstore.http.incoming import Received
 from shmstore.http.pool import Pool
 from shmstore.http.replies import Reply, refusal
@@ -291,14 +292,20 @@ class Server:
         def is_wanted() -> bool:
             return not self.is_stopping and connection.is_there()
 
+        def let_go() -> socket.socket:
+            self._epoll.unregister(connection.fd)
+            return connection.let_go()
+
         environ = {**self._environ, **connection.environ, **received.environ}
         environ["wsgi.input"] = BytesIO(received.body)
         environ["shmstore.is_wanted"] = is_wanted
-        reply = Reply(received, connection.send, lambda: self.is_stopping, follow)
+        reply = Reply(received, connection.send, lambda: self.is_stopping, follow, let_go)
         try:
             reply.give(self._application, environ, is_wanted)
         except Gone:
             connection.is_over = True
+        except HandedOver:
+            pass
         except BaseException as error:
             self._fail(connection, reply, error)
         finally:

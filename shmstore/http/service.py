@@ -31,10 +31,13 @@ from shmstore.errors import (
 from shmstore.events import store as events
 from shmstore.events.store import EventStore
 from shmstore.http import access, admin_routes, metric_routes, stream_routes
+from shmstore.http.detaching import detaching
+from shmstore.http.followers import Continued, Followers
 from shmstore.http.message import Answer, HttpError, Request, json_answer
 from shmstore.http.metric_routes import Measurement
 from shmstore.http.openapi import document
 from shmstore.http.settings import Settings
+from shmstore.http.stream_routes import DETACH, FOLLOWING
 from shmstore.streams.event import ExpectedVersion
 from shmstore.streams.store import StreamStore, open_streams
 
@@ -103,13 +106,17 @@ class Service:
         self.settings = settings
         self._lock = threading.Lock()
         self._stores: Stores | None = None
+        self._followers = Followers()
         self._exposition = metrics.make_wsgi_app(metrics.CollectorRegistry() if registry is None else registry)
         self._counted: WSGIApplication = self._answered
         if registry is not None:
             self._counted = metrics.WSGIMiddleware(self._answered, route=_route_of, registry=registry)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return self._counted(environ, start_response)
+        environ[DETACH] = detach = detaching(start_response)
+        body = self._counted(environ, start_response)
+        following = environ.get(FOLLOWING)
+        return body if detach is None or following is None else Continued(body, following, detach, self._followers)
 
     def stores(self) -> Stores:
         """The segments, which are opened, or made, when this is called first."""
@@ -130,6 +137,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of the segments, which stay."""
+        self._followers.close()
         with self._lock:
             self._close()
 

@@ -2,14 +2,13 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from shmstore._core import Event
 from shmstore.arguments.shown import shown
-from shmstore.errors import StoreClosed, StreamDeleted, StreamTruncated
-from shmstore.http.message import Answer, HttpError, Request, json_answer, time_text, to_json
+from shmstore.http.event_text import texts
+from shmstore.http.following import Following
+from shmstore.http.message import Answer, HttpError, Request, json_answer, to_json
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
 from shmstore.streams.reading import Missing
 from shmstore.streams.store import StreamStore
@@ -17,10 +16,12 @@ from shmstore.streams.stream import Stream
 
 NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
+DETACH: Final = "shmstore.detach"
+"""In the environ: how the connection of the answer can be taken from the server, if it can."""
+FOLLOWING: Final = "shmstore.following"
+"""In the environ: what goes on behind the answer, on the connection that is taken then."""
 _LIMIT: Final = 1000  # events of an answer, when none is asked for
 _MOST: Final = 10_000
-_HEARTBEAT_S: Final = 5.0  # a client that has gone is noticed then
-_LOOK_S: Final = 1.0  # whether anybody listens
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
 
@@ -57,38 +58,16 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
     if request.header("If-None-Match") in (headers[0][1], "*"):
         return Answer(304, headers=headers)
     events = stream.read(first, limit, backwards=request.truth("backwards"), missing=_missing(request))
-    texts = _texts(stream, events)
+    found = texts(name, events)
     if _accepts(request, NDJSON):
-        body = "".join(f"{text}\n" for text in texts)
+        body = "".join(f"{text}\n" for text in found)
         return Answer(200, body.encode("utf-8", "replace"), NDJSON, headers)
-    return Answer(200, f"[{','.join(texts)}]".encode("utf-8", "replace"), headers=headers)
+    return Answer(200, f"[{','.join(found)}]".encode("utf-8", "replace"), headers=headers)
 
 
 def names(streams: StreamStore, request: Request) -> Answer:
     """`GET /streams`"""
     return json_answer(200, {"streams": streams.names(request.query.get("prefix", ""))})
-
-
-def _texts(stream: Stream, events: Iterable[Event]) -> list[str]:
-    """Events of a stream as JSON. What was appended as JSON is passed on as it is."""
-    name = to_json(stream.name)
-    return [
-        f'{{"stream":{name},"version":{event.version},"position":{event.position},'
-        f'"eventId":{_label(event.event_id)},"type":{_label(event.type)},'
-        f'"data":{event.data_json or _payload(event.data)},'
-        f'"metadata":{event.metadata_json or _payload(event.metadata)},"timestamp":"{time_text(event.timestamp)}"}}'
-        for event in events
-    ]
-
-
-def _label(text: str | None) -> str:
-    return "null" if text is None else to_json(text)
-
-
-def _payload(value: Any) -> str:
-    if value is None:
-        return "null"
-    return to_json({"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value)
 
 
 def _given(value: Any) -> Any:
@@ -148,43 +127,18 @@ def _follow(stream: Stream, request: Request) -> Answer:
             raise HttpError(400, f"Last-Event-ID is {shown(resumed)}; expected the version that came last")
         first = int(resumed) + 1
     stream.read(limit=0)  # while there is no answer yet, StreamDeleted is one
-    is_wanted = request.environ.get("shmstore.is_wanted", _always)  # of a server that tells when nobody listens
     headers = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
-    return Answer(200, _sent(stream, first, is_wanted), EVENT_STREAM, headers)
+    if request.method == "HEAD":
+        return Answer(200, b"", EVENT_STREAM, headers)
+    following = Following(stream, first)
+    if is_handed_over := bool(request.environ.get(DETACH)):
+        request.environ[FOLLOWING] = following
+    is_wanted = request.environ.get("shmstore.is_wanted", _always)  # of a server that tells when nobody listens
+    return Answer(200, following.pieces(is_wanted, until_now=is_handed_over), EVENT_STREAM, headers)
 
 
 def _always() -> bool:
     return True
-
-
-def _sent(stream: Stream, first: int, is_wanted: Callable[[], object]) -> Iterator[bytes]:
-    """Server-sent events, as a generator that ends when its client has gone or nothing more can come."""
-    with stream.follow(first) as follower:
-        yield b": following\n\n"
-        silent_s = 0.0
-        while is_wanted():
-            try:
-                events = follower.read(_LIMIT) if follower.wait(_LOOK_S) else []
-            except StreamTruncated as gone:
-                yield _last("truncated", {"error": str(gone), "firstVersion": gone.first})
-                return
-            except StreamDeleted as gone:
-                yield _last("deleted", {"error": str(gone)})
-                return
-            except StoreClosed:  # the service ends; the client asks another
-                return
-            silent_s = 0.0 if events else silent_s + _LOOK_S
-            if events:
-                texts = zip(events, _texts(stream, events), strict=True)
-                sent = "".join([f"id: {event.version}\ndata: {text}\n\n" for event, text in texts])
-                yield sent.encode("utf-8", "replace")
-            elif silent_s >= _HEARTBEAT_S:
-                silent_s = 0.0
-                yield b": heartbeat\n\n"
-
-
-def _last(kind: str, value: dict[str, Any]) -> bytes:
-    return f"event: {kind}\ndata: {to_json(value)}\n\n".encode("utf-8", "replace")
 
 
 def _aggregate(stream: Stream, request: Request) -> Answer:

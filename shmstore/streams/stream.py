@@ -35,6 +35,9 @@ class Store(Protocol):
     @property
     def store_id(self) -> bytes: ...
 
+    @property
+    def unlinked(self) -> bool: ...
+
     def __getitem__(self, name: str, /) -> "Stream": ...
 
 

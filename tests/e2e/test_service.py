@@ -4,8 +4,11 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sized
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import psutil
 import pytest
 
 import shmstore
-from tests.helpers.served import Gunicorn
+from tests.helpers.served import LIMIT_S, Gunicorn
 
 SERVICE = "from shmstore.http.service import app\n"
 THREADS = ("--worker-class", "gthread", "--threads", "4")
@@ -77,3 +80,32 @@ def test_two_services_of_one_name_serve_the_same(tmp_path: Path, unlinked: str) 
         samples = one.scrape()  # of all workers of both
         assert samples["http_requests_total{POST,/streams/{name},202}"] == 3
         assert not [key for key in samples if "orders" in key]  # a client could ask for any number of names
+
+
+def test_followers_keep_no_thread_and_hold_up_no_stop(tmp_path: Path, unlinked: str) -> None:
+    with ExitStack() as closed_after, served(tmp_path / "a", unlinked) as server:
+        followers = [closed_after.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
+        for follower in followers:  # of two workers, which have eight threads
+            follower.settimeout(LIMIT_S)
+            follower.connect(str(tmp_path / "a" / "socket"))
+            follower.sendall(b"GET /streams/orders?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"following" in received(follower, b"following")
+        append(server, 1)
+        append(server, 2)
+        for follower in followers:
+            data = received(follower, b'"n":2')
+            assert data.count(b"id: ") == 2 and data.index(b"id: 0\n") < data.index(b"id: 1\n")
+        began_s = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began_s < 4.0  # the grace that it is given is 5 s
+        assert "Error" not in server.said() and "Traceback" not in server.said()
+
+
+def received(follower: socket.socket, end: bytes) -> bytes:
+    """What comes until this is in it."""
+    data = b""
+    while end not in data:
+        part = follower.recv(1 << 16)
+        assert part, data
+        data += part
+    return data

@@ -41,8 +41,9 @@ ROOMS = (
     ("", "coordinator"),
     (
         "http",
-        "connections openapi pool request_log requests settings message, incoming remote access, accepted replies "
-        "remote_following admin_routes metric_routes stream_routes, blocking_client server service, async_client, "
+        "connections detaching openapi pool request_log requests settings message, event_text incoming remote access, "
+        "accepted following replies remote_following admin_routes metric_routes, followers stream_routes, "
+        "blocking_client server service, async_client, "
         "client",
     ),
     ("", "gunicorn"),
