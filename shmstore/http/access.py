@@ -1,6 +1,7 @@
 """Who may do what: tokens, this machine alone, and requests that a browser was tricked into."""
 
 import hmac
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from shmstore.http.message import Request
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
+_DOT = re.compile("%2e", re.IGNORECASE)
+_HIDDEN = re.compile(r"/(\.{1,2}(?=/|$)|(?=/))")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -56,6 +60,17 @@ def require_known_host(request: "Request", hosts: "Collection[str]") -> None:
     is_foreign = origin is not None and urlsplit(origin).netloc.lower() != (request.header("Host") or "").lower()
     if is_foreign or request.header("Sec-Fetch-Site") in ("cross-site", "same-site"):
         raise HttpError(403, f"a page of {shown(origin)} may not send this; pages of this service may")
+
+
+def require_plain_steps(request: "Request") -> None:
+    """Raise HttpError for a path with steps that proxies and browsers leave out: others would see another path in it.
+
+    A name may have such steps; then its slashes are sent as %2F.
+    """
+    target = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
+    path = _ORIGIN.sub("", target.partition("?")[0])
+    if found := _HIDDEN.search(_DOT.sub(".", path)):
+        raise HttpError(400, f"the path has the step {shown(found[1])}; if a name has it, send its slashes as %2F")
 
 
 def _host(request: "Request") -> str:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 JSON: Final = "application/json"
 _MOST_PARAMETERS: Final = 64
+_A_TIME: Final = "expected a time in ISO 8601, of the years from 1970 to 2261"
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": True}
 
 
@@ -49,6 +50,11 @@ _of_json: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode
 def json_answer(status: int, value: Any, *headers: tuple[str, str]) -> Answer:
     """An answer whose body is a value as JSON."""
     return Answer(status, to_json(value).encode("utf-8", "replace"), headers=headers)
+
+
+def finite(number: float | None) -> float | None:
+    """JSON has no infinite sums: null stands for one that is beyond all numbers, and for one that is none."""
+    return number if number is not None and abs(number) < float("inf") else None
 
 
 @cache
@@ -96,16 +102,21 @@ class Request:
         return value
 
     def text(self, name: str, *headers: str) -> str | None:
-        """A parameter of the query, or else of one of these headers, as UTF-8; None when it is given nowhere."""
-        if (value := self.query.get(name)) is not None:
-            return value
+        """A parameter of the query, or of one of these headers, as UTF-8; None when it is given nowhere.
+
+        Raises HttpError when it is given in two places, and not the same.
+        """
+        found = self.query.get(name)
         for header in headers:
             if (value := self.header(header)) is not None:
                 try:
-                    return value.encode("latin-1").decode()
+                    value = value.encode("latin-1").decode()
                 except UnicodeError:
                     raise HttpError(400, f"header {header} is not UTF-8; give {name}= in the query instead") from None
-        return None
+                if found is not None and found != value:
+                    raise HttpError(400, f"{name} is {shown(found)}, and {shown(value)} in {header}; give it once")
+                found = value
+        return found
 
     def number(self, name: str, default: T, least: int = 0, most: int = 2**63 - 1) -> int | T:
         """A whole number of the query."""
@@ -182,7 +193,7 @@ def parsed_time(name: str, value: Any) -> int:
         if (found := iso_ns(f"{value}{zone}")) is not None:
             break
     if found is None or not 0 <= found < 2**63:
-        raise HttpError(400, f"{name} is {shown(value)}; expected a time in ISO 8601, as 2030-01-31T10:00:00Z")
+        raise HttpError(400, f"{name} is {shown(value)}; {_A_TIME}, as 2030-01-31T10:00:00Z")
     return found
 
 

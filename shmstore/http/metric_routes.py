@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from shmstore.arguments.shown import shown
 from shmstore.events.store import EventStore
 from shmstore.expressions.expression import Expression, field
-from shmstore.http.message import Answer, HttpError, Request, json_answer, parsed_time, time_text
+from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, parsed_time, time_text
 from shmstore.questions.aggregates import Summary
 from shmstore.reading.selection import as_datetime
 from shmstore.records.fields import Key, Timestamp
@@ -57,14 +57,14 @@ def append(records: EventStore[Any], request: Request) -> Answer:
 
 def total(records: EventStore[Any], request: Request) -> Answer:
     """`GET /metrics/sum`"""
-    return json_answer(200, _finite(records.sum("value", **_scope(request).selection())))
+    return json_answer(200, finite(records.sum("value", **_scope(request).selection())))
 
 
 def total_of_minutes(records: EventStore[Any], request: Request) -> Answer:
     """`GET /metrics/sum-window`"""
     minutes = request.number("minutes", 10, least=1, most=10**7)
     scope = _Scope(request.query.get("label"), time_ns() - minutes * _MINUTE_NS, None)
-    return json_answer(200, _finite(records.sum("value", **scope.selection())))
+    return json_answer(200, finite(records.sum("value", **scope.selection())))
 
 
 def window(records: EventStore[Any], request: Request) -> Answer:
@@ -87,7 +87,7 @@ def top(records: EventStore[Any], request: Request) -> Answer:
     """`GET /metrics/top`"""
     count = request.number("k", 5, least=1, most=10_000)
     groups = records.group_by("label", **_scope(request).selection()).sum("value").top(count)
-    return json_answer(200, [{"label": row["label"], "sum": _finite(row["sum"])} for row in groups.to_dicts()])
+    return json_answer(200, [{"label": row["label"], "sum": finite(row["sum"])} for row in groups.to_dicts()])
 
 
 def views(records: EventStore[Any], request: Request) -> Answer:
@@ -107,19 +107,17 @@ def process(records: EventStore[Any], request: Request) -> Answer:
 
 
 def _scope(request: Request) -> _Scope:
-    return _Scope(request.query.get("label"), request.time_ns("from"), request.time_ns("to"))
+    since_ns, until_ns = request.time_ns("from"), request.time_ns("to")
+    if since_ns is not None and until_ns is not None and since_ns > until_ns:
+        raise HttpError(400, f"from is {time_text(since_ns)}, later than to, {time_text(until_ns)}; swap them")
+    return _Scope(request.query.get("label"), since_ns, until_ns)
 
 
 def _summary(found: Summary) -> dict[str, Any]:
     return {
         "count": found.count,
-        "sum": _finite(found.sum),
-        "min": _finite(found.min),
-        "max": _finite(found.max),
-        "avg": _finite(found.mean),
+        "sum": finite(found.sum),
+        "min": finite(found.min),
+        "max": finite(found.max),
+        "avg": finite(found.mean),
     }
-
-
-def _finite(number: float | None) -> float | None:
-    """JSON has no infinite sums: null stands for one that is beyond all numbers."""
-    return number if number is not None and abs(number) < float("inf") else None

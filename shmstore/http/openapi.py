@@ -6,12 +6,19 @@ from typing import Any, Final
 
 _WHOLE: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
-_TIME: Final = {"type": "string", "format": "date-time"}
+_TIME: Final = {"type": "string", "format": "date-time", "description": "in ISO 8601, from 1970 to 2262"}
 _NUMBER: Final = {"type": ["number", "null"]}
+_LABEL: Final = {"type": "string", "minLength": 1, "maxLength": 64, "description": "at most 64 bytes of UTF-8"}
 _TRUTH: Final = {"type": "boolean"}
 _ANY: Final[dict[str, Any]] = {}
 
-_STREAM: Final = {"name": "name", "in": "path", "required": True, "schema": _TEXT, "description": "may have slashes"}
+_STREAM: Final = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "may have slashes; at most 255 bytes of UTF-8",
+}
 _EXPECTED: Final = {"type": "string", "pattern": "^(any|no_stream|exists|-1|[0-9]{1,18})$"}
 _SCOPE: Final = {"label": _TEXT, "from": _TIME, "to": _TIME}
 
@@ -35,17 +42,45 @@ def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _either(*schemas: Any) -> dict[str, Any]:
+    return {"oneOf": list(schemas)}
+
+
+def _with(schema: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """An object that may have more properties."""
+    return {**schema, "properties": {**schema["properties"], **properties}}
+
+
+_LABEL_OR_NULL: Final = {"type": ["string", "null"]}
 _SUMMARY: Final = {"count": _WHOLE, "sum": _NUMBER, "min": _NUMBER, "max": _NUMBER, "avg": _NUMBER}
+_BOUND: Final = {"type": ["string", "null"], "format": "date-time"}
+_WINDOW: Final = {
+    "type": "object",
+    "properties": {"from": _BOUND, "to": _BOUND, "label": _LABEL_OR_NULL},
+    "required": ["from", "to", "label"],
+}
 _EVENT: Final = _object(
     stream=_TEXT,
     version=_WHOLE,
     position=_WHOLE,
-    eventId={"type": ["string", "null"]},
-    type={"type": ["string", "null"]},
+    eventId=_LABEL_OR_NULL,
+    type=_LABEL_OR_NULL,
     data=_ANY,
     metadata=_ANY,
     timestamp=_TIME,
 )
+_AGGREGATE: Final = {"type": "object", "required": ["stream", "totalEvents", "durationMs"]}
+_ERROR: Final = _object(error=_TEXT)
+_ERRORS: Final = {  # what the answer of a status says beside the sentence
+    404: ("NoStream", _with(_ERROR, stream=_TEXT)),
+    409: ("Conflict", _object(error=_TEXT, expected={"type": ["string", "integer"]}, actual={"type": "integer"})),
+    410: ("Gone", _with(_ERROR, firstVersion=_WHOLE)),
+    413: ("TooLarge", _with(_ERROR, size=_WHOLE, limit=_WHOLE)),
+}
 
 
 def _parameters(place: str, named: dict[str, Any]) -> list[dict[str, Any]]:
@@ -62,12 +97,17 @@ def _operation(
     more: tuple[int, ...] = (),
     kinds: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """An operation; `more` are the statuses it may answer beside those of all."""
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    content = {"application/json": {"schema": schema}, **{kind: {"schema": _TEXT} for kind in kinds}}
+    """An operation; `more` are the statuses it may answer beside those of all. Without a schema there is no JSON."""
+    content = {kind: {"schema": _TEXT} for kind in kinds}
+    if schema is not None:
+        content["application/json"] = {"schema": schema}
     responses: dict[str, Any] = {str(status): {"description": "done", "content": content}}
     for refusal in sorted({*_ALWAYS, *more}):
-        responses[str(refusal)] = {"description": _STATUSES[refusal], "content": error}
+        error, _ = _ERRORS.get(refusal, ("Error", _ERROR))
+        told = {"application/json": {"schema": {"$ref": f"#/components/schemas/{error}"}}}
+        responses[str(refusal)] = {"description": _STATUSES[refusal], "content": told}
+        if refusal == 503:
+            responses["503"]["headers"] = {"Retry-After": {"schema": _WHOLE, "description": "seconds"}}
     found: dict[str, Any] = {"summary": summary, "responses": responses}
     if parameters := [*_parameters("query", query or {}), *_parameters("header", headers or {})]:
         found["parameters"] = parameters
@@ -79,8 +119,9 @@ def _operation(
 @cache
 def document() -> dict[str, Any]:
     """The description of all routes."""
-    append_query = {"expectedVersion": _EXPECTED, "eventId": _TEXT, "type": _TEXT, "many": _TRUTH}
-    append_headers = {"Expected-Version": _EXPECTED, "Event-Id": _TEXT, "Idempotency-Key": _TEXT, "Event-Type": _TEXT}
+    append_query = {"expectedVersion": _EXPECTED, "eventId": _LABEL, "type": _LABEL, "many": _TRUTH}
+    ids = {"Event-Id": _LABEL, "Idempotency-Key": _LABEL}
+    append_headers = {"Expected-Version": _EXPECTED, **ids, "Event-Type": _LABEL}
     read_query = {
         "from": _WHOLE,
         "limit": {**_WHOLE, "maximum": 10_000},
@@ -94,19 +135,22 @@ def document() -> dict[str, Any]:
     read = _operation(
         "Events of a stream, or their count and sum, or those that come",
         200,
-        {"oneOf": [{"type": "array", "items": {"$ref": "#/components/schemas/Event"}}, {"type": "object"}]},
+        _either(_list({"$ref": "#/components/schemas/Event"}), _AGGREGATE),
         read_query,
         {"If-None-Match": _TEXT, "Last-Event-ID": _TEXT},
         more=(404, 410),
         kinds=("application/x-ndjson", "text/event-stream"),
     )
     read["responses"]["304"] = {"description": "the stream is as it was"}
-    appended = {"type": "object", "properties": {"stream": _TEXT, "version": _WHOLE, "versions": {"type": "array"}}}
+    appended = _either(
+        _object(stream=_TEXT, version=_WHOLE, eventId=_LABEL_OR_NULL),
+        _object(stream=_TEXT, versions=_list(_WHOLE)),
+    )
     answers = {
         "/health": {"get": _operation("Whether the service runs", 200, _TEXT)},
         "/ready": {"get": _operation("Whether it has its stores", 200, _object(ready=_TRUTH))},
         "/openapi.json": {"get": _operation("This document", 200, {"type": "object"})},
-        "/streams": {"get": _operation("Names of streams", 200, _object(streams={"type": "array"}), {"prefix": _TEXT})},
+        "/streams": {"get": _operation("Names of streams", 200, _object(streams=_list(_TEXT)), {"prefix": _TEXT})},
         "/streams/{name}": {
             "parameters": [_STREAM],
             "get": read,
@@ -121,14 +165,23 @@ def document() -> dict[str, Any]:
             ),
         },
         "/metrics": {
-            "get": _operation("Metrics of the service, for Prometheus", 200, _TEXT, kinds=("text/plain",)),
+            "get": _operation(
+                "Metrics of the service, for Prometheus",
+                200,
+                None,
+                kinds=("text/plain", "application/openmetrics-text"),
+            ),
             "post": _operation(
                 "Append a record",
                 202,
-                {"type": "object"},
+                _object(label=_LABEL, value={"type": "number"}, timestamp=_TIME),
                 body={
                     "type": "object",
-                    "properties": {"label": _TEXT, "value": {"type": "number"}, "timestamp": _TIME},
+                    "properties": {
+                        "label": _LABEL,
+                        "value": {"type": "number", "minimum": -1e308, "maximum": 1e308},
+                        "timestamp": {"anyOf": [_TIME, {"type": "null"}]},
+                    },
                     "required": ["label", "value"],
                 },
                 more=(413, 507),
@@ -140,12 +193,10 @@ def document() -> dict[str, Any]:
                 "Sum of the newest minutes",
                 200,
                 _NUMBER,
-                {"label": _TEXT, "minutes": {"type": "integer", "minimum": 1}},
+                {"label": _TEXT, "minutes": {"type": "integer", "minimum": 1, "maximum": 10**7}},
             )
         },
-        "/metrics/window": {
-            "get": _operation("Summary of values", 200, _object(**_SUMMARY, window={"type": "object"}), _SCOPE)
-        },
+        "/metrics/window": {"get": _operation("Summary of values", 200, _object(**_SUMMARY, window=_WINDOW), _SCOPE)},
         "/metrics/aggregate-zero-alloc": {"get": _operation("Summary of values", 200, _object(**_SUMMARY), _SCOPE)},
         "/metrics/process-events": {
             "get": _operation(
@@ -156,7 +207,7 @@ def document() -> dict[str, Any]:
             "get": _operation(
                 "Labels with the largest sums",
                 200,
-                {"type": "array", "items": _object(label=_TEXT, sum=_NUMBER)},
+                _list(_object(label=_TEXT, sum=_NUMBER)),
                 {"k": {"type": "integer", "minimum": 1, "maximum": 10_000}, "from": _TIME, "to": _TIME},
             )
         },
@@ -164,7 +215,7 @@ def document() -> dict[str, Any]:
             "get": _operation(
                 "Records of each partition",
                 200,
-                _object(partitions=_WHOLE, totalEvents=_WHOLE, views={"type": "array"}),
+                _object(partitions=_WHOLE, totalEvents=_WHOLE, views=_list(_object(partition=_WHOLE, count=_WHOLE))),
             )
         },
         "/admin/clear": {"post": _operation("Empty the records", 200, _object(cleared=_TRUTH))},
@@ -174,7 +225,7 @@ def document() -> dict[str, Any]:
                 "Forget old records",
                 200,
                 _object(purgedBefore=_TIME),
-                {"olderThanMinutes": {"type": "integer", "minimum": 1}, "olderThan": _TIME},
+                {"olderThanMinutes": {"type": "integer", "minimum": 1, "maximum": 10**8}, "olderThan": _TIME},
             )
         },
     }
@@ -183,7 +234,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "shmstore", "version": _version(), "description": "Streams and records in shared memory"},
         "paths": answers,
         "components": {
-            "schemas": {"Event": _EVENT, "Error": _object(error=_TEXT)},
+            "schemas": {"Event": _EVENT, "Error": _ERROR, **dict(_ERRORS.values())},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

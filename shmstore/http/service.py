@@ -215,6 +215,8 @@ class Service:
         name = request.path.removeprefix(_STREAMS)
         if not name:
             raise HttpError(404, "the path names no stream; give one, as /streams/orders")
+        if "/." in request.path or "//" in request.path:
+            access.require_plain_steps(request)
         serve = stream_routes.append if request.method == "POST" else stream_routes.read
         return serve(stores.streams, request, name)
 

@@ -1,6 +1,8 @@
 """Streams over HTTP: append one event or several, read, follow, and count."""
 
 import base64
+import math
+import re
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -8,7 +10,7 @@ from typing import Any, Final
 from shmstore.arguments.shown import shown
 from shmstore.http.event_text import texts
 from shmstore.http.following import Following
-from shmstore.http.message import Answer, HttpError, Request, json_answer, to_json
+from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, to_json
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
 from shmstore.streams.reading import Missing
 from shmstore.streams.store import StreamStore
@@ -22,12 +24,16 @@ FOLLOWING: Final = "shmstore.following"
 """In the environ: what goes on behind the answer, on the connection that is taken then."""
 _LIMIT: Final = 1000  # events of an answer, when none is asked for
 _MOST: Final = 10_000
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
+_OF_AN_AGGREGATE: Final = ("stream", "totalEvents", "durationMs")
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
 
 
 def append(streams: StreamStore, request: Request, name: str) -> Answer:
     """`POST /streams/{name}`"""
+    if not name.isprintable() and _CONTROL.search(name):
+        raise HttpError(400, f"the name {shown(name)} holds a control character; name the stream without it")
     stream = streams[name]
     expected = _expected(request)
     if request.truth("many"):
@@ -49,6 +55,7 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
         return _follow(stream, request)
     limit = request.number("limit", _LIMIT, most=_MOST)
     first = request.number("from", None)
+    backwards, missing = request.truth("backwards"), _missing(request)
     version = stream.version
     if not stream.exists:
         stream.read(limit=0)  # it may be deleted for ever
@@ -57,7 +64,7 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
     headers = _etag([version])
     if request.header("If-None-Match") in (headers[0][1], "*"):
         return Answer(304, headers=headers)
-    events = stream.read(first, limit, backwards=request.truth("backwards"), missing=_missing(request))
+    events = stream.read(first, limit, backwards=backwards, missing=missing)
     found = texts(name, events)
     if _accepts(request, NDJSON):
         body = "".join(f"{text}\n" for text in found)
@@ -143,24 +150,35 @@ def _always() -> bool:
 
 def _aggregate(stream: Stream, request: Request) -> Answer:
     by, value = request.query.get("by", "gatewayId"), request.query.get("sum", "valor")
+    total_name, groups_name = f"total{value[:1].upper()}{value[1:]}", f"{by.removesuffix('Id')}s"
+    if not by or not value or len({*_OF_AN_AGGREGATE, total_name, groups_name}) < len(_OF_AN_AGGREGATE) + 2:
+        found = f"by is {shown(by)} and sum is {shown(value)}"
+        raise HttpError(400, f"{found}; expected names of fields that make names of their own in the answer")
     begun = time.perf_counter()
-    groups: dict[str, dict[str, float]] = {}
+    groups: dict[str, dict[str, Any]] = {}
     count, total = 0, 0.0
     for event in stream.read(missing="report"):
         data = event.data if isinstance(event.data, dict) else {}
-        number = data.get(value)
-        added = number if isinstance(number, int | float) and not isinstance(number, bool) else 0
+        added = _number(data.get(value))
         key = data.get(by)
         group = groups.setdefault(key if isinstance(key, str) else to_json(key), {"count": 0, "sum": 0})
         group["count"] += 1
         group["sum"] += added
         count += 1
         total += added
+    for group in groups.values():
+        group["sum"] = finite(group["sum"])
     spent_ms = (time.perf_counter() - begun) * 1000
-    answer = {"stream": stream.name, "totalEvents": count, f"total{value[:1].upper()}{value[1:]}": total}
-    return json_answer(200, {**answer, f"{_plural(by)}": groups, "durationMs": round(spent_ms, 3)})
+    answer = {"stream": stream.name, "totalEvents": count, total_name: finite(total)}
+    return json_answer(200, {**answer, groups_name: groups, "durationMs": round(spent_ms, 3)})
 
 
-def _plural(by: str) -> str:
-    """`gatewayId` makes `gateways`."""
-    return f"{by.removesuffix('Id')}s"
+def _number(value: Any) -> float:
+    """A number in the data of an event; 0 when it is none, infinite when it is an int that no float is."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    try:
+        float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    return value
