@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from shmstore.http.message import Request
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_FORWARDED = (
+    *(
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+    ),
+    *("X-Real-IP", "Via", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-Forwarded-For"),
+)
 _ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
 _DOT = re.compile("%2e", re.IGNORECASE)
 _HIDDEN = re.compile(r"/(\.{1,2}(?=/|$)|(?=/))")
@@ -34,8 +44,12 @@ def require_token(request: "Request", token: str, what: str) -> None:
 
 
 def require_this_machine(request: "Request") -> None:
-    """Raise HttpError unless the request comes from this machine, and through no proxy."""
-    is_forwarded = any(request.header(name) is not None for name in _FORWARDED)
+    """Raise HttpError unless the request comes from this machine, and through no proxy.
+
+    A proxy on this machine that says nothing of itself mostly speaks HTTP/1.0, as nginx does where it is not told more.
+    """
+    is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    is_forwarded = is_old or any(request.header(name) is not None for name in _FORWARDED)
     if not is_forwarded and _is_loopback(request.environ.get("REMOTE_ADDR", "")) and _is_local_name(_host(request)):
         return
     raise HttpError(

@@ -1,6 +1,7 @@
 """What a handler is given and what it returns: a request, taken apart with clear errors, and an answer in JSON."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 JSON: Final = "application/json"
 _MOST_PARAMETERS: Final = 64
+_BAD_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _A_TIME: Final = "expected a time in ISO 8601, of the years from 1970 to 2261"
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": True}
 
@@ -84,10 +86,12 @@ class Request:
             if not text:
                 self._query = {}
                 return self._query
+            if "%" in text and _BAD_PERCENT.search(text):
+                raise _badly_encoded("query")
             try:
                 pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
             except UnicodeDecodeError:
-                raise HttpError(400, "the query is not percent-encoded UTF-8; encode it so") from None
+                raise _badly_encoded("query") from None
             except ValueError:
                 raise HttpError(400, f"the query has more than {_MOST_PARAMETERS} parameters; leave some out") from None
             found = dict(pairs)
@@ -153,13 +157,13 @@ class Request:
             count = int(length)
             if count > self._body_limit:
                 raise self._too_large(f"{count} bytes")
-            body: bytes = source.read(count)
+            body = _read(source, count)
             if len(body) < count:
                 raise HttpError(400, f"the body ends after {len(body)} of {count} bytes; send all of it")
             return body
         if not self.environ.get("wsgi.input_terminated"):
             return b""
-        body = source.read(self._body_limit + 1)  # chunked
+        body = _read(source, self._body_limit + 1)  # chunked
         if len(body) > self._body_limit:
             raise self._too_large("more")
         return body
@@ -186,6 +190,17 @@ class Request:
             raise HttpError(400, f"the body is no JSON: {error}") from None
 
 
+def _read(source: Any, count: int) -> bytes:
+    """So much of a body. Raises HttpError when the server cannot make it out, as of chunks that are none."""
+    try:
+        body: bytes = source.read(count)
+    except Exception as error:  # each server has its own
+        raise HttpError(
+            400, f"the body cannot be read ({shown(str(error))}); send all of it, as its headers say"
+        ) from None
+    return body
+
+
 def parsed_time(name: str, value: Any) -> int:
     """A time in ISO 8601 as nanoseconds since 1970; one without a zone is in UTC. Raises HttpError."""
     found = None
@@ -210,7 +225,14 @@ def _second(second: int) -> str:
 
 def _path(environ: "WSGIEnvironment") -> str:
     """The path as text."""
+    raw = environ.get("RAW_URI") or ""
+    if "%" in raw and _BAD_PERCENT.search(raw.partition("?")[0]):
+        raise _badly_encoded("path")
     try:
         return str(environ.get("PATH_INFO", "")).encode("latin-1").decode()
     except UnicodeError:
-        raise HttpError(400, "the path is not percent-encoded UTF-8; encode it so") from None
+        raise _badly_encoded("path") from None
+
+
+def _badly_encoded(part: str) -> HttpError:
+    return HttpError(400, f"the {part} is not percent-encoded UTF-8; encode it so, and % itself as %25")

@@ -158,7 +158,7 @@ class Service:
         except ShmStoreError as error:
             answer = _of_error(error)
         except Exception:
-            environ["wsgi.errors"].write(f"request {request_id} failed:\n{traceback.format_exc()}")
+            environ["wsgi.errors"].write(f"request {request_id} failed:\n{_indented(traceback.format_exc())}")
             answer = json_answer(500, {"error": f"the service failed; its log says why, under request {request_id}"})
         always = [*_ALWAYS, ("X-Request-Id", request_id)]
         if answer is _EXPOSITION:
@@ -225,6 +225,12 @@ def share_requests(settings: Settings) -> None:
     """Count requests, and what else this process counts, together with all processes of a service: in NAME-metrics."""
     with suppress(InvalidOption):  # the program that serves it shares its metrics already, by another name
         metrics.configure(f"{settings.name}-metrics")
+
+
+def _indented(text: str) -> str:
+    """A traceback for a log of lines: what a client has sent and an error repeats cannot begin a line, or colour it."""
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.splitlines())
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _adding(more: list[tuple[str, str]], start_response: "StartResponse") -> "StartResponse":

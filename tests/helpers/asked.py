@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 from shmstore.http.openapi import document
 from shmstore.http.service import Service
 
-OTHER_VARIABLES = {"remote": "REMOTE_ADDR", "raw_uri": "RAW_URI"}
+OTHER_VARIABLES = {"remote": "REMOTE_ADDR", "raw_uri": "RAW_URI", "protocol": "SERVER_PROTOCOL"}
 LIMIT = 10_000  # bytes of a body
 
 
@@ -36,6 +36,7 @@ def asked(service: Service, method: str, path: str, body: Any = None, query: str
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": "localhost:7070",
         "SCRIPT_NAME": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
     }
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     setup_testing_defaults(environ)

@@ -191,7 +191,7 @@ def test_stores_that_were_removed_are_made_again(ask: Ask, service: Service, nam
 
 def test_what_fails_inside_is_told_to_the_log_alone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
-        raise RuntimeError("secret")
+        raise RuntimeError("secret\n[CRITICAL] forged \x1b[31m\u2028\x85[CRITICAL]")
 
     monkeypatch.setattr(service, "stores", fail)
     environ: dict[str, Any] = {"REQUEST_METHOD": "GET", "PATH_INFO": "/streams", "wsgi.errors": io.StringIO()}
@@ -200,7 +200,9 @@ def test_what_fails_inside_is_told_to_the_log_alone(service: Service, monkeypatc
     body = b"".join(service(environ, lambda status, headers, *_: told.update(headers, status=status) or print))
     assert told["status"].startswith("500") and b"secret" not in body
     assert told["X-Request-Id"] in json.loads(body)["error"]
-    assert "secret" in environ["wsgi.errors"].getvalue() and told["X-Request-Id"] in environ["wsgi.errors"].getvalue()
+    first, *others, end = environ["wsgi.errors"].getvalue().split("\n")
+    assert told["X-Request-Id"] in first and "RuntimeError: secret" in "".join(others) and end == ""
+    assert all(line.startswith("  ") and line.isprintable() for line in others)
 
 
 def test_a_name_that_holds_something_else_is_told(name: str) -> None:
