@@ -6,10 +6,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from shmstore.cli import completion, units
+from shmstore.arguments import units
+from shmstore.cli import completion
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
-from shmstore.cli.survey import open_any
 from shmstore.coordinator import DEFAULT_TICK_S, Coordinator
+from shmstore.survey.segments import open_any
 
 PROGRAM = "shmstore-coordinator"
 

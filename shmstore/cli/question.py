@@ -5,8 +5,8 @@ import time
 from datetime import tzinfo
 from typing import Any
 
+from shmstore.arguments import units
 from shmstore.arguments.calendars import CALENDAR_UNITS, checked_zone, is_calendar_unit
-from shmstore.cli import units
 from shmstore.cli.render import Output
 from shmstore.errors import InvalidOption
 from shmstore.events.store import EventStore

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from shmstore import _core
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Mode, Output
 from shmstore.records.schema import Schema
 from shmstore.tables.table import Table

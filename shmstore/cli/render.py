@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TextIO
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.tables.text import base64_text, finite
 
 _HEIGHTS = "▁▂▃▄▅▆▇█"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any, TextIO
 
-from shmstore.cli import completion, units
+from shmstore.arguments import units
+from shmstore.cli import completion
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
 
 PROGRAM = "shmstore-serve"

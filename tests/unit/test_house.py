@@ -21,7 +21,7 @@ PACKAGE = ROOT / "shmstore"
 # room from what stands before a comma to its left. A room that names nothing is the package itself.
 ROOMS = (
     ("", "errors public"),
-    ("arguments", "shown, alone calls closing moments, checks, calendars"),
+    ("arguments", "shown, alone calls closing moments, checks, calendars, units"),
     ("", "_core"),
     ("segments", "identity memory names sizes, mapping refusals, segment, handle"),
     ("records", "fields, record, schema"),
@@ -39,6 +39,7 @@ ROOMS = (
     ("", "metrics"),
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
+    ("survey", "machine series processes, segments records streams, findings inventory"),
     (
         "http",
         "connections detaching openapi pool request_log requests settings message, event_text incoming remote access, "
@@ -47,7 +48,7 @@ ROOMS = (
         "client",
     ),
     ("", "gunicorn"),
-    ("cli", "completion exits files units, machine render, style meter records series survey, question"),
+    ("cli", "completion exits files, render, style meter records survey, question"),
     ("cli.streams", "events lines state, append ls show tail top"),
     ("cli.charts", "axis drawing font, raster svg terminal, figure measure png"),
     ("cli.commands", "check doctor gc ls metrics plan plot processes query rm show streams tail top"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.charts.axis import Axis, Ticks, drawable, times
 from shmstore.cli.charts.drawing import Drawing, Line, Rectangle, Shape, Text, clipped, series_color, text_width
 from shmstore.cli.charts.terminal import Bar, Series, value_axis

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from shmstore.arguments import units
 from shmstore.arguments.calendars import CALENDAR_UNITS, CalendarUnit, checked_zone, edges, is_calendar_unit
 from shmstore.arguments.moments import text_ns
-from shmstore.cli import question, units
+from shmstore.cli import question
 from shmstore.cli.charts.axis import round_length
 from shmstore.errors import InvalidOption
 from shmstore.events.store import EventStore

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.charts.axis import Axis, Ticks, drawable, numbers, times
 from shmstore.cli.charts.drawing import clipped
 from shmstore.cli.render import Column, Output, Tone, printable

@@ -4,8 +4,8 @@ import argparse
 
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import look_at_any
 from shmstore.errors import DamagedSegment
+from shmstore.survey.segments import look_at_any
 
 HELP = "verify that a store's invariants hold (exit code 5 when not)"
 EXAMPLES = ("check orders", "check orders && echo sound")

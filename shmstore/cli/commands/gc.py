@@ -3,12 +3,12 @@
 import argparse
 from typing import Any
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Output, Tone
-from shmstore.cli.survey import brief, in_use
 from shmstore.errors import DamagedSegment, ShmStoreError, StoreNotFound
 from shmstore.segments.segment import SegmentInfo, list_segments, unlink
+from shmstore.survey.segments import brief, in_use
 
 HELP = "remove damaged stores that nobody is attached to (without --yes it only lists them)"
 EXAMPLES = ("gc", "gc --all-unused --yes orders payments")

@@ -5,13 +5,13 @@ import itertools
 import time
 from typing import Any
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import OK, UNHEALTHY
 from shmstore.cli.render import Column, Mode, Output, Tone, printable
-from shmstore.cli.series import SeriesMeter
 from shmstore.cli.survey import look_at_metrics
 from shmstore.errors import InvalidOption
 from shmstore.segments.handle import Handle
+from shmstore.survey.series import SeriesMeter
 
 HELP = "list the series of metrics with their values, live with --watch, or as Prometheus scrapes them"
 EXAMPLES = ("metrics web", "metrics web http_requests --watch", "metrics web --top 10", "metrics web --prometheus")

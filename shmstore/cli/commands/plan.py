@@ -9,7 +9,7 @@ import sys
 from typing import Any, get_args
 
 from shmstore import _core
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import FAILURE, OK
 from shmstore.cli.render import Column, Mode, Output, Tone
 from shmstore.errors import InvalidOption, InvalidSchema

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
+from shmstore.arguments import units
 from shmstore.arguments.calendars import is_calendar_unit
-from shmstore.cli import question, units
+from shmstore.cli import question
 from shmstore.cli.charts.axis import calendar, times, unit_label
 from shmstore.cli.charts.drawing import SERIES_COLORS, Drawing
 from shmstore.cli.charts.figure import LEAST_HEIGHT, LEAST_WIDTH, bar_chart, line_chart

@@ -4,10 +4,11 @@ import argparse
 import time
 
 from shmstore.cli.exits import OK
-from shmstore.cli.meter import COLUMNS_OF, PROCESS_COLUMNS, ProcessMeter
+from shmstore.cli.meter import COLUMNS_OF, PROCESS_COLUMNS
 from shmstore.cli.render import Output
-from shmstore.cli.survey import look_at_any
 from shmstore.events.store import EventStore
+from shmstore.survey.processes import ProcessMeter
+from shmstore.survey.segments import look_at_any
 
 HELP = "list the processes attached to a store"
 EXAMPLES = ("processes orders", "processes orders --json | jq .pid")

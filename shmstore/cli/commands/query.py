@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from shmstore.cli import question, units
+from shmstore.arguments import units
+from shmstore.cli import question
 from shmstore.cli.exits import OK
 from shmstore.cli.records import Printer, shown_columns, shown_fields
 from shmstore.cli.render import Column, Mode, Output

@@ -4,9 +4,9 @@ import argparse
 
 from shmstore.cli.exits import FAILURE, OK, code_of
 from shmstore.cli.render import Mode, Output
-from shmstore.cli.survey import in_use
 from shmstore.errors import ShmStoreError
 from shmstore.segments.segment import unlink
+from shmstore.survey.segments import in_use
 
 HELP = "remove stores by name"
 EXAMPLES = ("rm orders", "rm --force orders payments")

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import OK, UNHEALTHY, code_of
 from shmstore.cli.render import Column, Mode, Output, Tone
-from shmstore.cli.survey import find, in_use, look_at_any, owner, partition_columns
+from shmstore.cli.survey import partition_columns
 from shmstore.errors import ShmStoreError
 from shmstore.events.options import LAYOUTS, RULES, word_of
 from shmstore.events.statistics import PartitionStatistics
@@ -17,6 +17,8 @@ from shmstore.segments import names
 from shmstore.segments.handle import Handle
 from shmstore.segments.refusals import Kind
 from shmstore.segments.segment import SegmentInfo
+from shmstore.survey.machine import owner_name
+from shmstore.survey.segments import find, in_use, look_at_any
 
 HELP = "describe one store (header, schema, partitions, statistics, regions) or the segment of streams or metrics"
 EXAMPLES = ("show orders", "show orders --json | jq .statistics")
@@ -177,7 +179,7 @@ def _file(info: SegmentInfo) -> dict[str, Any]:
         "path": names.path_of(info.name),
         "size": info.size,
         "mode": f"{info.mode:04o}",
-        "owner": owner(info.uid),
+        "owner": owner_name(info.uid),
         "in_use": in_use(info.name),
         "created": units.Time(info.created_ns),
     }

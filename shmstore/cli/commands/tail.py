@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import OK
 from shmstore.cli.records import Printer, shown_fields
 from shmstore.cli.render import Output

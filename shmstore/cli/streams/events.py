@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from shmstore import _core
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Mode, Output
 
 _BATCH_EVENTS = 500

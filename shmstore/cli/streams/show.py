@@ -2,7 +2,7 @@
 
 import argparse
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import OK
 from shmstore.cli.render import Mode, Output
 from shmstore.cli.streams import state

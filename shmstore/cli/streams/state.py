@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Tone
 from shmstore.errors import StreamDeleted
 from shmstore.streams.stream import Stream

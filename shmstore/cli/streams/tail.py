@@ -3,7 +3,7 @@
 import argparse
 from itertools import takewhile
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.exits import OK
 from shmstore.cli.render import Output
 from shmstore.cli.streams.events import EventPrinter, no_stream

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Mode, Output, Tone, printable
 
 COLUMNS = (Column("name", "name"), Column("count", "count", units.count, right=True, tone=lambda _: Tone.BAD))

@@ -9,7 +9,8 @@ import pytest
 import shmstore
 from shmstore import StreamStore
 from shmstore.cli.render import Output
-from shmstore.cli.streams.top import StreamsLooker, frame
+from shmstore.cli.streams.top import frame
+from shmstore.survey.streams import StreamsLooker
 
 
 class Terminal(io.StringIO):

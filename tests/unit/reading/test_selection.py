@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shmstore import Record, Schema, Timestamp
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.errors import InvalidOption
 from shmstore.reading.selection import as_datetime, is_time, nanoseconds, one_partition, window
 

@@ -14,7 +14,7 @@ from demo.measurement import CAPACITY, HAMMER_METRICS, PARTITIONS, Measurement
 from demo.plan import Plan
 from demo.view import View
 from demo.workers import Workers
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Output, Tone
 
 _SECONDS = within(units.seconds, 1, 86400, " seconds")

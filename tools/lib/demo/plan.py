@@ -13,7 +13,7 @@ from demo.measurement import Measurement, sources_of
 from demo.view import View
 from demo.workers import Worker, Workers
 from shmstore import EventStore
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Tone
 
 _TICK_S = 0.002

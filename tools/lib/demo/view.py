@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from demo.board import Board, Cell
 from demo.measurement import Measurement
 from shmstore import EventStore
-from shmstore.cli import units
-from shmstore.cli.meter import PROCESS_COLUMNS, ProcessMeter
+from shmstore.arguments import units
+from shmstore.cli.meter import PROCESS_COLUMNS
 from shmstore.cli.render import Column, Output, Tone
+from shmstore.survey.processes import ProcessMeter
 
 _FRAME_S, _LINE_S = 0.25, 1.0
 _RATES_KEPT = 30

@@ -14,7 +14,7 @@ from prove.machine import machine
 from prove.page import page, verdict
 from prove.run import run
 from prove.scorecard import Scorecard, read
-from shmstore.cli import units
+from shmstore.arguments import units
 
 PAGE = Path("tests/PROOF.md")
 

@@ -13,7 +13,7 @@ from typing import Any
 import shmstore
 from command_line import FAILURE, OK, guard, raise_noted, show_progress, within
 from shmstore import EventStore
-from shmstore.cli import units
+from shmstore.arguments import units
 from stress.ending import wrong_at_rest
 from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults

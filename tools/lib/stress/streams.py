@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from command_line import raise_noted, show_progress
-from shmstore.cli import units
+from shmstore.arguments import units
 from tests.helpers.recorded import record
 
 _CALLS = 200_000  # to one store; then another is made, of another size

@@ -10,7 +10,7 @@ import shmstore
 from command_line import FAILURE, OK, Failed, come_true, guard, within
 from samples.orders.account import Account, Life
 from samples.orders.gateway import LEDGER
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Output
 
 PROGRAM = "tools/samples/orders"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shmstore.cli import machine
-from shmstore.cli.machine import Health
 from shmstore.segments import memory
+from shmstore.survey import machine
+from shmstore.survey.machine import Health
 
 MIB = 1 << 20
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from shmstore import _core
-from shmstore.cli.series import SeriesMeter
 from shmstore.errors import ReadOnlyStore
 from shmstore.metrics.declaration import Declaration
 from shmstore.segments import handle, segment
 from shmstore.segments.handle import Handle
+from shmstore.survey.series import SeriesMeter
 from tests.helpers.segments import METRICS
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shmstore.cli import units
+from shmstore.arguments import units
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from enum import StrEnum
 from typing import NamedTuple
 
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.segments import names
 from shmstore.segments.memory import group_room
 
