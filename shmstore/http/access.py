@@ -34,27 +34,37 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 def require_token(request: "Request", token: str, what: str) -> None:
     """Raise HttpError unless the request bears this token."""
-    given = request.header("Authorization") or ""
-    scheme, _, found = given.partition(" ")
-    if scheme.lower() == "bearer" and hmac.compare_digest(found.strip().encode("latin-1"), token.encode()):
+    if has_token(request, token):
         return
     error = HttpError(401, f"{what} takes a token: send it as 'Authorization: Bearer TOKEN'")
     error.headers.append(("WWW-Authenticate", "Bearer"))
     raise error
 
 
+def has_token(request: "Request", token: str) -> bool:
+    """Whether the request bears this token."""
+    scheme, _, found = (request.header("Authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(found.strip().encode("latin-1"), token.encode())
+
+
 def require_this_machine(request: "Request") -> None:
-    """Raise HttpError unless the request comes from this machine, and through no proxy.
+    """Raise HttpError unless the request comes from this machine, and through no proxy."""
+    if is_of_this_machine(request):
+        return
+    raise HttpError(
+        403, "without an admin token only this machine itself may ask for this, through no proxy; configure one"
+    )
+
+
+def is_of_this_machine(request: "Request") -> bool:
+    """Whether the request comes from this machine, and through no proxy.
 
     A proxy on this machine that says nothing of itself mostly speaks HTTP/1.0, as nginx does where it is not told more.
     """
     is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     is_forwarded = is_old or any(request.header(name) is not None for name in _FORWARDED)
-    if not is_forwarded and _is_loopback(request.environ.get("REMOTE_ADDR", "")) and _is_local_name(_host(request)):
-        return
-    raise HttpError(
-        403, "without an admin token only this machine itself may ask for this, through no proxy; configure one"
-    )
+    is_local = _is_loopback(request.environ.get("REMOTE_ADDR", "")) and _is_local_name(_host(request))
+    return is_local and not is_forwarded
 
 
 def require_known_host(request: "Request", hosts: "Collection[str]") -> None:

@@ -4,6 +4,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from shmstore.http.dashboard.files import FILES
+from shmstore.http.dashboard.lists import ORDERS
+
 _WHOLE: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time", "description": "in ISO 8601, from 1970 to 2262"}
@@ -229,6 +232,7 @@ def document() -> dict[str, Any]:
             )
         },
     }
+    answers |= _dashboard()
     return {
         "openapi": "3.1.0",
         "info": {"title": "shmstore", "version": _version(), "description": "Streams and records in shared memory"},
@@ -238,6 +242,41 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _dashboard() -> dict[str, Any]:
+    """The page and what it asks."""
+    files: dict[str, Any] = {}
+    for path, name in FILES.items():
+        get = _operation(f"{name} of the dashboard", 200, _TEXT, headers={"If-None-Match": _TEXT})
+        get["responses"]["304"] = {"description": "the browser has it"}
+        files[path] = {"get": get}
+    listed = {"store": _TEXT, "filter": _TEXT, "limit": {"type": "integer", "minimum": 1, "maximum": 200}}
+    over_time = {"range": {"type": "integer", "minimum": 1, "description": "seconds"}, "value": _TEXT}
+    rows = _object(rows={"type": "array"}, matching=_WHOLE, all=_WHOLE, again=_NUMBER)
+    asked: dict[str, tuple[str, Any, dict[str, Any]]] = {
+        "labels": ("Labels with the most records, or the largest values", rows, {**listed, **over_time}),
+        "streams": ("Streams with their versions and rates", rows, listed),
+        "series": ("Series of metrics with their rates", rows, listed),
+        "chart": (
+            "A label over time: counts, sums, means and quantiles of windows",
+            _object(windows={"type": "object"}, whole={"type": "object"}, every=_WHOLE, again=_NUMBER),
+            {"store": _TEXT, "label": _TEXT, **over_time, "until": {**_WHOLE, "description": "ms since 1970"}},
+        ),
+        "events": (
+            "The newest events of a stream",
+            _object(events={"type": "array"}, version={"type": "integer"}, again=_NUMBER),
+            {"store": _TEXT, "stream": _TEXT, "limit": {"type": "integer", "minimum": 1, "maximum": 100}},
+        ),
+        "health": ("What is found of the machine and its stores", _object(findings={"type": "array"}), {}),
+    }
+    for name, (summary, schema, query) in asked.items():
+        order = {"order": {"enum": list(ORDERS[name])}} if name in ORDERS else {}
+        files[f"/dashboard/{name}"] = {"get": _operation(summary, 200, schema, {**query, **order}, more=(404, 410))}
+    live = _operation(
+        "A state a second, as server-sent events", 200, _TEXT, {"store": _TEXT}, kinds=("text/event-stream",)
+    )
+    return {**files, "/dashboard/live": {"get": live}}
 
 
 def _version() -> str:

@@ -31,6 +31,8 @@ from shmstore.errors import (
 from shmstore.events import store as events
 from shmstore.events.store import EventStore
 from shmstore.http import access, admin_routes, metric_routes, stream_routes
+from shmstore.http.dashboard.routes import ROUTES as DASHBOARD_ROUTES
+from shmstore.http.dashboard.routes import Dashboard
 from shmstore.http.detaching import detaching
 from shmstore.http.followers import Continued, Followers
 from shmstore.http.message import Answer, HttpError, Request, json_answer
@@ -92,6 +94,7 @@ ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "/admin/clear": {"POST": _of_records(admin_routes.clear)},
     "/admin/reset": {"POST": _of_records(admin_routes.reset)},
     "/admin/purge": {"POST": _of_records(admin_routes.purge)},
+    **{path: {"GET": lambda _stores, _request: Answer(200)} for path in DASHBOARD_ROUTES},
 }
 _OF_A_STREAM: Final = ("GET", "POST")
 
@@ -107,6 +110,7 @@ class Service:
         self._lock = threading.Lock()
         self._stores: Stores | None = None
         self._followers = Followers()
+        self._dashboard = Dashboard(settings)
         self._exposition = metrics.make_wsgi_app(metrics.CollectorRegistry() if registry is None else registry)
         self._counted: WSGIApplication = self._answered
         if registry is not None:
@@ -163,7 +167,8 @@ class Service:
         always = [*_ALWAYS, ("X-Request-Id", request_id)]
         if answer is _EXPOSITION:
             return self._exposition(environ, _adding(always, start_response))
-        headers = [*answer.headers, *always]
+        own = {name for name, _ in answer.headers}
+        headers = [*answer.headers, *(header for header in always if header[0] not in own)]
         if answer.status != 304:
             headers.append(("Content-Type", answer.content_type))
         body: Iterable[bytes]
@@ -190,6 +195,10 @@ class Service:
             refusal = HttpError(405, f"{request.method} is not for this path; it takes {allowed}")
             refusal.headers.append(("Allow", allowed))
             raise refusal
+        if path in DASHBOARD_ROUTES:
+            with suppress(ShmStoreError):  # it shows what is wrong with them
+                self.stores()
+            return self._dashboard.answer(request)
         self._let_in(request, path)
         if path == "/health":
             return json_answer(200, "OK")

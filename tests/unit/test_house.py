@@ -40,12 +40,16 @@ ROOMS = (
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
     ("survey", "machine series processes, segments records streams, findings inventory"),
+    ("http", "connections pool request_log requests settings message, incoming remote access"),
+    (
+        "http.dashboard",
+        "values scope files handles pace, watched, windows sampler, lists live, routes",
+    ),
     (
         "http",
-        "connections detaching openapi pool request_log requests settings message, event_text incoming remote access, "
+        "detaching openapi, event_text, "
         "accepted following replies remote_following admin_routes metric_routes, followers stream_routes, "
-        "blocking_client server service, async_client, "
-        "client",
+        "blocking_client server service, async_client, client",
     ),
     ("", "gunicorn"),
     ("cli", "completion exits files, render, style meter records survey, question"),
