@@ -4,8 +4,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from shmstore.http.dashboard.files import FILES
+from shmstore.http.dashboard.files import FILES, content_type_of
 from shmstore.http.dashboard.lists import ORDERS
+from shmstore.http.dashboard.windows import LATEST_MS, LONGEST_S
 
 _WHOLE: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
@@ -248,11 +249,15 @@ def _dashboard() -> dict[str, Any]:
     """The page and what it asks."""
     files: dict[str, Any] = {}
     for path, name in FILES.items():
-        get = _operation(f"{name} of the dashboard", 200, _TEXT, headers={"If-None-Match": _TEXT})
+        kinds = (content_type_of(name),)
+        get = _operation(f"{name} of the dashboard", 200, None, headers={"If-None-Match": _TEXT}, kinds=kinds)
         get["responses"]["304"] = {"description": "the browser has it"}
         files[path] = {"get": get}
     listed = {"store": _TEXT, "filter": _TEXT, "limit": {"type": "integer", "minimum": 1, "maximum": 200}}
-    over_time = {"range": {"type": "integer", "minimum": 1, "description": "seconds"}, "value": _TEXT}
+    over_time = {
+        "range": {"type": "integer", "minimum": 1, "maximum": LONGEST_S, "description": "seconds"},
+        "value": _TEXT,
+    }
     rows = _object(rows={"type": "array"}, matching=_WHOLE, all=_WHOLE, again=_NUMBER)
     asked: dict[str, tuple[str, Any, dict[str, Any]]] = {
         "labels": ("Labels with the most records, or the largest values", rows, {**listed, **over_time}),
@@ -261,7 +266,12 @@ def _dashboard() -> dict[str, Any]:
         "chart": (
             "A label over time: counts, sums, means and quantiles of windows",
             _object(windows={"type": "object"}, whole={"type": "object"}, every=_WHOLE, again=_NUMBER),
-            {"store": _TEXT, "label": _TEXT, **over_time, "until": {**_WHOLE, "description": "ms since 1970"}},
+            {
+                "store": _TEXT,
+                "label": _TEXT,
+                **over_time,
+                "until": {**_WHOLE, "maximum": LATEST_MS, "description": "ms since 1970"},
+            },
         ),
         "events": (
             "The newest events of a stream",
@@ -273,9 +283,7 @@ def _dashboard() -> dict[str, Any]:
     for name, (summary, schema, query) in asked.items():
         order = {"order": {"enum": list(ORDERS[name])}} if name in ORDERS else {}
         files[f"/dashboard/{name}"] = {"get": _operation(summary, 200, schema, {**query, **order}, more=(404, 410))}
-    live = _operation(
-        "A state a second, as server-sent events", 200, _TEXT, {"store": _TEXT}, kinds=("text/event-stream",)
-    )
+    live = _operation("A state a second, as it comes", 200, None, {"store": _TEXT}, kinds=("text/event-stream",))
     return {**files, "/dashboard/live": {"get": live}}
 
 

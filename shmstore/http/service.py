@@ -31,6 +31,7 @@ from shmstore.errors import (
 from shmstore.events import store as events
 from shmstore.events.store import EventStore
 from shmstore.http import access, admin_routes, metric_routes, stream_routes
+from shmstore.http.dashboard.files import FILES
 from shmstore.http.dashboard.routes import ROUTES as DASHBOARD_ROUTES
 from shmstore.http.dashboard.routes import Dashboard
 from shmstore.http.detaching import detaching
@@ -196,6 +197,7 @@ class Service:
             refusal.headers.append(("Allow", allowed))
             raise refusal
         if path in DASHBOARD_ROUTES:
+            environ["shmstore.route"] = "/dashboard/{file}" if path in FILES else path
             with suppress(ShmStoreError):  # it shows what is wrong with them
                 self.stores()
             return self._dashboard.answer(request)

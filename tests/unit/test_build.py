@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from shmstore.http.dashboard.files import FILES
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 (EXTENSION,) = PROJECT["tool"]["setuptools"]["ext-modules"]
@@ -134,7 +136,8 @@ def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
 def test_the_wheel_holds_the_package_and_no_c(wheel: Path) -> None:
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     python = {path.relative_to(ROOT).as_posix() for path in (ROOT / "shmstore").rglob("*.py")}
-    assert shipped == python | {"shmstore/_core.abi3.so", "shmstore/_core.pyi", "shmstore/py.typed"}
+    page = {f"shmstore/http/dashboard/page/{name}" for name in FILES.values()}
+    assert shipped == python | page | {"shmstore/_core.abi3.so", "shmstore/_core.pyi", "shmstore/py.typed"}
 
 
 def test_the_wheel_imports_from_anywhere(wheel: Path, tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ SAY_INSTEAD = {
     "entry": "slot or place",
     "entries": "slots or places",
 }
-ALLOWED_WORDS = re.compile(r"[Uu]nix epoch|unix_epoch|UNIX_EPOCH|Py\w+_HEAD\w*|\bHEAD\b")  # named so by others
+ALLOWED_WORDS = re.compile(
+    r"[Uu]nix epoch|unix_epoch|UNIX_EPOCH|Py\w+_HEAD\w*|\bHEAD\b|Object\.entries"
+)  # named so by others
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|Users|work|mnt|opt)/\w+")
 MEMORY_ORDER = re.compile(r"\bmemory_order_\w+|\b__ATOMIC_\w+|\b__sync_\w+")
@@ -302,7 +304,9 @@ def test_a_banned_word_is_found(text: str) -> None:
     assert banned_words(text)
 
 
-@pytest.mark.parametrize("text", ["header ahead", "since the Unix epoch", "_UNIX_EPOCH", "PyObject_HEAD", "reentry"])
+@pytest.mark.parametrize(
+    "text", ["header ahead", "since the Unix epoch", "_UNIX_EPOCH", "PyObject_HEAD", "Object.entries(x)", "reentry"]
+)
 def test_words_that_only_look_alike_are_accepted(text: str) -> None:
     assert banned_words(text) == []
 

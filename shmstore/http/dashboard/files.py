@@ -14,25 +14,13 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_SCRIPTS: Final = (
-    "chart",
-    "health",
-    "lists",
-    "live",
-    "metrics",
-    "overview",
-    "records",
-    "streams",
-    "tables",
-    "view",
-    "words",
-)
+_SCRIPTS: Final = "chart health lists live metrics overview records streams tables view words"
 FILES: Final = {
     "/": "page.html",
     "/dashboard.css": "page.css",
     "/dashboard.js": "page.js",
     "/dashboard.svg": "page.svg",
-    **{f"/dashboard/{name}.js": f"{name}.js" for name in _SCRIPTS},
+    **{f"/dashboard/{name}.js": f"{name}.js" for name in _SCRIPTS.split()},
 }
 """The file at each path."""
 
@@ -40,6 +28,11 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+
+
+def content_type_of(name: str) -> str:
+    """What a file is, for a browser."""
+    return _TYPES[Path(name).suffix]
 
 
 def answer_with_file(request: Request) -> Answer:
@@ -54,6 +47,5 @@ def answer_with_file(request: Request) -> Answer:
 
 @cache
 def _read(name: str) -> tuple[bytes, str, str]:
-    path = _FOLDER / name
-    content = path.read_bytes()
-    return content, _TYPES[path.suffix], f'"{sha256(content).hexdigest()[:16]}"'
+    content = (_FOLDER / name).read_bytes()
+    return content, content_type_of(name), f'"{sha256(content).hexdigest()[:16]}"'

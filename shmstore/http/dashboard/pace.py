@@ -64,6 +64,9 @@ class Questions:
                 self._known.pop(key, None)
             raise
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def clear(self) -> None:
         """Forget all."""
         with self._lock:

@@ -14,7 +14,7 @@ from shmstore.http.dashboard.handles import Attached
 from shmstore.http.dashboard.live import states
 from shmstore.http.dashboard.sampler import Sampler
 from shmstore.http.dashboard.scope import Scope, scope_of
-from shmstore.http.dashboard.windows import windows
+from shmstore.http.dashboard.windows import LATEST_MS, LONGEST_S, windows
 from shmstore.http.message import Answer, HttpError, Request, json_answer
 from shmstore.http.settings import Settings
 from shmstore.segments.handle import Handle
@@ -24,7 +24,6 @@ from shmstore.survey.machine import examine
 
 _NO_STORE: Final = ("Cache-Control", "no-store")
 _RANGE_S: Final = 300
-_LONGEST_S: Final = 400 * 86_400
 _MOST_ROWS: Final = 200
 _MOST_EVENTS: Final = 100
 _HEALTH_S: Final = 15.0
@@ -73,7 +72,7 @@ Question = Callable[[Sampler, Request, Scope], dict[str, Any]]
 def _chart(sampler: Sampler, request: Request, scope: Scope) -> dict[str, Any]:
     store = sampler.handles.of_kind(_store(request, scope), EventStore)
     label, value = request.query.get("label"), request.query.get("value")
-    range_s, until_ms = _range(request), request.number("until", None, most=10**14)
+    range_s, until_ms = _range(request), request.number("until", None, most=LATEST_MS)
     key = ("chart", _id(store), label, value, range_s, until_ms)
     return sampler.questions.answer(key, lambda: windows(store, label, value, range_s, until_ms))
 
@@ -134,7 +133,7 @@ def _store(request: Request, scope: Scope) -> str:
 
 
 def _range(request: Request) -> int:
-    return request.number("range", _RANGE_S, least=1, most=_LONGEST_S)
+    return request.number("range", _RANGE_S, least=1, most=LONGEST_S)
 
 
 def _listed(request: Request, what: str, answer: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from shmstore.http.dashboard.values import number
 from shmstore.http.dashboard.watched import fields_of
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
+LONGEST_S: Final = 400 * 86_400
+LATEST_MS: Final = 9 * 10**12  # of what a Timestamp can say
 _WINDOWS: Final = 60
 _STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 _SECOND_NS: Final = 10**9

@@ -109,8 +109,9 @@ def test_what_others_would_read_otherwise_is_refused(service: Service, raw: str,
 def test_random_requests_fail_nowhere(ask: Ask, seed: int) -> None:
     chance = random.Random(seed)
     pieces = ["from", "to", "label", "k", "minutes", "many", "true", "=", "&", "%", "%00", "%FF", "-1", "1e9", "\u00e9"]
+    routes = [route for route in ROUTES if route != "/dashboard/live"]  # which would not end
     for _ in range(1000):
-        path = chance.choice([*ROUTES, "/streams/a", "/streams/%2F", "/streams/\u00e9/b", "/", "/metrics/"])
+        path = chance.choice([*routes, "/streams/a", "/streams/%2F", "/streams/\u00e9/b", "/", "/metrics/"])
         query = "".join(chance.choices(pieces, k=chance.randrange(6))).encode().decode("latin-1")
         body = chance.choice([None, b"", chance.randbytes(9), b"[]", b"{}", b'{"label":"a","value":1}', b"null"])
         answer = ask(chance.choice(["GET", "POST", "HEAD", "PUT"]), path, body, query)

@@ -7,6 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 46;
 const BELOW = 20;
 const ABOVE = 6;
+const EMPTY = "nothing in this range";
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 
 function shape(tag, attributes, parent) {
@@ -127,22 +128,23 @@ export class Chart {
     const zone = new Date(until).getTimezoneOffset() * 60000;
     const ticks = [];
     for (let time = Math.ceil((since - zone) / every) * every + zone; time <= until; time += every) ticks.push(time);
-    const told = [this.width, ...(isFilled ? marks.map(this.mark) : []), low, high, since, until].join();
-    if (told === this.told) return;
-    this.told = told;
     this.grid.replaceChildren();
-    for (const value of isFilled ? marks : [0]) {
-      const y = this.y(value).toFixed(1);
-      shape("path", { class: "grid", d: `M${LEFT} ${y}H${right}` }, this.grid);
-      if (isFilled) shape("text", { x: LEFT - 6, y: Number(y) + 4, "text-anchor": "end" }, this.grid).textContent = this.mark(value);
+    for (const value of isFilled ? marks : [low]) {
+      const y = this.y(value);
+      shape("path", { class: "grid", d: `M${LEFT} ${y.toFixed(1)}H${right}` }, this.grid);
+      if (isFilled) this.write(LEFT - 6, y + 4, "end", this.mark(value));
     }
     for (const time of ticks) {
       const x = this.x(time);
       if (x < LEFT + 16 || x > right - 18) continue;
       const text = every >= 86400000 ? moment(time).slice(0, -9) : every >= 60000 ? clock(time).slice(0, 5) : clock(time);
-      shape("text", { x: x.toFixed(1), y: bottom + 15, "text-anchor": "middle" }, this.grid).textContent = text;
+      this.write(x, bottom + 15, "middle", text);
     }
-    if (!isFilled) shape("text", { x: (LEFT + right) / 2, y: bottom / 2, "text-anchor": "middle" }, this.grid).textContent = "nothing in this range";
+    if (!isFilled) this.write((LEFT + right) / 2, bottom / 2, "middle", EMPTY);
+  }
+
+  write(x, y, anchor, text) {
+    shape("text", { x: x.toFixed(1), y: y.toFixed(1), "text-anchor": anchor }, this.grid).textContent = text;
   }
 
   // Stretches without a gap, as points.
@@ -200,7 +202,8 @@ export class Chart {
     const figures = this.lines.map((line) => (values[line.name] ?? [])[at] ?? null);
     const time = times[at];
     say(this.time, time == null ? "" : this.data.until - this.data.since > 86400000 ? moment(time) : clock(time));
-    figures.forEach((value, line) => say(this.figures[line], value == null ? nothing : this.figure(value)));
+    const texts = figures.map((value) => (value == null ? nothing : this.figure(value)));
+    texts.forEach((text, line) => say(this.figures[line], text));
     const isChosen = this.chosen !== null && time != null;
     set(this.hair, "d", isChosen ? `M${this.x(time).toFixed(1)} ${ABOVE}V${this.height - BELOW}` : "");
     figures.forEach((value, line) => {
@@ -214,7 +217,7 @@ export class Chart {
     set(this.plot, "aria-valuemax", Math.max(0, times.length - 1));
     if (isChosen || document.activeElement !== this.plot) {
       set(this.plot, "aria-valuenow", Math.max(0, at));
-      set(this.plot, "aria-valuetext", time == null ? "nothing in this range" : [clock(time), ...this.lines.map((line, place) => `${line.title} ${figures[place] == null ? nothing : this.figure(figures[place])}`)].join(", "));
+      set(this.plot, "aria-valuetext", time == null ? EMPTY : [clock(time), ...this.lines.map((line, place) => `${line.title} ${texts[place]}`)].join(", "));
     }
   }
 }

@@ -6,15 +6,13 @@ const LONGEST_PAUSE_MS = 5000;
 const SILENCE_MS = 20000;
 const TOKEN = "shmstore.token";
 
-export const getToken = () => sessionStorage.getItem(TOKEN) ?? "";
-
 export const setToken = (text) => sessionStorage.setItem(TOKEN, text);
 
 let tokenIsAskedFor = () => {};
 export const onTokenAskedFor = (listener) => { tokenIsAskedFor = listener; };
 
 async function get(path, signal) {
-  const token = getToken();
+  const token = sessionStorage.getItem(TOKEN) ?? "";
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const response = await fetch(path, { headers, signal, cache: "no-store" });
   if (response.ok) return response;

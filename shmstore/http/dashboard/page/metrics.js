@@ -1,7 +1,7 @@
 // A segment of metrics: its series with their values and rates.
 
 import { List } from "./lists.js";
-import { byId } from "./tables.js";
+import { byId, detail, figure } from "./tables.js";
 import { number, rate } from "./words.js";
 
 export class Metrics {
@@ -13,9 +13,9 @@ export class Metrics {
       columns: [
         { title: "series", show: (row) => row.name },
         { title: "type", show: (row) => row.type, less: true },
-        { title: "value", show: (row) => number(row.value), right: true },
-        { title: "sum", show: (row) => (row.sum == null ? "" : number(row.sum)), right: true, less: true },
-        { title: "rate", show: (row) => (row.rate == null ? "" : rate(row.rate)), right: true },
+        figure("value", (row) => number(row.value)),
+        detail("sum", (row) => (row.sum == null ? "" : number(row.sum))),
+        figure("rate", (row) => (row.rate == null ? "" : rate(row.rate))),
       ],
       limit: 50,
     });

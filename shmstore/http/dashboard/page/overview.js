@@ -1,7 +1,7 @@
 // The stores of the machine, or of the service; and of the one that is looked at, what all kinds have in common.
 
 import { Chart } from "./chart.js";
-import { byId, Facts, Listing, make, mark, reveal, say, Table } from "./tables.js";
+import { byId, detail, Facts, figure, Listing, make, mark, reveal, say, Table } from "./tables.js";
 import { change, view } from "./view.js";
 import { ago, count, nothing, percent, plural, rate, short, size } from "./words.js";
 
@@ -14,7 +14,7 @@ export class Stores {
       byId("stores"),
       [
         { title: "store", show: (row) => row.name, small: wordsOf },
-        { title: "rate", show: (row) => rate(row.rate), right: true },
+        figure("rate", (row) => (row.kind === "metrics" ? "" : rate(row.rate))),
         { title: "fill", bar: (row) => row.fill },
       ],
       { keyOf: (row) => row.name, choose: (name) => change({ store: name }), isChosen: (row) => row.name === view.store },
@@ -39,7 +39,7 @@ export class Stores {
 
 function wordsOf(row) {
   if (row.state !== "ok") return `${row.state}, ${size(row.size)}`;
-  const held = row.kind === "streams" ? plural(row.streams, "stream") : row.kind === "metrics" ? plural(row.count, "series", "series") : plural(row.count, "record");
+  const held = { streams: plural(row.streams, "stream"), metrics: `${count(row.count)} series` }[row.kind] ?? plural(row.count, "record");
   return `${held}, ${percent(row.fill)} full`;
 }
 
@@ -55,12 +55,8 @@ class History {
       this.name = store.name;
       this.points = [];
     }
-    if (store.history) {
-      const first = this.points[0]?.[0] ?? Infinity;
-      const last = this.points.at(-1)?.[0] ?? Infinity;
-      const told = (from, until) => store.history.filter(([at]) => at > from && at < until);
-      this.points = [...told(0, first - 900), ...this.points, ...told(last + 900, Infinity)];
-    }
+    const [begin] = store.history?.[0] ?? [];
+    if (begin) this.points = [...this.points.filter(([at]) => at < begin), ...store.history];
     if (store.rate != null && time > (this.points.at(-1)?.[0] ?? 0)) this.points.push([time, store.rate]);
     this.points = this.points.filter(([at]) => at > time - HISTORY_MS);
   }
@@ -69,13 +65,13 @@ class History {
 const PROCESSES = [
   { title: "process", show: (row) => row.name || "–", small: (row) => `pid ${row.pid}` },
   { title: "state", show: (row) => row.state, tone: (row) => ({ alive: "good", dead: "bad" })[row.state] },
-  { title: "cpu", show: (row) => (row.cpu == null ? nothing : `${row.cpu.toFixed(0)} %`), right: true },
-  { title: "memory", show: (row) => size(row.memory), right: true, less: true },
-  { title: "appended", show: (row) => count(row.appended), right: true, less: true },
-  { title: "rate", show: (row) => rate(row.rate), right: true },
-  { title: "lapped", show: (row) => count(row.lapped), right: true, less: true },
-  { title: "last append", show: (row) => row.lastWords, right: true, less: true },
-  { title: "attached", show: (row) => row.sinceWords, right: true, less: true },
+  figure("cpu", (row) => (row.cpu == null ? nothing : `${row.cpu.toFixed(0)} %`)),
+  detail("memory", (row) => size(row.memory)),
+  detail("appended", (row) => count(row.appended), { of: "appends" }),
+  figure("rate", (row) => rate(row.rate), { of: "appends" }),
+  detail("lapped", (row) => count(row.lapped), { of: "appends" }),
+  detail("last append", (row) => row.lastWords, { of: "appends" }),
+  detail("attached", (row) => row.sinceWords),
 ];
 
 export class Store {
@@ -97,8 +93,9 @@ export class Store {
     if (!store) return;
     say(byId("store-title"), store.name);
     const isSound = store.state === "ok";
+    byId("store").dataset.kind = store.kind;
     for (const part of byId("store").querySelectorAll("[data-for]")) reveal(part, isSound && part.dataset.for.includes(store.kind));
-    reveal(byId("processes-title").parentElement, isSound);
+    reveal(byId("processes").closest(".panel"), isSound);
     this.chips.show(chipsOf(store));
     this.tiles.show(isSound ? tilesOf(store, now) : []);
     if (!isSound) return;

@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { List } from "./lists.js";
 import { Question } from "./live.js";
-import { byId, Facts, make, reveal, say, Table } from "./tables.js";
+import { byId, detail, Facts, figure, make, reveal, say, Table } from "./tables.js";
 import { change, view } from "./view.js";
 import { count, moment, number, percent, plural, rate, short } from "./words.js";
 
@@ -18,16 +18,16 @@ export class Records {
       [
         { title: "partition", show: (row) => String(row.number) },
         { title: "fill", bar: (row) => row.fill },
-        { title: "full", show: (row) => percent(row.fill), right: true },
-        { title: "records", show: (row) => count(row.records), right: true },
-        { title: "rate", show: (row) => rate(row.rate), right: true },
-        { title: "in flight", show: (row) => count(row.inFlight), right: true, less: true },
-        { title: "skipped", show: (row) => count(row.skipped), right: true, less: true, tone: (row) => attention(row.skipped) },
-        { title: "voided", show: (row) => count(row.voided), right: true, less: true, tone: (row) => attention(row.voided) },
+        figure("full", (row) => percent(row.fill)),
+        figure("records", (row) => count(row.records)),
+        figure("rate", (row) => rate(row.rate)),
+        detail("in flight", (row) => count(row.inFlight)),
+        detail("skipped", (row) => count(row.skipped), { tone: (row) => attention(row.skipped) }),
+        detail("voided", (row) => count(row.voided), { tone: (row) => attention(row.voided) }),
       ],
       { keyOf: (row) => row.number },
     );
-    const figure = (name, less) => ({ title: name, show: (row) => number(row[name]), right: true, less });
+    const answer = (column, name) => column(name, (row) => number(row[name]));
     this.labels = new List(byId("labels"), {
       path: "/dashboard/labels",
       words: ["label", "labels"],
@@ -35,11 +35,11 @@ export class Records {
       columns: [
         { title: "label", show: (row) => row.name || "(damaged)" },
         { title: "compared", bar: (row) => Math.abs(row[this.ranked] ?? 0) / this.most },
-        { title: "records", show: (row) => count(row.count), right: true },
-        figure("sum", true),
-        figure("mean"),
-        figure("min", true),
-        figure("max", true),
+        figure("records", (row) => count(row.count)),
+        answer(detail, "sum"),
+        answer(figure, "mean"),
+        answer(detail, "min"),
+        answer(detail, "max"),
       ],
       limit: 20,
       choose: (label) => change({ label: label === view.label ? "" : label }),

@@ -2,7 +2,7 @@
 
 import { List } from "./lists.js";
 import { Question } from "./live.js";
-import { byId, Listing, make, reveal, say } from "./tables.js";
+import { byId, detail, figure, Listing, make, reveal, say } from "./tables.js";
 import { change, view } from "./view.js";
 import { count, moment, rate } from "./words.js";
 
@@ -14,11 +14,11 @@ export class Streams {
       orders: { rate: "rate", events: "events", version: "version", name: "name" },
       columns: [
         { title: "stream", show: (row) => row.name },
-        { title: "version", show: (row) => count(row.version), right: true },
-        { title: "rate", show: (row) => rate(row.rate), right: true },
-        { title: "events", show: (row) => count(row.events), right: true },
-        { title: "first", show: (row) => count(row.first), right: true, less: true },
-        { title: "discarded", show: (row) => count(row.discarded), right: true, less: true },
+        figure("version", (row) => count(row.version)),
+        figure("rate", (row) => rate(row.rate)),
+        figure("events", (row) => count(row.events)),
+        detail("first", (row) => count(row.first)),
+        detail("discarded", (row) => count(row.discarded)),
       ],
       limit: 25,
       choose: (stream) => change({ stream }),

@@ -46,7 +46,11 @@ export class Listing {
   }
 }
 
-// Columns are { title, show, right, less, tone, bar, small }; the first is the name of a row. `choose` makes it a button.
+// A column of figures, and one that only a wide screen shows.
+export const figure = (title, show, more) => ({ title, show, right: true, ...more });
+export const detail = (title, show, more) => figure(title, show, { less: true, ...more });
+
+// Columns are { title, show, right, less, of, tone, bar, small }; the first is the name of a row. `choose` makes it a button.
 export class Table {
   constructor(table, columns, { keyOf, choose, isChosen }) {
     const titles = table.appendChild(make("thead")).insertRow();
@@ -73,7 +77,7 @@ export class Table {
   }
 }
 
-const classOf = (column) => [column.right ? "right" : "", column.less ? "less" : ""].join(" ").trim();
+const classOf = (column) => [column.right && "right", column.less && "less", column.of].filter(Boolean).join(" ");
 
 function newRow(columns, item, choose, keyOf) {
   const row = make("tr");
