@@ -75,10 +75,11 @@ def sqlite_append() -> Iterator[Append]:
             database.close()
 
 
-_SCRIPT = """
+REDIS_SCRIPT = """
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return -1 end
 return redis.call('RPUSH', KEYS[1], ARGV[2])
 """
+"""Appends to a list if it is of this length. Returns the new length, or -1."""
 
 
 def has_redis() -> bool:
@@ -87,27 +88,37 @@ def has_redis() -> bool:
 
 
 @contextmanager
-def redis_append() -> Iterator[Append]:
-    """Redis: a script, by its client for Python on a socket of the same machine; it saves nothing."""
+def redis_server() -> Iterator[str]:
+    """A server that saves nothing, on a socket of this machine; yields its path."""
     import redis
 
     with _folder() as folder:
         path = str(folder / "redis.sock")
         command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
-        server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+        # Ctrl-C is not for it: it is told to end below.
+        server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL, start_new_session=True)
         try:
             with redis.Redis(unix_socket_path=path) as client:
                 _wait_for(client.ping, redis.ConnectionError)
-                script = client.register_script(_SCRIPT)
-
-                def append(version: int, data: bytes) -> None:
-                    if script(keys=["orders"], args=[version, data]) != version + 1:
-                        raise ConflictError
-
-                yield append
+            yield path
         finally:
             server.terminate()
             server.wait()
+
+
+@contextmanager
+def redis_append() -> Iterator[Append]:
+    """Redis: a script, by its client for Python on a socket of the same machine."""
+    import redis
+
+    with redis_server() as path, redis.Redis(unix_socket_path=path) as client:
+        script = client.register_script(REDIS_SCRIPT)
+
+        def append(version: int, data: bytes) -> None:
+            if script(keys=["orders"], args=[version, data]) != version + 1:
+                raise ConflictError
+
+        yield append
 
 
 def _wait_for(answer: Callable[[], object], error: type[Exception]) -> None:

@@ -73,16 +73,18 @@ def require_known_host(request: "Request", hosts: "Collection[str]") -> None:
     A page can have its own name lead to this machine (DNS rebinding), and then read what is here: its name is in the
     Host header. Addresses and localhost cannot be made to lead elsewhere.
     """
-    host = _host(request)
-    if "*" not in hosts and not _is_safe(host) and host not in hosts:
+    environ = request.environ
+    given = environ.get("HTTP_HOST", "")
+    host = _name_in(given)
+    if not _is_safe(host) and "*" not in hosts and host not in hosts:
         raise HttpError(
             421, f"this service is not known as {shown(host)}; add the name to its hosts (SHMSTORE_HOSTS) if it is"
         )
     if request.method in _SAFE:
         return
-    origin = request.header("Origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc.lower() != (request.header("Host") or "").lower()
-    if is_foreign or request.header("Sec-Fetch-Site") in ("cross-site", "same-site"):
+    origin = environ.get("HTTP_ORIGIN")
+    is_foreign = origin is not None and urlsplit(origin).netloc.lower() != given.lower()
+    if is_foreign or environ.get("HTTP_SEC_FETCH_SITE") in ("cross-site", "same-site"):
         raise HttpError(403, f"a page of {shown(origin)} may not send this; pages of this service may")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -42,11 +42,19 @@ class Answer(NamedTuple):
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"it has {text}")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if number - number:
+        raise ValueError(f"it has {shown(text)}, which is beyond all numbers")
+    return number
 
 
 to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_of_json: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_of_json: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_float)
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = _of_json.scan_once  # type: ignore[attr-defined]
 
 
 def json_answer(status: int, value: Any, *headers: tuple[str, str]) -> Answer:
@@ -112,9 +120,10 @@ class Request:
         """
         found = self.query.get(name)
         for header in headers:
-            if (value := self.header(header)) is not None:
+            value = self.environ.get(_variable(header))
+            if value is not None:
                 try:
-                    value = value.encode("latin-1").decode()
+                    value = str(value).encode("latin-1").decode()
                 except UnicodeError:
                     raise HttpError(400, f"header {header} is not UTF-8; give {name}= in the query instead") from None
                 if found is not None and found != value:
@@ -175,19 +184,24 @@ class Request:
             "with a larger body limit",
         )
 
-    def json(self) -> Any:
-        """The body as JSON. Raises HttpError."""
-        body = self.body()
-        if not body:
-            raise HttpError(400, "the body is empty; expected JSON")
+
+def parsed(body: bytes) -> Any:
+    """A body as JSON. Raises HttpError."""
+    if not body:
+        raise HttpError(400, "the body is empty; expected JSON")
+    try:
+        text = body.decode()
         try:
-            return _of_json(body.decode())
-        except UnicodeDecodeError as error:
-            raise HttpError(400, f"the body is not UTF-8 from byte {error.start} on; send JSON in UTF-8") from None
-        except RecursionError:
-            raise HttpError(400, "the body is nested too deep; send flatter JSON") from None
-        except ValueError as error:
-            raise HttpError(400, f"the body is no JSON: {error}") from None
+            value, end = _scan(text, 0)
+        except StopIteration:
+            end = -1
+        return value if end == len(text) else _of_json.decode(text)  # the whole way: with space around it, or wrong
+    except UnicodeDecodeError as error:
+        raise HttpError(400, f"the body is not UTF-8 from byte {error.start} on; send JSON in UTF-8") from None
+    except RecursionError:
+        raise HttpError(400, "the body is nested too deep; send flatter JSON") from None
+    except ValueError as error:
+        raise HttpError(400, f"the body is no JSON: {error}") from None
 
 
 def _read(source: Any, count: int) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from shmstore.arguments.shown import shown
 from shmstore.events.store import EventStore
 from shmstore.expressions.expression import Expression, field
-from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, parsed_time, time_text
+from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, parsed, parsed_time, time_text
 from shmstore.questions.aggregates import Summary
 from shmstore.reading.selection import as_datetime
 from shmstore.records.fields import Key, Timestamp
@@ -42,7 +42,7 @@ class _Scope(NamedTuple):
 
 def append(records: EventStore[Any], request: Request) -> Answer:
     """`POST /metrics`"""
-    given = request.json()
+    given = parsed(request.body())
     if not isinstance(given, dict):
         raise HttpError(400, 'the body is no object; expected {"label": "cpu", "value": 12.5}')
     label, value = given.get("label"), given.get("value")

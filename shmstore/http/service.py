@@ -4,13 +4,13 @@ Each process opens the segments at its first request, so that workers may be for
 is answered in JSON with a sentence for whoever asked, and nothing of a traceback.
 """
 
-import os
 import re
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shmstore import metrics
@@ -55,12 +55,16 @@ _STATUSES: Final[tuple[tuple[type[ShmStoreError], int], ...]] = (
     (StoreUnlinked, 503),
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_ALWAYS: Final = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-)
+_ALWAYS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of each answer, unless it has its own."""
+
+_STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _STREAMS: Final = "/streams/"
+_A_STREAM: Final = "/streams/{name}"
 
 
 class Stores(NamedTuple):
@@ -112,6 +116,7 @@ class Service:
         self._stores: Stores | None = None
         self._followers = Followers()
         self._dashboard = Dashboard(settings)
+        self._of_streams: dict[str, Handler] = dict.fromkeys(_OF_A_STREAM, self._of_a_stream)
         self._exposition = metrics.make_wsgi_app(metrics.CollectorRegistry() if registry is None else registry)
         self._counted: WSGIApplication = self._answered
         if registry is not None:
@@ -125,9 +130,12 @@ class Service:
 
     def stores(self) -> Stores:
         """The segments, which are opened, or made, when this is called first."""
+        stores = self._stores
+        if stores is not None and not (stores.streams.unlinked or stores.records.unlinked):
+            return stores
         with self._lock:
-            if self._stores is not None and not (self._stores.streams.unlinked or self._stores.records.unlinked):
-                return self._stores
+            if self._stores is not stores and self._stores is not None:
+                return self._stores  # another thread has opened them
             self._close()
             given = self.settings
             sizes: dict[str, Any] = {"capacity": given.capacity, "partitions": given.partitions}
@@ -154,8 +162,9 @@ class Service:
     # -- one request
 
     def _answered(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = f"{getrandbits(64):016x}"  # os.urandom would let another thread go first
         try:
             answer = self._answer(Request(environ, self.settings.body_limit))
         except HttpError as error:
@@ -165,26 +174,22 @@ class Service:
         except Exception:
             environ["wsgi.errors"].write(f"request {request_id} failed:\n{_indented(traceback.format_exc())}")
             answer = json_answer(500, {"error": f"the service failed; its log says why, under request {request_id}"})
-        always = [*_ALWAYS, ("X-Request-Id", request_id)]
+        status, body, content_type, more = answer
+        headers = {**_ALWAYS, "X-Request-Id": request_id, **dict(more)}
         if answer is _EXPOSITION:
-            return self._exposition(environ, _adding(always, start_response))
-        own = {name for name, _ in answer.headers}
-        headers = [*answer.headers, *(header for header in always if header[0] not in own)]
-        if answer.status != 304:
-            headers.append(("Content-Type", answer.content_type))
-        body: Iterable[bytes]
-        if isinstance(answer.body, bytes):
-            headers.append(("Content-Length", str(len(answer.body))))
-            body = () if environ["REQUEST_METHOD"] == "HEAD" or answer.status == 304 else (answer.body,)
-        else:
-            body = answer.body
-        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+            return self._exposition(environ, _adding([*headers.items()], start_response))
+        if status != 304:
+            headers["Content-Type"] = content_type
+        if isinstance(body, bytes):
+            headers["Content-Length"] = str(len(body))
+            body = () if environ["REQUEST_METHOD"] == "HEAD" or status == 304 else (body,)
+        start_response(_STATUS_LINES[status], [*headers.items()])
         return body
 
     def _answer(self, request: Request) -> Answer:
         path, environ = request.path, request.environ
-        route = f"{_STREAMS}{{name}}" if path.startswith(_STREAMS) else path
-        handlers = dict.fromkeys(_OF_A_STREAM, self._of_a_stream) if route != path else ROUTES.get(path)
+        route = _A_STREAM if path.startswith(_STREAMS) else path
+        handlers = self._of_streams if route is _A_STREAM else ROUTES.get(path)
         if handlers is None:
             close = bracketed(near(path, ROUTES))
             raise HttpError(404, f"there is nothing at this path{close}; GET /openapi.json tells what there is")

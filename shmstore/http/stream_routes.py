@@ -10,7 +10,8 @@ from typing import Any, Final
 from shmstore.arguments.shown import shown
 from shmstore.http.event_text import texts
 from shmstore.http.following import Following
-from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, to_json
+from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, parsed, to_json
+from shmstore.streams.data import JsonText
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
 from shmstore.streams.reading import Missing
 from shmstore.streams.store import StreamStore
@@ -37,13 +38,15 @@ def append(streams: StreamStore, request: Request, name: str) -> Answer:
     stream = streams[name]
     expected = _expected(request)
     if request.truth("many"):
-        versions = stream.append_many(_several(request.json()), expected_version=expected)
-        return json_answer(202, {"stream": name, "versions": versions}, *_etag(versions[-1:]))
+        versions = stream.append_many(_several(parsed(request.body())), expected_version=expected)
+        return json_answer(202, {"stream": name, "versions": versions}, _etag(versions[-1]))
     event_id = request.text("eventId", "Event-Id", "Idempotency-Key")
-    version = stream.append(
-        _given(request.json()), type=request.text("type", "Event-Type"), expected_version=expected, event_id=event_id
-    )
-    return json_answer(202, {"stream": name, "version": version, "eventId": event_id}, *_etag([version]))
+    data = _as_sent(request.body(), streams.data_bytes)
+    kind = request.text("type", "Event-Type")
+    version = stream.append(data, type=kind, expected_version=expected, event_id=event_id)
+    its_id = "null" if event_id is None else to_json(event_id)
+    told = f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}'
+    return Answer(202, told.encode("utf-8", "replace"), headers=(_etag(version),))
 
 
 def read(streams: StreamStore, request: Request, name: str) -> Answer:
@@ -61,7 +64,7 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
         stream.read(limit=0)  # it may be deleted for ever
         message = f"there is no stream {name!r}: nothing was appended to it, or it was deleted"
         raise HttpError(404, message, stream=name)
-    headers = _etag([version])
+    headers = (_etag(version),)
     if request.header("If-None-Match") in (headers[0][1], "*"):
         return Answer(304, headers=headers)
     events = stream.read(first, limit, backwards=backwards, missing=missing)
@@ -85,8 +88,18 @@ def _given(value: Any) -> Any:
     return value
 
 
-def _etag(versions: list[int]) -> tuple[tuple[str, str], ...]:
-    return tuple(("ETag", f'"{version}"') for version in versions)
+def _as_sent(body: bytes, most: int) -> Any:
+    """What is appended of a body in JSON: mostly its very text, which need not be encoded again.
+
+    Not with escapes, of which UTF-8 cannot hold all; nor with ends of lines, which would be those of answers by lines.
+    """
+    value = _given(parsed(body))
+    has_none = b"\\u" not in body and b"\n" not in body and b"\r" not in body
+    return JsonText(body) if has_none and len(body) <= most and type(value) in (dict, list) else value
+
+
+def _etag(version: int) -> tuple[str, str]:
+    return "ETag", f'"{version}"'
 
 
 def _accepts(request: Request, kind: str) -> bool:

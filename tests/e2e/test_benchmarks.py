@@ -74,7 +74,7 @@ def check_row(row: dict[str, object]) -> None:
 
 def test_there_is_a_benchmark_for_each_question() -> None:
     questions = "append bulk contention coordinator export follow latency layout live memory metrics"
-    questions += " questions snapshot start statistics stream_follow streams today windows"
+    questions += " questions service snapshot start statistics stream_follow streams today windows"
     assert [path.stem.removeprefix("bench_") for path in BENCHMARKS] == questions.split()
 
 
@@ -96,7 +96,7 @@ def test_without_json_it_prints_the_machine_and_a_table() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("name", ["contention", "statistics"])
+@pytest.mark.parametrize("name", ["contention", "service", "statistics"])
 def test_an_interrupted_benchmark_leaves_nothing(name: str, number: signal.Signals) -> None:
     with benchmark(ROOT / "benchmarks" / f"bench_{name}.py") as process:
         deadline = time.monotonic() + LIMIT_S

@@ -93,7 +93,7 @@ def test_followers_keep_no_thread_and_hold_up_no_stop(tmp_path: Path, unlinked: 
         append(server, 1)
         append(server, 2)
         for follower in followers:
-            data = received(follower, b'"n":2')
+            data = received(follower, b'"n": 2')
             assert data.count(b"id: ") == 2 and data.index(b"id: 0\n") < data.index(b"id: 1\n")
         began_s = time.monotonic()
         server.stop()

@@ -1,0 +1,193 @@
+"""What does the service cost over HTTP, under gunicorn and by itself, against servers that do less, and Redis?"""
+
+import importlib.util
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from io import BytesIO
+from itertools import count
+from typing import Any, NamedTuple
+
+import wrk
+from harness import medians, nanoseconds
+from http_servers import REDIS, STREAMS, gunicorn, shmstore_serve
+from report import Row, at_least, faster, main, within
+from stream_peers import has_redis, redis_server
+
+import shmstore
+from shmstore.http.service import Service
+from shmstore.http.settings import Settings
+
+ORDER = '{"gatewayId":"gateway-17","valor":129.9,"currency":"EUR","items":[{"sku":"A-1","count":2}],"note":"by hand"}'
+EVENTS = 10_000
+RECORDS = 100_000
+LABELS = 8
+RETRIES = 4  # connections that append under a condition, each to a stream of its own
+
+POST = """
+wrk.method, wrk.path, wrk.body = "POST", "/%s", '%s'
+wrk.headers["Content-Type"] = "application/json"
+"""
+GET = 'wrk.path = "/%s"\n'
+# A thread has one connection, so it knows at which version its stream is.
+CONDITIONAL = """
+local threads, prefix, body = 0, "/%s", '%s'
+local headers = {["Content-Type"] = "application/json"}
+function setup(thread)
+   thread:set("id", threads)
+   threads = threads + 1
+end
+function init()
+   version = -1
+end
+function request()
+   return wrk.format("POST", prefix .. id .. "?expectedVersion=" .. version, headers, body)
+end
+function response()
+   version = version + 1
+end
+"""
+
+
+class Servers(NamedTuple):
+    """The ports of what is asked; None where there is no Redis."""
+
+    gunicorn: int
+    serve: int
+    peers: int
+    has_redis: bool
+
+
+@contextmanager
+def service_name() -> Iterator[str]:
+    """The name of a service, whose segments are removed at the end."""
+    name = f"shmstore-bench-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        yield name
+    finally:
+        for each in (name, f"{name}-records", f"{name}-metrics"):
+            with suppress(shmstore.StoreNotFound):
+                shmstore.unlink(each)
+
+
+@contextmanager
+def serving(name: str) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_server()) if has_redis() else None
+        serve = stack.enter_context(shmstore_serve(SHMSTORE_NAME=name))
+        ours = stack.enter_context(gunicorn("shmstore.http.service:app", SHMSTORE_NAME=name))
+        peers = stack.enter_context(gunicorn("http_peers:app", **{STREAMS: name, REDIS: redis or ""}))
+        yield Servers(ours, serve, peers, redis is not None)
+
+
+def rate(port: int, load: wrk.Load, seconds: float) -> float:
+    return wrk.ask(port, load, seconds).rate
+
+
+def conditional(port: int, path: str, numbers: Iterator[int], seconds: float) -> float:
+    """Appends a second, to streams that are new."""
+    script = CONDITIONAL % (f"{path}/{next(numbers)}-", ORDER)
+    return rate(port, wrk.Load(script, connections=RETRIES, threads=RETRIES), seconds)
+
+
+def appends(servers: Servers, smoke: bool) -> Iterator[Row]:
+    """Eight connections that append one event after the other."""
+    seconds, numbers = 0.2 if smoke else 0.5, count()
+    paths = {
+        "gunicorn": (servers.gunicorn, "streams/orders"),
+        "serve": (servers.serve, "streams/orders"),
+        "empty": (servers.peers, "empty"),
+        "constant": (servers.peers, "constant"),
+        "least": (servers.peers, "appending"),
+    }
+    measures: dict[str, Callable[[], float]] = {
+        who: partial(rate, port, wrk.Load(POST % (path, ORDER)), seconds) for who, (port, path) in paths.items()
+    }
+    measures["conditional"] = partial(conditional, servers.gunicorn, "streams", numbers, seconds)
+    if servers.has_redis:
+        measures["redis"] = partial(conditional, servers.peers, "redis", numbers, seconds)
+    a_second = medians(1 if smoke else 31, measures)
+    empty = a_second["empty"]
+    what = "POST /streams/orders"
+    yield Row(f"{what}, gunicorn", a_second["gunicorn"], "1/s", empty, at_least(0.8), "gunicorn, an empty 202")
+    for question, who in (("an answer of 13 bytes, without any work", "constant"), ("a stream.append alone", "least")):
+        yield Row(f"{question}, gunicorn", a_second[who], "1/s", empty, note="gunicorn, an empty 202")
+    yield Row(f"{what}, shmstore-serve", a_second["serve"], "1/s", a_second["gunicorn"], at_least(0.5), "gunicorn")
+    if servers.has_redis:
+        what, peer = f"{what}?expectedVersion=, gunicorn", "gunicorn with Redis, a script"
+        yield Row(what, a_second["conditional"], "1/s", a_second["redis"], at_least(1.5), peer)
+    else:
+        warn("without Redis and its client for Python, appends under a condition are compared with nothing")
+
+
+def questions(port: int, name: str, smoke: bool) -> Iterator[Row]:
+    """Half of the answers took no longer than this, one at a time."""
+    half = time.time_ns() - RECORDS * 10**6 // 2
+    since = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(half // 10**9))}Z"
+    with closing(Service(Settings(name=name), None)) as service:
+        records = service.stores().records
+        times = range(half - RECORDS * 10**6 // 2, half + RECORDS * 10**6 // 2, 10**6)
+        records.append_many(
+            {"label": f"label-{at % LABELS}", "value": at / 8, "timestamp": time_ns} for at, time_ns in enumerate(times)
+        )
+    paths = {
+        "": "health",
+        "/metrics/sum": "metrics/sum?label=label-3",
+        "/metrics/window": f"metrics/window?label=label-3&from={since}",
+    }
+
+    def median_us(path: str) -> float:
+        return wrk.ask(port, wrk.Load(GET % path, connections=1), 0.1 if smoke else 0.5).median_us
+
+    us = medians(1 if smoke else 11, {what: partial(median_us, path) for what, path in paths.items()})
+    for what in list(paths)[1:]:
+        more = max(1.0, us[what] - us[""]) / 1000
+        note = f"beside {us['']:.0f} µs of GET /health"
+        yield Row(f"GET {what} of {RECORDS:,} records, gunicorn", more, "ms", bar=within(0.5), note=note)
+
+
+def readings(name: str, smoke: bool) -> Iterator[Row]:
+    """In the application, without a server."""
+    events = 1_000 if smoke else EVENTS
+    with closing(Service(Settings(name=name), None)) as service:
+        service.stores().streams["read"].append_many([json.loads(ORDER)] * events)
+        found = json.loads(read(service, events))
+        ours, theirs = partial(nanoseconds, read, service, events), partial(nanoseconds, json.dumps, found)
+        ns = medians(3 if smoke else 31, {"ours": ours, "json": theirs})
+        ms = {who: figure / 1e6 for who, figure in ns.items()}
+    yield Row(f"{events:,} events read", ms["ours"], "ms", ms["json"], faster(0.7), "json.dumps of the same list")
+
+
+def read(service: Service, events: int) -> bytes:
+    """The body of an answer."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/streams/read",
+        "QUERY_STRING": f"limit={events}",
+        "wsgi.input": BytesIO(),
+    }
+    return b"".join(service(environ, lambda _status, _headers, _failure=None: print))
+
+
+def warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+def rows(smoke: bool) -> Iterator[Row]:
+    with service_name() as name:
+        yield from readings(name, smoke)
+        if wrk.is_there() and importlib.util.find_spec("gunicorn"):
+            with serving(name) as servers:
+                yield from appends(servers, smoke)
+                yield from questions(servers.gunicorn, name, smoke)
+        else:
+            warn("without wrk and gunicorn, nothing is asked over HTTP")
+
+
+if __name__ == "__main__":
+    main(rows)
