@@ -5,6 +5,7 @@ It is schemathesis, as a process of its own: no answer may be 5xx or have a stat
 """
 
 import importlib.util
+import re
 import subprocess
 import sys
 import threading
@@ -86,10 +87,13 @@ def examined(server: Server, folder: Path, examples: int) -> "subprocess.Complet
     )
 
 
-def test_the_service_is_as_it_says(name: str, tmp_path: Path) -> None:
+def test_the_service_is_as_it_says(name: str, tmp_path: Path, scorecard: Callable[..., None]) -> None:
     with served(name) as server:
         done = examined(server, tmp_path, cases(full=100, sample=15))
     assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"([0-9]+) generated, ([0-9]+) passed", done.stdout)
+    assert found and found[1] == found[2], done.stdout
+    scorecard(28, generated=int(found[1]), failed=0)
     paths = {path: item.keys() - {"parameters"} for path, item in document()["paths"].items()}
     operations = sum(map(len, paths.values())) - len(paths["/openapi.json"])  # which it has read by then
     assert f"Selected: {operations}/{operations}\n  Tested: {operations}\n" in done.stdout

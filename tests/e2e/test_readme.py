@@ -63,6 +63,7 @@ NOT_RUN = {
     "./tools/stress": "tests/e2e/test_stress_tool.py runs it",
     "./tools/stress --gunicorn 500": "tests/e2e/test_stress_tool.py runs it, with fewer kills",
     "./tools/stress --streams 10_000_000": "tests/e2e/test_stress_tool.py runs it, with fewer calls",
+    "./tools/stress --http 1_000_000": "tests/e2e/test_stress_tool.py runs it, with fewer requests",
     "./tools/fuzz": "it needs clang; tests/core runs its target with random inputs",
     "./tools/fuzz --python": "tests/e2e/test_fuzz_tool.py runs it",
     "shmstore-serve --name orders --port 7070": "tests/e2e/test_serve.py runs it, at ports that are free",

@@ -66,6 +66,16 @@ def test_streams_hold_while_processes_are_killed() -> None:
     assert list(SHM.glob(f"*{name}*")) == []
 
 
+def test_servers_hold_while_anything_is_sent_to_them() -> None:
+    done = stress("--http", "1000", "--seed", "3")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith("Everything held.\n")
+    for server in ("shmstore-serve", "gunicorn"):
+        assert re.search(rf"^{server} +5\d\d requests.* 0 failures;", done.stdout, re.MULTILINE)
+    [name] = re.findall(r"^service (\S+),", done.stdout)
+    assert list(SHM.glob(f"*{name}*")) == []
+
+
 @pytest.mark.parametrize("error", ["torn", "lost", "doubled", "foreign"])
 def test_a_planted_error_is_found(error: str) -> None:
     done = stress("--seconds", "10", "--kill-rate", "0", "--processes", "5", "--plant", error)
@@ -99,6 +109,7 @@ def test_a_signal_ends_it_and_nothing_is_left() -> None:
         ["--capacity", "1"],
         ["--gunicorn", "0"],
         ["--streams", "0"],
+        ["--http", "0"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

@@ -70,6 +70,9 @@ _TEXT = """
 27 an append to a stream is there once or not at all, whoever dies or stands still at any instruction
   deaths ≥ 20_000 (a sample: 2_000), standstills ≥ 20_000 (a sample: 2_000), errors_found ≥ 15, violations = 0
   appending, also under a condition, with ids and in batches, helping, keeping, taking, giving up, repairing, reading
+28 the service stands bad HTTP
+  requests ≥ 1_000_000 (a sample: 5_000), appends ≥ 300, failed = 0, wrong = 0, growth_bytes ≤ 50_331_648
+  anything to shmstore-serve and to gunicorn beside clients that append; and what schemathesis makes of its description
 29 closing, forking or signalling in the middle of any call crashes nothing
   functions ≥ 70, disturbances ≥ 2_000
   each function of the core, at each place where other Python code may run

@@ -17,6 +17,7 @@ from shmstore.arguments import units
 from stress.ending import wrong_at_rest
 from stress.event import KEYS, PARTITIONS, Event
 from stress.faults import digest, faults
+from stress.http import disturb_servers
 from stress.processes import Processes
 from stress.shared import PLANTS, Shared, Word
 from stress.streams import disturb_streams
@@ -26,6 +27,7 @@ from tests.helpers.points import points
 _PROCESSES, _CAPACITY = within(units.whole, 5, 200), within(units.whole, 1000, 10**9)
 _KILL_RATE, _KILLS = within(float, 0, 200, " kills a second"), within(units.whole, 1, 10**6)
 _CALLS = within(units.whole, 1000, 10**9)
+_REQUESTS = within(units.whole, 1000, 10**9)
 
 _READERS, _COORDINATORS = 2, 2
 _SPARE_PLACES = 16  # of processes that died and are not repaired yet
@@ -36,7 +38,9 @@ _TURN_S, _LINE_S = 0.002, 1.0
 def main() -> int:
     """Run it, print what was found, and return 0 when everything held."""
     args = _parser().parse_args()
-    stress = _stress_workers if args.gunicorn else _stress_streams if args.streams else _stress
+    stress = _stress
+    for chosen, other in ((args.gunicorn, _stress_workers), (args.streams, _stress_streams), (args.http, _stress_http)):
+        stress = other if chosen else stress
     return guard("tools/stress", lambda end: stress(args, end))
 
 
@@ -46,6 +50,10 @@ def _stress_workers(args: argparse.Namespace, end: ExitStack) -> int:
 
 def _stress_streams(args: argparse.Namespace, end: ExitStack) -> int:
     return _verdict(disturb_streams(args.streams, args.seed, end), f"--streams {args.streams} --seed {args.seed}")
+
+
+def _stress_http(args: argparse.Namespace, end: ExitStack) -> int:
+    return _verdict(disturb_servers(args.http, args.seed, end), f"--http {args.http} --seed {args.seed}")
 
 
 def _stress(args: argparse.Namespace, end: ExitStack) -> int:
@@ -178,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--plant", choices=PLANTS, help="let a writer make this mistake; it must be found and the exit status be 1")
     add("--gunicorn", type=_KILLS, metavar="N", help="kill so many workers of a gunicorn that share metrics, instead")
     add("--streams", type=_CALLS, metavar="N", help="let processes make so many calls to streams, instead")
+    add("--http", type=_REQUESTS, metavar="N", help="send so many requests to servers of the service, instead")
     return parser
 
 
