@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from command_line import Failed, raise_noted, show_progress
-from shmstore.cli import units
+from shmstore.arguments import units
 
 if TYPE_CHECKING:
     from tests.helpers.hostile_clients import Found
