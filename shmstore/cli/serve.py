@@ -8,11 +8,14 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from shmstore.arguments import units
 from shmstore.cli import completion
 from shmstore.cli.exits import EXIT_CODES_HELP, OK, guard
+
+if TYPE_CHECKING:
+    from shmstore.http.request_log import Lines
 
 PROGRAM = "shmstore-serve"
 DEFAULT_THREADS = 64
@@ -66,12 +69,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--event-size", type=units.some, metavar="BYTES", help="room for the data of an event of a new store")
     add("--host", help="where to listen (default: 127.0.0.1, for this machine only)")
     add("--port", type=_port, help="where to listen (default: 7070; 0: any that is free)")
+    add("--unix", metavar="PATH", help="listen at this path instead, for a proxy on this machine")
     add("--hosts", metavar="NAMES", help="names under which others know this service, with commas; * is any")
     add("--admin-token", metavar="TOKEN", help="what requests below /admin must bring")
     add("--read-token", metavar="TOKEN", help="what all other requests must bring")
     add("--body-limit", type=units.some, metavar="BYTES", help="the largest body of a request (default: 1 MiB)")
     add("--threads", type=_threads, metavar="N", help=f"requests answered at once (default: {DEFAULT_THREADS})")
-    add("--access-log", metavar="FILE", help="append a JSON line a request to this file; - is stdout")
+    add(
+        "--access-log", metavar="FILE", help="append a JSON line a request to this file, anew after SIGHUP; - is stdout"
+    )
     add("--version", action=_VersionAction, nargs=0, help="print the version and exit")
     completion.declare(parser)
     return parser
@@ -82,11 +88,13 @@ def _run(argv: Sequence[str] | None) -> int:
     options = {name: value for name, value in arguments.items() if value is not None}
     threads = _chosen(options.pop("threads", None), "THREADS", _threads) or DEFAULT_THREADS
     log = _chosen(options.pop("access_log", None), "ACCESS_LOG", str)
-    return serve(options, threads, log)
+    path = _chosen(options.pop("unix", None), "UNIX", str)
+    return serve(options, threads, log, path)
 
 
-def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
+def serve(options: Mapping[str, Any], threads: int, log: str | None, path: str | None) -> int:
     """Serve with these options, of which those that are missing are left to the environment."""
+    from shmstore.http import local
     from shmstore.http.server import Server  # here, so that --help and completion start at once
     from shmstore.http.service import Service, share_requests
     from shmstore.http.settings import Settings
@@ -98,17 +106,21 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None) -> int:
             service,
             settings.host,
             settings.port,
+            path=path,
             threads=threads,
             body_limit=settings.body_limit,
             access_log=_opened(log, closed_before),
         )
+        if path is not None:
+            closed_before.callback(local.remove, path, local.mark_of(path))
         closed_before.callback(server.close)
         service.stores()  # what is wrong with them is told now, not at the first request
         share_requests(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop(0 if server.is_stopping else GRACE_S))
-        where = f"[{server.host}]" if ":" in server.host else server.host
-        print(f"{PROGRAM}: {settings.name} at http://{where}:{server.port}", file=sys.stderr, flush=True)
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        where = f"http://{host}:{server.port}" if path is None else f"unix:{path}"
+        print(f"{PROGRAM}: {settings.name} at {where}", file=sys.stderr, flush=True)
         server.serve_forever()
     return OK
 
@@ -120,13 +132,17 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _opened(log: str | None, closed_later: ExitStack) -> TextIO | None:
+def _opened(log: str | None, closed_later: ExitStack) -> "Lines | None":
+    from shmstore.http.request_log import LogFile
+
     if not log or log == "-":
         return sys.stdout if log else None
     try:
-        return closed_later.enter_context(open(log, "a", encoding="utf-8"))
+        file = closed_later.enter_context(closing(LogFile(log)))
     except OSError as error:
         raise OSError(f"the log {log!r} cannot be opened: {error.strerror}") from error
+    signal.signal(signal.SIGHUP, lambda *_: file.reopen())
+    return file
 
 
 def _chosen(given: Any, variable: str, read: Callable[[str], Any]) -> Any:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from shmstore.http.incoming import Incoming, Received
+from shmstore.http.local import bound_at
 from shmstore.http.requests import Refused
 
 LEAST_RATE: Final = 4 << 10
@@ -146,8 +147,25 @@ class Connection:
             self.socket.close()
 
 
-def listen(host: str, port: int, patience_s: float) -> socket.socket:
-    """A socket that listens; those that it accepts have its options. Raises OSError, which names the address."""
+def listen(host: str, port: int, patience_s: float, path: str | None = None) -> socket.socket:
+    """A socket that listens, at `path` when there is one. Raises OSError, which names the address."""
+    listener = bound_at(path) if path is not None else _bound(host, port, patience_s)
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+def accept(listener: socket.socket, patience_s: float) -> tuple[socket.socket, tuple[Any, ...]]:
+    """A client and its address, which is empty at a path. Raises OSError, BlockingIOError when there is none."""
+    client, address = listener.accept()
+    client.setblocking(True)
+    if client.family == socket.AF_UNIX:  # the options of its listener are not its own
+        _give_time(client, patience_s)
+        return client, ("", "")
+    return client, address
+
+
+def _bound(host: str, port: int, patience_s: float) -> socket.socket:
     where = f"{host}:{port}"
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -158,15 +176,17 @@ def listen(host: str, port: int, patience_s: float) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(_LINGER_S))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(patience_s))
+        _give_time(listener, patience_s)
         listener.bind(address)
-        listener.listen(1024)
-        listener.setblocking(False)
     except OSError as error:
         listener.close()
         raise OSError(f"cannot listen at {where}: {(error.strerror or str(error)).lower()}") from error
     return listener
+
+
+def _give_time(found: socket.socket, patience_s: float) -> None:
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(_LINGER_S))
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(patience_s))
 
 
 def _timeval(seconds: float) -> bytes:

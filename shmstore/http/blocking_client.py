@@ -19,6 +19,7 @@ from shmstore.http.remote import (
     event_id_of,
     events_of,
     expected_text,
+    is_no_stream,
     json_of,
     label,
     moment_text,
@@ -26,7 +27,6 @@ from shmstore.http.remote import (
     part_of,
     path_of,
     payload,
-    said,
     several,
 )
 from shmstore.http.remote_following import RemoteFollower
@@ -42,7 +42,8 @@ _A_VERSION: Final = "a version, an int of 0 or more"
 
 @checked_calls()
 class EventStoreClient(Closing):
-    """A client of the service at `url`, which may have a path: 'https://host/events'.
+    """A client of the service at `url`, which may have a path: 'https://host/events'; or at a socket of this machine:
+    'http+unix://%2Frun%2Fevents'. It heeds no HTTP_PROXY.
 
     token    what the service expects, as 'Authorization: Bearer TOKEN'
     timeout  seconds, or a timedelta, that a connection or an answer may take
@@ -141,7 +142,7 @@ class EventStoreClient(Closing):
         """The version of its newest event; -1 when there is none."""
         query = {"limit": "1", "backwards": "true", "missing": "report"}
         answer = self._connections.ask("GET", path_of(stream), query)
-        if _is_no_stream(answer):
+        if is_no_stream(answer):
             return -1
         return newest_version(self._accepted(answer, stream=stream), self._connections.url)
 
@@ -253,7 +254,7 @@ class EventStoreClient(Closing):
                 **{"from": None if at is None else str(at)},
             )
             answer = self._connections.ask("GET", path, query)
-            if _is_no_stream(answer):
+            if is_no_stream(answer):
                 return
             accepted = self._accepted(answer, stream=stream, version=at or 0)
             events = events_of(accepted, self._connections.url)[:wanted]
@@ -270,10 +271,6 @@ class EventStoreClient(Closing):
         if answer.status in (200, 202):
             return answer
         raise error_of(answer, self._connections.url, **about)
-
-
-def _is_no_stream(answer: Answer) -> bool:
-    return answer.status == 404 and bool(said(answer))
 
 
 def _given(**parameters: str | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection, IncompleteRead
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from shmstore.arguments.checks import refused, whole_number
 from shmstore.errors import InvalidOption, StoreClosed
@@ -208,9 +208,25 @@ def unreachable(url: str, tries: int, cause: object, *, may_be_done: bool = Fals
     return ConnectionError(f"{url} did not answer in {many(tries)} ({found}); {advice}")
 
 
+class _LocalConnection(HTTPConnection):
+    """A connection to a path of this machine."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 def _maker(url: object, timeout: float) -> tuple[Callable[[], HTTPConnection], str]:
     """What makes a connection, and what stands before each path."""
-    expected = "the address of a service, as 'http://host:8080' or 'https://host/prefix', without a user or a query"
+    expected = (
+        "the address of a service, as 'http://host:8080', 'https://host/prefix' or 'http+unix://%2Fpath%2Fsocket', "
+        "without a user or a query"
+    )
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         host, port = parts.hostname, parts.port
@@ -218,9 +234,12 @@ def _maker(url: object, timeout: float) -> tuple[Callable[[], HTTPConnection], s
         raise refused("url", url, expected) from None
     surplus = parts.query or parts.fragment or parts.username or parts.password
     text = f"{host}{parts.path}"
-    if parts.scheme not in ("http", "https") or not host or surplus or not (text.isascii() and text.isprintable()):
+    is_known = parts.scheme in ("http", "https", "http+unix")
+    if not is_known or not host or surplus or not (text.isascii() and text.isprintable()):
         raise refused("url", url, expected)
     prefix = parts.path.rstrip("/").replace(" ", "%20")
+    if parts.scheme == "http+unix":
+        return partial(_LocalConnection, unquote(parts.netloc), timeout=timeout), prefix
     if parts.scheme == "http":
         return partial(HTTPConnection, host, port, timeout=timeout), prefix
     return partial(HTTPSConnection, host, port, timeout=timeout, context=ssl.create_default_context()), prefix

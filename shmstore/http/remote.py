@@ -221,6 +221,11 @@ def said(answer: Answer) -> dict[str, Any]:
     return found if isinstance(found, dict) and isinstance(found.get("error"), str) else {}
 
 
+def is_no_stream(answer: Answer) -> bool:
+    """Whether the service says that there is no such stream; nobody else's 404, nor that of another path."""
+    return answer.status == 404 and "stream" in said(answer)
+
+
 def error_of(
     answer: Answer, url: str, *, stream: str = "", expected: object = ANY, version: int = 0, is_append: bool = False
 ) -> Exception:
@@ -246,6 +251,11 @@ def error_of(
         return InvalidEvent(text) if is_append else InvalidOption(text)
     if found and status == 507:
         return StreamTableFull(text) if stream else KeyTableFull(text)
+    if status == 404:
+        found_text = text or shown(answer.body[:_MOST_SHOWN])
+        return ShmStoreError(
+            f"{url} answered 404: {found_text}; look whether url= has the path of the service, or one too many"
+        )
     moved = answer.headers.get("Location")
     advice = f"it is at {moved} now" if moved else "look whether the service runs there, and into its log"
     return ShmStoreError(f"{url} answered {status}: {text or shown(answer.body[:_MOST_SHOWN])}; {advice}")

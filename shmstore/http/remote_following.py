@@ -21,7 +21,7 @@ from shmstore.http.connections import (
     unreachable,
     whole_body,
 )
-from shmstore.http.remote import RemoteEvent, error_of, event_of, path_of, said, truncated
+from shmstore.http.remote import RemoteEvent, error_of, event_of, is_no_stream, path_of, truncated
 from shmstore.public import PACKAGE
 
 _SILENCE_S: Final = 45.0  # the service sends something every 15 s
@@ -168,7 +168,7 @@ class _Followed:
             answer = Answer(response.status, response.headers, whole_body(response), 1)
             if is_passing(answer.status):
                 raise ConnectionError(f"it answered {answer.status}")
-            if answer.status == 404 and said(answer):
+            if is_no_stream(answer):
                 return  # nothing was appended yet
             raise error_of(answer, url, stream=self.stream, version=self.version)
         if "text/event-stream" not in response.headers.get("Content-Type", ""):

@@ -1,12 +1,73 @@
 """One JSON line a request, and one for whatever fails in an application. What clients send cannot forge a line."""
 
 import json
+import os
 import sys
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Final, Protocol
 
 _LONGEST_TEXT: Final = 2 << 10
+
+
+_LOOK_S: Final = 1.0  # whether the file was renamed
+
+
+class Lines(Protocol):
+    """Where lines go: a text file, or what can as much."""
+
+    def write(self, text: str, /) -> object:
+        """Add a line."""
+
+    def flush(self) -> object:
+        """Let others see it."""
+
+
+class LogFile:
+    """Appends lines to a file, each in one piece; goes on in a new one when it was renamed or removed, for logrotate.
+
+    Raises OSError when it cannot be opened at first.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = self._opened()
+        self._look_at_s = 0.0
+
+    def write(self, text: str) -> int:
+        """Append a line."""
+        now_s = time.monotonic()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + _LOOK_S
+            self.reopen()
+        return os.write(self._fd, text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing: nothing is kept back."""
+
+    def reopen(self) -> None:
+        """Go on in the file that has the name now; where that cannot be opened, in the old one."""
+        with suppress(OSError):
+            if not self._is_there():
+                opened = self._opened()
+                os.dup2(opened, self._fd, inheritable=False)  # at once, whoever writes just now
+                os.close(opened)
+
+    def close(self) -> None:
+        """Let go of it; whoever writes then gets an OSError."""
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 class RequestLog:
@@ -15,7 +76,7 @@ class RequestLog:
     It is the `wsgi.errors` of an application as well.
     """
 
-    def __init__(self, file: TextIO | None) -> None:
+    def __init__(self, file: Lines | None) -> None:
         self._file = file
         self.is_on = file is not None
 

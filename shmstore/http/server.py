@@ -14,14 +14,14 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
-from shmstore.http.accepted import Connection, Gone, listen
+from shmstore.http.accepted import Connection, Gone, accept, listen
 from shmstore.http.detaching import HandedOver
 from shmstore.http.incoming import Received
 from shmstore.http.pool import Pool
 from shmstore.http.replies import Reply, refusal
-from shmstore.http.request_log import RequestLog
+from shmstore.http.request_log import Lines, RequestLog
 from shmstore.http.requests import Refused
 
 _WATCHED: Final = select.EPOLLIN | select.EPOLLONESHOT
@@ -35,7 +35,7 @@ _LATE: Final = Refused("408 Request Timeout", "the request did not come in time"
 
 
 class Server:
-    """Listens from its making on; `port` is the real one when 0 was asked for."""
+    """Listens from its making on, at `path` when there is one; `port` is the real one when 0 was asked for."""
 
     def __init__(
         self,
@@ -43,19 +43,21 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 7070,
         *,
+        path: str | None = None,
         threads: int = 64,
         body_limit: int = 1 << 20,
         header_timeout: float = 10.0,
         keep_alive: float = 75.0,
-        access_log: TextIO | None = None,
+        access_log: Lines | None = None,
     ) -> None:
         self._application = application
         self._body_limit = body_limit
         self._patience_s = header_timeout
         self._keep_alive_s = keep_alive
         self._log = RequestLog(access_log)
-        self._listener: socket.socket | None = listen(host, port, header_timeout)
-        self.host, self.port = self._listener.getsockname()[:2]
+        self._listener: socket.socket | None = listen(host, port, header_timeout, path)
+        where: tuple[str, int] = self._listener.getsockname()[:2] if path is None else ("localhost", 80)
+        self.host, self.port = where
         self._pool: Pool[Connection] = Pool(self._work, threads, threads * _FOLLOWERS_A_THREAD)
         self._watched: dict[int, Connection] = {}
         self._taken: set[Connection] = set()
@@ -76,7 +78,7 @@ class Server:
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "SCRIPT_NAME": "",
-            "SERVER_NAME": host or self.host,
+            "SERVER_NAME": self.host if path is not None else host or self.host,
             "SERVER_PORT": str(self.port),
             "SERVER_SOFTWARE": "shmstore",
         }
@@ -163,8 +165,7 @@ class Server:
     def _accept(self) -> None:
         assert self._listener is not None
         try:
-            client, address = self._listener.accept()
-            client.setblocking(True)
+            client, address = accept(self._listener, self._patience_s)
         except (BlockingIOError, ConnectionError, InterruptedError):
             return
         except OSError as error:  # too many files

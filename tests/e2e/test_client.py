@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,28 @@ def test_the_errors_are_those_of_the_library(served: Server) -> None:
         assert (event.data, event.metadata, event.event_id) == (b"\xff\x00", {"by": "me"}, "a")
         assert [found.version for found in client.read("orders", backwards=True)] == [1, 0]
         assert client.version("none") == -1 and list(client.read("none")) == []
+
+
+def test_a_path_too_many_is_told_and_no_proxy_is_asked(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    url = f"http://127.0.0.1:{served.port}"
+    with EventStoreClient(url) as client:
+        client.append("orders", 1)
+    with EventStoreClient(f"{url}/events") as client:
+        calls: list[Callable[[], object]] = [
+            *(
+                lambda: list(client.read("orders")),
+                lambda: client.append("orders", 1),
+                lambda: client.version("orders"),
+            ),
+            *(lambda: client.streams(), lambda: next(client.follow("orders")), lambda: client.add("cpu", 1)),
+        ]
+        for call in calls:
+            with pytest.raises(
+                shmstore.ShmStoreError, match=r"answered 404: there is nothing at this path.* look whether url"
+            ):
+                call()
 
 
 def test_tasks_use_it_as_well(served: Server) -> None:

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 import shmstore
 from shmstore.cli.serve import build_parser
+from shmstore.http.client import EventStoreClient
 from tests.helpers.processes import eventually
 from tests.helpers.shmstore_serve import ENVIRONMENT, LIMIT_S, SERVE, serving
 
@@ -113,6 +115,53 @@ def test_the_log_may_go_to_stdout(name: str) -> None:
     assert code == 0 and (line["status"], line["requestId"], line["remote"]) == (200, "abc", "127.0.0.1")
 
 
+def test_a_log_that_is_rotated_goes_on_in_a_new_file(name: str, tmp_path: Path) -> None:
+    log, old = tmp_path / "log", tmp_path / "log.1"
+    with serving("--name", name, *SMALL, "--access-log", str(log)) as service:
+        service.request("GET", "/health")
+        log.rename(old)
+        service.process.send_signal(signal.SIGHUP)
+        assert eventually(log.exists)
+        service.request("GET", "/streams")
+        log.rename(tmp_path / "log.2")
+
+        def is_noticed() -> bool:
+            service.request("GET", "/ready")
+            return log.exists()
+
+        assert eventually(is_noticed)
+        assert service.end()[0] == 0
+    assert [json.loads(line)["path"] for line in old.read_text().splitlines()] == ["/health"]
+    assert json.loads((tmp_path / "log.2").read_text().splitlines()[0])["path"] == "/streams"
+    assert {json.loads(line)["path"] for line in log.read_text().splitlines()} == {"/ready"}
+
+
+def test_it_may_listen_at_a_path_where_nobody_is_local(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    arguments = ("--name", name, *SMALL, "--unix", str(path))
+    url = f"http+unix://{quote(str(path), safe='')}"
+    with serving(*arguments, "--admin-token", "secret") as service:
+        assert service.first_line == f"shmstore-serve: {name} at unix:{path}\n"
+        with EventStoreClient(url) as client:
+            assert client.append("orders", {"valor": 1}) == 0
+        assert run(*arguments).stderr == f"shmstore-serve: cannot listen at unix:{path}: address already in use\n"
+        service.process.kill()  # which leaves the socket
+    with serving(*arguments) as service:
+        with EventStoreClient(url) as client:
+            assert client.version("orders") == 0
+            following = client.follow("orders")
+            assert next(following).data == {"valor": 1}
+            following.close()
+        for header in ("Host: localhost", "Host: 127.0.0.1"):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(LIMIT_S)
+                connection.connect(str(path))
+                connection.sendall(f"POST /admin/clear HTTP/1.1\r\n{header}\r\n\r\n".encode())
+                assert connection.recv(100).startswith(b"HTTP/1.1 403 ")
+        assert service.end()[0] == 0
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "code"),
     [
@@ -136,6 +185,7 @@ def test_what_cannot_be_served(name: str, arguments: list[str], variables: dict[
     ("option", "value", "message"),
     [
         ("--host", "192.0.2.1", "cannot listen at 192.0.2.1:0: cannot assign requested address"),
+        ("--unix", "/no/folder/socket", "cannot listen at unix:/no/folder/socket: no such file or directory"),
         ("--access-log", "/no/folder/log", "the log '/no/folder/log' cannot be opened: No such file or directory"),
     ],
 )

@@ -27,9 +27,9 @@ class Service:
         self.process = process
         assert process.stderr is not None
         self.first_line = process.stderr.readline()
-        found = re.search(r" at http://(.+):(\d+)$", self.first_line.strip())
+        found = re.search(r" at (?:http://.+:(\d+)|unix:.+)$", self.first_line.strip())
         assert found, self.first_line + process.stderr.read()
-        self.port = int(found[2])
+        self.port = int(found[1] or 0)
 
     def request(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)

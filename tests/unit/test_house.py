@@ -40,7 +40,7 @@ ROOMS = (
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
     ("survey", "machine series processes, segments records streams, findings inventory"),
-    ("http", "connections pool request_log requests settings message, incoming remote access"),
+    ("http", "connections local pool request_log requests settings message, incoming remote access"),
     (
         "http.dashboard",
         "values scope files handles pace, watched, windows sampler, lists live, routes",

@@ -212,7 +212,7 @@ def test_pages_are_fetched_as_they_are_read(
 
 
 def test_a_stream_that_does_not_exist_has_no_events(fake: Fake, client: EventStoreClient) -> None:
-    fake.script = [refusal(404) for _ in range(3)]
+    fake.script = [refusal(404, stream="s") for _ in range(3)]
     assert (list(client.read("s")), client.last("s"), client.version("s")) == ([], None, -1)
 
 
@@ -264,7 +264,7 @@ def test_questions(fake: Fake, client: EventStoreClient) -> None:
         (refusal(401), errors.AccessDenied, "401: found, expected; give token="),
         (Say(403, raw=b""), errors.AccessDenied, "403: it takes another token"),
         (refusal(500), errors.ShmStoreError, "answered 500: found, expected"),
-        (Say(404, raw=b"<html>"), errors.ShmStoreError, "answered 404: b'<html>'; look whether"),
+        (Say(404, raw=b"<html>"), errors.ShmStoreError, "answered 404: b'<html>'; look whether url= has the path"),
         (Say(301, raw=b"", headers=(("Location", "http://b"),)), errors.ShmStoreError, "it is at http://b now"),
         (Say(202, raw=b"<html>"), errors.ShmStoreError, "b'<html>', which is no JSON"),
     ],

@@ -73,7 +73,13 @@ def test_following_ends_with_what_does_not_pass(
 
 
 def test_trouble_that_passes_does_not_end_it(fake: Fake, pauses: list[float]) -> None:
-    fake.script = [refusal(404), HANG_UP, refusal(503), Say(502, raw=b""), Stream([b"event: other\ndata: 1\n\n"])]
+    fake.script = [
+        refusal(404, stream="s"),
+        HANG_UP,
+        refusal(503),
+        Say(502, raw=b""),
+        Stream([b"event: other\ndata: 1\n\n"]),
+    ]
     fake.script += [Stream([sent(0)]), HANG_UP, HANG_UP, HANG_UP, Stream([sent(1)], stays=True)]
     with EventStoreClient(fake.url, retries=1) as client:
         with client.follow("s") as following:
