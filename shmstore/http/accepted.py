@@ -143,6 +143,7 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the socket."""
+        self.shut(socket.SHUT_RDWR)  # a fork of this process may have it as well: closing it would end nothing
         with suppress(OSError):
             self.socket.close()
 

@@ -1,6 +1,7 @@
 """The client of the service for asyncio."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -38,7 +39,9 @@ class AsyncEventStoreClient:
         pool: int = 8,
     ) -> None:
         self._client = EventStoreClient(url, token=token, timeout=timeout, retries=retries, pool=pool)
-        self._threads = ThreadPoolExecutor(max(1, pool), "shmstore-client")
+        self._most = max(1, pool)
+        self._process = 0
+        self._own_threads()
 
     # -- appending
 
@@ -131,7 +134,7 @@ class AsyncEventStoreClient:
     async def close(self) -> None:
         """Close all connections, and end whatever follows. Idempotent."""
         self._client.close()
-        self._threads.shutdown(wait=False)
+        self._own_threads().shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,7 +150,14 @@ class AsyncEventStoreClient:
     async def _run(self, function: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
         self._client.require_open()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(function, *values, **named))
+        return await loop.run_in_executor(self._own_threads(), partial(function, *values, **named))
+
+    def _own_threads(self) -> ThreadPoolExecutor:
+        """A forked process has none of those of its parent."""
+        if self._process != os.getpid():
+            self._threads = ThreadPoolExecutor(self._most, "shmstore-client")
+            self._process = os.getpid()
+        return self._threads
 
     async def _read(self, pages: Iterator[list[RemoteEvent]]) -> AsyncIterator[RemoteEvent]:
         while (page := await self._run(_next, pages)) is not None:

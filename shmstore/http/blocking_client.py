@@ -69,7 +69,7 @@ class EventStoreClient(Closing):
     ) -> None:
         self._connections = Connections(url, token, timeout, retries, pool)
         self._followers: WeakSet[RemoteFollower] = WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close it
 
     # -- appending
 

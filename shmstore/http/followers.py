@@ -5,14 +5,17 @@ cut off; it may ask again, from the event that came last.
 """
 
 import logging
+import os
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
+from weakref import WeakSet
 
+from shmstore.errors import StoreClosed, StoreUnlinked
 from shmstore.http.detaching import Detached, HandedOver
 from shmstore.http.following import AT_ONCE, HEARTBEAT, HEARTBEAT_S, Following, joined
 
@@ -70,6 +73,12 @@ class _Client:
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
+    def has_gone(self) -> bool:
+        """Whether its end was heard of: an event of a number may be older than the socket that has it now."""
+        look = select.poll()
+        look.register(self.fd, select.POLLRDHUP)
+        return bool(look.poll(0))
+
     def close(self) -> None:
         self.shut()  # a fork of this process may have the socket as well: closing it would end nothing
         self.socket.close()
@@ -96,13 +105,29 @@ class Followers:
     left.
     """
 
+    _all: ClassVar["WeakSet[Followers]"] = WeakSet()
+
     def __init__(self) -> None:
+        self._begin()
+        self._all.add(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._epoll: select.epoll | None = None
         self._clients: dict[int, _Client] = {}
         self._channels: dict[tuple[int, str], _Channel] = {}
         self._channel_of: dict[int, _Channel] = {}
         self._is_closed = False
+
+    @classmethod
+    def forked(cls) -> None:
+        """In a forked child: those clients are the parent's, and so is the thread."""
+        for each in list(cls._all):
+            clients, is_closed = each._clients, each._is_closed
+            each._begin()
+            each._is_closed = is_closed
+            for client in clients.values():
+                client.socket.close()  # which ends nothing
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -113,11 +138,11 @@ class Followers:
         with self._lock:
             try:
                 if self._is_closed:
-                    raise OSError("the service was closed")
+                    raise StoreClosed("the service was closed")
                 self._join(client, following)
             except BaseException:
-                following.close()
                 self._drop(client)
+                following.close()
                 client.close()
                 raise
 
@@ -132,13 +157,14 @@ class Followers:
 
     def _join(self, client: _Client, following: Following) -> None:
         epoll = self._started()
-        self._clients[client.fd] = client
         epoll.register(client.fd, _GONE)
+        self._clients[client.fd] = client
         channel = self._channels.get(_key_of(following))
         missed: Found = []
         if channel is None:
             channel = _Channel(following)
             epoll.register(channel.fd, select.EPOLLIN)
+            client.channel = channel  # so that it goes with the client, wherever a signal handler raises
             self._channels[_key_of(following)] = self._channel_of[channel.fd] = channel
         else:  # it must not be behind the channel: what comes next is for all
             while found := following.read():
@@ -155,8 +181,9 @@ class Followers:
 
     def _started(self) -> select.epoll:
         if self._epoll is None:
-            self._epoll = select.epoll()
-            threading.Thread(target=self._run, args=(self._epoll,), name="shmstore-followers", daemon=True).start()
+            epoll = select.epoll()
+            threading.Thread(target=self._run, args=(epoll,), name="shmstore-followers", daemon=True).start()
+            self._epoll = epoll
         return self._epoll
 
     def _send(self, client: _Client, piece: bytes) -> None:
@@ -191,7 +218,8 @@ class Followers:
         if (channel := client.channel) is not None:
             channel.clients.discard(client)
             if not channel.clients:
-                del self._channels[_key_of(channel.following)], self._channel_of[channel.fd]
+                self._channels.pop(_key_of(channel.following), None)
+                self._channel_of.pop(channel.fd, None)
                 if self._epoll is not None:
                     self._epoll.unregister(channel.fd)
                 channel.following.close()
@@ -199,6 +227,19 @@ class Followers:
     # -- the thread
 
     def _run(self, epoll: select.epoll) -> None:
+        try:
+            self._send_to_all(epoll)
+        except BaseException:  # there is no memory: whoever asks again gets another thread
+            logging.getLogger(__name__).exception("all that follow are let go of")
+            with self._lock:
+                for client in self._clients.values():
+                    client.close()
+                for channel in self._channels.values():
+                    channel.following.close()
+                self._clients, self._channels, self._channel_of, self._epoll = {}, {}, {}, None
+                epoll.close()
+
+    def _send_to_all(self, epoll: select.epoll) -> None:
         beat_at_s = time.monotonic() + _BEAT_S
         while True:
             ready = epoll.poll(max(0.0, beat_at_s - time.monotonic()))
@@ -207,10 +248,10 @@ class Followers:
                     if channel := self._channel_of.get(fd):
                         self._pass_on(channel)
                     elif client := self._clients.get(fd):
-                        if event & _GONE:
-                            self._drop(client)
-                        else:
+                        if not event & _GONE:
                             self._send_unsent(client)
+                        elif client.has_gone():
+                            self._drop(client)
                 if time.monotonic() >= beat_at_s:
                     beat_at_s = time.monotonic() + _BEAT_S
                     self._beat()
@@ -252,6 +293,9 @@ class Followers:
             client.is_quiet = True
 
 
+os.register_at_fork(after_in_child=Followers.forked)
+
+
 class Continued:
     """The body of an answer that a client goes on with when the server is done: then its connection is taken."""
 
@@ -280,7 +324,8 @@ class Continued:
         except BaseException:
             following.close()
             raise
-        self._followers.add(detached, following)
+        with suppress(StoreClosed, StoreUnlinked):  # meanwhile: its client asks again
+            self._followers.add(detached, following)
         raise HandedOver
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ class Pool(Generic[T]):
         with self._lock:
             self._waiting += 1
         self._queue.put(item)
-        self._start_one()
+        self.grow()
 
     def lend(self) -> bool:
         """Whether the calling thread may go on without end; until `give_back`, another one may take its place."""
@@ -47,7 +47,7 @@ class Pool(Generic[T]):
                 return False
             self._lent += 1
             self._threads -= 1
-        self._start_one()
+        self.grow()
         return True
 
     def give_back(self) -> None:
@@ -62,14 +62,15 @@ class Pool(Generic[T]):
         for _ in range(self._threads):
             self._queue.put(None)
 
-    def _start_one(self) -> None:
+    def grow(self) -> None:
+        """Start a thread if there is work for one more."""
         with self._lock:
             if self._waiting <= self._idle or self._threads >= self._most:
                 return
             self._threads += 1
         try:
             threading.Thread(target=self._run, name="shmstore-http", daemon=True).start()
-        except RuntimeError:  # the system has no more: those that there are do the work
+        except (RuntimeError, MemoryError):  # the system has no more: those that there are do the work
             with self._lock:
                 self._threads -= 1
 

@@ -1,6 +1,7 @@
 """Following a stream of a service: each event as it comes, over as many connections as it takes."""
 
 import json
+import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -61,17 +62,21 @@ class _Link:
     def __init__(self, connections: Connections) -> None:
         self.connections = connections
         self.is_met = False  # the service has answered once
-        self._ended = threading.Event()
+        self._has_ended = False
+        self._going_on = threading.Lock()  # held until the end; no Event, whose lock a signal handler could wait for
+        self._going_on.acquire()
+        self._process = 0
         self._connection: HTTPConnection | None = None
         self._response: HTTPResponse | None = None
         self._socket: socket | None = None
 
     @property
     def has_ended(self) -> bool:
-        return self._ended.is_set() or self.connections.closed
+        return self._has_ended or self.connections.closed
 
     def open(self, path: str, version: int, seconds: float) -> HTTPResponse:
         """Ask for the events from a version on. Raises OSError, HTTPException, StoreClosed."""
+        self._process = os.getpid()
         self._connection = self.connections.connect()
         self._socket = self._connection.sock
         if self.has_ended:  # meanwhile
@@ -84,13 +89,20 @@ class _Link:
         self.is_met |= not is_passing(self._response.status)
         return self._response
 
+    def require_own(self) -> None:
+        """Raise ConnectionAbortedError in a forked process: what comes over the connection is its parent's."""
+        if self._process != os.getpid():
+            raise ConnectionAbortedError("the connection is that of the process that was forked")
+
     def wait_at_most(self, seconds: float) -> None:
         """For as long as the other side may be silent from now on."""
         if self._socket is not None:
             self._socket.settimeout(seconds)
 
     def pause(self, seconds: float) -> None:
-        self._ended.wait(seconds)
+        """Wait, but not beyond the end."""
+        if self._going_on.acquire(timeout=max(0.0, seconds)):
+            self._going_on.release()
 
     def drop(self) -> None:
         """Close the connection; its own thread calls this."""
@@ -102,9 +114,11 @@ class _Link:
 
     def end(self) -> None:
         """Wake the thread that waits, which then drops the connection."""
-        self._ended.set()
+        self._has_ended = True
+        with suppress(RuntimeError):  # it was released before
+            self._going_on.release()
         found = self._socket
-        if found is not None:
+        if found is not None and self._process == os.getpid():
             with suppress(OSError):
                 socket.shutdown(found, SHUT_RDWR)  # of TLS as well: nothing is said any more
 
@@ -134,6 +148,7 @@ class _Followed:
                         self.version = event.version + 1
                         yield event
                         self.until = monotonic() + self.seconds
+                        link.require_own()
                 except StoreClosed:  # the client, meanwhile
                     return
                 except TROUBLE as error:

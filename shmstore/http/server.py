@@ -6,6 +6,7 @@ pool answer them. So clients that are slow, idle or half-closed keep no thread. 
 when the server is to stop.
 """
 
+import os
 import select
 import socket
 import threading
@@ -64,8 +65,10 @@ class Server:
         self._stopping_since_s = 0.0
         self._stop_at_s = 0.0
         self._is_full_since_s = 0.0
-        self._has_ended = threading.Event()
-        self._serving: int | None = None
+        self._has_ended = False
+        self._beginning = threading.RLock()
+        self._serving: int | None = None  # the thread, once it has begun
+        self._process: int | None = None
         self._epoll = select.epoll()
         self._woken, self._waking = socket.socketpair()
         self._look_s = min(_LOOK_S, header_timeout / 4, keep_alive / 4)
@@ -90,13 +93,14 @@ class Server:
 
     def serve_forever(self) -> None:
         """Serve until `stop`."""
-        self._serving = threading.get_ident()
-        if self._listener is None:
-            return
-        self._epoll.register(self._listener, select.EPOLLIN)
-        self._epoll.register(self._woken, select.EPOLLIN)
-        look_at = time.monotonic() + self._look_s
+        with self._beginning:
+            if self._listener is None:
+                return
+            self._serving, self._process = threading.get_ident(), os.getpid()
         try:
+            self._epoll.register(self._listener, select.EPOLLIN)
+            self._epoll.register(self._woken, select.EPOLLIN)
+            look_at = time.monotonic() + self._look_s
             while not self._is_done():
                 for fd, _ in self._epoll.poll(_LOOK_STOPPING_S if self.is_stopping else self._look_s):
                     self._notice_safely(fd)
@@ -104,32 +108,51 @@ class Server:
                     self._stop_listening()
                 if time.monotonic() >= look_at or self.is_stopping:
                     self._look_after_the_late()
+                    self._pool.grow()  # where the system had no thread before
                     look_at = time.monotonic() + self._look_s
         finally:
-            self.close()
+            self._end()
 
     def stop(self, timeout: float = 30.0) -> None:
         """Take no new connection, finish the requests on their way, and end; after `timeout` seconds, end anyway.
 
         Returns when it has ended, or at once in the thread that serves, as in a signal handler.
         """
+        if self._is_of_parent:
+            return
         now = time.monotonic()
         self._stop_at_s = now + timeout
         self._stopping_since_s = self._stopping_since_s or now
-        if not self._has_ended.is_set():
+        if not self._has_ended:
             with suppress(OSError):  # it ends just now
                 self._waking.send(b"\0", socket.MSG_DONTWAIT)
-            if self._serving not in (None, threading.get_ident()):
-                self._has_ended.wait(timeout + 1)
+            while self._serves_elsewhere and time.monotonic() < self._stop_at_s + 1:
+                time.sleep(_LOOK_STOPPING_S)  # no lock is held, for a signal handler may stop it once more
 
     def close(self) -> None:
-        """End at once, also when it has never served."""
-        if self._has_ended.is_set():
+        """End at once, also when it has never served. A process forked from the one that serves ends nothing."""
+        if self._is_of_parent:
             return
-        self._has_ended.set()
+        with self._beginning:
+            if not self._serves_elsewhere:
+                self._end()
+                return
+        self.stop(0)  # that thread uses what is closed
+
+    @property
+    def _is_of_parent(self) -> bool:
+        return self._process not in (None, os.getpid())
+
+    @property
+    def _serves_elsewhere(self) -> bool:
+        return not self._has_ended and self._serving not in (None, threading.get_ident())
+
+    def _end(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         self._stopping_since_s = self._stopping_since_s or time.monotonic()
-        if self._listener is not None:
-            self._listener.close()
+        self._close_listener()
         for connection in list(self._taken):
             connection.shut(socket.SHUT_RDWR)
         self._epoll.close()
@@ -172,8 +195,13 @@ class Server:
             self._make_room(error)
             return
         connection = Connection(client, address, self._body_limit, self._patience_s)
+        try:
+            self._epoll.register(connection.fd, _WATCHED)
+        except OSError as error:  # too many are watched
+            connection.close()
+            self._make_room(error)
+            return
         self._watched[connection.fd] = connection
-        self._epoll.register(connection.fd, _WATCHED)
 
     def _make_room(self, error: OSError) -> None:
         """Close the connection that has been quiet for longest; or listen again at the next look."""
@@ -225,10 +253,20 @@ class Server:
             if len(self._watched) == known:
                 break
         self._epoll.unregister(self._listener)
-        self._listener.close()
-        self._listener = None
+        self._close_listener()
         for fd, _ in self._epoll.poll(0):
             self._notice_safely(fd)
+
+    def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        if self._process is not None:
+            with suppress(OSError):
+                listener.shutdown(
+                    socket.SHUT_RDWR
+                )  # a fork of this process may have it as well, and would keep the port
+        listener.close()
 
     def _is_done(self) -> bool:
         if not self.is_stopping or self._listener is not None:
@@ -294,7 +332,8 @@ class Server:
             return not self.is_stopping and connection.is_there()
 
         def let_go() -> socket.socket:
-            self._epoll.unregister(connection.fd)
+            with suppress(ValueError):  # the server has ended, and those that are let go end with the application
+                self._epoll.unregister(connection.fd)
             return connection.let_go()
 
         environ = {**self._environ, **connection.environ, **received.environ}

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from shmstore import metrics
 from shmstore.arguments.shown import bracketed, near
 from shmstore.errors import (
+    DamagedSegment,
     EventTooLarge,
     InvalidEvent,
     InvalidOption,
     KeyTableFull,
     PartitionStalled,
     ShmStoreError,
+    StoreClosed,
     StoreUnlinked,
     StreamDeleted,
     StreamTableFull,
@@ -53,6 +55,8 @@ _STATUSES: Final[tuple[tuple[type[ShmStoreError], int], ...]] = (
     (KeyTableFull, 507),
     (PartitionStalled, 503),
     (StoreUnlinked, 503),
+    (StoreClosed, 503),  # while another request has opened a new one
+    (DamagedSegment, 503),
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ALWAYS: Final = {
