@@ -51,7 +51,7 @@ def test_every_order_that_was_accepted_is_there_once_though_a_gateway_was_killed
     [("twice", r"WRONG  none of them is there twice \(\d+ are\)"), ("lost", r"WRONG  each .* \(\d+ are lost\)")],
 )
 def test_orders_that_are_there_twice_or_not_at_all_are_found(name: str, mistake: str, found: str) -> None:
-    done = check(name, "--plant", mistake)
+    done = check(name, "--orders", "500", "--plant", mistake)
     assert done.returncode == 1 and re.search(found, done.stdout) and "\nNOT balanced, in " in done.stdout
     assert "WRONG  /stats/global" in done.stdout
 

@@ -30,10 +30,11 @@ class Nginx:
         found = shutil.which("nginx", path=_PATH)
         if found is None:
             raise DidNotStart("nginx is not there (on Debian: apt-get install nginx-light)")
-        self._folder.chmod(0o711)  # a root's nginx becomes nobody, and has folders of its own in there
         for name, text in self._files.items():
             (self._folder / name).write_text(text, encoding="utf-8")
         command = [found, "-p", str(self._folder), "-c", "nginx.conf", "-e", "error.log"]
+        if os.geteuid() == 0:  # whose nginx would become nobody, who may not look into the folder
+            command += ["-g", "user root;"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", process_group=0
         )

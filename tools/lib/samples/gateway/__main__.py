@@ -41,13 +41,14 @@ def main() -> int:
 
 def _sample(args: argparse.Namespace, end: ExitStack) -> int:
     out = Output()
+    port = _free(args.port)
     streams = shmstore.create_streams(args.name, capacity=_CAPACITY, partitions=1)
     end.enter_context(streams)
     end.callback(lambda: streams.unlinked or shmstore.unlink(streams.name))
     gateways = Gateways(args.name, args.plant)
     end.callback(gateways.stop)
     gateways.start()
-    port = _start_nginx(args.port, gateways, end)
+    _start_nginx(port, gateways, end)
     out.write(
         f"{gateway}  pid {gateways.pid(gateway)}  http://127.0.0.1:{gateways.ports[gateway]}" for gateway in GATEWAYS
     )
@@ -61,19 +62,17 @@ def _sample(args: argparse.Namespace, end: ExitStack) -> int:
         raise_noted()
 
 
-def _start_nginx(port: int, gateways: Gateways, end: ExitStack) -> int:
+def _start_nginx(port: int, gateways: Gateways, end: ExitStack) -> None:
     folder = Path(end.enter_context(tempfile.TemporaryDirectory(prefix="shmstore-gateway-")))
-    port = _free(port)
     files = {
         "nginx.conf": Path(__file__).with_name("nginx.conf").read_text(encoding="utf-8"),
         "listen.conf": f"listen 127.0.0.1:{port};\n",
-        "gateways.conf": "".join(f"server 127.0.0.1:{each} fail_timeout=1s;\n" for each in gateways.ports.values()),
+        "gateways.conf": "".join(f"server 127.0.0.1:{each} max_fails=0;\n" for each in gateways.ports.values()),
     }
     try:
         end.enter_context(Nginx(folder, port, files))
     except DidNotStart as error:
         raise Failed(str(error)) from None
-    return port
 
 
 def _free(port: int) -> int:
