@@ -15,7 +15,7 @@ from samples.gateway.clients import Clients
 from samples.gateway.faulty import MISTAKES
 from samples.gateway.running import GATEWAYS, Gateways
 from shmstore import StreamStore
-from shmstore.cli import units
+from shmstore.arguments import units
 from shmstore.cli.render import Column, Output
 from tests.helpers.nginx import DidNotStart, Nginx, free_port
 
