@@ -25,7 +25,7 @@ from shmstore.http.connections import (
 from shmstore.http.remote import RemoteEvent, error_of, event_of, is_no_stream, path_of, truncated
 from shmstore.public import PACKAGE
 
-_SILENCE_S: Final = 45.0  # the service sends something every 15 s
+_SILENCE_S: Final = 45.0  # the service sends something every 5 s
 _SHORTEST_S: Final = 0.001
 _BLOCK: Final = 65_536
 _FOR_EVER: Final = float("inf")
