@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+from bench_service import service_name
 from harness import pin
-from http_servers import HOST, gunicorn, shmstore_serve, store_name
+from http_servers import HOST, gunicorn, shmstore_serve
 from report import Row, main, within
 
 FOLLOWERS = 1000
@@ -62,7 +63,7 @@ def without_segments_mb(process: psutil.Process) -> float:
 
 def followed(server: str, followers: int, events: int) -> Iterator[Row]:
     with ExitStack() as stack:
-        name = stack.enter_context(store_name())
+        name = stack.enter_context(service_name())
         port = stack.enter_context(_SERVERS[server](SHMSTORE_NAME=name, SHMSTORE_CAPACITY="10000"))
         follow = b"GET /streams/news?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n"
         waiting = [stack.enter_context(connected(port, follow, b"following")) for _ in range(followers)]
