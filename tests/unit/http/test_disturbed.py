@@ -2,12 +2,11 @@
 
 import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from shmstore.http.server import Server
 from shmstore.http.service import Service
 from shmstore.streams.stream import Stream
 from tests.helpers.asked import Ask
+from tests.helpers.disturbing import disturbed
 from tests.helpers.processes import Child, eventually
 from tests.helpers.raw_http import GET, LIMIT_S, Paused, client, echo, everything, serving, until
 
@@ -60,26 +60,6 @@ def no_thread_called(name: str, monkeypatch: pytest.MonkeyPatch) -> threading.Ev
     return may_start
 
 
-def disturbed(call: Callable[[], object], disturb: Callable[[], object]) -> bool:
-    """Whether a call returns that is disturbed at each of its lines, as by a signal handler."""
-
-    def trace(_frame: FrameType, _event: str, _argument: object) -> Any:
-        sys.settrace(None)
-        disturb()
-        sys.settrace(trace)
-        return trace
-
-    def run() -> None:
-        sys.settrace(trace)
-        call()
-        sys.settrace(None)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(LIMIT_S)
-    return not thread.is_alive()
-
-
 # -- the end
 
 
@@ -104,11 +84,12 @@ def test_who_is_closed_before_it_serves_does_not_serve() -> None:
 
 
 def test_a_signal_handler_may_stop_what_is_being_stopped() -> None:
-    paused = Paused()
-    with serving(paused) as server, client(server, PAUSED):
-        assert paused.has_begun.wait(LIMIT_S)
-        assert disturbed(lambda: server.stop(0.1), lambda: server.stop(0.1))
-        paused.goes_on.set()
+    for place in range(15, 40):
+        paused = Paused()
+        with serving(paused) as server, client(server, PAUSED):
+            assert paused.has_begun.wait(LIMIT_S)
+            assert disturbed(partial(server.stop, 0.02), partial(server.stop, 0.01), place)
+            paused.goes_on.set()
 
 
 # -- forks
@@ -266,12 +247,15 @@ def test_news_of_a_number_that_another_client_has_by_now_are_not_its_own(
 
         def __init__(self) -> None:
             self._epoll = made()
+            self.has_told = False
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._epoll, name)
 
         def poll(self, seconds: float) -> list[tuple[int, int]]:
-            has_come.set()
+            if self.has_told:
+                has_come.set()
+            self.has_told = True
             return [*self._epoll.poll(min(seconds, 0.01)), (ours.fileno(), select.EPOLLHUP)]
 
     monkeypatch.setattr(followers.select, "epoll", Late)
