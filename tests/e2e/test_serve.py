@@ -119,10 +119,12 @@ def test_a_log_that_is_rotated_goes_on_in_a_new_file(name: str, tmp_path: Path) 
     log, old = tmp_path / "log", tmp_path / "log.1"
     with serving("--name", name, *SMALL, "--access-log", str(log)) as service:
         service.request("GET", "/health")
+        assert eventually(lambda: "/health" in log.read_text())  # which is written behind the answer
         log.rename(old)
         service.process.send_signal(signal.SIGHUP)
         assert eventually(log.exists)
         service.request("GET", "/streams")
+        assert eventually(lambda: "/streams" in log.read_text())
         log.rename(tmp_path / "log.2")
 
         def is_noticed() -> bool:
