@@ -27,12 +27,21 @@ ORDER = '{"gatewayId":"gateway-17","valor":129.9,"currency":"EUR","items":[{"sku
 EVENTS = 10_000
 RECORDS = 100_000
 LABELS = 8
-RETRIES = 4  # connections that append under a condition, each to a stream of its own
+CHAINS = 4  # connections that append under a condition, each to a stream of its own
 
 POST = """
 wrk.method, wrk.path, wrk.body = "POST", "/%s", '%s'
 wrk.headers["Content-Type"] = "application/json"
 """
+WITHOUT_BODY = 'wrk.headers["Prefer"] = "return=minimal"\n'  # are answers wanted
+# In "constant" there is a body without any work; in "appending" there is no more than the work.
+PATHS = {
+    "gunicorn": "streams/orders",
+    "serve": "streams/orders",
+    "empty": "empty",
+    "constant": "constant",
+    "least": "appending",
+}
 GET = 'wrk.path = "/%s"\n'
 # A thread has one connection, so it knows at which version its stream is.
 CONDITIONAL = """
@@ -55,7 +64,7 @@ end
 
 
 class Servers(NamedTuple):
-    """The ports of what is asked; None where there is no Redis."""
+    """The ports of what is asked, and whether there is a Redis behind the last one."""
 
     gunicorn: int
     serve: int
@@ -85,39 +94,40 @@ def serving(name: str) -> Iterator[Servers]:
         yield Servers(ours, serve, peers, redis is not None)
 
 
-def rate(port: int, load: wrk.Load, seconds: float) -> float:
+def asked(port: int, load: wrk.Load, seconds: float) -> float:
+    """Answers a second."""
     return wrk.ask(port, load, seconds).rate
 
 
 def conditional(port: int, path: str, numbers: Iterator[int], seconds: float) -> float:
-    """Appends a second, to streams that are new."""
+    """The same for appends under a condition, to streams that are new."""
     script = CONDITIONAL % (f"{path}/{next(numbers)}-", ORDER)
-    return rate(port, wrk.Load(script, connections=RETRIES, threads=RETRIES), seconds)
+    return asked(port, wrk.Load(script, connections=CHAINS, threads=CHAINS), seconds)
 
 
 def appends(servers: Servers, smoke: bool) -> Iterator[Row]:
     """Eight connections that append one event after the other."""
     seconds, numbers = 0.2 if smoke else 0.5, count()
-    paths = {
-        "gunicorn": (servers.gunicorn, "streams/orders"),
-        "serve": (servers.serve, "streams/orders"),
-        "empty": (servers.peers, "empty"),
-        "constant": (servers.peers, "constant"),
-        "least": (servers.peers, "appending"),
-    }
+    loads = {who: wrk.Load(POST % (path, ORDER)) for who, path in PATHS.items()}
+    loads["minimal"] = wrk.Load(loads["gunicorn"].script + WITHOUT_BODY)
+    ports = dict.fromkeys(loads, servers.peers) | {"serve": servers.serve}
+    ports |= dict.fromkeys(("gunicorn", "minimal"), servers.gunicorn)
     measures: dict[str, Callable[[], float]] = {
-        who: partial(rate, port, wrk.Load(POST % (path, ORDER)), seconds) for who, (port, path) in paths.items()
+        who: partial(asked, ports[who], load, seconds) for who, load in loads.items()
     }
     measures["conditional"] = partial(conditional, servers.gunicorn, "streams", numbers, seconds)
     if servers.has_redis:
         measures["redis"] = partial(conditional, servers.peers, "redis", numbers, seconds)
     a_second = medians(1 if smoke else 31, measures)
-    empty = a_second["empty"]
-    what = "POST /streams/orders"
-    yield Row(f"{what}, gunicorn", a_second["gunicorn"], "1/s", empty, at_least(0.8), "gunicorn, an empty 202")
-    for question, who in (("an answer of 13 bytes, without any work", "constant"), ("a stream.append alone", "least")):
-        yield Row(f"{question}, gunicorn", a_second[who], "1/s", empty, note="gunicorn, an empty 202")
-    yield Row(f"{what}, shmstore-serve", a_second["serve"], "1/s", a_second["gunicorn"], at_least(0.5), "gunicorn")
+    what, empty, constant = "POST /streams/orders", "gunicorn, an empty 202", "gunicorn, a constant 202 with a body"
+    for question, ours, baseline, bar, note in (
+        (f"{what}, gunicorn", "gunicorn", "constant", at_least(0.8), constant),
+        (f"{what}, Prefer: return=minimal, gunicorn", "minimal", "empty", at_least(0.8), empty),
+        ("a constant 202 with a body of 13 bytes, gunicorn", "constant", "empty", None, empty),
+        ("json.loads and Stream.append alone, gunicorn", "least", "constant", None, constant),
+        (f"{what}, shmstore-serve", "serve", "gunicorn", at_least(0.5), "gunicorn"),
+    ):
+        yield Row(question, a_second[ours], "1/s", a_second[baseline], bar, note)
     if servers.has_redis:
         what, peer = f"{what}?expectedVersion=, gunicorn", "gunicorn with Redis, a script"
         yield Row(what, a_second["conditional"], "1/s", a_second["redis"], at_least(1.5), peer)

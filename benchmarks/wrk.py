@@ -6,12 +6,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from http_servers import HOST
 
 _LONGER_S = 600  # than anybody measures
-# In all that wrk prints, times are in microseconds.
+_LIMIT_S = 30.0  # for its last answers
 _DONE = """
 function done(summary, latency, requests)
    local errors = summary.errors
@@ -51,13 +52,23 @@ def ask(port: int, load: Load, seconds: float) -> Answered:
         # Ctrl-C is not for it: it is told to end below.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
+            while process.poll() is None and not _has_begun(process.pid):
+                time.sleep(0.005)
             time.sleep(seconds)
             process.send_signal(signal.SIGINT)  # it takes whole seconds only
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=_LIMIT_S)
         finally:
             process.kill()
             process.wait()
+    if process.returncode:
+        raise RuntimeError(f"wrk has ended with exit code {process.returncode}")
     found = json.loads(output.splitlines()[-1])
     if found["failed"] or not found["answers"]:
         raise RuntimeError(f"requests were not answered as they should be:\n{load.script}\n{output}")
     return Answered(found["answers"] * 1e6 / found["us"], found["median_us"])
+
+
+def _has_begun(pid: int) -> bool:
+    """Whether SIGINT would have it say what it found: its threads ask by then."""
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()
+    return bool(caught) and bool(int(caught[0], 16) >> (signal.SIGINT - 1) & 1)

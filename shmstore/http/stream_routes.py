@@ -26,6 +26,7 @@ FOLLOWING: Final = "shmstore.following"
 _LIMIT: Final = 1000  # events of an answer, when none is asked for
 _MOST: Final = 10_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MINIMAL: Final = ("Preference-Applied", "return=minimal")  # RFC 7240
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
 _OF_AN_AGGREGATE: Final = ("stream", "totalEvents", "durationMs")
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
@@ -39,13 +40,18 @@ def append(streams: StreamStore, request: Request, name: str) -> Answer:
     expected = _expected(request)
     if request.truth("many"):
         versions = stream.append_many(_several(parsed(request.body())), expected_version=expected)
-        return json_answer(202, {"stream": name, "versions": versions}, _etag(versions[-1]))
+        return _accepted(request, versions[-1], to_json({"stream": name, "versions": versions}))
     event_id = request.text("eventId", "Event-Id", "Idempotency-Key")
     data = _as_sent(request.body(), streams.data_bytes)
     kind = request.text("type", "Event-Type")
     version = stream.append(data, type=kind, expected_version=expected, event_id=event_id)
     its_id = "null" if event_id is None else to_json(event_id)
-    told = f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}'
+    return _accepted(request, version, f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}')
+
+
+def _accepted(request: Request, version: int, told: str) -> Answer:
+    if _MINIMAL[1] in (request.header("Prefer") or ""):
+        return Answer(202, headers=(_etag(version), _MINIMAL))
     return Answer(202, told.encode("utf-8", "replace"), headers=(_etag(version),))
 
 
@@ -93,8 +99,8 @@ def _as_sent(body: bytes, most: int) -> Any:
 
     Not with escapes, of which UTF-8 cannot hold all; nor with ends of lines, which would be those of answers by lines.
     """
-    value = _given(parsed(body))
-    has_none = b"\\u" not in body and b"\n" not in body and b"\r" not in body
+    value, text = _given(parsed(body)), body.decode()
+    has_none = "\\u" not in text and "\n" not in text and "\r" not in text
     return JsonText(body) if has_none and len(body) <= most and type(value) in (dict, list) else value
 
 

@@ -49,6 +49,16 @@ def test_a_conflict_says_at_which_version_the_stream_is(ask: Ask) -> None:
     assert twice.status == 400 and "'any', and '7' in Expected-Version; give it once" in twice.json["error"]
 
 
+def test_a_client_may_want_no_body(ask: Ask) -> None:
+    for number, query in enumerate(("", "many=true")):
+        body = [{"data": 1}]
+        answer = ask("POST", "/streams/a", body, query, prefer="respond-async, return=minimal")
+        assert (answer.status, answer.body, answer.headers["ETag"]) == (202, b"", f'"{number}"')
+        assert answer.headers["Preference-Applied"] == "return=minimal"
+    assert ask("POST", "/streams/a", 1, "expectedVersion=7", prefer="return=minimal").json["actual"] == 1
+    assert ask("POST", "/streams/a", 1, prefer="return=representation").json["version"] == 2
+
+
 def test_several_events_are_appended_all_or_none(ask: Ask) -> None:
     several = [{"data": n, "eventId": f"e{n}", "metadata": {"n": n}} for n in range(3)]
     assert ask("POST", "/streams/a", several, "many=true").json == {"stream": "a", "versions": [0, 1, 2]}
