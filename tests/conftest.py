@@ -25,6 +25,8 @@ import pytest
 
 from tests.helpers import programs
 from tests.helpers.effort import FULL
+from tests.helpers.wheels import sdist as sdist
+from tests.helpers.wheels import wheel as wheel
 
 SHM = Path("/dev/shm")
 RUN = os.getpid()

@@ -70,11 +70,13 @@ NOT_RUN = {
     "gunicorn --workers 2 --worker-class gthread --threads 8 --bind 127.0.0.1:7071 --env SHMSTORE_NAME=orders "
     "shmstore.http.service:app": "tests/e2e/test_service.py runs it",
     "pip install .": "it needs the network; tests/unit/test_build.py builds the wheel that it installs",
+    "docker compose": "Docker is the reader's",
+    "docker compose -f tools/samples/container/compose.yaml up --build": "Docker is the reader's",
     "docker run --shm-size=1g": "Docker is the reader's",
     "docker run --ipc=container:NAME": "Docker is the reader's",
 }
-# Those of the sample of gateways, which tests/e2e/test_gateway_sample.py runs, too.
-NOT_RUN |= dict.fromkeys(re.findall(r"^curl .*$", GUIDES["tools/lib/samples/gateway"], re.M), "nginx is not there")
+# What is asked of samples that run: tests/e2e/test_gateway_sample.py and tests/e2e/test_container.py ask it.
+NOT_RUN |= dict.fromkeys(re.findall(r"^curl .*$", EVERYTHING, re.M), "nobody serves it here")
 # Those that go on until they are interrupted, as the guides say.
 ENDLESS = (
     *("shmstore-inspect top orders", "shmstore-inspect tail orders -f", "shmstore-coordinator orders"),

@@ -3,23 +3,18 @@
 import ast
 import importlib
 import importlib.metadata
-import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from shmstore.http.dashboard.files import FILES
+from tests.helpers.wheels import PROJECT, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 (EXTENSION,) = PROJECT["tool"]["setuptools"]["ext-modules"]
-BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 
 
 def declared(body: list[ast.stmt]) -> dict[str, ast.stmt]:
@@ -39,33 +34,6 @@ def public(thing: object) -> set[str]:
 
 def c_files(suffix: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "shmstore").rglob(f"*{suffix}"))
-
-
-def build(what: str, source: Path, target: Path) -> Path:
-    """Call a hook of the build backend in the folder `source`, as pip does. Returns the file it made in `target`."""
-    command = [sys.executable, "-c", BUILD, what, str(target)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return target / done.stdout.splitlines()[-1]
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder to which a source distribution of this tree unpacks."""
-    pytest.importorskip("setuptools", minversion="77.0.3")
-    tree, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("sdist")
-    shutil.copytree(ROOT / "shmstore", tree / "shmstore", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md"):
-        shutil.copy(ROOT / name, tree)
-    with tarfile.open(build("build_sdist", tree, target)) as archive:
-        archive.extractall(target, filter="data")
-    return target / f"shmstore-{PROJECT['project']['version']}"
-
-
-@pytest.fixture(scope="module")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from the source distribution alone."""
-    return build("build_wheel", sdist, tmp_path_factory.mktemp("wheel"))
 
 
 def test_every_c_file_is_compiled_and_every_header_is_known() -> None:
