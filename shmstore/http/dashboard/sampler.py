@@ -16,7 +16,6 @@ from shmstore.survey.machine import owner_name
 from shmstore.survey.segments import brief
 
 LOOK_S: Final = 1.0
-_LIST_S: Final = 2.0
 
 
 class Sampler:
@@ -31,9 +30,8 @@ class Sampler:
         self._forget()
 
     def _forget(self) -> None:
-        self._infos: list[SegmentInfo] = []
-        self._listed_s = self._looked_s = float("-inf")
-        self._number = 0
+        self._looked_s = float("-inf")
+        self._looked_ms = 0
         self._rows: list[dict[str, Any]] = []
         self._watched: dict[str, Watched] = {}
         self._details: dict[str, dict[str, Any]] = {}
@@ -70,14 +68,12 @@ class Sampler:
         if now_s - self._looked_s < self.rest_s * 0.95:
             return
         begun_s = time.thread_time()
-        if now_s - self._listed_s >= _LIST_S:
-            self._listed_s = now_s
-            self._infos = list_segments(unreadable=True)
-            names = {info.name for info in self._infos}
-            self.handles.keep(names)
-            self._watched = {name: each for name, each in self._watched.items() if name in names}
+        infos = list_segments(unreadable=True)
+        names = {info.name for info in infos}
+        self.handles.keep(names)
+        self._watched = {name: each for name, each in self._watched.items() if name in names}
         self._looked_s, self._looked_ms = now_s, time.time_ns() // 10**6
-        self._rows = [self._row(info) for info in self._infos]
+        self._rows = [self._row(info) for info in infos]
         self._details.clear()
         self.rest_s = rest_s(time.thread_time() - begun_s, LOOK_S)
 
