@@ -73,7 +73,7 @@ def check_row(row: dict[str, object]) -> None:
 
 
 def test_there_is_a_benchmark_for_each_question() -> None:
-    questions = "append bulk contention coordinator export follow latency layout live memory metrics"
+    questions = "append bulk contention coordinator dashboard export follow latency layout live memory metrics"
     questions += " questions service service_follow snapshot start statistics stream_follow streams today windows"
     assert [path.stem.removeprefix("bench_") for path in BENCHMARKS] == questions.split()
 

@@ -18,7 +18,7 @@ from shmstore.survey.series import SeriesMeter
 from shmstore.survey.streams import StreamsLooker
 
 ORDERS: Final = {
-    "labels": ("count", "sum", "mean", "min", "max", "name"),
+    "labels": ("count", "sum", "mean", "max", "name"),
     "streams": ("rate", "events", "version", "name"),
     "series": ("rate", "value", "name"),
 }

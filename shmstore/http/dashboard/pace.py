@@ -7,7 +7,7 @@ from typing import Any, Final
 
 Ask = Callable[[], dict[str, Any]]
 
-_REST: Final = 300.0  # of the time that an answer takes: so that all of one kind take a third of a percent of a CPU
+_REST: Final = 400.0  # times what an answer takes: so that all of one kind take a quarter of a percent of a CPU
 _LONGEST_S: Final = 120.0
 _UNUSED_S: Final = 60.0
 _MOST: Final = 256  # answers that are kept

@@ -1,6 +1,6 @@
 // A chart over time, drawn as SVG. The pointer and the arrow keys choose a moment, whose figures stand below it.
 
-import { make, say } from "./tables.js";
+import { make, reveal, say } from "./tables.js";
 import { clock, moment, nothing } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -201,6 +201,7 @@ export class Chart {
     const at = this.chosen ?? times.length - 1;
     const figures = this.lines.map((line) => (values[line.name] ?? [])[at] ?? null);
     const time = times[at];
+    reveal(this.time, time != null);
     say(this.time, time == null ? "" : this.data.until - this.data.since > 86400000 ? moment(time) : clock(time));
     const texts = figures.map((value) => (value == null ? nothing : this.figure(value)));
     texts.forEach((text, line) => say(this.figures[line], text));
@@ -222,4 +223,4 @@ export class Chart {
   }
 }
 
-const pathOf = (run) => (run.length === 1 ? `M${run[0].join(" ")}h.1` : `M${run.map((point) => point.join(" ")).join("L")}`);
+const pathOf = (run) => (run.length === 1 ? `M${run[0].join(" ")}m-1 0h2` : `M${run.map((point) => point.join(" ")).join("L")}`);

@@ -31,14 +31,13 @@ export class Records {
     this.labels = new List(byId("labels"), {
       path: "/dashboard/labels",
       words: ["label", "labels"],
-      orders: { count: "records", sum: "sum", mean: "mean", max: "maximum", min: "minimum", name: "name" },
+      orders: { count: "records", sum: "sum", mean: "mean", max: "maximum", name: "name" },
       columns: [
         { title: "label", show: (row) => row.name || "(damaged)" },
         { title: "compared", bar: (row) => Math.abs(row[this.ranked] ?? 0) / this.most },
         figure("records", (row) => count(row.count)),
         answer(detail, "sum"),
         answer(figure, "mean"),
-        answer(detail, "min"),
         answer(detail, "max"),
       ],
       limit: 20,
