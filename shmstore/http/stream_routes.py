@@ -58,13 +58,14 @@ def _accepted(request: Request, version: int, told: str) -> Answer:
 def read(streams: StreamStore, request: Request, name: str) -> Answer:
     """`GET /streams/{name}`"""
     stream = streams[name]
-    if request.truth("aggregate"):
-        return _aggregate(stream, request)
-    if request.truth("follow") or _accepts(request, EVENT_STREAM):
-        return _follow(stream, request)
     limit = request.number("limit", _LIMIT, most=_MOST)
     first = request.number("from", None)
     backwards, missing = request.truth("backwards"), _missing(request)
+    follows = request.truth("follow")  # what is wrong is told, also where it would not matter
+    if request.truth("aggregate"):
+        return _aggregate(stream, request)
+    if follows or _accepts(request, EVENT_STREAM):
+        return _follow(stream, request)
     version = stream.version
     if not stream.exists:
         stream.read(limit=0)  # it may be deleted for ever
