@@ -122,6 +122,7 @@ def appends(servers: Servers, smoke: bool) -> Iterator[Row]:
     what, empty, constant = "POST /streams/orders", "gunicorn, an empty 202", "gunicorn, a constant 202 with a body"
     for question, ours, baseline, bar, note in (
         (f"{what}, gunicorn", "gunicorn", "constant", at_least(0.8), constant),
+        (f"{what}, gunicorn, against no body", "gunicorn", "empty", None, empty),
         (f"{what}, Prefer: return=minimal, gunicorn", "minimal", "empty", at_least(0.8), empty),
         ("a constant 202 with a body of 13 bytes, gunicorn", "constant", "empty", None, empty),
         ("json.loads and Stream.append alone, gunicorn", "least", "constant", None, constant),
