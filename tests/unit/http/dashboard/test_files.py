@@ -45,3 +45,23 @@ def test_nothing_in_the_page_makes_markup_of_texts_or_breaks_its_policy(ask: Ask
 
 def test_the_page_is_small(ask: Ask) -> None:
     assert sum(len(ask("GET", path).body) for path in FILES) <= MOST_BYTES
+
+
+def luminance(color: str) -> float:
+    """As WCAG 2.2 defines it."""
+    full = color * 2 if len(color) == 3 else color
+    parts = [int(full[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_texts_can_be_told_from_their_ground(ask: Ask, scheme: int) -> None:
+    css = ask("GET", "/dashboard.css").body.decode()
+    rules = re.findall(r":root \{(.*?)\}", css, re.S)
+    colors = dict(re.findall(r"--(\w+): #([0-9a-f]{3,6});", rules[scheme]))
+    for text in ("ink", "soft", "accent", "good", "warning", "bad"):
+        for ground in ("ground", "panel", "hover"):
+            low, high = sorted(luminance(colors[each]) for each in (text, ground))
+            contrast = (high + 0.05) / (low + 0.05)
+            assert contrast >= 4.5, (text, ground, contrast)
