@@ -98,10 +98,11 @@ class Connections:
         """The headers of a request."""
         return {**self._headers, **more}
 
-    def connect(self) -> HTTPConnection:
-        """A new connection. Raises OSError, StoreClosed."""
+    def connect(self, seconds: float = _MOST_S) -> HTTPConnection:
+        """A new connection, made within the timeout, and within so many seconds. Raises OSError, StoreClosed."""
         self.require_open()
         connection = self._make()
+        connection.timeout = min(self.timeout, seconds)
         try:
             connection.connect()
         except BaseException:

@@ -76,15 +76,15 @@ class _Link:
 
     def open(self, path: str, version: int, seconds: float) -> HTTPResponse:
         """Ask for the events from a version on. Raises OSError, HTTPException, StoreClosed."""
-        self._process = os.getpid()
-        self._connection = self.connections.connect()
+        until, self._process = monotonic() + seconds, os.getpid()
+        self._connection = self.connections.connect(seconds)
         self._socket = self._connection.sock
         if self.has_ended:  # meanwhile
             raise ConnectionAbortedError("the follower was closed")
         more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(version - 1)} if version else {})
         target = self.connections.target(path, {"follow": "true", "from": str(version)})
         self._connection.request("GET", target, headers=self.connections.headers(more))
-        self.wait_at_most(seconds)
+        self.wait_at_most(max(_SHORTEST_S, until - monotonic()))
         self._response = self._connection.getresponse()
         self.is_met |= not is_passing(self._response.status)
         return self._response

@@ -1,7 +1,11 @@
 """Clients after a fork, and closed by a signal handler at any line."""
 
 import asyncio
-from contextlib import suppress
+import socket
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
 
 from shmstore.errors import StoreClosed
 from shmstore.http.client import AsyncEventStoreClient, EventStoreClient
@@ -63,3 +67,22 @@ def test_a_follower_may_be_closed_at_any_line_of_a_pause() -> None:
         assert disturbed(lambda: link.pause(0.001), link.end, place), place  # noqa: B023
         link.end()
         assert link.has_ended
+
+
+# -- services that cannot be reached
+
+
+def test_who_follows_waits_for_a_connection_no_longer_than_for_an_event() -> None:
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):  # then the kernel takes no more
+            connection = waiting.enter_context(socket.socket())
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                connection.connect(listener.getsockname())
+        began = time.monotonic()
+        with EventStoreClient(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=10) as client:
+            with pytest.raises(ConnectionError, match="did not answer"):
+                next(client.follow("s", timeout=0.1))
+        assert time.monotonic() - began < 5
