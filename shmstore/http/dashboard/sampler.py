@@ -69,8 +69,8 @@ class Sampler:
             return
         begun_s = time.thread_time()
         infos = list_segments(unreadable=True)
-        names = {info.name for info in infos}
-        self.handles.keep(names)
+        names = {info.name for info in infos if info.error is None}
+        self.handles.keep(names)  # to touch what was cut off of a file would end this process
         self._watched = {name: each for name, each in self._watched.items() if name in names}
         self._looked_s, self._looked_ms = now_s, time.time_ns() // 10**6
         self._rows = [self._row(info) for info in infos]

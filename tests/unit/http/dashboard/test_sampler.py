@@ -88,6 +88,15 @@ def test_a_store_that_goes_comes_again_or_breaks_is_shown_so(sampler: Sampler, s
     assert broken["state"] == "damaged segment" and broken["error"]
 
 
+def test_a_store_whose_file_is_cut_off_is_not_touched_any_more(sampler: Sampler, scope: Scope, name: str) -> None:
+    shmstore.create_streams(name, capacity=10).close()
+    assert sampler.state(scope, name, with_history=True)["store"]["state"] == "ok"
+    os.truncate(f"/dev/shm/{name}", 4096)
+    for _ in range(2):
+        assert sampler.state(scope, name, with_history=True)["store"]["state"] == "damaged segment"
+    assert not mapped(name)
+
+
 def test_stores_that_are_not_in_the_scope_are_not_told_of(sampler: Sampler, scope: Scope, name: str) -> None:
     with shmstore.create_streams(f"{name}-other", capacity=10) as other:
         assert sampler.state(scope, other.name, with_history=True)["store"]["state"] == "gone"
