@@ -38,10 +38,10 @@ def append(streams: StreamStore, request: Request, name: str) -> Answer:
         raise HttpError(400, f"the name {shown(name)} holds a control character; name the stream without it")
     stream = streams[name]
     expected = _expected(request)
-    if request.truth("many"):
-        versions = stream.append_many(_several(parsed(request.body())), expected_version=expected)
-        return _accepted(request, versions[-1], to_json({"stream": name, "versions": versions}))
     event_id = request.text("eventId", "Event-Id", "Idempotency-Key")
+    if request.truth("many"):
+        versions = stream.append_many(_several(parsed(request.body()), event_id), expected_version=expected)
+        return _accepted(request, versions[-1], to_json({"stream": name, "versions": versions}))
     data = _as_sent(request.body(), streams.data_bytes)
     kind = request.text("type", "Event-Type")
     version = stream.append(data, type=kind, expected_version=expected, event_id=event_id)
@@ -131,7 +131,8 @@ def _expected(request: Request) -> ExpectedVersion | int:
     raise HttpError(400, f"expectedVersion is {shown(text)}; expected any, no_stream, exists, or a version")
 
 
-def _several(given: Any) -> list[NewEvent]:
+def _several(given: Any, batch_id: str | None) -> list[NewEvent]:
+    """The events of a batch. With an id of the whole, each that has none of its own gets one of that and its place."""
     if not isinstance(given, list) or not given:
         raise HttpError(400, 'the body holds no events; expected a list, as [{"data": ...}]')
     events = []
@@ -142,7 +143,10 @@ def _several(given: Any) -> list[NewEvent]:
         for part, value in parts.items():
             if value is not None and not isinstance(value, str):
                 raise HttpError(400, f"{part} of event {at} is {shown(value)}; expected a text")
-        events.append(NewEvent(_given(item["data"]), parts["type"], parts["eventId"], _given(item.get("metadata"))))
+        event_id = parts["eventId"]
+        if event_id is None and batch_id is not None:
+            event_id = f"{batch_id}/{at}"
+        events.append(NewEvent(_given(item["data"]), parts["type"], event_id, _given(item.get("metadata"))))
     return events
 
 

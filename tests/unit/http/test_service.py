@@ -62,6 +62,11 @@ def test_a_client_may_want_no_body(ask: Ask) -> None:
 def test_several_events_are_appended_all_or_none(ask: Ask) -> None:
     several = [{"data": n, "eventId": f"e{n}", "metadata": {"n": n}} for n in range(3)]
     assert ask("POST", "/streams/a", several, "many=true").json == {"stream": "a", "versions": [0, 1, 2]}
+    again = [
+        ask("POST", "/streams/b", [{"data": 1}, {"data": 2, "eventId": "own"}], "many=true&eventId=k") for _ in "12"
+    ]
+    assert [answer.json["versions"] for answer in again] == [[0, 1]] * 2
+    assert [event["eventId"] for event in ask("GET", "/streams/b").json] == ["k/0", "own"]
     too_large = ask("POST", "/streams/a", [{"data": 9}, {"data": "x" * 598}], "many=true")
     assert too_large.status == 413 and (too_large.json["size"], too_large.json["limit"]) == (598, 512)
     assert [(event["data"], event["metadata"]["n"]) for event in ask("GET", "/streams/a").json] == [
