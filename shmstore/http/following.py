@@ -21,11 +21,21 @@ class Following:
 
     __slots__ = ("ending", "follower", "has_ended", "stream")
 
-    def __init__(self, stream: Stream, first: int) -> None:
+    def __init__(self, stream: Stream, first: int, *, is_resumed: bool = False) -> None:
         self.stream = stream
         self.follower = stream.follow(first)
         self.has_ended = False
         self.ending = b""
+        newest = stream.version
+        if (
+            is_resumed and first > newest + 1
+        ):  # what came last came from a store that is gone: waiting would lose events
+            self.has_ended = True
+            self.ending = _truncated(
+                f"stream {stream.name!r} ends with version {newest}, before version {first - 1}, which came last: the "
+                "store was made anew; read all that is there",
+                stream.first_version,
+            )
 
     @property
     def next_version(self) -> int:
@@ -34,6 +44,8 @@ class Following:
 
     def read(self) -> list[tuple[int, bytes]]:
         """Events that are there, with their versions. After the last ones of all `has_ended` is true."""
+        if self.has_ended:
+            return []
         try:
             events = self.follower.read(AT_ONCE)
             if not events and self.stream.store.unlinked:
@@ -91,10 +103,15 @@ def joined(found: list[tuple[int, bytes]]) -> bytes:
 
 def _ending(gone: ShmStoreError) -> bytes:
     if isinstance(gone, StreamTruncated):
-        return _last("truncated", {"error": str(gone), "firstVersion": gone.first})
+        return _truncated(str(gone), gone.first)
     if isinstance(gone, StreamDeleted):
         return _last("deleted", {"error": str(gone)})
     return b""  # the service ends; the client asks another
+
+
+def _truncated(sentence: str, first: int) -> bytes:
+    """With an id: a browser, which asks again by itself, goes on with what is there, and is not told for ever."""
+    return f"id: {first - 1}\n".encode() + _last("truncated", {"error": sentence, "firstVersion": first})
 
 
 def _last(kind: str, value: dict[str, Any]) -> bytes:

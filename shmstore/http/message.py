@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -18,8 +19,19 @@ T = TypeVar("T")
 
 JSON: Final = "application/json"
 _MOST_PARAMETERS: Final = 64
+_NAMES: Final = ("eventId", "expectedVersion", "olderThan", "olderThanMinutes")
+_PLAIN_NAMES: Final = (
+    *("aggregate", "backwards", "by", "filter", "follow", "from", "k", "label", "limit", "many", "minutes", "missing"),
+    *("order", "prefix", "range", "store", "stream", "sum", "to", "type", "until", "value"),
+)
+_PARAMETERS: Final = {name: name.lower() for name in (*_NAMES, *_PLAIN_NAMES)}
+"""Names of parameters, and what is left of them when they are misspelt as `expected_version`."""
 _BAD_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_LOST_PLUS: Final = re.compile(r"(.{10}[T ]\d\d\S*) (\d\d(?::?\d\d)?)", re.ASCII)  # of a zone: + is a space in a query
+_TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _A_TIME: Final = "expected a time in ISO 8601, of the years from 1970 to 2261"
+_QUALITY: Final = re.compile(r"[01](?:\.\d{0,3})?", re.ASCII)
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": True}
 
 
@@ -105,6 +117,8 @@ class Request:
                 except UnicodeDecodeError:
                     raise _badly_encoded("query") from None
             found = dict(pairs)
+            if not found.keys() <= _PARAMETERS.keys():
+                _require_spelling(found)
             if len(found) < len(pairs):
                 raise HttpError(400, "the query gives a parameter twice; give each once")
             self._query = found
@@ -154,12 +168,44 @@ class Request:
     def time_ns(self, name: str) -> int | None:
         """A time of the query, as nanoseconds since 1970."""
         text = self.query.get(name)
-        return None if text is None else parsed_time(name, text)
+        return None if text is None else parsed_time(name, _LOST_PLUS.sub(r"\1+\2", text))
+
+    def knows(self, tag: str) -> bool:
+        """Whether If-None-Match names this ETag, or what proxies that compress make of it: W/"7", or "7-gzip"."""
+        given = self.header("If-None-Match")
+        if given is None:
+            return False
+        inner = tag.strip('"')
+        return (
+            given == tag
+            or given.strip() == "*"
+            or any(known == inner or known.rpartition("-")[0] == inner for known in _TAG.findall(given))
+        )
+
+    def prefers(self, kind: str, to: str) -> bool:
+        """Whether Accept names a type, and not another one before it, or with a higher q."""
+        accept = self.header("Accept")
+        if accept is None or kind not in (accept := accept.lower()):
+            return False
+        qualities: dict[str, float] = {}
+        for part in accept.split(","):
+            name, *parameters = (each.strip() for each in part.split(";"))
+            quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+            qualities.setdefault(name, float(quality) if _QUALITY.fullmatch(quality) else 0.0)
+        wanted, other = qualities.get(kind, 0.0), qualities.get(to, 0.0)
+        return wanted > other or (wanted == other > 0 and [*qualities].index(kind) < [*qualities].index(to))
 
     # -- body
 
     def body(self) -> bytes:
-        """All of the body. Raises HttpError: larger than is taken, or it ends too early."""
+        """All of the body, without a byte order mark. Raises HttpError: compressed, larger than is taken, or it ends
+        too early.
+        """
+        coding = self.environ.get("HTTP_CONTENT_ENCODING")
+        if coding and coding.lower() != "identity":
+            error = HttpError(415, f"the body is compressed (Content-Encoding: {shown(coding)}); send it as it is")
+            error.headers.append(("Accept-Encoding", "identity"))
+            raise error
         length = self.environ.get("CONTENT_LENGTH") or ""
         source = self.environ["wsgi.input"]
         if length:
@@ -171,13 +217,13 @@ class Request:
             body = _read(source, count)
             if len(body) < count:
                 raise HttpError(400, f"the body ends after {len(body)} of {count} bytes; send all of it")
-            return body
+            return body.removeprefix(_BYTE_ORDER_MARK)
         if not self.environ.get("wsgi.input_terminated"):
             return b""
         body = _read(source, self._body_limit + 1)  # chunked
         if len(body) > self._body_limit:
             raise self._too_large("more")
-        return body
+        return body.removeprefix(_BYTE_ORDER_MARK)
 
     def _too_large(self, found: str) -> HttpError:
         return HttpError(
@@ -203,7 +249,10 @@ def parsed(body: bytes) -> Any:
     except RecursionError:
         raise HttpError(400, "the body is nested too deep; send flatter JSON") from None
     except ValueError as error:
-        raise HttpError(400, f"the body is no JSON: {error}") from None
+        digits = sys.get_int_max_str_digits()
+        is_long = "sys." in str(error)  # Python's own advice, which is of no use to a client
+        told = f"a number of it has more than {digits} digits; send it as a text" if is_long else error
+        raise HttpError(400, f"the body is no JSON: {told}") from None
 
 
 def _read(source: Any, count: int) -> bytes:
@@ -248,6 +297,15 @@ def _path(environ: "WSGIEnvironment") -> str:
         return str(environ.get("PATH_INFO", "")).encode("latin-1").decode()
     except UnicodeError:
         raise _badly_encoded("path") from None
+
+
+def _require_spelling(found: Iterable[str]) -> None:
+    """Others are not heeded, and whoever expects a version, say, must not be left without an answer to that."""
+    for name in found:
+        plain = name.lower().replace("_", "").replace("-", "")
+        for known, its_plain in _PARAMETERS.items():
+            if name != known and plain == its_plain:
+                raise HttpError(400, f"there is no parameter {shown(name)}; it is called {known}")
 
 
 def _badly_encoded(part: str) -> HttpError:

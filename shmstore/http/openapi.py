@@ -34,7 +34,9 @@ _STATUSES: Final = {
     405: "not by this method",
     409: "the stream is not at the expected version; actual says at which it is",
     410: "what is asked for is gone; firstVersion says what is there still, unless all was deleted for ever",
+    412: "the stream is not as If-Match or If-None-Match has it",
     413: "larger than is taken",
+    415: "the body is compressed",
     421: "the service is not known by this name",
     503: "not now; ask again",
     507: "there is no room for another name",
@@ -83,6 +85,7 @@ _ERRORS: Final = {  # what the answer of a status says beside the sentence
     404: ("NoStream", _with(_ERROR, stream=_TEXT)),
     409: ("Conflict", _object(error=_TEXT, expected={"type": ["string", "integer"]}, actual={"type": "integer"})),
     410: ("Gone", _with(_ERROR, firstVersion=_WHOLE)),
+    412: ("Unmet", _object(error=_TEXT, actual={"type": "integer"})),
     413: ("TooLarge", _with(_ERROR, size=_WHOLE, limit=_WHOLE)),
 }
 
@@ -125,7 +128,8 @@ def document() -> dict[str, Any]:
     """The description of all routes."""
     append_query = {"expectedVersion": _EXPECTED, "eventId": _LABEL, "type": _LABEL, "many": _TRUTH}
     ids = {"Event-Id": _LABEL, "Idempotency-Key": _LABEL}
-    append_headers = {"Expected-Version": _EXPECTED, **ids, "Event-Type": _LABEL}
+    conditions = {"If-Match": _TEXT, "If-None-Match": {"const": "*"}}
+    append_headers = {"Expected-Version": _EXPECTED, **ids, "Event-Type": _LABEL, **conditions}
     read_query = {
         "from": _WHOLE,
         "limit": {**_WHOLE, "maximum": 10_000},
@@ -166,7 +170,7 @@ def document() -> dict[str, Any]:
                 append_query,
                 append_headers,
                 body=_ANY,
-                more=(404, 409, 410, 413, 507),
+                more=(404, 409, 410, 412, 413, 415, 507),
             ),
         },
         "/metrics": {
@@ -189,7 +193,7 @@ def document() -> dict[str, Any]:
                     },
                     "required": ["label", "value"],
                 },
-                more=(413, 507),
+                more=(413, 415, 507),
             ),
         },
         "/metrics/sum": {"get": _operation("Sum of values", 200, _NUMBER, _SCOPE)},

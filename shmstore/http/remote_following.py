@@ -74,14 +74,17 @@ class _Link:
     def has_ended(self) -> bool:
         return self._has_ended or self.connections.closed
 
-    def open(self, path: str, version: int, seconds: float) -> HTTPResponse:
-        """Ask for the events from a version on. Raises OSError, HTTPException, StoreClosed."""
+    def open(self, path: str, version: int, has_begun: bool, seconds: float) -> HTTPResponse:
+        """Ask for the events from a version on, behind one that came if it `has_begun`.
+
+        Raises OSError, HTTPException, StoreClosed.
+        """
         until, self._process = monotonic() + seconds, os.getpid()
         self._connection = self.connections.connect(seconds)
         self._socket = self._connection.sock
         if self.has_ended:  # meanwhile
             raise ConnectionAbortedError("the follower was closed")
-        more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(version - 1)} if version else {})
+        more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(version - 1)} if has_begun else {})
         target = self.connections.target(path, {"follow": "true", "from": str(version)})
         self._connection.request("GET", target, headers=self.connections.headers(more))
         self.wait_at_most(max(_SHORTEST_S, until - monotonic()))
@@ -129,6 +132,7 @@ class _Followed:
     def __init__(self, link: _Link, stream: str, version: int, seconds: float) -> None:
         self.link, self.stream, self.path = link, stream, path_of(stream)
         self.version = version  # the next
+        self.has_begun = False  # an event came
         self.seconds = seconds
         self.until = _FOR_EVER
 
@@ -145,7 +149,7 @@ class _Followed:
                 begun, before, cause = monotonic(), self.version, None
                 try:
                     for event in self._received():
-                        self.version = event.version + 1
+                        self.version, self.has_begun = event.version + 1, True
                         yield event
                         self.until = monotonic() + self.seconds
                         link.require_own()
@@ -174,7 +178,7 @@ class _Followed:
         """Events of one connection, until it ends or the time is over. Raises what `Connections.ask` retries after."""
         link, url = self.link, self.link.connections.url
         try:
-            response = link.open(self.path, self.version, max(_SHORTEST_S, self._patience()))
+            response = link.open(self.path, self.version, self.has_begun, max(_SHORTEST_S, self._patience()))
         except TimeoutError:
             if link.is_met and self.left <= 0:
                 return

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from shmstore.arguments.shown import shown
+from shmstore.errors import WrongExpectedVersion
 from shmstore.http.event_text import texts
 from shmstore.http.following import Following
-from shmstore.http.message import Answer, HttpError, Request, finite, json_answer, parsed, to_json
+from shmstore.http.message import JSON, Answer, HttpError, Request, finite, json_answer, parsed, to_json
 from shmstore.streams.data import JsonText
 from shmstore.streams.event import ANY, EXISTS, NO_STREAM, ExpectedVersion, NewEvent
 from shmstore.streams.reading import Missing
@@ -27,6 +28,8 @@ _LIMIT: Final = 1000  # events of an answer, when none is asked for
 _MOST: Final = 10_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MINIMAL: Final = ("Preference-Applied", "return=minimal")  # RFC 7240
+_LAST_ID: Final = re.compile("-1|[0-9]{1,18}")
+_TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[a-z]+)?"|\*')
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
 _OF_AN_AGGREGATE: Final = ("stream", "totalEvents", "durationMs")
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
@@ -36,14 +39,24 @@ def append(streams: StreamStore, request: Request, name: str) -> Answer:
     """`POST /streams/{name}`"""
     if not name.isprintable() and _CONTROL.search(name):
         raise HttpError(400, f"the name {shown(name)} holds a control character; name the stream without it")
-    stream = streams[name]
-    expected = _expected(request)
+    try:
+        return _append(streams, streams[name], request, _expected(request))
+    except WrongExpectedVersion as error:
+        if request.header("If-Match") is None and request.header("If-None-Match") is None:
+            raise
+        raise HttpError(412, str(error), actual=error.actual) from error
+
+
+def _append(streams: StreamStore, stream: Stream, request: Request, expected: ExpectedVersion | int) -> Answer:
+    name = stream.name
     event_id = request.text("eventId", "Event-Id", "Idempotency-Key")
+    kind = request.text("type", "Event-Type")
     if request.truth("many"):
+        if kind is not None:
+            raise HttpError(400, f"type is {shown(kind)}, that of one event; with many, give each in the body its own")
         versions = stream.append_many(_several(parsed(request.body()), event_id), expected_version=expected)
         return _accepted(request, versions[-1], to_json({"stream": name, "versions": versions}))
     data = _as_sent(request.body(), streams.data_bytes)
-    kind = request.text("type", "Event-Type")
     version = stream.append(data, type=kind, expected_version=expected, event_id=event_id)
     its_id = "null" if event_id is None else to_json(event_id)
     return _accepted(request, version, f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}')
@@ -64,19 +77,19 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
     follows = request.truth("follow")  # what is wrong is told, also where it would not matter
     if request.truth("aggregate"):
         return _aggregate(stream, request)
-    if follows or _accepts(request, EVENT_STREAM):
+    if follows or request.prefers(EVENT_STREAM, to=JSON):
         return _follow(stream, request)
     version = stream.version
     if not stream.exists:
         stream.read(limit=0)  # it may be deleted for ever
         message = f"there is no stream {name!r}: nothing was appended to it, or it was deleted"
         raise HttpError(404, message, stream=name)
-    headers = (_etag(version),)
-    if request.header("If-None-Match") in (headers[0][1], "*"):
+    headers = (_etag(version), ("Vary", "Accept"))
+    if request.knows(headers[0][1]):
         return Answer(304, headers=headers)
     events = stream.read(first, limit, backwards=backwards, missing=missing)
     found = texts(name, events)
-    if _accepts(request, NDJSON):
+    if request.prefers(NDJSON, to=JSON):
         body = "".join(f"{text}\n" for text in found)
         return Answer(200, body.encode("utf-8", "replace"), NDJSON, headers)
     return Answer(200, f"[{','.join(found)}]".encode("utf-8", "replace"), headers=headers)
@@ -109,10 +122,6 @@ def _etag(version: int) -> tuple[str, str]:
     return "ETag", f'"{version}"'
 
 
-def _accepts(request: Request, kind: str) -> bool:
-    return kind in (request.header("Accept") or "")
-
-
 def _missing(request: Request) -> Missing:
     text = request.query.get("missing", "raise")
     if text not in _MISSING:
@@ -121,7 +130,10 @@ def _missing(request: Request) -> Missing:
 
 
 def _expected(request: Request) -> ExpectedVersion | int:
-    text = request.text("expectedVersion", "Expected-Version")
+    text, condition = request.text("expectedVersion", "Expected-Version"), _condition(request)
+    if text is not None and condition is not None and text != condition:
+        raise HttpError(400, f"expectedVersion is {shown(text)}, and {shown(condition)} in a condition; give it once")
+    text = condition if text is None else text
     if text is None:
         return ANY
     if text.lower() in _EXPECTED:
@@ -129,6 +141,19 @@ def _expected(request: Request) -> ExpectedVersion | int:
     if text == "-1" or (text.isascii() and text.isdigit() and len(text) < 19):
         return int(text)
     raise HttpError(400, f"expectedVersion is {shown(text)}; expected any, no_stream, exists, or a version")
+
+
+def _condition(request: Request) -> str | None:
+    """What HTTP's own conditions expect, in the words of expectedVersion."""
+    tag, none = request.header("If-Match"), request.header("If-None-Match")
+    if tag is None and none is None:
+        return None
+    found = None if tag is None else _TAG.fullmatch(tag.strip())
+    if none is None and found is not None:
+        return found[1] or "exists"
+    if tag is None and none is not None and none.strip() == "*":
+        return "no_stream"
+    raise HttpError(400, "an append takes If-Match with one ETag of its stream, or *, or else If-None-Match with *")
 
 
 def _several(given: Any, batch_id: str | None) -> list[NewEvent]:
@@ -151,17 +176,17 @@ def _several(given: Any, batch_id: str | None) -> list[NewEvent]:
 
 
 def _follow(stream: Stream, request: Request) -> Answer:
-    resumed = request.header("Last-Event-ID")
+    resumed = request.header("Last-Event-ID") or None
     first = request.number("from", 0)
     if resumed is not None:
-        if not (resumed.isascii() and resumed.isdigit() and len(resumed) < 19):
+        if not _LAST_ID.fullmatch(resumed):
             raise HttpError(400, f"Last-Event-ID is {shown(resumed)}; expected the version that came last")
         first = int(resumed) + 1
     stream.read(limit=0)  # while there is no answer yet, StreamDeleted is one
     headers = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
     if request.method == "HEAD":
         return Answer(200, b"", EVENT_STREAM, headers)
-    following = Following(stream, first)
+    following = Following(stream, first, is_resumed=resumed is not None)
     if is_handed_over := bool(request.environ.get(DETACH)):
         request.environ[FOLLOWING] = following
     is_wanted = request.environ.get("shmstore.is_wanted", _always)  # of a server that tells when nobody listens

@@ -82,6 +82,20 @@ def test_the_errors_are_those_of_the_library(served: Server) -> None:
         assert client.version("none") == -1 and list(client.read("none")) == []
 
 
+def test_who_follows_a_store_that_is_made_anew_is_told(served: Server, name: str) -> None:
+    with EventStoreClient(f"http://127.0.0.1:{served.port}") as client:
+        for n in range(5):
+            client.append("orders", n)
+        following = client.follow("orders", timeout=30.0)
+        assert [next(following).version for _ in range(5)] == [0, 1, 2, 3, 4]
+        shmstore.unlink(name)
+        assert client.append("orders", "new") == 0
+        with pytest.raises(shmstore.StreamTruncated, match="the store was made anew") as gone:
+            next(following)
+        assert (gone.value.version, gone.value.first) == (5, 0)
+        assert next(client.follow("orders", gone.value.first)).data == "new"
+
+
 def test_a_path_too_many_is_told_and_no_proxy_is_asked(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:1")

@@ -41,7 +41,7 @@ def test_how_a_body_is_kept(ask: Ask, service: Service, sent: bytes, kept: bytes
     "sent",
     [
         *(b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":1e999}', b'{"a":-1e999}', b'["\\ud800"]', b'["\\uDC00 "]'),
-        *(b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\n"}', b'\xef\xbb\xbf{"a":1}', b'{"a":1}{', b'{"a":1} x'),
+        *(b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\n"}', b'{"a":1}{', b'{"a":1} x'),
         *(b"{'a':1}", b'{"a":01}', b'{"a":1,}', b"[" + b"9" * 5000 + b"]", b"[" * 3000 + b"]" * 3000),
     ],
 )

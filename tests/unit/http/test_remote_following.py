@@ -31,6 +31,14 @@ def test_following_goes_on_where_it_was_cut(fake: Fake, client: EventStoreClient
     assert {asked.headers["Accept"] for asked in fake.asked} == {"text/event-stream"}
 
 
+def test_who_begins_in_the_middle_says_so_only_once_an_event_came(fake: Fake, client: EventStoreClient) -> None:
+    fake.script = [HANG_UP, Stream([sent(7)]), Stream([sent(8)], stays=True)]
+    with client.follow("s", 7) as following:
+        assert [next(following).version for _ in range(2)] == [7, 8]
+    assert [asked.headers["Last-Event-ID"] for asked in fake.asked] == [None, None, "7"]
+    assert [asked.query["from"] for asked in fake.asked] == ["7", "7", "8"]
+
+
 def test_what_was_given_already_is_not_given_again(fake: Fake, client: EventStoreClient) -> None:
     fake.script = [Stream([sent(0), sent(1)]), Stream([sent(0), sent(1), sent(2)], stays=True)]
     with client.follow("s") as following:
