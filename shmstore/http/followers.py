@@ -112,7 +112,7 @@ class Followers:
         self._all.add(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close it
         self._epoll: select.epoll | None = None
         self._clients: dict[int, _Client] = {}
         self._channels: dict[tuple[int, str], _Channel] = {}

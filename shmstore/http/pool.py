@@ -88,4 +88,9 @@ class Pool(Generic[T]):
                     self._threads -= 1
                     return
                 self._waiting -= 1
-            self._work(item)
+            try:
+                self._work(item)
+            except BaseException:
+                with self._lock:
+                    self._threads -= 1  # another one takes its place
+                raise

@@ -284,9 +284,9 @@ class Server:
         try:
             self._answer_all(connection)
         except BaseException:
-            self._log.write(traceback.format_exc())
             self._taken.discard(connection)
             connection.close()
+            self._log.write(traceback.format_exc())
 
     def _answer_all(self, connection: Connection) -> None:
         """Answer a connection's requests as long as they come at once."""

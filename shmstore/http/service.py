@@ -116,7 +116,7 @@ class Service:
 
     def __init__(self, settings: Settings, registry: metrics.CollectorRegistry | None = metrics.REGISTRY) -> None:
         self.settings = settings
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close it
         self._stores: Stores | None = None
         self._followers = Followers()
         self._dashboard = Dashboard(settings)

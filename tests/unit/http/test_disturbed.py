@@ -4,17 +4,19 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
+import shmstore
 from shmstore.http import followers
 from shmstore.http.detaching import Detached
 from shmstore.http.followers import Followers
 from shmstore.http.following import Following
+from shmstore.http.pool import Pool
 from shmstore.http.server import Server
 from shmstore.http.service import Service
 from shmstore.streams.stream import Stream
@@ -92,6 +94,23 @@ def test_a_signal_handler_may_stop_what_is_being_stopped() -> None:
             paused.goes_on.set()
 
 
+def test_a_signal_handler_may_close_what_takes_a_follower(stream: Stream) -> None:
+    for place in range(50):
+        hub, following, (ours, theirs) = Followers(), Following(stream, 0), socket.socketpair()
+        theirs.settimeout(LIMIT_S)
+
+        taken = partial(hub.add, Detached(ours, False), following)
+
+        def add(taken: Callable[[], None] = taken) -> None:
+            with suppress(shmstore.StoreClosed):
+                taken()
+
+        with theirs:
+            assert disturbed(add, hub.close, place), place
+            hub.close()
+            assert everything(theirs) == b"" and eventually(lambda: len(hub) == 0)  # noqa: B023
+
+
 # -- forks
 
 
@@ -148,9 +167,19 @@ def test_followers_are_those_of_the_process_that_has_them(service: Service) -> N
         hub.close()
         return 0
 
-    hub._lock.acquire()  # as when its thread sends just now
+    has_lock, may_go_on = threading.Event(), threading.Event()
+
+    def send() -> None:
+        with hub._lock:
+            has_lock.set()
+            may_go_on.wait(LIMIT_S)
+
+    sends = threading.Thread(target=send)
+    sends.start()
+    assert has_lock.wait(LIMIT_S)
     child = Child(follow_and_close)
-    hub._lock.release()
+    may_go_on.set()
+    sends.join(LIMIT_S)
     with child, theirs:
         assert eventually(child.is_over) and child.code == 0
         stream.append("parent's")
@@ -190,6 +219,16 @@ def test_who_follows_when_no_thread_can_be_started_is_sent_away(
                 hub.add(Detached(ours, False), Following(stream, 0))
             assert theirs.recv(1) == b"" and len(hub) == 0
         theirs.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_failed_is_replaced() -> None:
+    done = threading.Event()
+    pool = Pool(lambda work: work(), 1, 0)
+    pool.put(lambda: [][0])
+    pool.put(done.set)
+    assert eventually(lambda: pool.grow() or done.is_set())
+    pool.stop()
 
 
 class Watching:
