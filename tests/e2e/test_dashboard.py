@@ -235,7 +235,7 @@ def test_it_pauses_and_goes_on(look: Callable[..., Look], site: Site) -> None:
     assert "at=" in here.page.url
     before = here.text("#tiles")
     site.streams["gateway/01"].append({"order": "later"})
-    here.page.wait_for_timeout(1500)
+    here.page.wait_for_timeout(1200)
     assert here.text("#tiles") == before
     here.page.get_by_role("button", name="Resume").click()
     here.reads("#status", "live")
@@ -244,9 +244,9 @@ def test_it_pauses_and_goes_on(look: Callable[..., Look], site: Site) -> None:
 
 
 def test_it_is_dark_where_that_is_liked(look: Callable[..., Look]) -> None:
-    grounds = []
+    here, grounds = look(color_scheme="light"), []
     for scheme in ("light", "dark"):
-        here = look(color_scheme=scheme)
+        here.page.emulate_media(color_scheme=scheme)
         grounds.append(here.page.evaluate("getComputedStyle(document.body).backgroundColor"))
     light, dark = ([int(part) for part in ground[4:-1].split(",")] for ground in grounds)
     assert min(light) > 200 and max(dark) < 60

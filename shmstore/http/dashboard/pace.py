@@ -45,7 +45,7 @@ class Questions:
         self._lock = threading.Lock()
         self._known: dict[Hashable, _Question] = {}
 
-    def answer(self, key: Hashable, make: Callable[[], Ask], least_s: float = 2.0) -> dict[str, Any]:
+    def answer(self, key: Hashable, make: Callable[[], Ask], least_s: float = 1.0) -> dict[str, Any]:
         """What the question of this key was told last, or is told now, and after how many seconds to ask `again`.
 
         `make` makes the question. One that fails is forgotten, and begins anew.
