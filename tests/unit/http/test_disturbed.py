@@ -221,13 +221,14 @@ def test_who_follows_when_no_thread_can_be_started_is_sent_away(
         theirs.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_has_failed_is_replaced() -> None:
-    done = threading.Event()
+def test_a_thread_that_has_failed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed, done = threading.Event(), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _failure: failed.set())
     pool = Pool(lambda work: work(), 1, 0)
     pool.put(lambda: [][0])
+    assert failed.wait(LIMIT_S)
     pool.put(done.set)
-    assert eventually(lambda: pool.grow() or done.is_set())
+    assert done.wait(LIMIT_S)
     pool.stop()
 
 
