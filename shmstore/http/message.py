@@ -171,7 +171,7 @@ class Request:
         return None if text is None else parsed_time(name, _LOST_PLUS.sub(r"\1+\2", text))
 
     def knows(self, tag: str) -> bool:
-        """Whether If-None-Match names this ETag, or what proxies that compress make of it: W/"7", or "7-gzip"."""
+        """Whether If-None-Match names this ETag, or what proxies that compress make of it: W/"7-a", or "7-a-gzip"."""
         given = self.header("If-None-Match")
         if given is None:
             return False

@@ -164,7 +164,7 @@ def document() -> dict[str, Any]:
             "get": read,
             "post": _operation(
                 "Append the body as an event, or, with many, its items as several, all or none; with the header "
-                "Prefer: return=minimal the answer has no body, and its ETag is the newest version",
+                "Prefer: return=minimal the answer has no body, and its ETag begins with the newest version",
                 202,
                 appended,
                 append_query,

@@ -196,7 +196,7 @@ def part_of(answer: Answer, name: str, url: str) -> Any:
 
 def newest_version(answer: Answer, url: str) -> int:
     """The version of a stream's newest event, as an answer's ETag says it. Raises ShmStoreError."""
-    found = re.search(r'"(\d{1,19})(?:-\w+)?"', answer.headers.get("ETag") or "", re.ASCII)
+    found = re.search(r'"(\d{1,19})(?:-[\w-]*)?"', answer.headers.get("ETag") or "", re.ASCII)
     if found is None:
         raise ShmStoreError(f"{url} answered without the ETag that says a stream's version; does a proxy remove it?")
     return int(found[1])

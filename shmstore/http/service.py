@@ -63,6 +63,7 @@ _ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # what a proxy keeps by itself would be old
 }
 """Headers of each answer, unless it has its own."""
 

@@ -29,7 +29,7 @@ _MOST: Final = 10_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MINIMAL: Final = ("Preference-Applied", "return=minimal")  # RFC 7240
 _LAST_ID: Final = re.compile("-1|[0-9]{1,18}")
-_TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[a-z]+)?"|\*')
+_TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-([0-9a-f]{8})(?:-[a-z]+)?)?"|\*')
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
 _OF_AN_AGGREGATE: Final = ("stream", "totalEvents", "durationMs")
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
@@ -40,7 +40,7 @@ def append(streams: StreamStore, request: Request, name: str) -> Answer:
     if not name.isprintable() and _CONTROL.search(name):
         raise HttpError(400, f"the name {shown(name)} holds a control character; name the stream without it")
     try:
-        return _append(streams, streams[name], request, _expected(request))
+        return _append(streams, streams[name], request, _expected(request, streams[name]))
     except WrongExpectedVersion as error:
         if request.header("If-Match") is None and request.header("If-None-Match") is None:
             raise
@@ -55,17 +55,19 @@ def _append(streams: StreamStore, stream: Stream, request: Request, expected: Ex
         if kind is not None:
             raise HttpError(400, f"type is {shown(kind)}, that of one event; with many, give each in the body its own")
         versions = stream.append_many(_several(parsed(request.body()), event_id), expected_version=expected)
-        return _accepted(request, versions[-1], to_json({"stream": name, "versions": versions}))
+        return _accepted(request, _etag(stream, versions[-1]), to_json({"stream": name, "versions": versions}))
     data = _as_sent(request.body(), streams.data_bytes)
     version = stream.append(data, type=kind, expected_version=expected, event_id=event_id)
     its_id = "null" if event_id is None else to_json(event_id)
-    return _accepted(request, version, f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}')
+    return _accepted(
+        request, _etag(stream, version), f'{{"stream":{to_json(name)},"version":{version},"eventId":{its_id}}}'
+    )
 
 
-def _accepted(request: Request, version: int, told: str) -> Answer:
+def _accepted(request: Request, tag: tuple[str, str], told: str) -> Answer:
     if _MINIMAL[1] in (request.header("Prefer") or ""):
-        return Answer(202, headers=(_etag(version), _MINIMAL))
-    return Answer(202, told.encode("utf-8", "replace"), headers=(_etag(version),))
+        return Answer(202, headers=(tag, _MINIMAL))
+    return Answer(202, told.encode("utf-8", "replace"), headers=(tag,))
 
 
 def read(streams: StreamStore, request: Request, name: str) -> Answer:
@@ -84,7 +86,7 @@ def read(streams: StreamStore, request: Request, name: str) -> Answer:
         stream.read(limit=0)  # it may be deleted for ever
         message = f"there is no stream {name!r}: nothing was appended to it, or it was deleted"
         raise HttpError(404, message, stream=name)
-    headers = (_etag(version), ("Vary", "Accept"))
+    headers = (_etag(stream, version), ("Vary", "Accept"))
     if request.knows(headers[0][1]):
         return Answer(304, headers=headers)
     events = stream.read(first, limit, backwards=backwards, missing=missing)
@@ -118,8 +120,13 @@ def _as_sent(body: bytes, most: int) -> Any:
     return JsonText(body) if has_none and len(body) <= most and type(value) in (dict, list) else value
 
 
-def _etag(version: int) -> tuple[str, str]:
-    return "ETag", f'"{version}"'
+def _etag(stream: Stream, version: int) -> tuple[str, str]:
+    """A version and a mark of the store: in one that is made anew the same version is another event."""
+    return "ETag", f'"{version}-{_mark(stream)}"'
+
+
+def _mark(stream: Stream) -> str:
+    return stream.store.store_id[:4].hex()
 
 
 def _missing(request: Request) -> Missing:
@@ -129,8 +136,8 @@ def _missing(request: Request) -> Missing:
     return _MISSING[text]
 
 
-def _expected(request: Request) -> ExpectedVersion | int:
-    text, condition = request.text("expectedVersion", "Expected-Version"), _condition(request)
+def _expected(request: Request, stream: Stream) -> ExpectedVersion | int:
+    text, condition = request.text("expectedVersion", "Expected-Version"), _condition(request, stream)
     if text is not None and condition is not None and text != condition:
         raise HttpError(400, f"expectedVersion is {shown(text)}, and {shown(condition)} in a condition; give it once")
     text = condition if text is None else text
@@ -143,13 +150,18 @@ def _expected(request: Request) -> ExpectedVersion | int:
     raise HttpError(400, f"expectedVersion is {shown(text)}; expected any, no_stream, exists, or a version")
 
 
-def _condition(request: Request) -> str | None:
-    """What HTTP's own conditions expect, in the words of expectedVersion."""
+def _condition(request: Request, stream: Stream) -> str | None:
+    """What conditions of HTTP expect, as expectedVersion has it. Raises HttpError for a tag of another store."""
     tag, none = request.header("If-Match"), request.header("If-None-Match")
     if tag is None and none is None:
         return None
     found = None if tag is None else _TAG.fullmatch(tag.strip())
     if none is None and found is not None:
+        if found[2] not in (None, _mark(stream)):
+            message = (
+                f"If-Match has {shown(tag)}, a version of a store that is gone; nothing was appended: read the stream"
+            )
+            raise HttpError(412, message, actual=stream.version)
         return found[1] or "exists"
     if tag is None and none is not None and none.strip() == "*":
         return "no_stream"

@@ -7,6 +7,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+import shmstore
 from shmstore.http.service import Service
 from tests.helpers.asked import Ask
 
@@ -124,11 +125,28 @@ def test_the_conditions_of_http_are_kept(ask: Ask) -> None:
     assert ask("POST", "/streams/a", 1, if_none_match="*").status == 202
     again = ask("POST", "/streams/a", 2, if_none_match="*")
     assert (again.status, again.json["actual"]) == (412, 0) and "nothing was appended" in again.json["error"]
-    for tag in ('"0"', 'W/"1"', '"2-gzip"', "*"):
-        assert ask("POST", "/streams/a", 2, if_match=tag).status == 202
+    tag = ask("GET", "/streams/a").headers["ETag"]
+    for changed in (tag, f"W/{tag.replace('0-', '1-', 1)}", f'{tag[:-1].replace("0-", "2-", 1)}-gzip"', '"3"', "*"):
+        assert ask("POST", "/streams/a", 2, if_match=changed).status == 202
     assert ask("POST", "/streams/a", [{"data": 3}], "many", if_match='"0"').status == 412
-    assert ask("POST", "/streams/a", 3, "expectedVersion=4", if_match='"4"').status == 202
-    assert ask("GET", "/streams/a").headers["ETag"] == '"5"'
+    assert ask("POST", "/streams/a", 3, "expectedVersion=5", if_match='"5"').status == 202
+    assert ask("GET", "/streams/a").headers["ETag"].startswith('"6-')
+
+
+def test_a_tag_is_none_of_a_store_that_is_made_anew(ask: Ask, name: str) -> None:
+    old = ask("POST", "/streams/a", "old").headers["ETag"]
+    shmstore.unlink(name)
+    refused = ask("POST", "/streams/a", "new", if_match=old)
+    assert (refused.status, refused.json["actual"]) == (412, -1) and "a store that is gone" in refused.json["error"]
+    assert ask("POST", "/streams/a", "new").status == 202
+    assert ask("GET", "/streams/a", if_none_match=old).json[0]["data"] == "new"
+    assert ask("POST", "/streams/a", "newer", if_match=old).status == 412
+
+
+def test_no_answer_is_kept_by_a_cache_without_asking(ask: Ask) -> None:
+    ask("POST", "/streams/a", 1)
+    for path in ("/streams/a", "/streams", "/metrics/sum", "/metrics", "/health", "/ready", "/none", "/dashboard.js"):
+        assert ask("GET", path).headers["Cache-Control"] in ("no-cache", "no-store"), path
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_an_event_is_appended_once_for_each_id_and_read_back(ask: Ask) -> None:
     again = ask("POST", "/streams/gw/orders", {"total": 1.5}, "expectedVersion=no_stream", event_id="a")
     assert first.status == again.status == 202
     assert first.json == again.json == {"stream": "gw/orders", "version": 0, "eventId": "a"}
-    assert first.headers["ETag"] == '"0"'
+    assert first.headers["ETag"].startswith('"0-')
     (event,) = ask("GET", "/streams/gw/orders").json
     assert event.pop("timestamp").endswith("Z")
     assert event == {
@@ -53,7 +53,7 @@ def test_a_client_may_want_no_body(ask: Ask) -> None:
     for number, query in enumerate(("", "many=true")):
         body = [{"data": 1}]
         answer = ask("POST", "/streams/a", body, query, prefer="respond-async, return=minimal")
-        assert (answer.status, answer.body, answer.headers["ETag"]) == (202, b"", f'"{number}"')
+        assert (answer.status, answer.body, answer.headers["ETag"][:3]) == (202, b"", f'"{number}-')
         assert answer.headers["Preference-Applied"] == "return=minimal"
     assert ask("POST", "/streams/a", 1, "expectedVersion=7", prefer="return=minimal").json["actual"] == 1
     assert ask("POST", "/streams/a", 1, prefer="return=representation").json["version"] == 2
