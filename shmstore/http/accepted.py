@@ -1,12 +1,12 @@
 """One client's socket: what comes in is made requests, what goes out is given time but not for ever."""
 
-import select
 import socket
 import struct
 import time
 from contextlib import suppress
 from typing import Any, Final
 
+from shmstore.http.detaching import has_gone
 from shmstore.http.incoming import Incoming, Received
 from shmstore.http.local import bound_at
 from shmstore.http.requests import Refused
@@ -126,10 +126,8 @@ class Connection:
             self.socket.send(data, socket.MSG_DONTWAIT)
 
     def is_there(self) -> bool:
-        """Whether the client has not closed the connection, were it behind requests that nobody has read."""
-        look = select.poll()
-        look.register(self.fd, select.POLLRDHUP)
-        return not look.poll(0)
+        """Whether the client has not closed the connection."""
+        return not has_gone(self.socket)
 
     def let_go(self) -> socket.socket:
         """Give the socket away: this connection is over, and its client's is not."""

@@ -5,14 +5,19 @@ is closed, takes the place of the one that is taken, so that all that gunicorn d
 """
 
 import os
+import select
 import socket
 from collections.abc import Callable
 from errno import EPIPE
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""Ends an answer that is sent in chunks."""
 
 
 class Detached(NamedTuple):
@@ -21,6 +26,18 @@ class Detached(NamedTuple):
     socket: socket.socket
     is_chunked: bool
     """Whether the rest must be sent as chunks."""
+
+
+def has_gone(client: socket.socket) -> bool:
+    """Whether the client has closed the connection, were it behind requests that nobody has read."""
+    look = select.poll()
+    look.register(client, select.POLLRDHUP)
+    return bool(look.poll(0))
+
+
+def chunked(piece: bytes) -> bytes:
+    """A piece of an answer that is sent in chunks."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 class HandedOver(BrokenPipeError):

@@ -10,20 +10,18 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import ClassVar, Final
 from weakref import WeakSet
 
-from shmstore.errors import StoreClosed, StoreUnlinked
-from shmstore.http.detaching import Detached, HandedOver
+from shmstore.errors import StoreClosed
+from shmstore.http.detaching import LAST_CHUNK, Detached, chunked, has_gone
 from shmstore.http.following import AT_ONCE, HEARTBEAT, HEARTBEAT_S, Following, joined
 
 _MOST_UNSENT: Final = 1 << 20  # bytes that are kept for a slow client
 _PATIENCE_S: Final = 30.0  # for a client that takes none of them
 _GONE: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _BEAT_S: Final = HEARTBEAT_S / 2  # whoever got nothing since the last beat gets a heartbeat
-_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 Found = list[tuple[int, bytes]]
 
@@ -46,7 +44,7 @@ class _Client:
     def send(self, piece: bytes) -> bool:
         """Whether the client can still be sent to."""
         self.is_quiet = False
-        chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if self.is_chunked else piece
+        chunk = chunked(piece) if self.is_chunked else piece
         if not self.unsent:
             return self._send(chunk)
         self.unsent += chunk
@@ -75,9 +73,7 @@ class _Client:
 
     def has_gone(self) -> bool:
         """Whether its end was heard of: an event of a number may be older than the socket that has it now."""
-        look = select.poll()
-        look.register(self.fd, select.POLLRDHUP)
-        return bool(look.poll(0))
+        return has_gone(self.socket)
 
     def close(self) -> None:
         self.shut()  # a fork of this process may have the socket as well: closing it would end nothing
@@ -206,7 +202,7 @@ class Followers:
                 client.send(ending)
             if client.is_chunked and not client.unsent:
                 with suppress(OSError):
-                    client.socket.send(_LAST_CHUNK, socket.MSG_DONTWAIT)
+                    client.socket.send(LAST_CHUNK, socket.MSG_DONTWAIT)
             self._drop(client)
 
     def _drop(self, client: _Client) -> None:
@@ -294,43 +290,3 @@ class Followers:
 
 
 os.register_at_fork(after_in_child=Followers.forked)
-
-
-class Continued:
-    """The body of an answer that a client goes on with when the server is done: then its connection is taken."""
-
-    def __init__(
-        self, body: Iterable[bytes], following: Following, detach: Callable[[], Detached], followers: Followers
-    ) -> None:
-        self._body = body
-        self._pieces = iter(body)
-        self._following: Following | None = following
-        self._detach = detach
-        self._followers = followers
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        """Raises HandedOver where others stop."""
-        try:
-            return next(self._pieces)
-        except StopIteration:
-            following, self._following = self._following, None
-            if following is None or following.has_ended:
-                raise
-        try:
-            detached = self._detach()
-        except BaseException:
-            following.close()
-            raise
-        with suppress(StoreClosed, StoreUnlinked):  # meanwhile: its client asks again
-            self._followers.add(detached, following)
-        raise HandedOver
-
-    def close(self) -> None:
-        """The server has all, or its client has gone."""
-        if callable(close := getattr(self._body, "close", None)):
-            close()
-        if self._following is not None:
-            self._following.close()

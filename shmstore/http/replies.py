@@ -9,7 +9,7 @@ from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final
 
-from shmstore.http.detaching import Detached
+from shmstore.http.detaching import LAST_CHUNK, Detached, chunked
 from shmstore.http.incoming import Received
 from shmstore.http.requests import Refused
 
@@ -19,7 +19,6 @@ Send = Callable[[bytes], object]
 
 _STATUS: Final = re.compile(r"[2-5][0-9][0-9](?: [\t -~]*)?")
 _OF_THE_CONNECTION: Final = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
-_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Reply:
@@ -128,7 +127,7 @@ class Reply:
             piece = b""
         elif self._is_chunked:
             self.bytes_sent += len(piece)
-            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            piece = chunked(piece) if piece else b""
         else:
             if self._left is not None:
                 piece = self._within(piece)
@@ -151,7 +150,7 @@ class Reply:
         if self._is_without_body:
             return
         if self._is_chunked:
-            self._send(_LAST_CHUNK)
+            self._send(LAST_CHUNK)
         elif self._left:
             raise RuntimeError("the application has yielded less than its Content-Length")
 

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -33,16 +34,17 @@ from shmstore.errors import (
 from shmstore.events import store as events
 from shmstore.events.store import EventStore
 from shmstore.http import access, admin_routes, metric_routes, stream_routes
+from shmstore.http.continued import DETACH, GOING_ON, Continued
 from shmstore.http.dashboard.files import FILES
 from shmstore.http.dashboard.routes import ROUTES as DASHBOARD_ROUTES
 from shmstore.http.dashboard.routes import Dashboard
-from shmstore.http.detaching import detaching
-from shmstore.http.followers import Continued, Followers
+from shmstore.http.detaching import Detached, detaching
+from shmstore.http.followers import Followers
+from shmstore.http.following import Following
 from shmstore.http.message import Answer, HttpError, Request, json_answer
 from shmstore.http.metric_routes import Measurement
 from shmstore.http.openapi import document
 from shmstore.http.settings import Settings
-from shmstore.http.stream_routes import DETACH, FOLLOWING
 from shmstore.streams.event import ExpectedVersion
 from shmstore.streams.store import StreamStore, open_streams
 
@@ -130,8 +132,15 @@ class Service:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         environ[DETACH] = detach = detaching(start_response)
         body = self._counted(environ, start_response)
-        following = environ.get(FOLLOWING)
-        return body if detach is None or following is None else Continued(body, following, detach, self._followers)
+        going_on = environ.get(GOING_ON)
+        if detach is None or going_on is None:
+            return body
+        take = partial(self._follow, going_on) if isinstance(going_on, Following) else going_on.take
+        return Continued(body, going_on, detach, take)
+
+    def _follow(self, following: Following, client: Detached) -> None:
+        with suppress(StoreClosed, StoreUnlinked):  # meanwhile: its client asks again
+            self._followers.add(client, following)
 
     def stores(self) -> Stores:
         """The segments, which are opened, or made, when this is called first."""
@@ -156,6 +165,7 @@ class Service:
     def close(self) -> None:
         """Let go of the segments, which stay."""
         self._followers.close()
+        self._dashboard.close()
         with self._lock:
             self._close()
 

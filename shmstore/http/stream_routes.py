@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shmstore.arguments.shown import shown
 from shmstore.errors import WrongExpectedVersion
+from shmstore.http.continued import DETACH, GOING_ON
 from shmstore.http.event_text import texts
 from shmstore.http.following import Following
 from shmstore.http.message import JSON, Answer, HttpError, Request, finite, json_answer, parsed, to_json
@@ -20,10 +21,6 @@ from shmstore.streams.stream import Stream
 
 NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
-DETACH: Final = "shmstore.detach"
-"""In the environ: how the connection of the answer can be taken from the server, if it can."""
-FOLLOWING: Final = "shmstore.following"
-"""In the environ: what goes on behind the answer, on the connection that is taken then."""
 _LIMIT: Final = 1000  # events of an answer, when none is asked for
 _MOST: Final = 10_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -200,7 +197,7 @@ def _follow(stream: Stream, request: Request) -> Answer:
         return Answer(200, b"", EVENT_STREAM, headers)
     following = Following(stream, first, is_resumed=resumed is not None)
     if is_handed_over := bool(request.environ.get(DETACH)):
-        request.environ[FOLLOWING] = following
+        request.environ[GOING_ON] = following
     is_wanted = request.environ.get("shmstore.is_wanted", _always)  # of a server that tells when nobody listens
     return Answer(200, following.pieces(is_wanted, until_now=is_handed_over), EVENT_STREAM, headers)
 

@@ -82,19 +82,26 @@ def test_two_services_of_one_name_serve_the_same(tmp_path: Path, unlinked: str) 
         assert not [key for key in samples if "orders" in key]  # a client could ask for any number of names
 
 
-def test_followers_keep_no_thread_and_hold_up_no_stop(tmp_path: Path, unlinked: str) -> None:
+def test_who_follows_or_looks_keeps_no_thread_and_holds_up_no_stop(tmp_path: Path, unlinked: str) -> None:
     with ExitStack() as closed_after, served(tmp_path / "a", unlinked) as server:
-        followers = [closed_after.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
-        for follower in followers:  # of two workers, which have eight threads
-            follower.settimeout(LIMIT_S)
-            follower.connect(str(tmp_path / "a" / "socket"))
-            follower.sendall(b"GET /streams/orders?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"following" in received(follower, b"following")
+
+        def asking(path: str, answer: bytes) -> socket.socket:
+            client = closed_after.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(LIMIT_S)
+            client.connect(str(tmp_path / "a" / "socket"))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            received(client, answer)
+            return client
+
+        followers = [asking("/streams/orders?follow=true", b"following") for _ in range(40)]
+        viewers = [asking("/dashboard/live", b"looking") for _ in range(10)]  # of two workers, which have eight threads
         append(server, 1)
         append(server, 2)
         for follower in followers:
             data = received(follower, b'"n": 2')
             assert data.count(b"id: ") == 2 and data.index(b"id: 0\n") < data.index(b"id: 1\n")
+        for viewer in viewers:
+            received(viewer, b"id: 2\n")
         began_s = time.monotonic()
         server.stop()
         assert time.monotonic() - began_s < 4.0  # the grace that it is given is 5 s

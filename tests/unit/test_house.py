@@ -40,14 +40,17 @@ ROOMS = (
     ("", "prometheus_client_bridge"),
     ("", "coordinator"),
     ("survey", "machine series processes, segments records streams, findings inventory"),
-    ("http", "connections local pool request_log requests settings message, incoming remote access"),
+    (
+        "http",
+        "connections detaching local pool request_log requests settings message, continued incoming remote access",
+    ),
     (
         "http.dashboard",
         "values scope files handles pace, watched, windows sampler, lists live, routes",
     ),
     (
         "http",
-        "detaching openapi, event_text, "
+        "openapi, event_text, "
         "accepted following replies remote_following admin_routes metric_routes, followers stream_routes, "
         "blocking_client server service, async_client, client",
     ),

@@ -2,16 +2,19 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from shmstore.arguments.shown import shown
 from shmstore.errors import StoreNotFound, WrongKind
 from shmstore.events.store import EventStore
+from shmstore.http.continued import DETACH, GOING_ON
 from shmstore.http.dashboard import lists
 from shmstore.http.dashboard.files import FILES, answer_with_file
 from shmstore.http.dashboard.handles import Attached
-from shmstore.http.dashboard.live import states
+from shmstore.http.dashboard.live import LOOKING, Viewing, states
 from shmstore.http.dashboard.sampler import Sampler
 from shmstore.http.dashboard.scope import Scope, scope_of
 from shmstore.http.dashboard.windows import LATEST_MS, LONGEST_S, windows
@@ -36,6 +39,11 @@ class Dashboard:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._sampler = Sampler()
+        self._is_open = True
+
+    def close(self) -> None:
+        """Let viewers go. They ask again, and are answered."""
+        self._is_open = False
 
     def answer(self, request: Request) -> Answer:
         """The answer to a GET of one of ROUTES. Raises HttpError and ShmStoreError."""
@@ -60,9 +68,16 @@ class Dashboard:
             "pid": os.getpid(),
             "all": scope.is_all,
         }
-        is_wanted = request.environ.get("shmstore.is_wanted", lambda: True)  # of a server that tells when nobody looks
         headers = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
-        body = b"" if request.method == "HEAD" else states(self._sampler, scope, name, service, is_wanted)
+        if request.method == "HEAD":
+            return Answer(200, b"", "text/event-stream", headers)
+        looks = partial(states, self._sampler, scope, name, service)
+        body: Iterable[bytes] = iter((LOOKING,))  # of one piece, but no length: more comes
+        if request.environ.get(DETACH):
+            request.environ[GOING_ON] = Viewing(looks, lambda: self._is_open)
+        else:
+            is_wanted = request.environ.get("shmstore.is_wanted", lambda: True)  # of a server that tells
+            body = chain(body, looks(is_wanted))
         return Answer(200, body, "text/event-stream", headers)
 
 
