@@ -1,5 +1,6 @@
 """Connections to a service: kept open between requests, and made anew, after a while, when they fail."""
 
+import io
 import json
 import os
 import random
@@ -13,7 +14,8 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection, IncompleteRead
-from typing import Final, NamedTuple
+from time import monotonic
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from shmstore.arguments.checks import refused, whole_number
@@ -131,7 +133,10 @@ class Connections:
         headers: dict[str, str],
         tries: int,
     ) -> Answer:
-        is_kept = False
+        is_kept, until = False, monotonic() + self.timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(self.timeout)
+        connection.response_class = partial(_response, until)  # type: ignore[assignment]
         try:
             connection.request(method, target, body, headers)
             with connection.getresponse() as response:
@@ -207,6 +212,41 @@ def unreachable(url: str, tries: int, cause: object, *, may_be_done: bool = Fals
         else "look whether the service runs there, or give more retries= or a longer timeout="
     )
     return ConnectionError(f"{url} did not answer in {many(tries)} ({found}); {advice}")
+
+
+class _Incoming(io.RawIOBase):
+    """What a socket receives up to a moment: its own timeout begins anew with each byte that comes."""
+
+    def __init__(self, found: socket.socket, until: float) -> None:
+        self._socket, self._until = found, until
+        self._raw = found.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Some bytes. Raises TimeoutError."""
+        left = self._until - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What an HTTPResponse reads from."""
+        return io.BufferedReader(self)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+def _response(until: float, found: socket.socket, *values: Any, **named: Any) -> HTTPResponse:
+    """An answer that must be there, all of it, at a moment."""
+    incoming: Any = _Incoming(found, until)
+    return HTTPResponse(incoming, *values, **named)
 
 
 class _LocalConnection(HTTPConnection):

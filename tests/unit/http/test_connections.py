@@ -1,8 +1,11 @@
 """Connections to a service: what is sent again and what is not, and what is kept open."""
 
 import os
+import socket
 import subprocess
 import threading
+import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +102,31 @@ def test_whom_nobody_serves_is_asked_again_also_to_add(pauses: list[float]) -> N
                 call()
         assert pauses == [0.05, 0.1] * 3
         assert not client.health() and len(pauses) == 6
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"], ids=["headers", "body"])
+def test_an_answer_that_comes_byte_by_byte_takes_no_longer_than_the_timeout(begins: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def dribble() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(begins)
+                for piece in b"HTTP/1.1 200 OK\r\n" + b" " * 300:
+                    connection.sendall(bytes([piece]))
+                    if gone.wait(0.05):
+                        return
+
+        gone, thread = threading.Event(), threading.Thread(target=dribble)
+        thread.start()
+        began = time.monotonic()
+        with EventStoreClient(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.3, retries=0) as client:
+            with pytest.raises(ConnectionError, match="timed out"):
+                client.streams()
+        took = time.monotonic() - began
+        gone.set()
+        thread.join()
+    assert took < 8  # and 15 s, were each byte given time anew
 
 
 def test_a_timeout_is_trouble(fake: Fake, pauses: list[float]) -> None:
