@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -99,6 +100,7 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None, path: str |
     from shmstore.http.service import Service, share_requests
     from shmstore.http.settings import Settings
 
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     settings = Settings.from_environment(**options)
     _allow_many_connections()
     with closing(Service(settings)) as service, ExitStack() as closed_before:
@@ -116,7 +118,7 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None, path: str |
         closed_before.callback(server.close)
         service.stores()  # what is wrong with them is told now, not at the first request
         share_requests(settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *_hangups(log)):
             signal.signal(number, lambda *_: server.stop(0 if server.is_stopping else GRACE_S))
         host = f"[{server.host}]" if ":" in server.host else server.host
         where = f"http://{host}:{server.port}" if path is None else f"unix:{path}"
@@ -125,11 +127,28 @@ def serve(options: Mapping[str, Any], threads: int, log: str | None, path: str |
     return OK
 
 
+def _hangups(log: str | None) -> Sequence[signal.Signals]:
+    """SIGHUP where it means that the terminal is gone; elsewhere it asks for a new log, and without one for nothing."""
+    if log and log != "-":
+        return ()
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # by nohup
+        return ()
+    if sys.stdin is not None and sys.stdin.isatty():
+        return (signal.SIGHUP,)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return ()
+
+
 def _allow_many_connections() -> None:
     """Each takes a descriptor, and where nothing was said the limit is one for programs that use select()."""
     with suppress(ValueError, OSError):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _show_warning(message: Warning | str, *_where: object) -> None:
+    """Where in the code a warning was given is nothing to whoever runs the program."""
+    print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
 
 
 def _opened(log: str | None, closed_later: ExitStack) -> "Lines | None":

@@ -47,12 +47,16 @@ def append(records: EventStore[Any], request: Request) -> Answer:
         raise HttpError(400, 'the body is no object; expected {"label": "cpu", "value": 12.5}')
     label, value = given.get("label"), given.get("value")
     if not isinstance(label, str) or not label:
-        raise HttpError(400, f"label is {shown(label)}; expected a text")
+        raise HttpError(400, f"label is {_shown(given, 'label')}; expected a text")
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e308:
-        raise HttpError(400, f"value is {shown(value)}; expected a finite number")
+        raise HttpError(400, f"value is {_shown(given, 'value')}; expected a finite number")
     at_ns = time_ns() if given.get("timestamp") is None else parsed_time("timestamp", given["timestamp"])
     records.append(label=label, value=float(value), timestamp=at_ns)
     return json_answer(202, {"label": label, "value": value, "timestamp": time_text(at_ns)})
+
+
+def _shown(given: dict[str, Any], name: str) -> str:
+    return shown(given[name]) if name in given else "missing"
 
 
 def total(records: EventStore[Any], request: Request) -> Answer:

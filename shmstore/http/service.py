@@ -7,18 +7,19 @@ is answered in JSON with a sentence for whoever asked, and nothing of a tracebac
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from shmstore import metrics
 from shmstore.arguments.shown import bracketed, near
 from shmstore.errors import (
     DamagedSegment,
     EventTooLarge,
+    InvalidCapacity,
     InvalidEvent,
     InvalidOption,
     KeyTableFull,
@@ -60,6 +61,9 @@ _STATUSES: Final[tuple[tuple[type[ShmStoreError], int], ...]] = (
     (StoreClosed, 503),  # while another request has opened a new one
     (DamagedSegment, 503),
 )
+T = TypeVar("T")
+
+CAPACITY: Final = 100_000
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -152,10 +156,10 @@ class Service:
                 return self._stores  # another thread has opened them
             self._close()
             given = self.settings
-            sizes: dict[str, Any] = {"capacity": given.capacity, "partitions": given.partitions}
-            streams = open_streams(given.name, data_bytes=given.event_size, **sizes)
+            sizes = {"capacity": given.capacity, "partitions": given.partitions}
+            streams = _opened(partial(open_streams, given.name), {**sizes, "data_bytes": given.event_size})
             try:
-                records: EventStore[Any] = events.open(f"{given.name}-records", Measurement, **sizes)
+                records = _opened(partial(events.open, f"{given.name}-records", Measurement), sizes)
             except BaseException:
                 streams.close()
                 raise
@@ -256,6 +260,17 @@ def share_requests(settings: Settings) -> None:
     """Count requests, and what else this process counts, together with all processes of a service: in NAME-metrics."""
     with suppress(InvalidOption):  # the program that serves it shares its metrics already, by another name
         metrics.configure(f"{settings.name}-metrics")
+
+
+def _opened(opening: Callable[..., T], options: Mapping[str, int | None]) -> T:
+    """A store that is attached, or made. One that exists is compared with what was asked for, not what is usual."""
+    asked = {name: number for name, number in options.items() if number is not None}
+    try:
+        return opening(**asked)
+    except InvalidCapacity:
+        if "capacity" in asked:
+            raise
+        return opening(capacity=CAPACITY, **asked)  # there is none
 
 
 def _indented(text: str) -> str:

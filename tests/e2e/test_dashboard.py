@@ -118,6 +118,16 @@ def test_records_are_shown_with_true_figures(look: Callable[..., Look], site: Si
     here.until(lambda: len(here.page.locator("#rate .line").get_attribute("d") or "") > 50, "a history")
 
 
+def test_it_begins_with_a_store_of_its_service(look: Callable[..., Look], site: Site, name: str) -> None:
+    with shmstore.create_streams(f"{name}-other", capacity=4000, partitions=1, data_bytes=8) as fuller:
+        for _ in range(40):
+            fuller["a"].append_many([1] * 100)
+        here = look()
+        here.reads("#store-title", f"{site.name}-records")
+        here.reads("#stores", f"{name}-other")
+    shmstore.unlink(f"{name}-other")
+
+
 def test_labels_are_found_among_a_thousand(look: Callable[..., Look], site: Site) -> None:
     here = look(seen(site, store=f"{site.name}-records"))
     here.reads("#labels", "1,002 labels")

@@ -1,6 +1,7 @@
 """`shmstore-serve` as a process: what it answers, what it says, how it ends."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -113,6 +114,42 @@ def test_the_log_may_go_to_stdout(name: str) -> None:
         code, output, _ = service.end()
     line = json.loads(output)
     assert code == 0 and (line["status"], line["requestId"], line["remote"]) == (200, "abc", "127.0.0.1")
+
+
+@pytest.mark.parametrize("log", [(), ("--access-log", "-")])
+def test_a_hangup_with_no_file_to_open_anew_ends_nothing(name: str, log: tuple[str, ...]) -> None:
+    with serving("--name", name, *SMALL, *log) as service:
+        service.process.send_signal(signal.SIGHUP)
+        assert service.request("GET", "/health") == (200, "OK")
+        assert service.end()[0] == 0
+
+
+def test_at_a_terminal_a_hangup_ends_it_in_order(name: str) -> None:
+    master, terminal = os.openpty()
+    try:
+        with serving("--name", name, *SMALL, stdin=terminal) as service:
+            service.process.send_signal(signal.SIGHUP)
+            assert service.process.wait(LIMIT_S) == 0
+    finally:
+        os.close(master)
+        os.close(terminal)
+
+
+def test_a_store_that_exists_is_compared_with_what_was_asked_for_alone(name: str) -> None:
+    with serving("--name", name, *SMALL) as service:
+        assert service.end()[0] == 0
+    with serving("--name", name, "--port", "0") as service:
+        assert service.first_line.startswith(f"shmstore-serve: {name} at http://")
+        assert service.end()[2] == ""
+    command = [*SERVE, "--name", name, "--port", "0", "--capacity", "7"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=ENVIRONMENT) as process:
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(3)]
+        process.terminate()
+    assert told[0].startswith(
+        f"shmstore-serve: streams {name!r} exist and keep their own options: capacity is 1000, not 7"
+    )
+    assert told[1].startswith(f"shmstore-serve: store '{name}-records' exists") and " at http://" in told[2]
 
 
 def test_a_log_that_is_rotated_goes_on_in_a_new_file(name: str, tmp_path: Path) -> None:

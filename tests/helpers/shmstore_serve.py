@@ -46,9 +46,10 @@ class Service:
 
 
 @contextmanager
-def serving(*arguments: str, **variables: str) -> Iterator[Service]:
+def serving(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> Iterator[Service]:
     with subprocess.Popen(
         [*SERVE, *arguments],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

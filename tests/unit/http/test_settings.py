@@ -24,6 +24,12 @@ def test_options_win_over_variables_and_these_over_what_is_usual() -> None:
         ({}, {"port": 65536}, "port is 65536; expected a whole number from 0 to 65535"),
         ({}, {"partitions": 0}, "partitions is 0; expected"),
         ({}, {"event_size": True}, "event_size is True; expected"),
+        (
+            {"SHMSTORE_HOSTS": "a.example, http://b.example/"},
+            {},
+            "SHMSTORE_HOSTS. has 'http://b.example/'; expected a name",
+        ),
+        ({}, {"hosts": "b.example:80"}, "has 'b.example:80'; expected a name alone"),
         ({}, {"colour": "red"}, "there is no option 'colour'; there are name, capacity,"),
     ],
 )

@@ -35,7 +35,8 @@ function show(state) {
   health.show(state.stores);
   health.look(!isPaused());
   if (!view.store) {
-    const rank = (row) => (row.state !== "ok" ? -1 : row.kind === "metrics" ? 0 : row.count + (row.own ? 0.5 : 0));
+    const own = (row) => (!row.own ? 0 : row.count ? 2 ** 52 : 0.5);
+    const rank = (row) => (row.state !== "ok" ? -1 : row.kind === "metrics" ? 0 : row.count + own(row));
     const [first] = [...state.stores].sort((one, other) => rank(other) - rank(one));
     if (first) change({ store: first.name });
     else store.show(null);
