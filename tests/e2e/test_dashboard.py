@@ -228,13 +228,21 @@ def test_whoever_cannot_see_is_told_what_everything_is(look: Callable[..., Look]
         assert levels[0] == 1 and levels.count(1) == 1
 
 
+@pytest.mark.parametrize("screen", [PHONE, {"viewport": {"width": 1280, "height": 900}}], ids=["phone", "desk"])
 @pytest.mark.parametrize("kind", ["-records", "", "-metrics"])
-def test_a_phone_shows_all_without_scrolling_sideways(look: Callable[..., Look], site: Site, kind: str) -> None:
-    here = look(seen(site, store=f"{site.name}{kind}"), **PHONE)
+def test_all_is_shown_without_scrolling_sideways(
+    look: Callable[..., Look], site: Site, kind: str, screen: dict[str, Any]
+) -> None:
+    for number in range(30):
+        site.records.append(label="busy", value=(-1.0) ** number * 1e9)  # figures as wide as they come
+    here = look(seen(site, store=f"{site.name}{kind}"), **screen)
     here.reads("#processes", "alive")
     assert here.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     cut = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth + 1).length"
     assert here.page.evaluate(cut) == 0
+    if screen is not PHONE:
+        rows = "new Set([...document.querySelectorAll('#tiles > div')].map(each => each.offsetTop)).size"
+        assert here.page.evaluate(rows) == 1
 
 
 def test_it_pauses_and_goes_on(look: Callable[..., Look], site: Site) -> None:

@@ -143,7 +143,7 @@ function tilesOf(store, now) {
     appended,
     ["Discarded", rate(store.discardedRate), "", `${count(store.discarded)} in all`],
     ["Records", percent(store.fill), "", fill],
-    ["Kept of the newest", percent(newest ? kept / newest : 1), kept < 0.75 * newest ? "warning" : "", `${count(kept)} of ${count(newest)}`],
+    ["Kept", percent(newest ? kept / newest : 1), kept < 0.75 * newest ? "warning" : "", `${count(kept)} of the newest ${count(newest)}`],
     ["Lost", count(lost), lost ? "warning" : "", `${count(skipped)} skipped, ${count(voided)} voided, ${count(lapped)} lapped`],
     processes,
   ];
