@@ -1,6 +1,7 @@
 """Following a stream over HTTP: server-sent events, as the thread of a request sends them."""
 
 from collections.abc import Callable, Iterator
+from random import randint
 from typing import Any, Final
 
 from shmstore.errors import ShmStoreError, StoreClosed, StoreUnlinked, StreamDeleted, StreamTruncated
@@ -12,7 +13,8 @@ HEARTBEAT_S: Final = 5.0  # a client that has gone is noticed then
 HEARTBEAT: Final = b": heartbeat\n\n"
 AT_ONCE: Final = 1000  # events that are read in one go
 
-_BEGUN: Final = b": following\n\n"
+_BEGUN: Final = b": following\nretry: %d\n\n"
+_RETRY_MS: Final = 1000, 4000  # by chance: when a service ends, its browsers do not all come back at once
 _LOOK_S: Final = 1.0  # whether anybody listens
 
 
@@ -63,7 +65,7 @@ class Following:
     def pieces(self, is_wanted: Callable[[], object], *, until_now: bool) -> Iterator[bytes]:
         """What is sent, for as long as it is wanted; `until_now`: what is there, and no more."""
         try:
-            yield _BEGUN
+            yield _BEGUN % randint(*_RETRY_MS)
             silent_s = 0.0
             while is_wanted():
                 found = self.read()

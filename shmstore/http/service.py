@@ -216,7 +216,9 @@ class Service:
         access.require_known_host(request, self.settings.hosts)
         method = "GET" if request.method == "HEAD" else request.method
         if method not in handlers:
-            allowed = ", ".join(sorted({*handlers, *(("HEAD",) if "GET" in handlers else ())}))
+            allowed = ", ".join(sorted({*handlers, "OPTIONS", *(("HEAD",) if "GET" in handlers else ())}))
+            if method == "OPTIONS":  # as balancers ask whether it runs; other sites' pages are allowed nothing by it
+                return Answer(200, headers=(("Allow", allowed),))
             refusal = HttpError(405, f"{request.method} is not for this path; it takes {allowed}")
             refusal.headers.append(("Allow", allowed))
             raise refusal

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ class Follower:
         self._connection.request("GET", f"/streams/a?follow=true&{query}", headers=headers)
         self.response = self._connection.getresponse()
         assert self.response.status == 200 and self.response.readline().startswith(b":")
+        assert self.response.readline().startswith(b"retry: ")
 
     def __enter__(self) -> Self:
         return self
@@ -183,7 +185,9 @@ def test_an_old_client_gets_no_chunks(server: Server, stream: Stream) -> None:
         stream.delete(hard=True)
         data += everything(old)
     body = data.partition(b"\r\n\r\n")[2]
-    assert body.startswith(b": following\n\nid: 0\n") and b"\n\nid: 1\n" in body and body.endswith(b"\n\n")
+    assert (
+        re.match(rb": following\nretry: \d{4}\n\nid: 0\n", body) and b"\n\nid: 1\n" in body and body.endswith(b"\n\n")
+    )
     assert b"chunked" not in data and b"\r\n" not in body
 
 

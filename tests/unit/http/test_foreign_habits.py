@@ -161,6 +161,23 @@ def test_a_condition_that_cannot_be_kept_is_refused(ask: Ask, given: dict[str, s
     assert ask("GET", "/streams").json == {"streams": []}
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/health", "GET, HEAD, OPTIONS"),
+        ("/metrics", "GET, HEAD, OPTIONS, POST"),
+        ("/streams/a", "GET, HEAD, OPTIONS, POST"),
+        ("/admin/clear", "OPTIONS, POST"),
+    ],
+)
+def test_a_balancer_may_ask_for_options(ask: Ask, path: str, allowed: str) -> None:
+    answer = ask("OPTIONS", path, protocol="HTTP/1.0", host="")
+    assert (answer.status, answer.headers["Allow"], answer.body) == (200, allowed, b"")
+    assert not [name for name in answer.headers if name.startswith("Access-Control")]
+    assert ask("PUT", path, 1).headers["Allow"] == allowed
+
+
 # -- browsers that follow
 
 
@@ -199,11 +216,19 @@ def test_who_has_all_of_a_stream_waits_for_more(ask: Ask, service: Service) -> N
     for last, wanted in (("2", 3), ("", 0)):
         environ["HTTP_LAST_EVENT_ID"] = last
         pieces: Any = service(environ, lambda *_: lambda _: None)
-        assert next(pieces) == b": following\n\n"
+        assert next(pieces).startswith(b": following\n")
         if last:
             ask("POST", "/streams/a", 3)
         assert next(pieces).startswith(f"id: {wanted}\n".encode())
         pieces.close()
+
+
+def test_browsers_are_told_to_come_back_at_different_times(ask: Ask, service: Service) -> None:
+    ask("POST", "/streams/a", 1)
+    told = [
+        int(line[7:]) for _ in range(20) for line in followed(service, "").splitlines() if line.startswith("retry: ")
+    ]
+    assert len(told) == 20 and len(set(told)) > 5 and min(told) >= 1000 and max(told) <= 4000
 
 
 def test_a_browser_that_is_told_of_a_gap_goes_on_behind_it(ask: Ask, service: Service) -> None:
