@@ -25,6 +25,7 @@ from shmstore.reading.waiting import seconds_of
 TROUBLE: Final = (OSError, HTTPException)
 LONGEST_PAUSE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.05
+_FRESH_S: Final = 0.5  # so soon no service closes a connection; gunicorn does after 2 s
 _MOST_S: Final = 86_400.0  # sockets take no timeout of many days
 _PASSING: Final = (429, 502, 503, 504)  # a later try may go better
 
@@ -51,7 +52,9 @@ class Connections:
         self._make, self._prefix = _maker(url, self.timeout)
         self.url = url.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": "shmstore"} | _authorization(token)
-        self._idle: deque[tuple[int, HTTPConnection]] = deque()  # whose they are, for both are there after a fork
+        self._idle: deque[tuple[int, float, HTTPConnection]] = (
+            deque()
+        )  # whose, for both have them after a fork; since when
         self.closed = False
 
     def ask(
@@ -73,7 +76,7 @@ class Connections:
         target, tries, is_stale = self.target(path, query), 0, False
         headers = self.headers({} if body is None else {"Content-Type": "application/json"})
         while True:
-            connection = None if is_stale else self._reused()
+            connection = None if is_stale else self._reused(is_safe)
             is_fresh, is_sent, tries = connection is None, False, tries + (not is_stale)
             pause = back_off(tries)
             try:
@@ -122,7 +125,7 @@ class Connections:
         self.closed = True
         with suppress(IndexError):
             while True:
-                self._idle.pop()[1].close()
+                self._idle.pop()[2].close()
 
     def _exchange(
         self,
@@ -154,17 +157,21 @@ class Connections:
         if len(self._idle) >= self._kept:
             connection.close()
             return
-        self._idle.append((os.getpid(), connection))
+        self._idle.append((os.getpid(), monotonic(), connection))
         if self.closed:  # meanwhile
             self.close()
 
-    def _reused(self) -> HTTPConnection | None:
-        """The connection that was used last; those that cannot be used any more are closed."""
+    def _reused(self, is_safe: bool) -> HTTPConnection | None:
+        """The connection that was used last; those that cannot be used any more are closed.
+
+        What is not safe to be sent twice takes none that the service may just be closing: it would be lost, or not.
+        """
         self.require_open()
         with suppress(IndexError):
             while True:
-                process, connection = self._idle.pop()
-                if process == os.getpid() and not _has_ended(connection):
+                process, since_s, connection = self._idle.pop()
+                is_fresh = is_safe or monotonic() - since_s < _FRESH_S
+                if process == os.getpid() and is_fresh and not _has_ended(connection):
                     return connection
                 connection.close()
         return None

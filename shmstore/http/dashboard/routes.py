@@ -2,9 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 from shmstore.arguments.shown import shown
@@ -77,8 +76,14 @@ class Dashboard:
             request.environ[GOING_ON] = Viewing(looks, lambda: self._is_open)
         else:
             is_wanted = request.environ.get("shmstore.is_wanted", lambda: True)  # of a server that tells
-            body = chain(body, looks(is_wanted))
+            body = _begun(looks(is_wanted))
         return Answer(200, body, "text/event-stream", headers)
+
+
+def _begun(states: Iterable[bytes]) -> Iterator[bytes]:
+    """The first piece and the states; closing it, as servers do, closes those."""
+    yield LOOKING
+    yield from states
 
 
 Question = Callable[[Sampler, Request, Scope], dict[str, Any]]

@@ -162,9 +162,21 @@ def test_one_that_the_service_closed_is_not_used_again(
 ) -> None:
     fake.script = [Say(202, {"version": 0}, closes=True), Say(202, {})]
     client.append("s", 1)
-    assert wait_for(lambda: connections._has_ended(client._connections._idle[0][1]))
+    assert wait_for(lambda: connections._has_ended(client._connections._idle[0][2]))
     client.add("cpu", 1)  # not even this fails
     assert [asked.connection for asked in fake.asked] == [0, 1] and pauses == []
+
+
+def test_what_is_sent_once_takes_no_connection_that_the_service_may_just_be_closing(
+    fake: Fake, client: EventStoreClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+    monkeypatch.setattr(connections, "monotonic", lambda: passed[0])
+    fake.script = [Say(202, {}), Say(202, {}), accepted(0), Say(202, {}), Say(202, {})]
+    for seconds, call in ((0, client.add), (0.4, client.add), (30, client.append), (2, client.add), (0, client.add)):
+        passed[0] += seconds
+        call("cpu", 1)
+    assert [asked.connection for asked in fake.asked] == [0, 0, 0, 1, 1]
 
 
 def test_one_that_the_service_closes_just_then_is_replaced_at_once(
