@@ -304,7 +304,8 @@ def _of_error(error: ShmStoreError) -> Answer:
         return json_answer(410, {"error": str(error), "firstVersion": error.first})
     too_large = error.__cause__ if isinstance(error.__cause__, EventTooLarge) else error  # of a batch it is the cause
     if isinstance(too_large, EventTooLarge):
-        return json_answer(413, {"error": str(error), "size": too_large.size, "limit": too_large.limit})
+        told = str(error).replace("data_bytes=", "event size (SHMSTORE_EVENT_SIZE)")
+        return json_answer(413, {"error": told, "size": too_large.size, "limit": too_large.limit})
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             headers = (("Retry-After", "1"),) if status == 503 else ()

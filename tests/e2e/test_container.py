@@ -82,6 +82,7 @@ def test_the_containers_share_what_a_store_needs() -> None:
     assert "shm_size" in events and "shm_size" not in application
     assert events["image"] == application["image"]  # and so the same user
     assert events["environment"] == application["environment"]
+    assert events["environment"]["SHMSTORE_HOSTS"] == "events"  # what the network calls it, in each request from there
     assert application["depends_on"]["events"]["condition"] == "service_healthy"
     assert events["init"] is application["init"] is True
     grace_s = int(re.fullmatch(r"(\d+)s", events["stop_grace_period"])[1])  # type: ignore[index]

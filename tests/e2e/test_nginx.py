@@ -245,6 +245,12 @@ def test_a_batch_passes_with_ids_of_its_own(stack: Stack) -> None:
     assert stack.request("POST", "/streams/batch", "1", Idempotency_Key="b")[1]["version"] == 1
 
 
+def test_the_names_of_streams_pass_without_a_detour(stack: Stack) -> None:
+    stack.request("POST", "/streams/named", "1")
+    status, answer, _ = stack.request("GET", "/streams?prefix=named")
+    assert (status, answer) == (200, {"streams": ["named"]})
+
+
 def test_a_name_is_known_when_it_was_given(stack: Stack) -> None:
     assert stack.request("GET", "/ready")[0] == 200
     assert stack.request("GET", "/ready", Host="events.example")[0] == 200

@@ -68,6 +68,7 @@ def test_several_events_are_appended_all_or_none(ask: Ask) -> None:
     assert [answer.json["versions"] for answer in again] == [[0, 1]] * 2
     assert [event["eventId"] for event in ask("GET", "/streams/b").json] == ["k/0", "own"]
     too_large = ask("POST", "/streams/a", [{"data": 9}, {"data": "x" * 598}], "many=true")
+    assert "with a larger event size (SHMSTORE_EVENT_SIZE)" in too_large.json["error"]
     assert too_large.status == 413 and (too_large.json["size"], too_large.json["limit"]) == (598, 512)
     assert [(event["data"], event["metadata"]["n"]) for event in ask("GET", "/streams/a").json] == [
         (0, 0),
