@@ -56,6 +56,8 @@ class Settings:
             called = name
             if value is None and variables.get(variable):
                 value, called = variables[variable], variable
+            if value == "" and name.endswith("_token"):  # as of a variable of a shell that is not set
+                raise InvalidOption(f"{name} is empty; leave it out if none is asked for, else give one")
             if value is not None:
                 chosen[name] = _number(name, called, value) if name in numbers else value
         if isinstance(chosen.get("hosts"), str):

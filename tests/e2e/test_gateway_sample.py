@@ -133,6 +133,7 @@ def test_what_is_no_order_is_refused_with_a_sentence(name: str, tmp_path: Path) 
         assert process.stdout is not None
         url = re.sub(r".* (http://[\d.:]+).*\n?", r"\1", [process.stdout.readline() for _ in range(4)][-1]).strip(",")
         wrong = {
+            "-d x": "the body is no JSON: ",
             "-d '[1]'": "the body is no order; expected an object",
             "-d '{'": "Expecting property name",
             """-d '{"valor": NaN}'""": "the body is no order",

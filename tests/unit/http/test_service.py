@@ -171,6 +171,7 @@ def test_records_are_appended_and_asked_about(ask: Ask) -> None:
     for label, value in (("cpu", 90), ("cpu", 10.5), ("memory", 70)):
         answer = ask("POST", "/metrics", {"label": label, "value": value, "timestamp": "2030-01-31T10:00:00Z"})
         assert answer.status == 202 and answer.json["timestamp"] == "2030-01-31T10:00:00Z"
+    assert ask("POST", "/metrics", {"label": "cpu"}).json == {"error": "value is missing; expected a finite number"}
     ask("POST", "/metrics", {"label": "now", "value": 5, "ignored": None})
     assert ask("GET", "/metrics/sum", query="label=cpu").json == 100.5
     assert ask("GET", "/metrics/sum-window", query="label=now&minutes=1").json == 5

@@ -14,6 +14,7 @@ def test_options_win_over_variables_and_these_over_what_is_usual() -> None:
     assert found == Settings(name="gateway", port=9090, hosts=("a.example", "b.example"))
     assert Settings.from_environment({}) == Settings()
     assert Settings.from_environment({"SHMSTORE_CAPACITY": ""}).capacity == Settings().capacity
+    assert Settings.from_environment({"SHMSTORE_READ_TOKEN": ""}).read_token is None
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ def test_options_win_over_variables_and_these_over_what_is_usual() -> None:
             "SHMSTORE_HOSTS. has 'http://b.example/'; expected a name",
         ),
         ({}, {"hosts": "b.example:80"}, "has 'b.example:80'; expected a name alone"),
+        ({}, {"read_token": ""}, "read_token is empty; leave it out if none is asked for"),
+        ({"SHMSTORE_ADMIN_TOKEN": "secret"}, {"admin_token": ""}, "admin_token is empty"),
         ({}, {"colour": "red"}, "there is no option 'colour'; there are name, capacity,"),
     ],
 )

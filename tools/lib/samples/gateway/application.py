@@ -86,7 +86,10 @@ class Gateway:
 
 
 def _order(body: bytes) -> dict[str, Any]:
-    order = json.loads(body)  # whose errors are ValueErrors
+    try:
+        order = json.loads(body)
+    except ValueError as error:
+        raise ValueError(f"the body is no JSON: {error}") from error
     valor = order.get("valor") if isinstance(order, dict) else None
     if not isinstance(valor, int | float) or isinstance(valor, bool) or not math.isfinite(valor):
         raise ValueError('the body is no order; expected an object with a finite number, as {"valor": 12.5}')
