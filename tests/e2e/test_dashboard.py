@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -243,6 +244,18 @@ def test_all_is_shown_without_scrolling_sideways(
     if screen is not PHONE:
         rows = "new Set([...document.querySelectorAll('#tiles > div')].map(each => each.offsetTop)).size"
         assert here.page.evaluate(rows) == 1
+
+
+def test_many_stores_do_not_push_away_what_is_looked_at(
+    look: Callable[..., Look], site: Site, name: str, request: pytest.FixtureRequest
+) -> None:
+    for number in range(20):
+        shmstore.create_streams(f"{name}-{number}", capacity=1, partitions=1, data_bytes=8, streams=1).close()
+        request.addfinalizer(partial(shmstore.unlink, f"{name}-{number}"))
+    here = look(seen(site, store=site.name), **PHONE)
+    here.reads("#stores", f"{name}-19")
+    here.reads("#tiles", "in all")
+    assert here.page.evaluate("document.getElementById('store-title').getBoundingClientRect().bottom < innerHeight")
 
 
 def test_it_pauses_and_goes_on(look: Callable[..., Look], site: Site) -> None:

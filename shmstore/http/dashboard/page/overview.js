@@ -136,7 +136,7 @@ function tilesOf(store, now) {
     return [["Series", count(store.count)], ["Nodes", percent(store.fill), store.fill > 0.9 ? "warning" : "", fill], refused, processes];
   }
   if (store.kind === "streams") {
-    return [appended, ["Streams", count(store.streams), "", `${count(store.names)} names taken`], ["Events kept", percent(store.fill), "", fill], processes];
+    return [appended, ["Streams", count(store.streams), "", `${plural(store.names, "name")} taken`], ["Events kept", percent(store.fill), "", fill], processes];
   }
   const lost = skipped + voided + lapped;
   return [
