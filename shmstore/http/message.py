@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 JSON: Final = "application/json"
 _MOST_PARAMETERS: Final = 64
-_NAMES: Final = ("eventId", "expectedVersion", "olderThan", "olderThanMinutes")
+_NAMES: Final = ("eventId", "expectedVersion", "lastEventId", "olderThan", "olderThanMinutes")
 _PLAIN_NAMES: Final = (
     *("aggregate", "backwards", "by", "filter", "follow", "from", "k", "label", "limit", "many", "minutes", "missing"),
     *("order", "prefix", "range", "store", "stream", "sum", "to", "type", "until", "value"),

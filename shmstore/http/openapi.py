@@ -136,6 +136,7 @@ def document() -> dict[str, Any]:
         "backwards": _TRUTH,
         "missing": {"enum": ["raise", "report"]},
         "follow": _TRUTH,
+        "lastEventId": _TEXT,
         "aggregate": _TRUTH,
         "by": _TEXT,
         "sum": _TEXT,

@@ -27,6 +27,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MINIMAL: Final = ("Preference-Applied", "return=minimal")  # RFC 7240
 _LAST_ID: Final = re.compile("-1|[0-9]{1,18}")
 _TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-([0-9a-f]{8})(?:-[a-z]+)?)?"|\*')
+_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')  # between the parts of JSON; texts are kept
 _MISSING: Final[dict[str, Missing]] = {"raise": "raise", "report": "report"}
 _OF_AN_AGGREGATE: Final = ("stream", "totalEvents", "durationMs")
 _EXPECTED: Final = {"any": ANY, "no_stream": NO_STREAM, "exists": EXISTS}
@@ -108,13 +109,17 @@ def _given(value: Any) -> Any:
 
 
 def _as_sent(body: bytes, most: int) -> Any:
-    """What is appended of a body in JSON: mostly its very text, which need not be encoded again.
+    """What is appended of a body in JSON: mostly its very text, which need not be encoded again, with all its digits.
 
-    Not with escapes, of which UTF-8 cannot hold all; nor with ends of lines, which would be those of answers by lines.
+    Not with escapes, of which UTF-8 cannot hold all. Ends of lines, which would be those of answers by lines, are left
+    out with all other space between the parts, and so is space for which there is no room.
     """
     value, text = _given(parsed(body)), body.decode()
-    has_none = "\\u" not in text and "\n" not in text and "\r" not in text
-    return JsonText(body) if has_none and len(body) <= most and type(value) in (dict, list) else value
+    if "\\u" in text or type(value) not in (dict, list):
+        return value
+    if len(body) > most or "\n" in text or "\r" in text:
+        body = _SPACE.sub(rb"\1", body)
+    return JsonText(body) if len(body) <= most else value
 
 
 def _etag(stream: Stream, version: int) -> tuple[str, str]:
@@ -185,7 +190,8 @@ def _several(given: Any, batch_id: str | None) -> list[NewEvent]:
 
 
 def _follow(stream: Stream, request: Request) -> Answer:
-    resumed = request.header("Last-Event-ID") or None
+    # A browser repeats the query of its first request, and knows better by then.
+    resumed = request.header("Last-Event-ID") or request.query.get("lastEventId") or None
     first = request.number("from", 0)
     if resumed is not None:
         if not _LAST_ID.fullmatch(resumed):

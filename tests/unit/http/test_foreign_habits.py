@@ -223,6 +223,14 @@ def test_who_has_all_of_a_stream_waits_for_more(ask: Ask, service: Service) -> N
         pieces.close()
 
 
+def test_a_browser_without_headers_goes_on_by_its_query(ask: Ask, service: Service) -> None:
+    ask("POST", "/streams/a", [{"data": n} for n in range(9)], "many=true")
+    assert "\n\nid: 4\n" in followed(service, "", "follow=true&lastEventId=3")
+    assert "\n\nid: 7\n" in followed(service, "6", "follow=true&lastEventId=3")  # its second request
+    assert ask("GET", "/streams/a", query="follow=true&last_event_id=3").status == 400
+    assert ask("GET", "/streams/a", query="follow=true&lastEventId=x").status == 400
+
+
 def test_browsers_are_told_to_come_back_at_different_times(ask: Ask, service: Service) -> None:
     ask("POST", "/streams/a", 1)
     told = [

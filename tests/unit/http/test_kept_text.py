@@ -22,6 +22,10 @@ NDJSON = "application/x-ndjson"
         (b"[" + b"9" * 400 + b"]", b"[" + b"9" * 400 + b"]"),
         # What is written anew, to be one line, in UTF-8, and as short as it can be where there is little room:
         (b'{\r\n "a": [1,\n2]}', b'{"a":[1,2]}'),
+        (
+            b'{\n"a": 0.1234567890123456789,\r\n\t"b": [-0, 1.10, 1E2] ,\n"x  \\"y\\\\": "a : \\n,  b" }\n',
+            b'{"a":0.1234567890123456789,"b":[-0,1.10,1E2],"x  \\"y\\\\":"a : \\n,  b"}',
+        ),
         (b'{"a": "\\u00e9\\u0041"}', '{"a":"\u00e9A"}'.encode()),
         (b"[" + b" " * 600 + b"1]", b"[1]"),
         (b" 1.50 ", b"1.5"),
