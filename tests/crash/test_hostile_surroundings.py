@@ -19,9 +19,9 @@ import pytest
 
 import shmstore
 from shmstore import Coordinator, EventStore, Key, NoSpace, Record, ShmStoreError, StoreUnlinked, Timestamp
-from shmstore.cli import machine
-from shmstore.cli.commands import doctor
 from shmstore.segments import names, segment
+from shmstore.survey import machine
+from shmstore.survey.findings import of_segments
 from tests.helpers.namespaces import in_pid_namespace, needs_namespaces
 from tests.helpers.points import points
 from tests.helpers.processes import Child, shared_numbers
@@ -376,7 +376,7 @@ def test_a_system_without_the_directory(name: str, tmp_path: Path, monkeypatch: 
     assert set(found.values()) == {"SystemRefused"}, found
     first, *others = machine.examine()
     assert (first.health, first.found) == (machine.Health.BAD, "missing") and others
-    assert doctor._stores()[0].health is machine.Health.BAD
+    assert of_segments()[0].health is machine.Health.BAD
 
 
 @pytest.mark.parametrize("call", [*NUMBERS, "OFD locks"])
