@@ -118,6 +118,8 @@ def appends(servers: Servers, smoke: bool) -> Iterator[Row]:
     measures["conditional"] = partial(conditional, servers.gunicorn, "streams", numbers, seconds)
     if servers.has_redis:
         measures["redis"] = partial(conditional, servers.peers, "redis", numbers, seconds)
+        for path in ("conditional", "constant"):  # what can be had at most
+            measures[f"peer {path}"] = partial(conditional, servers.peers, path, numbers, seconds)
     a_second = medians(1 if smoke else 31, measures)
     what, empty, constant = "POST /streams/orders", "gunicorn, an empty 202", "gunicorn, a constant 202 with a body"
     for question, ours, baseline, bar, note in (
@@ -132,6 +134,11 @@ def appends(servers: Servers, smoke: bool) -> Iterator[Row]:
     if servers.has_redis:
         what, peer = f"{what}?expectedVersion=, gunicorn", "gunicorn with Redis, a script"
         yield Row(what, a_second["conditional"], "1/s", a_second["redis"], at_least(1.5), peer)
+        least, nothing = "json.loads and Stream.append alone, with expectedVersion=", "a constant 202 with a body"
+        yield Row(f"{least}, gunicorn", a_second["peer conditional"], "1/s", a_second["redis"], None, peer)
+        yield Row(
+            f"{nothing}, the same client, gunicorn", a_second["peer constant"], "1/s", a_second["redis"], None, peer
+        )
     else:
         warn("without Redis and its client for Python, appends under a condition are compared with nothing")
 

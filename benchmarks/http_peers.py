@@ -35,6 +35,13 @@ def appending(environ: "WSGIEnvironment", start_response: "StartResponse") -> It
     return _accepted(start_response, _stream.append(json.loads(_body(environ))))
 
 
+def under_condition(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """The same, if the stream that the path names has the expected version."""
+    expected = int(parse_qs(environ["QUERY_STRING"])["expectedVersion"][0])
+    stream = _streams[environ["PATH_INFO"]]
+    return _accepted(start_response, stream.append(json.loads(_body(environ)), expected_version=expected))
+
+
 def in_redis(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Appends the body to a list of Redis if that has the expected version."""
     expected = int(parse_qs(environ["QUERY_STRING"])["expectedVersion"][0])
@@ -47,9 +54,10 @@ def in_redis(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
 
 
 # Each worker has them before its first request.
-_stream = shmstore.attach_streams(os.environ[STREAMS])["appending"]
+_streams = shmstore.attach_streams(os.environ[STREAMS])
+_stream = _streams["appending"]
 _script = Redis(unix_socket_path=os.environ[REDIS]).register_script(REDIS_SCRIPT) if os.environ[REDIS] else None
-_APPLICATIONS = {"constant": constant, "appending": appending, "redis": in_redis}
+_APPLICATIONS = {"constant": constant, "appending": appending, "conditional": under_condition, "redis": in_redis}
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

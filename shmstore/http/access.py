@@ -16,15 +16,9 @@ if TYPE_CHECKING:
     from shmstore.http.message import Request
 
 _FORWARDED = (
-    *(
-        "Forwarded",
-        "X-Forwarded-For",
-        "X-Forwarded-Host",
-        "X-Forwarded-Proto",
-        "X-Forwarded-Port",
-        "X-Forwarded-Server",
-    ),
-    *("X-Real-IP", "Via", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-Forwarded-For"),
+    *("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port"),
+    *("X-Forwarded-Proto", "X-Forwarded-Server", "X-Original-Forwarded-For"),
+    *("X-Real-IP", "Via", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
 )
 _ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
 _DOT = re.compile("%2e", re.IGNORECASE)
@@ -83,7 +77,7 @@ def require_known_host(request: "Request", hosts: "Collection[str]") -> None:
     if request.method in _SAFE:
         return
     origin = environ.get("HTTP_ORIGIN")
-    is_foreign = origin is not None and urlsplit(origin).netloc.lower() != given.lower()
+    is_foreign = origin is not None and _place_in(origin) != given.lower()
     if is_foreign or environ.get("HTTP_SEC_FETCH_SITE") in ("cross-site", "same-site"):
         raise HttpError(403, f"a page of {shown(origin)} may not send this; pages of this service may")
 
@@ -97,6 +91,14 @@ def require_plain_steps(request: "Request") -> None:
     path = _ORIGIN.sub("", target.partition("?")[0])
     if found := _HIDDEN.search(_DOT.sub(".", path)):
         raise HttpError(400, f"the path has the step {shown(found[1])}; if a name has it, send its slashes as %2F")
+
+
+def _place_in(origin: str) -> str | None:
+    """The name and the port of an Origin; None when it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _host(request: "Request") -> str:

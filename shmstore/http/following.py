@@ -29,9 +29,8 @@ class Following:
         self.has_ended = False
         self.ending = b""
         newest = stream.version
-        if (
-            is_resumed and first > newest + 1
-        ):  # what came last came from a store that is gone: waiting would lose events
+        # What came last may have come from a store that is gone: waiting for its next would lose events.
+        if is_resumed and first > newest + 1:
             self.has_ended = True
             self.ending = _truncated(
                 f"stream {stream.name!r} ends with version {newest}, before version {first - 1}, which came last: the "

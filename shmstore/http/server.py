@@ -261,11 +261,9 @@ class Server:
         listener, self._listener = self._listener, None
         if listener is None:
             return
-        if self._process is not None:
+        if self._process is not None:  # a fork of it may have the socket as well, and would keep the port
             with suppress(OSError):
-                listener.shutdown(
-                    socket.SHUT_RDWR
-                )  # a fork of this process may have it as well, and would keep the port
+                listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
     def _is_done(self) -> bool:

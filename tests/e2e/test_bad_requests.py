@@ -135,6 +135,7 @@ BAD = {  # by what is wrong: the bytes, and the status
     "administration from afar": (post("/admin/clear", b"", "X-Forwarded-For: 127.0.0.1"), 403),
     "name that leads here": (opening("GET /streams").replace(b"localhost", b"evil.example"), 421),
     "page of another site": (post("/streams/a", b"1", "Origin: https://evil.example"), 403),
+    "page of nowhere": (post("/streams/a", b"1", "Origin: http://[::1"), 403),
     "page of another site, as a browser says": (post("/streams/a", b"1", "Sec-Fetch-Site: cross-site"), 403),
 }
 MALFORMED = {  # HTTP itself, which gunicorn answers in its own words, or not at all

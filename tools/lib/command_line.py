@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TextIO, TypeVar
@@ -18,6 +19,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _noted: list[int] = []
 
 Number = TypeVar("Number", int, float)
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -89,6 +91,20 @@ def show_progress(line: str, stream: TextIO) -> None:
         print(f"\r\x1b[K{line}", end="", file=stream, flush=True)
     elif line:
         print(line, file=stream, flush=True)
+
+
+def teller(line: Callable[[T], str]) -> Callable[[T], None]:
+    """What a run is given to tell of itself: the line is shown about once a second, and a signal that came ends it."""
+    told_s = time.monotonic()
+
+    def tell(found: T) -> None:
+        nonlocal told_s
+        raise_noted()
+        if time.monotonic() - told_s >= 1:
+            told_s = time.monotonic()
+            show_progress(line(found), sys.stdout)
+
+    return tell
 
 
 def _say(program: str, message: str, status: int) -> int:

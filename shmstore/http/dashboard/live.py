@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from shmstore.http.dashboard.sampler import Sampler
@@ -48,9 +49,11 @@ class Viewing:
                     viewer.sendall(chunked(piece) if client.is_chunked else piece)
                 if client.is_chunked:
                     viewer.sendall(LAST_CHUNK)
-                viewer.shutdown(socket.SHUT_RDWR)  # a fork of this process may have it, too
             except OSError:  # it has gone
                 pass
+            finally:
+                with suppress(OSError):
+                    viewer.shutdown(socket.SHUT_RDWR)  # a fork of this process may have it, too
 
 
 def states(

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from command_line import Failed, raise_noted, show_progress
+from command_line import Failed, show_progress, teller
 from shmstore.arguments import units
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def disturb_servers(requests: int, seed: int, end: ExitStack) -> list[str]:
         own.mkdir()
         begun_s = time.monotonic()
         with target(kind, f"{name}-{kind}", own) as server:
-            found = attack(server, -(-requests // len(SERVERS)), f"{seed}", _teller(kind))
+            found = attack(server, -(-requests // len(SERVERS)), f"{seed}", teller(_progress(kind)))
         show_progress("", sys.stdout)
         print(
             f"{kind:<15} {units.count(found.requests)} requests in {time.monotonic() - begun_s:.0f} s; "
@@ -48,15 +48,5 @@ def disturb_servers(requests: int, seed: int, end: ExitStack) -> list[str]:
     return wrong
 
 
-def _teller(kind: str) -> "Callable[[Found], None]":
-    """Shows how far it is, about once a second."""
-    told_s = time.monotonic()
-
-    def tell(found: "Found") -> None:
-        nonlocal told_s
-        raise_noted()
-        if time.monotonic() - told_s >= 1:
-            told_s = time.monotonic()
-            show_progress(f"{kind:<15} requests {units.count(found.requests):>12}", sys.stdout)
-
-    return tell
+def _progress(kind: str) -> "Callable[[Found], str]":
+    return lambda found: f"{kind:<15} requests {units.count(found.requests):>12}"

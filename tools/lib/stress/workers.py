@@ -6,12 +6,11 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from command_line import Failed, raise_noted, show_progress
+from command_line import Failed, show_progress, teller
 from shmstore.arguments import units
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def kill_workers(kills: int, end: ExitStack) -> list[str]:
     hooks = f"from shmstore.gunicorn import *\nshare_metrics({name!r}, unlink=True, series=200, coordinator=True)\n"
     begun_s = time.monotonic()
     with served.Gunicorn(Path(folder), hooks) as server:
-        found = killed_workers.kill_workers(server, kills, _teller())
+        found = killed_workers.kill_workers(server, kills, teller(_progress))
         took_s = time.monotonic() - begun_s
     show_progress("", sys.stdout)
     reader = f"{units.count(found.by_promtool)} of them also by promtool" if found.by_promtool else promtool.MISSING
@@ -48,15 +47,5 @@ def kill_workers(kills: int, end: ExitStack) -> list[str]:
     return found.wrong + left
 
 
-def _teller() -> "Callable[[Found], None]":
-    """Shows how far it is, about once a second."""
-    told_s = time.monotonic()
-
-    def tell(found: "Found") -> None:
-        nonlocal told_s
-        raise_noted()
-        if time.monotonic() - told_s >= 1:
-            told_s = time.monotonic()
-            show_progress(f"killed {found.kills:>6}  scraped {found.scrapes:>6}", sys.stdout)
-
-    return tell
+def _progress(found: "Found") -> str:
+    return f"killed {found.kills:>6}  scraped {found.scrapes:>6}"
