@@ -52,9 +52,8 @@ class Connections:
         self._make, self._prefix = _maker(url, self.timeout)
         self.url = url.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": "shmstore"} | _authorization(token)
-        self._idle: deque[tuple[int, float, HTTPConnection]] = (
-            deque()
-        )  # whose, for both have them after a fork; since when
+        # Each with the process whose it is, for both have it after a fork, and since when it is idle.
+        self._idle: deque[tuple[int, float, HTTPConnection]] = deque()
         self.closed = False
 
     def ask(
